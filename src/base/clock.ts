@@ -1,0 +1,59 @@
+/** Where time and chance come from: parameters, so that a whole system runs from a seed. */
+import { randomFillSync } from 'node:crypto'
+import { Prng } from './prng.js'
+
+export interface Clock {
+  /** Takes the time of now into `seconds` and `nanoseconds` (CLOCK_REALTIME). No allocation. */
+  read(): void
+  /** Whole seconds since 1970, of the last `read`. */
+  seconds: number
+  /** 0 to 999 999 999, of the last `read`. */
+  nanoseconds: number
+}
+
+export interface Entropy {
+  fill(bytes: Uint8Array): void
+}
+
+/**
+ * The machine's clock. process.hrtime is monotonic and cheap, Date.now is wall time at milliseconds;
+ * together they give wall time that never stands still within a millisecond.
+ */
+export class SystemClock implements Clock {
+  seconds = 0
+  nanoseconds = 0
+
+  read(): void {
+    const now = performance.timeOrigin + performance.now()
+    const seconds = Math.floor(now / 1000)
+    this.seconds = seconds
+    this.nanoseconds = Math.min(999_999_999, Math.floor((now - seconds * 1000) * 1e6))
+  }
+}
+
+/** A clock for tests: advances by a step a reading. */
+export class SteppedClock implements Clock {
+  seconds: number
+  nanoseconds = 0
+  readonly #step: number
+
+  constructor(seconds = 1_700_000_000, stepNanoseconds = 1000) {
+    this.seconds = seconds
+    this.#step = stepNanoseconds
+  }
+
+  read(): void {
+    this.nanoseconds += this.#step
+    if (this.nanoseconds >= 1_000_000_000) {
+      this.nanoseconds -= 1_000_000_000
+      this.seconds++
+    }
+  }
+}
+
+export const systemEntropy: Entropy = { fill: (bytes) => void randomFillSync(bytes) }
+
+export function seededEntropy(seed: number): Entropy {
+  const prng = new Prng(seed)
+  return { fill: (bytes) => prng.fill(bytes) }
+}

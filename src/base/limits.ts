@@ -1,0 +1,41 @@
+/** Every limit, in one place, enforced at the door. */
+
+/** Bytes of a block, the unit of allocation, and of a metadata page. */
+export const BLOCK_BYTES = 4096
+export const BLOCK_SHIFT = 12
+/** Bytes of a cache line, the grain of the log. */
+export const LINE_BYTES = 64
+export const LINES_PER_BLOCK = BLOCK_BYTES / LINE_BYTES
+
+/** Block numbers are u32 and 0xffffffff is never one. */
+export const BLOCK_COUNT_MAX = 0xffff_ffff
+/** The smallest volume that mkfs makes: superblocks, state, a log, maps, and room for a few files. */
+export const REGION_BYTES_MIN = 512 * 1024
+
+/** Bytes of one name (NAME_MAX). */
+export const NAME_BYTES_MAX = 255
+/** Bytes of a path (PATH_MAX, without the NUL). */
+export const PATH_BYTES_MAX = 4095
+/** Names of one directory that share a hash; the 32-bit hash is keyed, so only chance gets there. */
+export const HASH_COLLISIONS_MAX = 0xffff
+/** Links of one inode (LINK_MAX of ext4). */
+export const LINKS_MAX = 65_000
+/** Bytes of a file: file block numbers are u32. */
+export const FILE_BYTES_MAX = 0xffff_ffff * BLOCK_BYTES
+/** Handles open at a time on one volume. */
+export const HANDLES_MAX = 1 << 20
+/** Levels of a tree: 237 records a node at worst half full hold 2^32 keys in 5 levels. */
+export const TREE_LEVELS_MAX = 8
+/** Bytes of a volume label. */
+export const LABEL_BYTES_MAX = 32
+
+/** Smallest and largest log ring, in bytes. */
+export const LOG_BYTES_MIN = 128 * 1024
+export const LOG_BYTES_MAX = 8 * 1024 * 1024
+
+/** Metadata pages kept in memory, unless the opener says otherwise: 64 MiB, used as touched. */
+export const CACHE_PAGES_DEFAULT = 16_384
+export const CACHE_PAGES_MIN = 256
+
+/** Blocks kept back so that what frees space always works on a full volume. */
+export const RESERVE_BLOCKS = 16

@@ -1,0 +1,75 @@
+/**
+ * A region: byte-addressable memory that we do not own, in which a volume lives.
+ *
+ * Durability is explicit. `store…` puts bytes where every reader sees them at once; they survive a
+ * power cut only after `flush` of their lines and then `fence` (or, on a page-cache file, `sync`).
+ * `stream…` goes past the cache: durable after `fence` alone. Which instruction that is, or none,
+ * the kind of region decides; the calls are the same everywhere, so that the traced region of the
+ * tests sees exactly what production does.
+ *
+ * Offsets and lengths are bytes. Nothing here allocates.
+ */
+import type { MemoryId } from '../native/native.js'
+
+/**
+ * How stores become durable.
+ * - 'flush': cache lines written back, then a fence (persistent memory).
+ * - 'fence': nothing to write back: the memory lives as long as the machine runs.
+ * - 'sync': a page cache stands between: `sync` only.
+ */
+export type Persistence = 'flush' | 'fence' | 'sync'
+
+/** What a region counted since it was opened. */
+export interface RegionCounters {
+  /** Lines written back by `flush` and `storePages`, and those streamed. */
+  linesFlushed: number
+  fences: number
+  /** Bytes stored and streamed. */
+  bytesStored: number
+  /** Calls of `sync` (msync or fdatasync). */
+  syncs: number
+}
+
+export interface Region {
+  /** 'tmpfs', 'memfd', 'hugetlbfs', 'file', 'fsdax', 'devdax', 'heap', 'traced'. */
+  readonly kind: string
+  /** For messages. */
+  readonly path: string
+  readonly byteLength: number
+  readonly persistence: Persistence
+  /** Bytes: the unit in which the region can be mapped. */
+  readonly grain: number
+  readonly counters: RegionCounters
+
+  /** Copies region bytes out. */
+  read(offset: number, target: Uint8Array, start: number, length: number): void
+  /** Copies region bytes into a memory of the addon (the page cache). */
+  load(offset: number, memory: MemoryId, memoryOffset: number, length: number): void
+
+  /** User data in: durable after `fence` (kinds 'flush' and 'fence') or `sync`. */
+  stream(offset: number, source: Uint8Array, start: number, length: number): void
+  streamZero(offset: number, length: number): void
+  /** The same from a memory of the addon: a log record. */
+  streamFrom(offset: number, memory: MemoryId, memoryOffset: number, length: number): void
+  /**
+   * Stores lines of cached pages at home and flushes them: `count` commands of four u32 at
+   * (commands, commandsOffset): page index in `memory`, line mask low, high, target block.
+   * Durable after `fence`.
+   */
+  storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void
+  /** One aligned 8-byte store that is never torn, not flushed. */
+  store8(offset: number, low: number, high: number): void
+  /** Writes the lines of a range back; durable after `fence`. */
+  flush(offset: number, length: number): void
+  /** Everything flushed or streamed before is durable before anything stored after. */
+  fence(): void
+
+  /** Persistence 'sync': makes a range durable; throws EIO when the medium failed. Else a fence. */
+  sync(offset: number, length: number): void
+  /** The same on a thread. */
+  syncAsync(offset: number, length: number): Promise<void>
+
+  /** Throws EIO when a fault (SIGBUS: poison, a file cut short) hit this region since the last call. */
+  check(): void
+  close(): void
+}
