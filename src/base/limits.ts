@@ -18,8 +18,8 @@ export const NAME_BYTES_MAX = 255
 export const PATH_BYTES_MAX = 4095
 /** Names of one directory that share a hash; the 32-bit hash is keyed, so only chance gets there. */
 export const HASH_COLLISIONS_MAX = 0xffff
-/** Links of one inode (LINK_MAX of ext4). */
-export const LINKS_MAX = 65_000
+/** Links of one inode (as XFS has it). */
+export const LINKS_MAX = 0x7fff_ffff
 /** Bytes of a file: file block numbers are u32. */
 export const FILE_BYTES_MAX = 0xffff_ffff * BLOCK_BYTES
 /** Handles open at a time on one volume. */

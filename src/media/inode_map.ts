@@ -19,7 +19,7 @@ export const InodeMapPage = defineStruct('inode map page', 4096, '508 entries of
 
 export const InodeMapEntry = defineStruct('inode map entry', 8, 'the slab of 16 inode numbers', {
   block: [0, 4, 'block of the slab, 0 none'],
-  generation: [4, 4, 'while there is no slab: the highest generation that its inodes had'],
+  generation: [4, 4, 'every inode of these numbers gets a generation above this one'],
 })
 
 export function invalidInodeMapPage(bytes: Bytes, base: number, index: number): string | null {

@@ -10,7 +10,7 @@
  *   records, and so dirties few cache lines.
  * - Slots 0 to count - 1 are in use and no others; order[0 … count) is a permutation of them.
  * - Level 0 is a leaf. In an inner node words 0 to 2 of a record are the least key that may be below
- *   it (of the first record: anything not greater), word 3 is the child's block.
+ *   it (of the first record: not looked at, it may be greater), word 3 is the child's block.
  */
 import { checksumOf, type Bytes } from '../base/bytes.js'
 import { TREE_LEVELS_MAX } from '../base/limits.js'

@@ -1,13 +1,14 @@
 /**
  * The face of the native addon: the only door from TypeScript to the operating system.
  *
- * Memory is addressed as (memory id, byte offset, byte length), all plain numbers; every call checks
- * the three against the memory's bounds in C and throws a RangeError that names them when they do not
- * fit. Nothing here allocates per call, and no call takes a BigInt.
+ * Memory is addressed as (memory id, byte offset, byte length), all plain numbers; every call
+ * checks the three against the memory's bounds in C and throws a RangeError that names them when
+ * they do not fit. Nothing here allocates per call, and no call takes a BigInt.
  *
- * A memory is one contiguous run of addresses: a reservation into which files are mapped, or anonymous
- * pages. Its views (ArrayBuffers) are tracked, so that `unmap` can detach every one of them before the
- * addresses go away: a stale view reads as empty, it never faults.
+ * A memory is one contiguous run of addresses: a reservation into which files are mapped, or
+ * anonymous pages. Its views (ArrayBuffers) are tracked, so that `unmap` can detach every one of
+ * them before the addresses go away: a stale view reads as empty, it never faults. A memory belongs
+ * to the thread that made it; elsewhere its id throws EINVAL. Faults are of the whole process.
  */
 import { loadAddon } from './load.js'
 
@@ -18,7 +19,10 @@ export type MemoryId = number & { readonly __memory: unique symbol }
 export const MapFlag = {
   read: 1,
   write: 2,
-  /** MAP_SHARED_VALIDATE | MAP_SYNC (mmap(2)): metadata of the file is durable before a store faults in. */
+  /**
+   * MAP_SHARED_VALIDATE | MAP_SYNC (mmap(2)): metadata of the file is durable before a store faults
+   * in.
+   */
   sync: 4,
   /** MAP_POPULATE. */
   populate: 8,
@@ -34,7 +38,10 @@ export const StoreMode = {
 export type StoreMode = (typeof StoreMode)[keyof typeof StoreMode]
 
 export interface CpuFeatures {
-  /** The instruction that writes a cache line back: 'clwb', 'clflushopt', 'clflush', 'dc cvap', 'none'. */
+  /**
+   * The instruction that writes a cache line back: 'clwb', 'clflushopt', 'clflush', 'dc cvap',
+   * 'none'.
+   */
   readonly flush: string
   /** 'sse4.2' (three-way), 'armv8' or 'portable'. */
   readonly crc32c: string
@@ -56,28 +63,55 @@ export interface Fault {
   readonly memory: MemoryId
   /** Byte offset in the memory, rounded down to its page. */
   readonly offset: number
+  /**
+   * Bytes that zeros replaced: one page, one huge page, or all of a memory when mappings ran out.
+   */
+  readonly length: number
   /** 'SIGBUS' or 'SIGSEGV'. */
   readonly signal: string
   /** si_code of sigaction(2): BUS_ADRERR 2, BUS_MCEERR_AR 4, SEGV_ACCERR 2, … */
   readonly code: number
 }
 
-/** Addon functions that fail throw an Error with `code` (the errno's name), `errno` and `syscall`. */
+/**
+ * Addon functions that fail throw an Error with `code` (the errno's name), `errno` and `syscall`.
+ */
 export interface Native {
   readonly cpu: CpuFeatures
 
-  // ---- memory.c: address space -------------------------------------------------------------------
-  /** Reserves `length` bytes of addresses (PROT_NONE). Reading it before `map` is a guarded fault. */
+  // ---- memory.c: address space ------------------------------------------------------------------
+  /**
+   * Reserves `length` bytes of addresses (PROT_NONE). Reading it before `map` is a guarded fault.
+   */
   reserve(length: number): MemoryId
   /** Reserves and backs with anonymous zero pages, lazily: costs memory only where touched. */
   anonymous(length: number): MemoryId
   /** mmap(MAP_FIXED) of [fileOffset, fileOffset+length) of `fd` at `offset` of a reservation. */
-  map(memory: MemoryId, offset: number, fd: number, fileOffset: number, length: number, flags: number): void
-  /** Replaces [offset, offset+length) by private anonymous pages: stale users read zeros, store nowhere. */
+  map(
+    memory: MemoryId,
+    offset: number,
+    fd: number,
+    fileOffset: number,
+    length: number,
+    flags: number,
+  ): void
+  /**
+   * Replaces [offset, offset+length) by private anonymous pages: stale users read zeros, store
+   * nowhere.
+   */
   overlay(memory: MemoryId, offset: number, length: number): void
-  /** Overlays, detaches every view, unmaps. Later calls with this id throw. Unmapping twice throws EINVAL. */
+  /**
+   * Overlays, detaches every view, unmaps. Later calls with this id throw EINVAL. The addresses
+   * themselves (by now zero pages) are given back at a later `reserve`, `anonymous` or `unmap`,
+   * when the engine has let go of every backing store: an ArrayBuffer that `transfer()` moved
+   * escapes `detach`, and so reads zeros and never faults. Await asynchronous reads and writes that
+   * were given a view before this call.
+   */
   unmap(memory: MemoryId): void
-  /** A new ArrayBuffer over [offset, offset+length), tracked. At most 4 GiB on Node 20: EFBIG beyond. */
+  /**
+   * A new ArrayBuffer over [offset, offset+length), tracked. At most 4 GiB on Node 20: EFBIG
+   * beyond.
+   */
   view(memory: MemoryId, offset: number, length: number): ArrayBuffer
   /** Detaches every view that overlaps [offset, offset+length); returns how many. */
   detach(memory: MemoryId, offset: number, length: number): number
@@ -86,70 +120,112 @@ export interface Native {
   /** Bytes of address space of a memory. */
   byteLength(memory: MemoryId): number
 
-  // ---- guard.c: faults ------------------------------------------------------------------------------
-  /** One Int32 that counts guarded faults in any memory since the process began: check it, it costs a load. */
+  // ---- guard.c: faults --------------------------------------------------------------------------
+  /**
+   * One Int32 that counts guarded faults in any memory since the process began: check it, it costs
+   * a load.
+   */
   readonly faultCounter: Int32Array
-  /** The faults since the last call, oldest first (at most 64 kept; the counter never loses one). */
+  /**
+   * The faults since the last call, oldest first (at most 64 kept; the counter never loses one).
+   */
   takeFaults(): Fault[]
 
-  // ---- bytes.c: moving bytes -----------------------------------------------------------------------
+  // ---- bytes.c: moving bytes --------------------------------------------------------------------
   copyOut(memory: MemoryId, offset: number, target: Uint8Array, start: number, length: number): void
   /** Cached stores. */
   copyIn(memory: MemoryId, offset: number, source: Uint8Array, start: number, length: number): void
-  /** Non-temporal stores (cached at the unaligned ends, which are written back): durable after `fence`. */
-  streamIn(memory: MemoryId, offset: number, source: Uint8Array, start: number, length: number): void
+  /**
+   * Non-temporal stores (cached at the unaligned ends, which are written back): durable after
+   * `fence`.
+   */
+  streamIn(
+    memory: MemoryId,
+    offset: number,
+    source: Uint8Array,
+    start: number,
+    length: number,
+  ): void
   /** memmove between two memories, or within one. */
-  copy(target: MemoryId, targetOffset: number, source: MemoryId, sourceOffset: number, length: number): void
+  copy(
+    target: MemoryId,
+    targetOffset: number,
+    source: MemoryId,
+    sourceOffset: number,
+    length: number,
+  ): void
   /** As `copy`, by non-temporal stores: durable after `fence`. The ranges do not overlap. */
-  stream(target: MemoryId, targetOffset: number, source: MemoryId, sourceOffset: number, length: number): void
+  stream(
+    target: MemoryId,
+    targetOffset: number,
+    source: MemoryId,
+    sourceOffset: number,
+    length: number,
+  ): void
   zero(memory: MemoryId, offset: number, length: number): void
   /** Non-temporal zeros: durable after `fence`. */
   streamZero(memory: MemoryId, offset: number, length: number): void
   /** One aligned 8-byte store of (high << 32 | low): never torn. `offset` is a multiple of 8. */
   store8(memory: MemoryId, offset: number, low: number, high: number): void
 
-  // ---- flush.c: persistence ------------------------------------------------------------------------
+  // ---- flush.c: persistence ---------------------------------------------------------------------
   /** Writes back each cache line that touches the range; returns the number of lines. No fence. */
   flush(memory: MemoryId, offset: number, length: number): number
   /** sfence (DSB on arm64). */
   fence(): void
 
-  // ---- pages.c: batches over metadata pages of 4096 bytes --------------------------------------------
+  // A batch reads each command once, checks it and obeys it: those before a bad one are done.
+  // ---- pages.c: batches over metadata pages of 4096 bytes ---------------------------------------
   /**
-   * Appends lines of pages to a buffer. Commands at (commands, commandsOffset): `count` entries of four
-   * u32: source page index, line mask low, line mask high, ignored. For each set bit i in turn the line
-   * source[page * 4096 + i * 64, +64) is copied to target at the next 64 bytes. Returns bytes appended.
+   * Appends lines of pages to a buffer. Commands at (commands, commandsOffset): `count` entries of
+   * four u32: source page index, line mask low, line mask high, ignored. For each set bit i in turn
+   * the line source[page * 4096 + i * 64, +64) is copied to target at the next 64 bytes. Returns
+   * bytes appended.
    */
   gatherLines(
-    target: MemoryId, targetOffset: number, source: MemoryId,
-    commands: MemoryId, commandsOffset: number, count: number,
+    target: MemoryId,
+    targetOffset: number,
+    source: MemoryId,
+    commands: MemoryId,
+    commandsOffset: number,
+    count: number,
   ): number
   /**
-   * The inverse, onto pages at home: `count` entries of four u32: source page index, line mask low, line
-   * mask high, target block. Line i of source page goes to target[block * 4096 + i * 64, +64).
+   * The inverse, onto pages at home: `count` entries of four u32: source page index, line mask low,
+   * line mask high, target block. Line i of source page goes to target[block * 4096 + i * 64, +64).
    * Returns the number of lines stored.
    */
   writePages(
-    target: MemoryId, source: MemoryId,
-    commands: MemoryId, commandsOffset: number, count: number, mode: StoreMode,
+    target: MemoryId,
+    source: MemoryId,
+    commands: MemoryId,
+    commandsOffset: number,
+    count: number,
+    mode: StoreMode,
   ): number
 
-  // ---- crc32c.c ------------------------------------------------------------------------------------
+  // ---- crc32c.c ---------------------------------------------------------------------------------
   /**
-   * CRC32C (Castagnoli, reflected, RFC 3720 B.4) of a range, continued from `seed` (0 to begin); the
-   * usual pre- and post-inversion are inside, so crc(a+b) = crc(b, crc(a)). Returns an unsigned number.
+   * CRC32C (Castagnoli, reflected, RFC 3720 B.4) of a range, continued from `seed` (0 to begin);
+   * the usual pre- and post-inversion are inside, so crc(a+b) = crc(b, crc(a)). Returns an unsigned
+   * number.
    */
   crc32c(memory: MemoryId, offset: number, length: number, seed: number): number
   crc32cOf(bytes: Uint8Array, start: number, length: number, seed: number): number
   /**
-   * Seals `count` structures: entries of four u32 at (commands, commandsOffset): byte offset in `memory`,
-   * length, offset of the u32 checksum field within the structure, ignored. The field is taken as zero,
-   * the CRC computed with seed 0 and stored there.
+   * Seals `count` structures: entries of four u32 at (commands, commandsOffset): byte offset in
+   * `memory`, length, offset of the u32 checksum field within the structure, ignored. The field is
+   * taken as zero, the CRC computed with seed 0 and stored there.
    */
   sealBatch(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void
+  /** For tests: `crc32cOf` without the processor's instructions. */
+  crc32cPortable(bytes: Uint8Array, start: number, length: number, seed: number): number
 
-  // ---- files.c -------------------------------------------------------------------------------------
-  /** F_OFD_SETLK (fcntl(2)) on [offset, offset+length): true when taken, false when another holds it. */
+  // ---- files.c ----------------------------------------------------------------------------------
+  /**
+   * F_OFD_SETLK (fcntl(2)) on [offset, offset+length): true when taken, false when another holds
+   * it.
+   */
   lock(fd: number, offset: number, length: number, exclusive: boolean): boolean
   unlock(fd: number, offset: number, length: number): void
   /** F_OFD_GETLK: whether some other open file description holds a lock that would conflict. */
@@ -172,4 +248,4 @@ export interface Native {
 }
 
 /** The loaded addon. */
-export const native: Native = loadAddon() as Native
+export const native: Native = loadAddon()

@@ -1,0 +1,138 @@
+/**
+ * Extents of the files, and the reverse map that must say the same the other way round.
+ *
+ * An extent is kept under its first block, in `claims.index`. Only an extent that got its first block
+ * is kept, so there are never more of them than blocks.
+ */
+import { RecordKinds } from '../media/tree_node.js'
+import { Claim, type Claims } from './claims.js'
+import { placeOf, type Findings } from './codes.js'
+import { Column } from './column.js'
+import type { TreeWalker } from './tree.js'
+
+/** File blocks are numbered below this. */
+const FILE_BLOCKS_MAX = 0xffff_ffff
+
+export class Extents {
+  /** Blocks and extents of the file begun last. */
+  fileBlocks = 0
+  fileExtents = 0
+  readonly #ino = new Column()
+  readonly #fileBlock = new Column()
+  readonly #regionBlock = new Column()
+  readonly #count = new Column()
+  readonly #matched = new Column()
+  readonly #claims: Claims
+  readonly #findings: Findings
+  #owner = 0
+  #end = 0
+  readonly #visit = (words: Uint32Array, w: number, block: number): void =>
+    this.add(words, w, block, words[w + 3]!)
+
+  constructor(claims: Claims, findings: Findings) {
+    this.#claims = claims
+    this.#findings = findings
+  }
+
+  reset(): void {
+    this.#ino.reset()
+    this.#fileBlock.reset()
+    this.#regionBlock.reset()
+    this.#count.reset()
+    this.#matched.reset()
+  }
+
+  get length(): number {
+    return this.#ino.length
+  }
+
+  begin(owner: number): void {
+    this.#owner = owner
+    this.#end = 0
+    this.fileBlocks = 0
+    this.fileExtents = 0
+  }
+
+  /** The extents of the tree at `root`, of the file begun last. */
+  walk(walker: TreeWalker, root: number): void {
+    walker.walk(root, RecordKinds.extents, this.#owner, this.#visit)
+  }
+
+  /** Takes the extent at words[w]: file block, region block, count; `block` is where it stands. */
+  add(words: Uint32Array, w: number, block: number, rest = 0): void {
+    const fileBlock = words[w]!
+    const regionBlock = words[w + 1]!
+    const count = words[w + 2]!
+    this.fileExtents++
+    this.fileBlocks += count
+    const reason = this.#invalid(fileBlock, regionBlock, count, rest)
+    if (reason !== null) {
+      this.#findings.add('extent-invalid', this.#place(block, fileBlock), reason)
+      return
+    }
+    if (fileBlock < this.#end) {
+      const message = `begins before ${this.#end}, where the one before it ends`
+      this.#findings.add('extents-overlap', this.#place(block, fileBlock), message)
+    }
+    this.#end = Math.max(this.#end, fileBlock + count)
+    const free = this.#claims.kind[regionBlock] === Claim.none
+    this.#claims.claim(regionBlock, count, Claim.data, this.length + 1, this.#owner)
+    if (!free) return
+    this.#ino.push(this.#owner)
+    this.#fileBlock.push(fileBlock)
+    this.#regionBlock.push(regionBlock)
+    this.#count.push(count)
+    this.#matched.push(0)
+  }
+
+  #invalid(fileBlock: number, regionBlock: number, count: number, rest: number): string | null {
+    if (count === 0) return 'count 0'
+    if (fileBlock + count > FILE_BLOCKS_MAX) return `${count} blocks, past the end of any file`
+    if (!this.#claims.inData(regionBlock, count)) {
+      const { dataStart, blockCount } = this.#claims
+      return `blocks ${regionBlock} to ${regionBlock + count - 1}, expected within ${dataStart} to ${blockCount - 1}`
+    }
+    return rest === 0 ? null : `last word ${rest}, expected 0`
+  }
+
+  #place(block: number, fileBlock: number): string {
+    return placeOf(`extent of inode ${this.#owner} at file block ${fileBlock}`, block)
+  }
+
+  /** When all files are walked: that the reverse map has these extents and no others. */
+  checkReverseMap(walker: TreeWalker, root: number): void {
+    walker.walk(root, RecordKinds.reverseMap, 0, this.#visitReverse)
+    // Below a node that is lost any extent may be.
+    if (walker.broken) return
+    for (let i = 0; i < this.length; i++) {
+      if (this.#matched.data[i] !== 0) continue
+      const place = placeOf('extent', this.#regionBlock.data[i]!)
+      this.#findings.add('reverse-map-missing', place, this.#describe(i))
+    }
+  }
+
+  readonly #visitReverse = (words: Uint32Array, w: number, block: number): void => {
+    const regionBlock = words[w]!
+    let i = -1
+    if (this.#claims.inData(regionBlock, 1) && this.#claims.kind[regionBlock] === Claim.data) {
+      i = this.#claims.index[regionBlock]! - 1
+    }
+    if (
+      i >= 0 &&
+      this.#ino.data[i] === words[w + 1] &&
+      this.#fileBlock.data[i] === words[w + 2] &&
+      this.#count.data[i] === words[w + 3]
+    ) {
+      this.#matched.data[i] = 1
+      return
+    }
+    const found = `block ${regionBlock}: ${words[w + 3]!} blocks of inode ${words[w + 1]!} at ${words[w + 2]!}`
+    const message = i < 0 ? `${found}; no file has that` : `${found}; expected ${this.#describe(i)}`
+    this.#findings.add('reverse-map-extra', placeOf('reverse map', block), message)
+  }
+
+  #describe(i: number): string {
+    const { data: count } = this.#count
+    return `${count[i]!} blocks of inode ${this.#ino.data[i]!} at ${this.#fileBlock.data[i]!}`
+  }
+}

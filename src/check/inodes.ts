@@ -1,0 +1,262 @@
+/**
+ * The inodes: the inode map leads to the slabs, the slabs hold the inodes, a file's inode leads to its
+ * extents. What later phases compare is kept in columns.
+ */
+import { BLOCK_BYTES } from '../base/limits.js'
+import { Inode, INODES_PER_SLAB, invalidInode, Mode } from '../media/inode.js'
+import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
+import { SlabHeader, SlabKind } from '../media/slab.js'
+import type { Claims } from './claims.js'
+import { placeOf, type Findings } from './codes.js'
+import { Column } from './column.js'
+import type { Extents } from './extents.js'
+import { checkFileContent, checkInodeFields } from './inode_fields.js'
+import { Scratch, type Crc32cOf, type Medium } from './medium.js'
+import { checkReserved } from './reserved.js'
+import { SlabTable } from './slabs.js'
+import type { TreeWalker } from './tree.js'
+import type { Header, Roots } from './volume_header.js'
+
+/** What stands in an inode slot. `damaged`: in use, and nothing more is known of it. */
+export const SlotType = { none: 0, file: 1, directory: 2, damaged: 3 } as const
+export type SlotType = (typeof SlotType)[keyof typeof SlotType]
+
+const INODE_BYTES = Inode.size
+const INODE_WORDS = INODE_BYTES / 4
+
+export class Inodes {
+  readonly slabs: SlabTable
+  /** By slot: slab ordinal * 16 + slot. */
+  readonly type = new Column()
+  readonly links = new Column()
+  readonly flags = new Column()
+  /** Directory entries found that lead here, and the directory of the first. */
+  readonly entries = new Column()
+  readonly holder = new Column()
+  /** Kind of the orphan record, 0 none. */
+  readonly orphan = new Column()
+  /** Entries of a directory that lead to directories. */
+  readonly subdirectories = new Column()
+
+  /** By directory: number, slot index, root, entries it says it has, parent. */
+  readonly directories = {
+    number: new Column(),
+    slot: new Column(),
+    root: new Column(),
+    count: new Column(),
+    parent: new Column(),
+  }
+
+  files = 0
+  /** Slots in use, of slabs that could be read. */
+  used = 0
+  /** Part of the map or of the slabs could not be read: what is not here may be there. */
+  incomplete = false
+
+  /** By map page 1 + the place of its entries in `#ordinals`, 0 while it has none. */
+  readonly #pages = new Column()
+  /** By map entry, for pages that have any: 1 + ordinal of its slab. */
+  readonly #ordinals = new Column()
+  readonly #map: Scratch
+  readonly #slab: Scratch
+  readonly #medium: Medium
+  readonly #claims: Claims
+  readonly #findings: Findings
+  readonly #extents: Extents
+  readonly #walker: TreeWalker
+
+  constructor(
+    medium: Medium,
+    claims: Claims,
+    findings: Findings,
+    extents: Extents,
+    walker: TreeWalker,
+    crc32cOf: Crc32cOf,
+  ) {
+    this.slabs = new SlabTable(SlabKind.inodes, claims, findings)
+    this.#medium = medium
+    this.#claims = claims
+    this.#findings = findings
+    this.#extents = extents
+    this.#walker = walker
+    this.#map = new Scratch(BLOCK_BYTES, crc32cOf)
+    this.#slab = new Scratch(BLOCK_BYTES, crc32cOf)
+  }
+
+  reset(): void {
+    this.slabs.reset()
+    for (const column of this.#bySlot()) column.reset()
+    for (const column of Object.values(this.directories)) column.reset()
+    this.#pages.reset()
+    this.#ordinals.reset()
+    this.files = 0
+    this.used = 0
+    this.incomplete = false
+  }
+
+  #bySlot(): Column[] {
+    return [
+      this.type,
+      this.links,
+      this.flags,
+      this.entries,
+      this.holder,
+      this.orphan,
+      this.subdirectories,
+    ]
+  }
+
+  /** The slot index of inode `number`, or -1 when its slab does not exist. */
+  slotOf(number: number): number {
+    const slot = number % INODES_PER_SLAB
+    const entry = (number - slot) / INODES_PER_SLAB
+    const page = Math.floor(entry / MAP_ENTRIES)
+    if (slot === 0 || page >= this.#pages.length || this.#pages.data[page] === 0) return -1
+    const at = (this.#pages.data[page]! - 1) * MAP_ENTRIES + (entry % MAP_ENTRIES)
+    return (this.#ordinals.data[at]! - 1) * INODES_PER_SLAB + slot
+  }
+
+  /** For messages: the inode of a slot index and where it stands. */
+  placeOf(index: number): string {
+    const slot = index % INODES_PER_SLAB
+    const ordinal = (index - slot) / INODES_PER_SLAB
+    const number = this.slabs.tag.data[ordinal]! * INODES_PER_SLAB + slot
+    return placeOf(`inode ${number}`, this.slabs.block.data[ordinal]!, slot * INODE_BYTES)
+  }
+
+  /**
+   * Reads the whole map, all slabs and the extents of all files. The slabs are claimed first, so that
+   * an extent which is wrong cannot take them.
+   */
+  scan(header: Header, roots: Roots, onSlab: (done: number, total: number) => void): void {
+    this.#pages.extend(header.inodeMapBlocks)
+    for (let page = 0; page < header.inodeMapBlocks; page++) this.#scanPage(header, roots, page)
+    for (let ordinal = 0; ordinal < this.slabs.length; ordinal++) {
+      if (!this.slabs.isDamaged(ordinal)) this.#scanSlab(ordinal)
+      onSlab(ordinal + 1, this.slabs.length)
+    }
+    if (!this.incomplete && this.used !== roots.inodes) {
+      const message = `the state says ${roots.inodes}, ${this.used} are in use`
+      this.#findings.add('inode-count-wrong', placeOf('state', 2), message)
+    }
+  }
+
+  #scanPage(header: Header, roots: Roots, page: number): void {
+    const block = header.inodeMapStart + page
+    this.#medium.read(block, 0, this.#map.u8, 0, BLOCK_BYTES)
+    const reason = invalidInodeMapPage(this.#map, 0, page)
+    if (reason !== null) {
+      this.#findings.add('inode-map-damaged', placeOf(InodeMapPage.name, block), reason)
+      this.incomplete = true
+      return
+    }
+    checkReserved(this.#map, 0, InodeMapPage, block, 0, this.#findings)
+    let used = 0
+    for (let i = 0; i < MAP_ENTRIES; i++) {
+      const slab = this.#map.u32[InodeMapPage.word.entries + 2 * i]!
+      if (slab === 0) continue
+      used++
+      this.#scanEntry(block, page, i, slab, roots.inodeMapHigh)
+    }
+    const stored = this.#map.u32[InodeMapPage.word.used]!
+    if (used !== stored) {
+      const message = `used is ${stored}, ${used} entries have a slab`
+      this.#findings.add('inode-map-used-wrong', placeOf(InodeMapPage.name, block), message)
+    }
+  }
+
+  #scanEntry(mapBlock: number, page: number, i: number, slab: number, high: number): void {
+    const entry = page * MAP_ENTRIES + i
+    const place = () =>
+      placeOf(`entry ${entry} of the inode map`, mapBlock, InodeMapPage.at.entries + 8 * i)
+    if (entry >= high) {
+      const message = `slab in block ${slab}, expected none from entry ${high} on`
+      this.#findings.add('inode-map-entry-invalid', place(), message)
+    }
+    if (!this.#claims.inData(slab, 1)) {
+      const { dataStart, blockCount } = this.#claims
+      const message = `slab in block ${slab}, expected ${dataStart} to ${blockCount - 1}`
+      this.#findings.add('inode-map-entry-invalid', place(), message)
+      this.incomplete = true
+      return
+    }
+    this.#medium.read(slab, 0, this.#slab.u8, 0, SlabHeader.size)
+    const ordinal = this.slabs.add(slab, this.#slab, 0)
+    if (ordinal < 0) {
+      this.incomplete = true
+      return
+    }
+    const tag = this.slabs.tag.data[ordinal]!
+    this.slabs.tag.data[ordinal] = entry
+    this.#remember(page, i, ordinal)
+    for (const column of this.#bySlot()) column.extend(INODES_PER_SLAB)
+    if (this.slabs.isDamaged(ordinal)) {
+      this.type.data.fill(SlotType.damaged, ordinal * INODES_PER_SLAB + 1, this.type.length)
+      this.incomplete = true
+    } else if (tag !== entry) {
+      const message = `entry ${tag} of the inode map, expected ${entry}`
+      this.#findings.add('slab-tag-wrong', placeOf('inode slab', slab), message)
+    }
+  }
+
+  #scanSlab(ordinal: number): void {
+    const block = this.slabs.block.data[ordinal]!
+    const entry = this.slabs.tag.data[ordinal]!
+    this.#medium.read(block, 0, this.#slab.u8, 0, BLOCK_BYTES)
+    for (let slot = 1; slot < INODES_PER_SLAB; slot++) this.#scanSlot(block, ordinal, entry, slot)
+  }
+
+  #remember(page: number, i: number, ordinal: number): void {
+    if (this.#pages.data[page] === 0) {
+      this.#pages.data[page] = this.#ordinals.length / MAP_ENTRIES + 1
+      this.#ordinals.extend(MAP_ENTRIES)
+    }
+    this.#ordinals.data[(this.#pages.data[page]! - 1) * MAP_ENTRIES + i] = ordinal + 1
+  }
+
+  #scanSlot(block: number, ordinal: number, entry: number, slot: number): void {
+    const base = slot * INODE_BYTES
+    if (!this.slabs.isUsed(ordinal, slot)) {
+      this.#checkFree(block, slot)
+      return
+    }
+    this.used++
+    const number = entry * INODES_PER_SLAB + slot
+    const index = ordinal * INODES_PER_SLAB + slot
+    const reason = invalidInode(this.#slab, base, number)
+    if (reason !== null) {
+      this.type.data[index] = SlotType.damaged
+      this.#findings.add('inode-damaged', placeOf(`inode ${number}`, block, base), reason)
+      return
+    }
+    const w = base >>> 2
+    const words = this.#slab.u32
+    const at = Inode.word
+    checkInodeFields(this.#slab, base, number, block, this.#findings)
+    this.links.data[index] = words[w + at.links]!
+    this.flags.data[index] = words[w + at.flags]!
+    if ((words[w + at.mode]! & Mode.typeMask) === Mode.directory) {
+      this.type.data[index] = SlotType.directory
+      this.directories.number.push(number)
+      this.directories.slot.push(index)
+      this.directories.root.push(words[w + at.root]!)
+      this.directories.count.push(words[w + at.count]!)
+      this.directories.parent.push(words[w + at.parent]!)
+    } else {
+      this.type.data[index] = SlotType.file
+      this.files++
+      checkFileContent(this.#slab, base, number, block, this.#extents, this.#walker, this.#findings)
+    }
+  }
+
+  /** A slot not in use is zero but for its generation. */
+  #checkFree(block: number, slot: number): void {
+    const start = slot * INODE_WORDS
+    for (let w = start; w < start + INODE_WORDS; w++) {
+      if (this.#slab.u32[w] === 0 || w === start + Inode.word.generation) continue
+      const place = placeOf(`slot ${slot} of inode slab`, block, w * 4)
+      this.#findings.add('slab-slot-not-zero', place, `not in use, word ${w - start} is not zero`)
+      return
+    }
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * What inodes say of their names, against the names that were found: links, parents, orphans, and that
+ * everything can be reached from the root.
+ */
+import { InodeFlag, ROOT_INODE } from '../media/inode.js'
+import { RecordKinds } from '../media/tree_node.js'
+import { placeOf, type Findings } from './codes.js'
+import { Column } from './column.js'
+import { SlotType, type Inodes } from './inodes.js'
+import type { TreeWalker } from './tree.js'
+
+/** Second word of an orphan record. */
+const OrphanKind = { unlinked: 1, truncating: 2 } as const
+
+/** What is known of the way from a directory up to the root. */
+const Way = { unknown: 0, underway: 1, known: 2 } as const
+
+export class Links {
+  readonly #inodes: Inodes
+  readonly #walker: TreeWalker
+  readonly #findings: Findings
+  /** By inode slot. */
+  readonly #way = new Column()
+  /** Part of the orphan records could not be read. */
+  #orphansLost = false
+
+  constructor(inodes: Inodes, walker: TreeWalker, findings: Findings) {
+    this.#inodes = inodes
+    this.#walker = walker
+    this.#findings = findings
+  }
+
+  /** Notes which inodes have an orphan record. */
+  walkOrphans(root: number): void {
+    this.#walker.walk(root, RecordKinds.orphans, 0, (words, w, block) => {
+      const number = words[w]!
+      const kind = words[w + 1]!
+      const place = placeOf(`orphan record of inode ${number}`, block)
+      const known = kind === OrphanKind.unlinked || kind === OrphanKind.truncating
+      if (!known || words[w + 2] !== 0 || words[w + 3] !== 0) {
+        const message = `words ${kind}, ${words[w + 2]!}, ${words[w + 3]!}, expected 1 or 2, 0, 0`
+        this.#findings.add('orphan-record-invalid', place, message)
+      }
+      const index = this.#inodes.slotOf(number)
+      const type = index < 0 ? SlotType.none : this.#inodes.type.data[index]!
+      if (type !== SlotType.none) this.#inodes.orphan.data[index] = kind
+      else if (index >= 0 || !this.#inodes.incomplete) {
+        this.#findings.add('orphan-target-missing', place, `inode ${number} is not in use`)
+      }
+    })
+    this.#orphansLost = this.#walker.broken
+  }
+
+  /** `incomplete`: entries are missing, so that a missing link is no second finding. */
+  check(incomplete: boolean): void {
+    const root = this.#inodes.slotOf(ROOT_INODE)
+    const type = root < 0 ? SlotType.none : this.#inodes.type.data[root]!
+    if (type === SlotType.none || type === SlotType.file) {
+      const found = type === SlotType.file ? 'a file' : 'not in use'
+      this.#findings.add(
+        'root-missing',
+        `inode ${ROOT_INODE}`,
+        `expected a directory, it is ${found}`,
+      )
+    }
+    this.#checkDirectories(root)
+    this.#checkCycles(root)
+    for (let index = 0; index < this.#inodes.type.length; index++) {
+      const found = this.#inodes.type.data[index]
+      if (found !== SlotType.file && found !== SlotType.directory) continue
+      this.#checkFlag(index)
+      this.#checkLinks(index, index === root, incomplete)
+    }
+  }
+
+  #checkFlag(index: number): void {
+    const truncating = (this.#inodes.flags.data[index]! & InodeFlag.truncating) !== 0
+    const recorded = this.#inodes.orphan.data[index] === OrphanKind.truncating
+    if (truncating === recorded || (truncating && this.#orphansLost)) return
+    const message = truncating
+      ? 'the flag is set, there is no orphan record of kind 2'
+      : 'there is an orphan record of kind 2, the flag is clear'
+    this.#findings.add('orphan-flag-wrong', this.#inodes.placeOf(index), message)
+  }
+
+  #checkLinks(index: number, root: boolean, incomplete: boolean): void {
+    const inodes = this.#inodes
+    const links = inodes.links.data[index]!
+    const entries = inodes.entries.data[index]!
+    const directory = inodes.type.data[index] === SlotType.directory
+    const orphan = inodes.orphan.data[index] === OrphanKind.unlinked
+    if (orphan && (entries > 0 || root)) {
+      const message = `recorded as unlinked, and has ${entries} entries`
+      this.#findings.add('orphan-still-linked', this.#inodes.placeOf(index), message)
+    }
+    if (incomplete) return
+    if (entries === 0 && !orphan && !root) {
+      if (!this.#orphansLost) {
+        const message = 'no entry leads to it and it has no orphan record'
+        this.#findings.add('inode-unreachable', this.#inodes.placeOf(index), message)
+      }
+      return
+    }
+    const expected = orphan ? 0 : directory ? 2 + inodes.subdirectories.data[index]! : entries
+    if (links !== expected) {
+      this.#findings.add(
+        'links-wrong',
+        this.#inodes.placeOf(index),
+        `links ${links}, expected ${expected}`,
+      )
+    }
+  }
+
+  #checkDirectories(root: number): void {
+    const { number, slot, parent, count } = this.#inodes.directories
+    for (let i = 0; i < number.length; i++) {
+      const index = slot.data[i]!
+      const holder = index === root ? ROOT_INODE : this.#inodes.holder.data[index]!
+      if (index === root && this.#inodes.holder.data[index] !== 0) {
+        const message = `the root has an entry in directory ${this.#inodes.holder.data[index]!}`
+        this.#findings.add('directory-linked-twice', this.#inodes.placeOf(index), message)
+      }
+      if (holder !== 0 && parent.data[i] !== holder) {
+        const message = `parent ${parent.data[i]!}, expected ${holder}`
+        this.#findings.add('directory-parent-wrong', this.#inodes.placeOf(index), message)
+      }
+      if (this.#inodes.orphan.data[index] === OrphanKind.unlinked && count.data[i] !== 0) {
+        const message = `recorded as unlinked, and has ${count.data[i]!} entries of its own`
+        this.#findings.add('orphan-still-linked', this.#inodes.placeOf(index), message)
+      }
+    }
+  }
+
+  /**
+   * Goes up from each directory until what is above is known. Each directory is passed once; one that
+   * is met while it is underway closes a circle.
+   */
+  #checkCycles(root: number): void {
+    const { slot } = this.#inodes.directories
+    const way = this.#way
+    way.reset()
+    way.extend(this.#inodes.type.length)
+    if (root >= 0) way.data[root] = Way.known
+    for (let i = 0; i < slot.length; i++) {
+      const end = this.#goUp(slot.data[i]!, Way.underway)
+      if (end >= 0 && way.data[end] === Way.underway) {
+        const message = `it is held by directory ${this.#inodes.holder.data[end]!}, which is below it`
+        this.#findings.add('directory-cycle', this.#inodes.placeOf(end), message)
+      }
+      this.#goUp(slot.data[i]!, Way.known)
+    }
+  }
+
+  /** Marks the way up from `index`, as far as its marks are lower; returns where it ends, -1 nowhere. */
+  #goUp(index: number, mark: number): number {
+    const way = this.#way.data
+    while (index >= 0 && way[index]! < mark) {
+      way[index] = mark
+      const holder = this.#inodes.holder.data[index]!
+      index = holder === 0 ? -1 : this.#inodes.slotOf(holder)
+    }
+    return index
+  }
+}

@@ -1,0 +1,28 @@
+/*
+ * Every function of the face, once: addon.c registers what is listed here. The hot ones take their
+ * numbers from registers (args.h), and hot_calls.ts gives them their faces.
+ */
+#ifndef HOLDFAST_ADDON_H
+#define HOLDFAST_ADDON_H
+
+#include <node_api.h>
+
+#define METHODS(X)                                                                                \
+  X(reserve) X(anonymous) X(map) X(overlay) X(unmap) X(byteLength)                                \
+  X(view) X(detach) X(viewCount)                                                                  \
+  X(takeFaults)                                                                                   \
+  X(lock) X(unlock) X(locked) X(memfd) X(addSeals) X(seals) X(statfs) X(fallocate) X(canMapSync)  \
+  X(msync) X(fdatasync) X(msyncAsync) X(fdatasyncAsync)
+
+#define HOT_METHODS(X)                                                                            \
+  X(copyOut) X(copyIn) X(streamIn) X(copy) X(stream) X(zero) X(streamZero) X(store8)              \
+  X(flush) X(fence)                                                                               \
+  X(gatherLines) X(writePages)                                                                    \
+  X(crc32c) X(crc32cOf) X(crc32cPortable) X(sealBatch)
+
+#define X(name) napi_value js_##name(napi_env env, napi_callback_info info);
+METHODS(X)
+HOT_METHODS(X)
+#undef X
+
+#endif

@@ -1,0 +1,294 @@
+#define _GNU_SOURCE
+#include "memory.h"
+
+#include "addon.h"
+#include "args.h"
+#include "views.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Older C libraries lack these numbers of the kernel's; they are the same on x86-64 and arm64. */
+#ifndef MAP_SHARED_VALIDATE
+#define MAP_SHARED_VALIDATE 0x03
+#endif
+#ifndef MAP_SYNC
+#define MAP_SYNC 0x080000
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* MapFlag of the face. */
+enum { MAP_FLAG_READ = 1, MAP_FLAG_WRITE = 2, MAP_FLAG_SYNC = 4, MAP_FLAG_POPULATE = 8 };
+
+#define HUGE_PAGE (UINT64_C(2) << 20)
+#define GIGANTIC_PAGE (UINT64_C(1) << 30)
+/* What a 47-bit user address space can hold at all; keeps every sum of sizes far from overflow. */
+#define SPAN_MAX (UINT64_C(1) << 47)
+
+struct memory *memory_chunks[MEMORY_CHUNKS_MAX];
+_Atomic(uint64_t) memory_end = 1;
+size_t memory_page_size;
+
+/* Guards creation of entries and the list of retired ones; workers load the addon too. */
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct memory *retired_list;
+
+static uint64_t round_up(uint64_t number, uint64_t grain) {
+  return (number + grain - 1) / grain * grain;
+}
+
+int memory_overlay(uint8_t *start, size_t length) {
+  void *at = mmap(start, length, PROT_READ | PROT_WRITE,
+                  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return at == MAP_FAILED ? errno : 0;
+}
+
+/*
+ * Huge pages of a file can be mapped only at addresses aligned like them, so a run that is long
+ * enough to hold one is aligned to one. Returns MAP_FAILED and sets errno as mmap does.
+ */
+static uint8_t *reserve_aligned(uint64_t span, int protection) {
+  uint64_t grain = span >= GIGANTIC_PAGE ? GIGANTIC_PAGE
+                   : span >= HUGE_PAGE   ? HUGE_PAGE
+                                         : memory_page_size;
+  uint64_t extra = grain - memory_page_size;
+  uint8_t *start = mmap(NULL, span + extra, protection,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED || extra == 0) return start;
+  uint64_t before = round_up((uintptr_t)start, grain) - (uintptr_t)start;
+  if (before > 0) munmap(start, before);
+  if (extra > before) munmap(start + before + span, extra - before);
+  return start + before;
+}
+
+/* A new entry, not yet alive: the caller sets `base` last. NULL when the table is full. */
+static struct memory *new_entry(napi_env env) {
+  struct memory *memory = NULL;
+  pthread_mutex_lock(&table_lock);
+  uint64_t id = atomic_load(&memory_end);
+  struct memory **chunk = &memory_chunks[id >> MEMORY_CHUNK_SHIFT];
+  if (id >> MEMORY_CHUNK_SHIFT < MEMORY_CHUNKS_MAX) {
+    if (*chunk == NULL) *chunk = calloc(MEMORY_CHUNK, sizeof(struct memory));
+    if (*chunk != NULL) {
+      memory = &(*chunk)[id & (MEMORY_CHUNK - 1)];
+      memory->env = env;
+      memory->id = (uint32_t)id;
+      atomic_store_explicit(&memory_end, id + 1, memory_order_release);
+    }
+  }
+  pthread_mutex_unlock(&table_lock);
+  return memory;
+}
+
+/*
+ * Gives back the addresses of unmapped memories whose last backing store is gone. ArrayBuffers that
+ * `transfer()` moved cannot be detached by us; until they are collected they see zero pages.
+ */
+static void sweep_retired(napi_env env) {
+  pthread_mutex_lock(&table_lock);
+  for (struct memory **link = &retired_list; *link != NULL;) {
+    struct memory *memory = *link;
+    if (memory->env == env && memory->stores == 0) {
+      *link = memory->retired_next;
+      munmap(memory->retired, memory->span);
+      memory->retired = NULL;
+    } else {
+      link = &memory->retired_next;
+    }
+  }
+  pthread_mutex_unlock(&table_lock);
+}
+
+static void retire(struct memory *memory, uint8_t *base) {
+  pthread_mutex_lock(&table_lock);
+  memory->retired = base;
+  memory->retired_next = retired_list;
+  retired_list = memory;
+  pthread_mutex_unlock(&table_lock);
+}
+
+static napi_value create(napi_env env, napi_callback_info info, const char *name, int protection) {
+  struct call call;
+  uint64_t length;
+  if (!call_begin(&call, env, info, name, 1) ||
+      !call_integer(&call, 0, "length", SPAN_MAX, &length)) {
+    return NULL;
+  }
+  if (length == 0) {
+    return throw_errno(env, EINVAL, "mmap", "ask for at least one byte", "%s of 0 bytes", name);
+  }
+  sweep_retired(env);
+  uint64_t span = round_up(length, memory_page_size);
+  uint8_t *base = reserve_aligned(span, protection);
+  if (base == MAP_FAILED) {
+    return throw_errno(env, errno, "mmap", NULL, "%s of 0x%" PRIx64 " bytes of addresses", name,
+                       length);
+  }
+  struct memory *memory = new_entry(env);
+  if (memory == NULL) {
+    munmap(base, span);
+    return throw_errno(env, ENOMEM, name, "make fewer memories in one process",
+                       "%s: no entry is left for another memory", name);
+  }
+  memory->length = length;
+  memory->span = span;
+  atomic_store_explicit(&memory->base, base, memory_order_release);
+  return call_number(&call, memory->id);
+}
+
+napi_value js_reserve(napi_env env, napi_callback_info info) {
+  return create(env, info, "reserve", PROT_NONE);
+}
+
+napi_value js_anonymous(napi_env env, napi_callback_info info) {
+  return create(env, info, "anonymous", PROT_READ | PROT_WRITE);
+}
+
+/* Pages are whole: `offset` begins one, and the run ends one or ends with the memory. */
+static bool whole_pages(struct call *call, const struct memory *memory, uint64_t offset,
+                        uint64_t length, uint64_t *span) {
+  *span = round_up(length, memory_page_size);
+  if (length > 0 && offset % memory_page_size == 0 &&
+      (length == *span || offset + length == memory->length)) {
+    return true;
+  }
+  throw_errno(call->env, EINVAL, call->name, "pass whole pages",
+              "%s of 0x%" PRIx64 " bytes at offset 0x%" PRIx64 " of memory %" PRIu32
+              ", whose pages have 0x%zx bytes",
+              call->name, length, offset, memory->id, memory_page_size);
+  return false;
+}
+
+/*
+ * mmap(MAP_FIXED) of a file. When it fails late the kernel has already removed what was there, and
+ * another thread's mapping could slip into the hole. So the same mapping is tried elsewhere first,
+ * which finds nearly all failures, and a hole that appears all the same is filled at once.
+ */
+static int map_fixed(uint8_t *at, uint64_t span, int protection, int flags, int fd,
+                     uint64_t file_offset) {
+  void *trial = mmap(NULL, span, protection, flags & ~MAP_POPULATE, fd, (off_t)file_offset);
+  if (trial == MAP_FAILED) {
+    /* Huge pages want an aligned address, which only the real place has for certain. */
+    if (errno != EINVAL) return errno;
+  } else {
+    munmap(trial, span);
+  }
+  if (mmap(at, span, protection, flags | MAP_FIXED, fd, (off_t)file_offset) != MAP_FAILED) return 0;
+  int error = errno;
+  mmap(at, span, PROT_NONE,
+       MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return error;
+}
+
+napi_value js_map(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct memory *memory;
+  uint64_t offset, fd, file_offset, length, flags, span;
+  if (!call_begin(&call, env, info, "map", 6) || !call_memory(&call, 0, "memory", &memory) ||
+      !call_integer(&call, 1, "offset", SAFE_MAX, &offset) ||
+      !call_integer(&call, 2, "fd", FD_MAX, &fd) ||
+      !call_integer(&call, 3, "fileOffset", SAFE_MAX, &file_offset) ||
+      !call_integer(&call, 4, "length", SAFE_MAX, &length) ||
+      !call_integer(&call, 5, "flags", U32_MAX, &flags) ||
+      !call_fits(&call, memory, offset, length) ||
+      !whole_pages(&call, memory, offset, length, &span)) {
+    return NULL;
+  }
+  const uint64_t access = MAP_FLAG_READ | MAP_FLAG_WRITE;
+  if (flags & ~(access | MAP_FLAG_SYNC | MAP_FLAG_POPULATE) || !(flags & access)) {
+    return throw_errno(env, EINVAL, "mmap", "combine MapFlag values, read or write among them",
+                       "map into memory %" PRIu32 " with flags 0x%" PRIx64, memory->id, flags);
+  }
+  int protection = (flags & MAP_FLAG_READ ? PROT_READ : 0) |
+                   (flags & MAP_FLAG_WRITE ? PROT_WRITE : 0);
+  int kind = (flags & MAP_FLAG_SYNC ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED) |
+             (flags & MAP_FLAG_POPULATE ? MAP_POPULATE : 0);
+  int error = map_fixed(memory_base(memory) + offset, span, protection, kind, (int)fd, file_offset);
+  if (error) {
+    return throw_errno(env, error, "mmap", NULL,
+                       "map of 0x%" PRIx64 " bytes of fd %d at 0x%" PRIx64
+                       " into memory %" PRIu32 " at 0x%" PRIx64,
+                       length, (int)fd, file_offset, memory->id, offset);
+  }
+  return NULL;
+}
+
+napi_value js_overlay(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct memory *memory;
+  uint64_t offset, length, span;
+  if (!call_begin(&call, env, info, "overlay", 3) ||
+      !call_range(&call, 0, &memory, &offset, &length) ||
+      !whole_pages(&call, memory, offset, length, &span)) {
+    return NULL;
+  }
+  int error = memory_overlay(memory_base(memory) + offset, span);
+  if (error) {
+    return throw_errno(env, error, "mmap", NULL,
+                       "overlay of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu32,
+                       length, offset, memory->id);
+  }
+  return NULL;
+}
+
+napi_value js_unmap(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct memory *memory;
+  if (!call_begin(&call, env, info, "unmap", 1) || !call_memory(&call, 0, "memory", &memory)) {
+    return NULL;
+  }
+  if (memory->syncs > 0) {
+    return throw_errno(env, EBUSY, "munmap", "await the promises of msyncAsync first",
+                       "unmap of memory %" PRIu32 " while %" PRIu32 " msync calls run", memory->id,
+                       memory->syncs);
+  }
+  uint8_t *base = memory_base(memory);
+  /*
+   * Overlay first: from here on nobody, on any thread, can reach the file through these addresses.
+   */
+  int error = memory_overlay(base, memory->span);
+  if (error) {
+    return throw_errno(env, error, "mmap", NULL, "overlay of memory %" PRIu32, memory->id);
+  }
+  views_detach(env, memory, 0, memory->length);
+  atomic_store_explicit(&memory->base, NULL, memory_order_release);
+  if (memory->stores > 0 || munmap(base, memory->span) != 0) retire(memory, base);
+  sweep_retired(env);
+  return NULL;
+}
+
+napi_value js_byteLength(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct memory *memory;
+  if (!call_begin(&call, env, info, "byteLength", 1) ||
+      !call_memory(&call, 0, "memory", &memory)) {
+    return NULL;
+  }
+  return call_number(&call, (double)memory->length);
+}
+
+/*
+ * The environment ends (a worker exits, or the process). Its JavaScript is over, but native work on
+ * other threads may still hold addresses: they get zero pages, and the addresses stay taken.
+ */
+static void end_environment(void *data) {
+  napi_env env = data;
+  uint64_t end = atomic_load(&memory_end);
+  for (uint64_t id = 1; id < end; id++) {
+    struct memory *memory = memory_find(env, id);
+    if (memory == NULL) continue;
+    memory_overlay(memory_base(memory), memory->span);
+    atomic_store_explicit(&memory->base, NULL, memory_order_release);
+  }
+}
+
+bool memory_start(napi_env env) {
+  memory_page_size = (size_t)sysconf(_SC_PAGESIZE);
+  return napi_add_env_cleanup_hook(env, end_environment, env) == napi_ok;
+}

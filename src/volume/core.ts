@@ -1,0 +1,63 @@
+/** The parts of an open volume, put together once; the operations are written over them. */
+import type { Clock } from '../base/clock.js'
+import type { Region } from '../region/region.js'
+import type { Allocator } from './allocator.js'
+import { Directories } from './directories.js'
+import { Extents } from './extents.js'
+import type { Geometry } from './geometry.js'
+import { Inodes } from './inodes.js'
+import type { Log } from './log.js'
+import { Names } from './names.js'
+import { OpenInodes } from './open_inodes.js'
+import { Orphans } from './orphans.js'
+import type { Pages } from './pages.js'
+import { Paths } from './paths.js'
+import { ReverseMap } from './reverse_map.js'
+import type { VolumeState } from './state.js'
+import type { Transaction } from './transaction.js'
+
+export class Core {
+  readonly region: Region
+  readonly geometry: Geometry
+  readonly pages: Pages
+  readonly log: Log
+  readonly state: VolumeState
+  readonly transaction: Transaction
+  readonly allocator: Allocator
+  readonly clock: Clock
+  readonly inodes: Inodes
+  readonly names: Names
+  readonly directories: Directories
+  readonly reverseMap: ReverseMap
+  readonly extents: Extents
+  readonly orphans: Orphans
+  readonly paths: Paths
+  readonly opens = new OpenInodes()
+
+  constructor(
+    region: Region,
+    geometry: Geometry,
+    pages: Pages,
+    log: Log,
+    transaction: Transaction,
+    clock: Clock,
+    hashKey: readonly [number, number],
+  ) {
+    this.region = region
+    this.geometry = geometry
+    this.pages = pages
+    this.log = log
+    this.transaction = transaction
+    this.state = transaction.state
+    this.allocator = transaction.allocator
+    this.clock = clock
+    const { allocator, state } = this
+    this.inodes = new Inodes(pages, geometry, allocator, state, clock)
+    this.names = new Names(pages, allocator, state)
+    this.directories = new Directories(pages, this.inodes, allocator, this.names, ...hashKey)
+    this.reverseMap = new ReverseMap(pages, allocator, state)
+    this.extents = new Extents(pages, this.inodes, allocator, this.reverseMap)
+    this.orphans = new Orphans(pages, allocator, state)
+    this.paths = new Paths(pages, this.inodes, this.directories)
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * The layout of a file: which region block holds which file block.
+ *
+ * Invariants:
+ * - extents are sorted by file block, do not overlap, and neighbours that continue each other in file
+ *   and region are one extent;
+ * - the first 10 stand in the inode; with more they are a tree, and the inline ones are zero; the tree
+ *   goes back into the inode only when it is empty;
+ * - each extent has its record in the reverse map, changed in the same transaction;
+ * - every change here raises the layout generation by one: an operation calls `layoutChanged` once.
+ */
+import { EXTENT_WORDS, Inode, INLINE_EXTENTS } from '../media/inode.js'
+import { RecordKinds } from '../media/tree_node.js'
+import type { Allocator } from './allocator.js'
+import type { Inodes } from './inodes.js'
+import type { Pages } from './pages.js'
+import type { ReverseMap } from './reverse_map.js'
+import { Tree } from './tree.js'
+
+const at = Inode.word
+
+export class Extents {
+  /** The extent found by `find` and `last`. */
+  fileBlock = 0
+  regionBlock = 0
+  count = 0
+
+  readonly #pages: Pages
+  readonly #inodes: Inodes
+  readonly #allocator: Allocator
+  readonly #reverse: ReverseMap
+  readonly #tree: Tree
+
+  constructor(pages: Pages, inodes: Inodes, allocator: Allocator, reverse: ReverseMap) {
+    this.#pages = pages
+    this.#inodes = inodes
+    this.#allocator = allocator
+    this.#reverse = reverse
+    this.#tree = new Tree(pages, allocator, RecordKinds.extents)
+  }
+
+  /**
+   * Finds the extent that holds a file block. False: a hole, and `fileBlock` and `count` are the next
+   * extent's (`count` 0: there is none).
+   */
+  find(w: number, block: number): boolean {
+    const u32 = this.#pages.u32
+    if (u32[w + at.root] === 0) return this.#findInline(w, block)
+    const owner = u32[w + at.number]!
+    if (this.#tree.seekBefore(u32[w + at.root]!, owner, block)) {
+      this.#takeFromTree()
+      if (block < this.fileBlock + this.count) return true
+      if (!this.#tree.next()) this.count = 0
+      else this.#takeFromTree()
+    } else if (this.#tree.seek(u32[w + at.root]!, owner, block)) this.#takeFromTree()
+    else this.count = 0
+    return false
+  }
+
+  #findInline(w: number, block: number): boolean {
+    const u32 = this.#pages.u32
+    const end = w + at.extents + u32[w + at.count]! * EXTENT_WORDS
+    for (let e = w + at.extents; e < end; e += EXTENT_WORDS) {
+      const first = u32[e]!
+      const count = u32[e + 2]!
+      if (block >= first + count) continue
+      this.fileBlock = first
+      this.regionBlock = u32[e + 1]!
+      this.count = count
+      return block >= first
+    }
+    this.count = 0
+    return false
+  }
+
+  #takeFromTree(): void {
+    this.fileBlock = this.#tree.word(0)
+    this.regionBlock = this.#tree.word(1)
+    this.count = this.#tree.word(2)
+  }
+
+  /** Finds the last extent; false when there is none. */
+  last(w: number): boolean {
+    const u32 = this.#pages.u32
+    const count = u32[w + at.count]!
+    if (count === 0) return false
+    if (u32[w + at.root] === 0) {
+      const e = w + at.extents + (count - 1) * EXTENT_WORDS
+      this.fileBlock = u32[e]!
+      this.regionBlock = u32[e + 1]!
+      this.count = u32[e + 2]!
+      return true
+    }
+    if (!this.#tree.seekBefore(u32[w + at.root]!, u32[w + at.number]!, 0xffff_ffff)) return false
+    this.#takeFromTree()
+    return true
+  }
+
+  /** Blocks that mapping one more run may allocate for metadata: extent tree and reverse map. */
+  runBlocks(w: number): number {
+    const u32 = this.#pages.u32
+    return (
+      this.#tree.insertBlocks(u32[w + at.root]!, u32[w + at.number]!) + this.#reverse.insertBlocks
+    )
+  }
+
+  /** Extents of the file. */
+  total(w: number): number {
+    return this.#pages.u32[w + at.count]!
+  }
+
+  /**
+   * Maps `count` file blocks from `fileBlock`, a hole, to a run of the region. Joins the run to the
+   * extent before it when both continue (and to the one after it).
+   */
+  map(w: number, fileBlock: number, regionBlock: number, count: number): void {
+    const u32 = this.#pages.u32
+    const number = u32[w + at.number]!
+    u32[w + at.blocks]! += count
+    this.#inodes.touchFirst(w)
+    const joinsBefore =
+      fileBlock > 0 &&
+      this.find(w, fileBlock - 1) &&
+      this.regionBlock + this.count === regionBlock &&
+      this.fileBlock + this.count === fileBlock
+    let first = fileBlock
+    let region = regionBlock
+    let length = count
+    if (joinsBefore) {
+      first = this.fileBlock
+      region = this.regionBlock
+      length += this.count
+    }
+    const joinsAfter =
+      this.find(w, fileBlock + count) && this.regionBlock === regionBlock + count
+    if (joinsAfter) {
+      const afterFile = this.fileBlock
+      const afterRegion = this.regionBlock
+      length += this.count
+      this.#reverse.remove(afterRegion, number, afterFile)
+      this.#erase(w, afterFile)
+    }
+    if (joinsBefore) {
+      this.#reverse.resize(region, number, first, length)
+      this.#resize(w, first, length)
+    } else {
+      this.#reverse.add(region, number, first, length)
+      this.#insert(w, first, region, length)
+    }
+  }
+
+  /**
+   * Takes blocks away from the end of the file, down to file block `keep`, at most one extent a call.
+   * False when nothing is left past `keep`. The blocks go back to the allocator.
+   */
+  trimLast(w: number, keep: number): boolean {
+    if (!this.last(w) || this.fileBlock + this.count <= keep) return false
+    const u32 = this.#pages.u32
+    const number = u32[w + at.number]!
+    const { fileBlock, regionBlock, count } = this
+    const left = Math.max(0, keep - fileBlock)
+    if (left === 0) {
+      this.#reverse.remove(regionBlock, number, fileBlock)
+      this.#erase(w, fileBlock)
+    } else {
+      this.#reverse.resize(regionBlock, number, fileBlock, left)
+      this.#resize(w, fileBlock, left)
+    }
+    u32[w + at.blocks]! -= count - left
+    this.#inodes.touchFirst(w)
+    this.#allocator.release(regionBlock + left, count - left, false)
+    return true
+  }
+
+  /** Word index of the inline extent that begins at `fileBlock`, or where it would stand. */
+  #inline(w: number, fileBlock: number): number {
+    const u32 = this.#pages.u32
+    const end = w + at.extents + u32[w + at.count]! * EXTENT_WORDS
+    let e = w + at.extents
+    while (e < end && u32[e]! < fileBlock) e += EXTENT_WORDS
+    return e
+  }
+
+  #touchInline(w: number, from: number): void {
+    const last = w + at.extents + INLINE_EXTENTS * EXTENT_WORDS
+    this.#inodes.touch(w, (from - w) << 2, (last - from) << 2)
+  }
+
+  #insert(w: number, fileBlock: number, regionBlock: number, count: number): void {
+    const u32 = this.#pages.u32
+    if (u32[w + at.root] === 0 && u32[w + at.count]! < INLINE_EXTENTS) {
+      const e = this.#inline(w, fileBlock)
+      const end = w + at.extents + u32[w + at.count]! * EXTENT_WORDS
+      u32.copyWithin(e + EXTENT_WORDS, e, end)
+      u32[e] = fileBlock
+      u32[e + 1] = regionBlock
+      u32[e + 2] = count
+      if (e === end) this.#inodes.touch(w, (e - w) << 2, EXTENT_WORDS * 4)
+      else this.#touchInline(w, e)
+    } else {
+      if (u32[w + at.root] === 0) this.#toTree(w)
+      const owner = u32[w + at.number]!
+      u32[w + at.root] = this.#tree.insert(
+        u32[w + at.root]!, owner, fileBlock, regionBlock, count, 0,
+      )
+    }
+    u32[w + at.count]!++
+    this.#inodes.touchFirst(w)
+  }
+
+  /** The inline extents become the first records of a tree. */
+  #toTree(w: number): void {
+    const u32 = this.#pages.u32
+    const owner = u32[w + at.number]!
+    let root = 0
+    for (let i = 0; i < INLINE_EXTENTS; i++) {
+      const e = w + at.extents + i * EXTENT_WORDS
+      root = this.#tree.insert(root, owner, u32[e]!, u32[e + 1]!, u32[e + 2]!, 0)
+    }
+    u32[w + at.root] = root
+    u32.fill(0, w + at.extents, w + at.extents + INLINE_EXTENTS * EXTENT_WORDS)
+    this.#touchInline(w, w + at.extents)
+  }
+
+  #erase(w: number, fileBlock: number): void {
+    const u32 = this.#pages.u32
+    u32[w + at.count]!--
+    this.#inodes.touchFirst(w)
+    if (u32[w + at.root] !== 0) {
+      const owner = u32[w + at.number]!
+      u32[w + at.root] = this.#tree.remove(u32[w + at.root]!, owner, fileBlock)
+      return
+    }
+    const e = this.#inline(w, fileBlock)
+    const end = w + at.extents + (u32[w + at.count]! + 1) * EXTENT_WORDS
+    u32.copyWithin(e, e + EXTENT_WORDS, end)
+    u32.fill(0, end - EXTENT_WORDS, end)
+    this.#inodes.touch(w, (e - w) << 2, (end - e) << 2)
+  }
+
+  #resize(w: number, fileBlock: number, count: number): void {
+    const u32 = this.#pages.u32
+    if (u32[w + at.root] !== 0) {
+      this.#tree.find(u32[w + at.root]!, u32[w + at.number]!, fileBlock)
+      this.#tree.change(2, count)
+      return
+    }
+    const e = this.#inline(w, fileBlock)
+    u32[e + 2] = count
+    this.#inodes.touch(w, (e - w) << 2, EXTENT_WORDS * 4)
+  }
+}

@@ -1,0 +1,408 @@
+/**
+ * The content of files: read, write, truncate, and the freeing of blocks.
+ *
+ * Invariants:
+ * - new blocks have their content, data or zeros, before the record that maps them is in the log;
+ * - bytes of a block past the end of its file may be anything; whoever moves the end past them zeroes
+ *   them first, durably;
+ * - a size never covers bytes that are not there: it is set by the last transaction of a write;
+ * - what does not fit one transaction leaves an orphan record first, so that a crash in between frees
+ *   what no size covers.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
+import { Inode, InodeFlag } from '../media/inode.js'
+import type { Core } from './core.js'
+import type { OpenInode } from './open_inodes.js'
+import { ORPHAN_BLOCKS, OrphanKind } from './orphans.js'
+
+const at = Inode.word
+/** Runs that one transaction of a write maps at most. */
+const RUNS_MAX = 8
+/** Blocks that one transaction of a write allocates at most: 16 MiB. */
+const STEP_BLOCKS = 4096
+/** Shrunk files remembered until the group is durable. */
+const SHRUNK_MAX = 1024
+
+export class Files {
+  readonly #core: Core
+  /** Inodes made shorter by a transaction that is not durable yet: end of the log at that time. */
+  readonly #shrunk = new Map<number, number>()
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** Reads into target; returns bytes, fewer at the end of the file. */
+  read(number: number, target: Uint8Array, start: number, length: number, position: number): number {
+    const { extents, region, inodes } = this.#core
+    const w = inodes.get(number)
+    const size = inodes.size(w)
+    if (position >= size) return 0
+    const end = Math.min(position + length, size)
+    let p = position
+    while (p < end) {
+      const block = Math.floor(p / BLOCK_BYTES)
+      const to = start + (p - position)
+      if (extents.find(w, block)) {
+        const inExtent = p - extents.fileBlock * BLOCK_BYTES
+        const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
+        region.read(extents.regionBlock * BLOCK_BYTES + inExtent, target, to, n)
+        p += n
+      } else {
+        const next = extents.count === 0 ? end : Math.min(end, extents.fileBlock * BLOCK_BYTES)
+        target.fill(0, to, to + (next - p))
+        p = next
+      }
+    }
+    region.check()
+    return end - position
+  }
+
+  /** Writes all of it. */
+  write(open: OpenInode, source: Uint8Array, start: number, length: number, position: number): void {
+    if (length === 0) return
+    const { inodes, region, clock } = this.#core
+    const end = position + length
+    if (end > FILE_BYTES_MAX) {
+      throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
+    }
+    this.settle(open.number)
+    const w = inodes.get(open.number)
+    if (end <= inodes.size(w) && this.#overwrite(w, source, start, length, position)) {
+      clock.read()
+      open.timesPending = true
+      open.seconds = clock.seconds
+      open.nanoseconds = clock.nanoseconds
+      region.check()
+      return
+    }
+    this.#grow(open, source, start, length, position)
+  }
+
+  /** Writes in place when every block is there; false, and nothing written, when one is not. */
+  #overwrite(
+    w: number,
+    source: Uint8Array,
+    start: number,
+    length: number,
+    position: number,
+  ): boolean {
+    const { extents, region } = this.#core
+    const end = position + length
+    for (let pass = 0; pass < 2; pass++) {
+      for (let p = position; p < end; ) {
+        if (!extents.find(w, Math.floor(p / BLOCK_BYTES))) return false
+        const inExtent = p - extents.fileBlock * BLOCK_BYTES
+        const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
+        const whole = p === position && n === length
+        if (pass === 1 || whole) {
+          const to = extents.regionBlock * BLOCK_BYTES + inExtent
+          region.stream(to, source, start + (p - position), n)
+        }
+        if (whole) return true
+        p += n
+      }
+    }
+    return true
+  }
+
+  /** A write into holes or past the end. */
+  #grow(open: OpenInode, source: Uint8Array, start: number, length: number, position: number): void {
+    const { inodes, transaction, pages } = this.#core
+    const number = open.number
+    const end = position + length
+    let w = inodes.get(number)
+    const size = inodes.size(w)
+    const last = Math.floor((end - 1) / BLOCK_BYTES)
+    const missing = this.#missing(w, Math.floor(position / BLOCK_BYTES), last)
+    // ENOSPC before anything is done, when the blocks are not there.
+    if (missing > 0) transaction.require(missing + this.#overhead(w, 1))
+    if (position > size) this.#zeroTail(w, size, position)
+    else if (end > size) this.#keepShrunk(w, size)
+    let intent = false
+    for (let p = position; ; ) {
+      const first = Math.floor(p / BLOCK_BYTES)
+      const reach = Math.min(last, first + STEP_BLOCKS - 1)
+      const need = this.#missing(w, first, reach)
+      const runs = need === 0 ? 1 : this.#runs(w, need)
+      try {
+        transaction.begin(need === 0 ? 0 : need + this.#overhead(w, runs))
+      } catch (error) {
+        // Steps before this one left blocks past the end; they go again.
+        if (intent) this.#freeBeyond(number)
+        throw error
+      }
+      try {
+        const stepEnd = Math.min(end, (reach + 1) * BLOCK_BYTES)
+        const changes = need > 0 && p === position
+        p = this.#writeStep(w, source, start + (p - position), p, stepEnd, runs)
+        transaction.wroteData()
+        if (changes) inodes.layoutChanged(w)
+        if (p < end && end > size) {
+          if (!intent) this.#setIntent(w, number, true)
+          intent = true
+        } else if (p === end) {
+          if (end > size) inodes.setSize(w, end)
+          if (intent) this.#setIntent(w, number, false)
+          inodes.modified(w)
+          open.timesPending = false
+        }
+      } catch (error) {
+        throw transaction.abandon(error)
+      }
+      transaction.commit()
+      if (p === end) return
+      pages.tick()
+      w = inodes.get(number)
+    }
+  }
+
+  /** The record that lets a crash free what lies past the end, and the flag that says it is there. */
+  #setIntent(w: number, number: number, on: boolean): void {
+    const { orphans, inodes, pages } = this.#core
+    // A file without a name is an orphan already, and goes as a whole.
+    if (pages.u32[w + at.links] === 0) return
+    if (on) orphans.add(number, OrphanKind.beyond)
+    else orphans.remove(number)
+    inodes.setFlag(w, InodeFlag.truncating, on)
+  }
+
+  /** Blocks of metadata that mapping `runs` runs may take at most. */
+  #overhead(w: number, runs: number): number {
+    return runs * this.#core.extents.runBlocks(w) + ORPHAN_BLOCKS
+  }
+
+  /** Runs that the space left over after `need` blocks of data allows for: 1 to RUNS_MAX. */
+  #runs(w: number, need: number): number {
+    const { extents, transaction } = this.#core
+    const over = transaction.spare(need + this.#overhead(w, RUNS_MAX)) - need - ORPHAN_BLOCKS
+    return Math.max(1, Math.min(RUNS_MAX, Math.floor(over / extents.runBlocks(w))))
+  }
+
+  /** Writes [p, end) as far as one transaction goes; returns how far. */
+  #writeStep(
+    w: number,
+    source: Uint8Array,
+    start: number,
+    position: number,
+    end: number,
+    runsMax: number,
+  ): number {
+    const { extents, region, allocator, transaction } = this.#core
+    let runs = 0
+    let p = position
+    while (p < end) {
+      const block = Math.floor(p / BLOCK_BYTES)
+      if (extents.find(w, block)) {
+        const inExtent = p - extents.fileBlock * BLOCK_BYTES
+        const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
+        const to = extents.regionBlock * BLOCK_BYTES + inExtent
+        region.stream(to, source, start + (p - position), n)
+        p += n
+        continue
+      }
+      if (runs === runsMax || (runs > 0 && transaction.full)) return p
+      runs++
+      const lastBlock = Math.floor((end - 1) / BLOCK_BYTES)
+      const holeEnd = extents.count === 0 ? lastBlock + 1 : Math.min(lastBlock + 1, extents.fileBlock)
+      allocator.allocate(this.#goal(w, block), holeEnd - block)
+      const { start: run, count } = allocator
+      const to = Math.min(end, (block + count) * BLOCK_BYTES)
+      this.#fillRun(run, block, count, source, start + (p - position), p, to)
+      extents.map(w, block, run, count)
+      p = to
+    }
+    return p
+  }
+
+  /** Content of a new run: the data, and zeros where the data does not reach. */
+  #fillRun(
+    run: number,
+    block: number,
+    count: number,
+    source: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+  ): void {
+    const { region } = this.#core
+    const fileStart = block * BLOCK_BYTES
+    const base = run * BLOCK_BYTES
+    if (from > fileStart) region.streamZero(base, from - fileStart)
+    region.stream(base + (from - fileStart), source, start, to - from)
+    const fileEnd = fileStart + count * BLOCK_BYTES
+    if (to < fileEnd) region.streamZero(base + (to - fileStart), fileEnd - to)
+  }
+
+  /** Where the block before would go on: files grow in one piece where they can. */
+  #goal(w: number, block: number): number {
+    const { extents } = this.#core
+    if (block > 0 && extents.find(w, block - 1)) {
+      const goal = extents.regionBlock + (block - extents.fileBlock)
+      extents.find(w, block)
+      return goal
+    }
+    return 0
+  }
+
+  #missing(w: number, first: number, last: number): number {
+    const { extents } = this.#core
+    let missing = 0
+    for (let block = first; block <= last; ) {
+      if (extents.find(w, block)) block = extents.fileBlock + extents.count
+      else {
+        const next = extents.count === 0 ? last + 1 : Math.min(last + 1, extents.fileBlock)
+        missing += next - block
+        block = next
+      }
+    }
+    return missing
+  }
+
+  /**
+   * Zeroes [size, end of its block) before the end of the file moves past it: what is there was never
+   * part of this file. Durable before the size, by the fence of the commit.
+   */
+  #zeroTail(w: number, size: number, to: number): void {
+    const inBlock = size % BLOCK_BYTES
+    if (inBlock === 0) return
+    const { extents, region } = this.#core
+    const block = Math.floor(size / BLOCK_BYTES)
+    if (!extents.find(w, block)) return
+    this.#keepShrunk(w, size)
+    const n = Math.min(BLOCK_BYTES - inBlock, to - size)
+    const offset = (extents.regionBlock + (block - extents.fileBlock)) * BLOCK_BYTES + inBlock
+    region.streamZero(offset, n)
+  }
+
+  /**
+   * Bytes past the end are overwritten next. If the shrink that put the end there is not durable, a
+   * crash would bring back the longer file with these bytes in it: the shrink must be durable first.
+   */
+  #keepShrunk(w: number, size: number): void {
+    if (this.#shrunk.size === 0 || size % BLOCK_BYTES === 0) return
+    const { pages, log, transaction } = this.#core
+    const number = pages.u32[w + at.number]!
+    const position = this.#shrunk.get(number)
+    if (position === undefined) return
+    if (position > log.durable) transaction.flush()
+    this.#shrunk.clear()
+  }
+
+  truncate(number: number, size: number): void {
+    const { inodes, transaction, opens } = this.#core
+    if (size > FILE_BYTES_MAX) {
+      throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
+    }
+    this.settle(number)
+    const w = inodes.get(number)
+    const old = inodes.size(w)
+    const open = opens.get(number)
+    if (size < old) this.#shrink(number, w, size)
+    else {
+      if (size > old) this.#zeroTail(w, old, size)
+      transaction.run(0, false, () => {
+        if (size > old) {
+          transaction.wroteData()
+          inodes.setSize(w, size)
+        }
+        inodes.modified(w)
+      })
+    }
+    if (open !== undefined) open.timesPending = false
+  }
+
+  #shrink(number: number, w: number, size: number): void {
+    const { inodes, extents, transaction, log } = this.#core
+    const keep = Math.ceil(size / BLOCK_BYTES)
+    const frees = extents.last(w) && extents.fileBlock + extents.count > keep
+    let left = false
+    transaction.run(frees ? ORPHAN_BLOCKS : 0, true, () => {
+      inodes.setSize(w, size)
+      inodes.modified(w)
+      if (!frees) return
+      inodes.layoutChanged(w)
+      left = this.#trim(w, keep)
+      if (left) this.#setIntent(w, number, true)
+    })
+    if (transaction.syncMode === 'group') {
+      if (this.#shrunk.size >= SHRUNK_MAX) {
+        transaction.flush()
+        this.#shrunk.clear()
+      } else this.#shrunk.set(number, log.head)
+    }
+    if (left) this.#freeBeyond(number)
+  }
+
+  /** Frees extents past file block `keep` while the transaction has room. True: some are left. */
+  #trim(w: number, keep: number): boolean {
+    const { extents, transaction } = this.#core
+    for (;;) {
+      if (!extents.trimLast(w, keep)) return false
+      if (transaction.full) return extents.last(w) && extents.fileBlock + extents.count > keep
+    }
+  }
+
+  /** Frees what an unfinished truncate or append left past the end. */
+  #freeBeyond(number: number): void {
+    while (!this.freeBeyondStep(number));
+  }
+
+  /** One step of it; true when done. */
+  freeBeyondStep(number: number): boolean {
+    const { inodes, transaction, pages } = this.#core
+    pages.tick()
+    const w = inodes.get(number)
+    const keep = Math.ceil(inodes.size(w) / BLOCK_BYTES)
+    let done = false
+    transaction.run(0, true, () => {
+      done = !this.#trim(w, keep)
+      if (done) this.#setIntent(w, number, false)
+    })
+    return done
+  }
+
+  /** Inside a transaction: frees blocks and the inode itself. False: too much for this transaction. */
+  freeWithin(number: number): boolean {
+    const { inodes, orphans } = this.#core
+    const w = inodes.get(number)
+    if (this.#trim(w, 0)) return false
+    if (orphans.has(number)) orphans.remove(number)
+    inodes.free(number)
+    this.#shrunk.delete(number)
+    return true
+  }
+
+  /** One step of freeing an inode without names; true when done. */
+  freeStep(number: number): boolean {
+    const { transaction, pages } = this.#core
+    pages.tick()
+    let done = false
+    transaction.run(0, true, () => {
+      done = this.freeWithin(number)
+    })
+    return done
+  }
+
+  /** An inode with work left from a crash finishes it before its end can move, or its last name go. */
+  settle(number: number): void {
+    if (this.#core.inodes.truncating(this.#core.inodes.get(number))) this.#freeBeyond(number)
+  }
+
+  /** Times that wait in memory go into the inode. */
+  writeTimes(open: OpenInode): void {
+    if (!open.timesPending) return
+    const { transaction, inodes, pages } = this.#core
+    const w = inodes.get(open.number)
+    transaction.run(0, true, () => {
+      const high = Math.floor(open.seconds / 2 ** 32) | (open.nanoseconds << 2)
+      for (const field of [at.modified, at.changed]) {
+        pages.u32[w + field] = open.seconds
+        pages.u32[w + field + 1] = high
+      }
+      inodes.touchFirst(w)
+    })
+    open.timesPending = false
+  }
+}

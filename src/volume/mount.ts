@@ -1,0 +1,294 @@
+/**
+ * Mount: from a region to an open volume.
+ *
+ *     superblock -> replay the log -> home durable, tail at its end -> epoch + 1, new salt, owner
+ *
+ * Replay applies whole lines and is idempotent: a crash in the middle of it, once or many times,
+ * replays the same records again. Only afterwards is any checksum of a page believed. What it costs
+ * depends on the length of the log, not on the number of files.
+ */
+import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
+import { HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES, CACHE_PAGES_DEFAULT, LINE_BYTES } from '../base/limits.js'
+import type { Bytes } from '../base/bytes.js'
+import {
+  invalidRecordHeader,
+  LogRecord,
+  PageDescriptor,
+  RecordKind,
+  recordLines,
+  tornRecord,
+} from '../media/log.js'
+import { popcount } from '../base/bytes.js'
+import { Superblock } from '../media/superblock.js'
+import { native } from '../native/native.js'
+import type { Region } from '../region/region.js'
+import { Core } from './core.js'
+import { readGeometry, type Geometry } from './geometry.js'
+import { Log, readTail, Staging } from './log.js'
+import { Arena, PageKind, Pages } from './pages.js'
+import { VolumeState } from './state.js'
+import { SuperblockPair } from './superblock.js'
+import { Transaction, type SyncMode } from './transaction.js'
+
+/** Memory that a volume works in; tests hand the same to one volume after another. */
+export interface WorkMemory {
+  readonly arena: Arena
+  readonly stagings: [Staging, Staging]
+  readonly commands: Staging
+}
+
+export interface Owner {
+  readonly pid: number
+  /** Clock ticks since boot. */
+  readonly startTime: number
+  readonly bootId: Uint8Array
+  readonly host: string
+}
+
+export interface MountOptions {
+  readonly sync?: SyncMode
+  /** Metadata pages kept in memory. */
+  readonly cachePages?: number
+  readonly clock?: Clock
+  readonly entropy?: Entropy
+  readonly owner?: Owner
+  readonly memory?: WorkMemory
+}
+
+export interface Mounted {
+  readonly core: Core
+  readonly superblock: SuperblockPair
+  readonly epoch: number
+  /** Records that were replayed. */
+  readonly replayed: number
+  readonly memory: WorkMemory
+}
+
+export function workMemory(cachePages: number, stagingBytes: number): WorkMemory {
+  return {
+    arena: new Arena(cachePages),
+    stagings: [new Staging(stagingBytes), new Staging(stagingBytes)],
+    commands: new Staging(64 * 1024),
+  }
+}
+
+/** Staging memory holds a record of half the ring, and a group of several such. */
+export function stagingBytes(logBytes: number): number {
+  return Math.max(256 * 1024, Math.min(4 * 1024 * 1024, logBytes * 2))
+}
+
+export function releaseMemory(memory: WorkMemory): void {
+  memory.arena.release()
+  for (const staging of memory.stagings) staging.release()
+  memory.commands.release()
+}
+
+export function mountVolume(region: Region, options: MountOptions = {}): Mounted {
+  const superblock = new SuperblockPair(region)
+  superblock.read()
+  const geometry = readGeometry(superblock.u32, 0)
+  const memory =
+    options.memory ??
+    workMemory(options.cachePages ?? CACHE_PAGES_DEFAULT, stagingBytes(geometry.logBlocks * BLOCK_BYTES))
+  try {
+    return mountWith(region, options, superblock, geometry, memory)
+  } catch (error) {
+    if (options.memory === undefined) releaseMemory(memory)
+    throw error
+  }
+}
+
+function mountWith(
+  region: Region,
+  options: MountOptions,
+  superblock: SuperblockPair,
+  geometry: Geometry,
+  memory: WorkMemory,
+): Mounted {
+  const pages = new Pages(region, memory.arena)
+  const log = new Log(region, geometry, superblock.volumeTag, memory.stagings)
+  const state = new VolumeState(pages, geometry.stateBlock, superblock.volumeTag)
+  const sync = options.sync ?? defaultSync(superblock, region)
+  const transaction = new Transaction(region, geometry, pages, log, state, memory.commands, sync)
+  const { uuidCrc, logSeed } = superblock
+  const tail = readTail(region, geometry.tailBlock, uuidCrc)
+
+  const replay = new Replay(region, geometry, pages, transaction, memory.stagings[0], logSeed)
+  replay.run(tail)
+  log.start(replay.position, replay.sequence, uuidCrc, logSeed)
+  if (replay.records > 0) {
+    transaction.writeHome()
+    log.moveTail() // home is durable: these records are not needed again
+  }
+  pages.forgetAll()
+
+  beginEpoch(superblock, options)
+  log.start(replay.position, replay.sequence, uuidCrc, superblock.logSeed)
+  const hashKey = [
+    superblock.u32[Superblock.word.hashKey]!,
+    superblock.u32[Superblock.word.hashKey + 1]!,
+  ] as const
+  const clock = options.clock ?? new SystemClock()
+  const core = new Core(region, geometry, pages, log, transaction, clock, hashKey)
+  void state.freeBlocks // the state is read, and believed, now
+  return { core, superblock, epoch: superblock.epoch, replayed: replay.records, memory }
+}
+
+function defaultSync(superblock: SuperblockPair, region: Region): SyncMode {
+  const stored = superblock.u32[Superblock.word.defaultSync]!
+  if (stored === 1) return 'always'
+  if (stored === 2) return 'group'
+  return region.persistence === 'sync' ? 'group' : 'always'
+}
+
+/** The epoch rises, the salt changes, the owner is written: durable before anything else happens. */
+function beginEpoch(superblock: SuperblockPair, options: MountOptions): void {
+  const at = Superblock.word
+  const { u32, u8 } = superblock
+  const epoch = superblock.epoch + 1
+  u32[at.mountEpoch] = epoch
+  u32[at.mountEpoch + 1] = epoch / 2 ** 32
+  const entropy = options.entropy ?? systemEntropy
+  entropy.fill(u8.subarray(Superblock.at.logSalt, Superblock.at.logSalt + 8))
+  setOwner(superblock, options.owner)
+  superblock.write()
+}
+
+function setOwner(superblock: SuperblockPair, owner: Owner | undefined): void {
+  const at = Superblock.word
+  const { u32, u8 } = superblock
+  u32[at.ownerPid] = owner?.pid ?? 0
+  u32[at.ownerStart] = owner?.startTime ?? 0
+  u32[at.ownerStart + 1] = (owner?.startTime ?? 0) / 2 ** 32
+  u8.fill(0, Superblock.at.ownerBoot, Superblock.at.ownerBoot + 16)
+  if (owner !== undefined) u8.set(owner.bootId, Superblock.at.ownerBoot)
+  superblock.setText('ownerHost', owner?.host ?? '')
+}
+
+/** The owner leaves; everything is at home. */
+export function unmountVolume(mounted: Mounted): void {
+  mounted.core.transaction.checkpoint()
+  setOwner(mounted.superblock, undefined)
+  mounted.superblock.write()
+}
+
+class Replay implements Bytes {
+  readonly u8: Uint8Array
+  readonly u32: Uint32Array
+  /** After the last valid record. */
+  position = 0
+  sequence = 1
+  records = 0
+
+  readonly #region: Region
+  readonly #geometry: Geometry
+  readonly #pages: Pages
+  readonly #transaction: Transaction
+  readonly #staging: Staging
+  readonly #seed: number
+
+  constructor(
+    region: Region,
+    geometry: Geometry,
+    pages: Pages,
+    transaction: Transaction,
+    staging: Staging,
+    seed: number,
+  ) {
+    this.#region = region
+    this.#geometry = geometry
+    this.#pages = pages
+    this.#transaction = transaction
+    this.#staging = staging
+    this.#seed = seed
+    this.u8 = staging.u8
+    this.u32 = staging.u32
+  }
+
+  crc32c(offset: number, length: number, seed: number): number {
+    return native.crc32c(this.#staging.memory, offset, length, seed)
+  }
+
+  run(tail: number): void {
+    const { logLines } = this.#geometry
+    let expected = -1
+    this.position = tail
+    // The ring holds at most its own length: also a forged log ends.
+    while (this.position - tail < logLines) {
+      const lines = this.#load(expected)
+      if (lines === 0) break
+      const at = LogRecord.word
+      expected = this.u32[at.sequence]! + this.u32[at.sequence + 1]! * 2 ** 32 + 1
+      this.sequence = expected
+      if (this.u32[at.kind] === RecordKind.transaction) this.#apply()
+      this.position += lines
+      this.records++
+    }
+    this.#region.check()
+  }
+
+  /** Loads the record at `position`: its length in lines, or 0 when it is not valid. */
+  #load(expected: number): number {
+    const { logStart, logLines } = this.#geometry
+    const line = this.position % logLines
+    const toEnd = logLines - line
+    const offset = logStart * BLOCK_BYTES + line * LINE_BYTES
+    this.#region.load(offset, this.#staging.memory, 0, LINE_BYTES)
+    if (invalidRecordHeader(this, 0, this.position, expected, toEnd) !== null) return 0
+    const lines = this.u32[LogRecord.word.lines]!
+    if (this.u32[LogRecord.word.kind] === RecordKind.transaction) {
+      if (lines * LINE_BYTES > this.#staging.byteLength) return 0
+      this.#region.load(offset, this.#staging.memory, 0, lines * LINE_BYTES)
+    }
+    return tornRecord(this, 0, this.#seed) === null ? lines : 0
+  }
+
+  #apply(): void {
+    const count = this.u32[LogRecord.word.pages]!
+    let payload = 0
+    for (let i = 0; i < count; i++) {
+      const d = (LogRecord.size + i * PageDescriptor.size) >>> 2
+      payload += popcount(this.u32[d + 2]!) + popcount(this.u32[d + 3]!)
+    }
+    const lines = this.u32[LogRecord.word.lines]!
+    if (recordLines(count, payload) !== lines) {
+      throw new HoldfastError('EUCLEAN', `log record at ${this.position}: ${lines} lines, not its pages'`)
+    }
+    let source = (lines - payload) * LINE_BYTES
+    for (let i = 0; i < count; i++) {
+      source = this.#applyPage((LogRecord.size + i * PageDescriptor.size) >>> 2, source)
+    }
+  }
+
+  #applyPage(d: number, source: number): number {
+    const block = this.u32[d]!
+    const { dataStart, blockCount, stateBlock, bitmapStart } = this.#geometry
+    const home = block === stateBlock || (block >= bitmapStart && block < blockCount)
+    if (!home) {
+      throw new HoldfastError('EUCLEAN', `log record at ${this.position} writes block ${block}`)
+    }
+    void dataStart
+    const pages = this.#pages
+    // Dirty pages of a long log may fill the cache: home takes them, the tail stays.
+    if (pages.dirtyPages > pages.slots - 64) this.#transaction.writeHome()
+    pages.tick()
+    let base = pages.find(block, PageKind.raw)
+    if (base < 0) base = pages.load(block)
+    for (let line = 0; line < 64; line++) {
+      const bit = 1 << (line & 31)
+      const high = line >> 5
+      const to = base + line * LINE_BYTES
+      if ((this.u32[d + 2 + high]! & bit) !== 0) {
+        for (let i = 0; i < LINE_BYTES / 4; i++) {
+          pages.u32[(to >>> 2) + i] = this.u32[(source >>> 2) + i]!
+        }
+        source += LINE_BYTES
+      } else if ((this.u32[d + 4 + high]! & bit) !== 0) pages.u8.fill(0, to, to + LINE_BYTES)
+      else continue
+      pages.touch(base, line * LINE_BYTES, LINE_BYTES)
+    }
+    pages.settle()
+    return source
+  }
+}

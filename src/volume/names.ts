@@ -1,0 +1,103 @@
+/** Names in the name slabs: written once, sealed, never changed. */
+import { NAME_BYTES_MAX } from '../base/limits.js'
+import { assert, HoldfastError } from '../base/errors.js'
+import {
+  invalidName,
+  NAME_MAGIC,
+  NAME_SLOT_BYTES,
+  NameHeader,
+  nameSlots,
+} from '../media/name.js'
+import { SlabHeader, SlabKind, slotsOf } from '../media/slab.js'
+import type { Allocator } from './allocator.js'
+import type { Pages } from './pages.js'
+import { Slabs } from './slabs.js'
+import type { VolumeState } from './state.js'
+
+const at = NameHeader.word
+const SLOTS = slotsOf(SlabKind.names)
+
+export class Names {
+  readonly #pages: Pages
+  readonly #slabs: Slabs
+  /** Where the last name written is. */
+  block = 0
+  slot = 0
+
+  constructor(pages: Pages, allocator: Allocator, state: VolumeState) {
+    this.#pages = pages
+    this.#slabs = new Slabs(pages, allocator, state, SlabKind.names, (base) => this.#damaged(base))
+  }
+
+  /** Writes a name: sets `block` and `slot`. Allocates at most one block. */
+  write(owner: number, bytes: Uint8Array, start: number, length: number): void {
+    assert(length >= 1 && length <= NAME_BYTES_MAX, 'a name has 1 to 255 bytes')
+    const slots = nameSlots(length)
+    this.#slabs.take(slots)
+    this.block = this.#slabs.block
+    this.slot = this.#slabs.slot
+    const page = this.#slabs.at(this.block)
+    const base = page + this.slot * NAME_SLOT_BYTES
+    const w = base >>> 2
+    const { u8, u32 } = this.#pages
+    u8.fill(0, base, base + slots * NAME_SLOT_BYTES)
+    u32[w + at.magic] = NAME_MAGIC
+    u32[w + at.owner] = owner
+    u32[w + at.length] = length | (slots << 16)
+    const to = base + NameHeader.size
+    for (let i = 0; i < length; i++) u8[to + i] = bytes[start + i]!
+    u32[w + at.checksum] = this.#pages.crc32c(base, slots * NAME_SLOT_BYTES, 0)
+    this.#pages.touch(page, this.slot * NAME_SLOT_BYTES, slots * NAME_SLOT_BYTES)
+  }
+
+  erase(block: number, slot: number): void {
+    const base = this.#at(block, slot)
+    this.#slabs.give(block, slot, this.#pages.u32[(base >>> 2) + at.length]! >>> 16)
+  }
+
+  equals(block: number, slot: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const base = this.#at(block, slot)
+    const { u8, u32 } = this.#pages
+    if ((u32[(base >>> 2) + at.length]! & 0xffff) !== length) return false
+    const from = base + NameHeader.size
+    for (let i = 0; i < length; i++) if (u8[from + i] !== bytes[start + i]) return false
+    return true
+  }
+
+  /** A copy of a name. */
+  read(block: number, slot: number): Uint8Array {
+    const base = this.#at(block, slot)
+    const length = this.#pages.u32[(base >>> 2) + at.length]! & 0xffff
+    return this.#pages.u8.slice(base + NameHeader.size, base + NameHeader.size + length)
+  }
+
+  /** Byte offset of a name in use. */
+  #at(block: number, slot: number): number {
+    const page = this.#slabs.at(block)
+    const base = page + slot * NAME_SLOT_BYTES
+    if (
+      slot < 1 ||
+      slot >= SLOTS ||
+      !this.#slabs.used(page, slot) ||
+      this.#pages.u32[(base >>> 2) + at.magic] !== NAME_MAGIC
+    ) {
+      throw new HoldfastError('EUCLEAN', `no name in slot ${slot} of block ${block}`)
+    }
+    return base
+  }
+
+  /** Each name of a slab that is being loaded. */
+  #damaged(page: number): string | null {
+    const u32 = this.#pages.u32
+    const w = page >>> 2
+    for (let slot = 1; slot < SLOTS; slot++) {
+      const word = u32[w + (slot < 32 ? SlabHeader.word.usedLow : SlabHeader.word.usedHigh)]!
+      if (((word >>> (slot & 31)) & 1) === 0) continue
+      const base = page + slot * NAME_SLOT_BYTES
+      const why = invalidName(this.#pages, base, SLOTS - slot)
+      if (why !== null) return `slot ${slot}: ${why}`
+      slot += (u32[(base >>> 2) + at.length]! >>> 16) - 1
+    }
+    return null
+  }
+}

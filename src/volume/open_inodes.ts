@@ -1,0 +1,54 @@
+/**
+ * Inodes that handles have open: what is known of them in memory only.
+ *
+ * A write in place changes no metadata but the times; those wait here (lazytime, mount(8)) until the
+ * next transaction on the inode, fsync or the last close, so that overwriting costs no log record.
+ */
+export class OpenInode {
+  readonly number: number
+  /** Handles. */
+  opens = 0
+  /** Its last name is gone: freed with the last handle. */
+  unlinked = false
+  /** mtime and ctime are `seconds` and `nanoseconds`, not yet in the inode. */
+  timesPending = false
+  seconds = 0
+  nanoseconds = 0
+
+  constructor(number: number) {
+    this.number = number
+  }
+}
+
+export class OpenInodes {
+  readonly #byNumber = new Map<number, OpenInode>()
+
+  get(number: number): OpenInode | undefined {
+    return this.#byNumber.get(number)
+  }
+
+  open(number: number): OpenInode {
+    let inode = this.#byNumber.get(number)
+    if (inode === undefined) {
+      inode = new OpenInode(number)
+      this.#byNumber.set(number, inode)
+    }
+    inode.opens++
+    return inode
+  }
+
+  /** True when it was the last handle. */
+  close(inode: OpenInode): boolean {
+    if (--inode.opens > 0) return false
+    this.#byNumber.delete(inode.number)
+    return true
+  }
+
+  values(): IterableIterator<OpenInode> {
+    return this.#byNumber.values()
+  }
+
+  get count(): number {
+    return this.#byNumber.size
+  }
+}
