@@ -1,5 +1,4 @@
 /** Bytes as the on-medium structures see them: one buffer, looked at as bytes and as words. */
-import type { Struct } from './struct.js'
 
 export interface Bytes {
   readonly u8: Uint8Array
@@ -9,6 +8,12 @@ export interface Bytes {
   crc32c(offset: number, length: number, seed: number): number
 }
 
+/** A structure with a checksum field: what any declaration with one looks like. */
+export interface Sealed {
+  readonly size: number
+  readonly word: { readonly checksum: number }
+}
+
 /**
  * The checksum that the structure at byte `base` should have: CRC32C over `length` bytes (its declared
  * size unless given), the checksum field itself taken as zero.
@@ -16,7 +21,7 @@ export interface Bytes {
 export function checksumOf(
   bytes: Bytes,
   base: number,
-  struct: Struct<'checksum'>,
+  struct: Sealed,
   length: number = struct.size,
   seed = 0,
 ): number {

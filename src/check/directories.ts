@@ -33,10 +33,13 @@ export class Directories {
   /** The directory being walked. */
   #number = 0
   #slot = 0
-  /** The leaf, and the hash of the entry; the entry before had the same when `#ordinal` is not -1. */
+  /** The leaf that the entry being looked at stands in, and the hash of the entry. */
   #block = 0
-  /** The entry before: entries of one hash stand side by side, and are looked at as one group. */
   #hash = -1
+  /**
+   * The entry before, when it has the same hash: its number and its name. Entries of one hash stand
+   * side by side, and are looked at as one group.
+   */
   #ordinal = -1
   #name: ReadName | null = null
   /** The names of the group, made at its second name: most groups have one. */

@@ -4,7 +4,7 @@
  * The old superblocks go first and the new ones come last: a format that is cut short leaves a region
  * without a volume, never half of one.
  */
-import { checksumOf, type Bytes } from '../base/bytes.js'
+import { checksumOf, type Bytes, type Sealed } from '../base/bytes.js'
 import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
 import { HoldfastError } from '../base/errors.js'
 import {
@@ -13,7 +13,6 @@ import {
   LABEL_BYTES_MAX,
   REGION_BYTES_MIN,
 } from '../base/limits.js'
-import type { Struct } from '../base/struct.js'
 import { BITMAP_MAGIC, BitmapChunk, CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from '../media/bitmap.js'
 import { Inode, INODE_MAGIC, Mode, ROOT_INODE } from '../media/inode.js'
 import { INODE_MAP_MAGIC, InodeMapPage } from '../media/inode_map.js'
@@ -48,7 +47,7 @@ class BlockImage implements Bytes {
     return native.crc32cOf(this.u8, offset, length, seed)
   }
 
-  seal(struct: Struct<'checksum'>, base = 0): void {
+  seal(struct: Sealed, base = 0): void {
     this.u32[(base >>> 2) + struct.word.checksum] = checksumOf(this, base, struct)
   }
 

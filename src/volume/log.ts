@@ -100,9 +100,12 @@ export class Log {
     return this.#geometry.logLines - (this.head - this.tail)
   }
 
-  /** Longest record, in lines: half the ring, so that a pad before it always fits too. */
+  /**
+   * Longest record, in lines: a quarter of the ring. A checkpoint comes when less than two such are
+   * free, so that a record and a pad before it always fit.
+   */
   get recordLinesMax(): number {
-    return Math.min(this.#geometry.logLines >>> 1, this.#gathering.staging.byteLength / LINE_BYTES - 1)
+    return Math.min(this.#geometry.logLines >>> 2, this.#gathering.staging.byteLength / LINE_BYTES - 1)
   }
 
   /** Bytes that the group still takes. */
@@ -126,7 +129,7 @@ export class Log {
     const group = this.#gathering
     const logLines = this.#geometry.logLines
     const toEnd = logLines - (this.head % logLines)
-    assert(lines <= this.recordLinesMax, 'a record fits in half the ring')
+    assert(lines <= this.recordLinesMax, 'a record fits in a quarter of the ring')
     if (lines > toEnd) this.#seal(group.bytes, toEnd, RecordKind.pad, 0)
     assert(this.room >= lines, 'the log has room for the record')
     return group.bytes

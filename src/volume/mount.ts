@@ -73,7 +73,7 @@ export function workMemory(cachePages: number, stagingBytes: number): WorkMemory
   }
 }
 
-/** Staging memory holds a record of half the ring, and a group of several such. */
+/** Staging memory holds a record of a quarter of the ring, and a group of several such. */
 export function stagingBytes(logBytes: number): number {
   return Math.max(256 * 1024, Math.min(4 * 1024 * 1024, logBytes * 2))
 }

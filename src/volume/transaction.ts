@@ -69,6 +69,10 @@ export class Transaction {
     this.#dirtyPagesMax = pages.slots >>> 1
   }
 
+  get usable(): boolean {
+    return this.#failure === null
+  }
+
   /** Throws EIO once something failed that cannot be taken back. */
   checkUsable(): void {
     if (this.#failure !== null) throw this.#failure

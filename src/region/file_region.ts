@@ -1,0 +1,206 @@
+/**
+ * Regions with a path or a descriptor: tmpfs, memfd, hugetlbfs, device-DAX, fsdax, ordinary files.
+ *
+ * One process owns a region: it holds an OFD write lock on its first byte (fcntl(2)) for as long as it
+ * has it open, and the kernel takes it back when the process dies. Who comes second gets EBUSY.
+ */
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  unlinkSync,
+} from 'node:fs'
+import { HoldfastError, type ErrorCode, ERRNO } from '../base/errors.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import { MapFlag, native, type MemoryId } from '../native/native.js'
+import { MemoryRegion } from './memory_region.js'
+import type { Persistence } from './region.js'
+
+const TMPFS_MAGIC = 0x0102_1994
+const HUGETLBFS_MAGIC = 0x9584_58f6
+const F_SEAL_SHRINK = 2
+
+export interface OpenRegionOptions {
+  /** Durability other than the kind's own: to measure persistent memory on DRAM. */
+  readonly persistence?: Persistence
+  /** No lock, mapped for reading only: for looking at a region. */
+  readonly readOnly?: boolean
+  /** What to say of the owner when the region is locked. */
+  readonly describeOwner?: (path: string) => string
+}
+
+interface Kind {
+  readonly kind: string
+  readonly persistence: Persistence
+  readonly grain: number
+  readonly byteLength: number
+  readonly mapFlags: number
+}
+
+/** Opens a region that exists. Throws ENOENT, EBUSY with the owner, ENODEV. */
+export function openRegion(path: string, options: OpenRegionOptions = {}): MemoryRegion {
+  const flags = options.readOnly === true ? constants.O_RDONLY : constants.O_RDWR
+  const fd = system('open', path, () => openSync(path, flags))
+  return adopt(fd, path, options, () => closeSync(fd))
+}
+
+/**
+ * Makes a region file of `byteLength` bytes and fills it, so that no store meets a missing block.
+ * An existing file is used as it is when its size fits (`byteLength` 0: whatever it has).
+ */
+export function createRegion(
+  path: string,
+  byteLength: number,
+  options: OpenRegionOptions = {},
+): MemoryRegion {
+  const existed = existsSync(path)
+  const fd = system('open', path, () =>
+    openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600),
+  )
+  try {
+    lockOwner(fd, path, options)
+    if (fstatSync(fd).isFile()) fillFile(fd, path, byteLength)
+    return adopt(fd, path, options, () => closeSync(fd))
+  } catch (error) {
+    closeSync(fd)
+    if (!existed) unlinkSync(path)
+    throw error
+  }
+}
+
+function fillFile(fd: number, path: string, byteLength: number): void {
+  const size = fstatSync(fd).size
+  const wanted = byteLength === 0 ? size : byteLength
+  if (wanted === 0) {
+    throw new HoldfastError('EINVAL', `${path} is empty and no size was given: --size 1G`)
+  }
+  if (wanted !== size) system('ftruncate', path, () => ftruncateSync(fd, wanted))
+  system('fallocate', path, () => native.fallocate(fd, 0, wanted))
+}
+
+/** A memfd region: shared by descriptor, gone with the last of its users; sealed against shrinking. */
+export function memfdRegion(
+  byteLength: number,
+  options: OpenRegionOptions & { readonly hugeTlb?: boolean } = {},
+): MemoryRegion {
+  const fd = system('memfd_create', 'memfd', () =>
+    native.memfd('holdfast', byteLength, options.hugeTlb === true),
+  )
+  system('fallocate', 'memfd', () => native.fallocate(fd, 0, byteLength))
+  native.addSeals(fd, F_SEAL_SHRINK)
+  return adopt(fd, `/proc/self/fd/${fd}`, options, () => closeSync(fd))
+}
+
+function adopt(
+  fd: number,
+  path: string,
+  options: OpenRegionOptions,
+  onClose: () => void,
+): MemoryRegion {
+  let memory: MemoryId | undefined
+  try {
+    const kind = probe(fd, path)
+    if (options.readOnly !== true) lockOwner(fd, path, options)
+    memory = native.reserve(kind.byteLength)
+    const write = options.readOnly === true ? 0 : MapFlag.write
+    const flags = kind.mapFlags | MapFlag.read | write
+    const reserved = memory
+    system('mmap', path, () => native.map(reserved, 0, fd, 0, kind.byteLength, flags))
+    return new MemoryRegion({
+      ...kind,
+      path,
+      memory,
+      persistence: options.persistence ?? kind.persistence,
+      fd,
+      onClose,
+    })
+  } catch (error) {
+    if (memory !== undefined) native.unmap(memory)
+    onClose()
+    throw error
+  }
+}
+
+/** What a descriptor is, from what the kernel says of it, measured where it does not say. */
+function probe(fd: number, path: string): Kind {
+  const stat = fstatSync(fd)
+  if (stat.isCharacterDevice()) return probeDevDax(stat.rdev, path)
+  if (!stat.isFile()) {
+    throw new HoldfastError('ENODEV', `${path} is neither a file nor a device-DAX node`)
+  }
+  const { type, blockSize } = native.statfs(fd)
+  if (type === TMPFS_MAGIC) {
+    const kind = isMemfd(fd) ? 'memfd' : 'tmpfs'
+    return fileKind(kind, 'fence', BLOCK_BYTES, stat.size, path, 0)
+  }
+  if (type === HUGETLBFS_MAGIC) {
+    const kind = isMemfd(fd) ? 'memfd' : 'hugetlbfs'
+    return fileKind(kind, 'fence', blockSize, stat.size, path, 0)
+  }
+  if (stat.size > 0 && native.canMapSync(fd)) {
+    return fileKind('fsdax', 'flush', BLOCK_BYTES, stat.size, path, MapFlag.sync)
+  }
+  return fileKind('file', 'sync', BLOCK_BYTES, stat.size, path, 0)
+}
+
+function fileKind(
+  kind: string,
+  persistence: Persistence,
+  grain: number,
+  size: number,
+  path: string,
+  mapFlags: number,
+): Kind {
+  const byteLength = Math.floor(size / grain) * grain
+  if (byteLength === 0) {
+    throw new HoldfastError('ENODEV', `${path} has ${size} bytes, less than one page of ${grain}`)
+  }
+  return { kind, persistence, grain, byteLength, mapFlags }
+}
+
+/** /sys/dev/char/MAJOR:MINOR of a device-DAX node has its size and alignment. */
+function probeDevDax(rdev: number, path: string): Kind {
+  const major = (rdev >>> 8) & 0xfff
+  const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00)
+  const directory = `/sys/dev/char/${major}:${minor}`
+  const sizeFile = `${directory}/size`
+  if (!existsSync(sizeFile)) {
+    throw new HoldfastError('ENODEV', `${path} is a character device but no device-DAX node`)
+  }
+  const alignFile = `${directory}/align`
+  const grain = existsSync(alignFile) ? Number(readFileSync(alignFile, 'utf8')) : 2 * 1024 * 1024
+  const size = Number(readFileSync(sizeFile, 'utf8'))
+  return {
+    kind: 'devdax',
+    persistence: 'flush',
+    grain,
+    byteLength: Math.floor(size / grain) * grain,
+    mapFlags: 0,
+  }
+}
+
+function isMemfd(fd: number): boolean {
+  return readlinkSync(`/proc/self/fd/${fd}`).startsWith('/memfd:')
+}
+
+function lockOwner(fd: number, path: string, options: OpenRegionOptions): void {
+  if (native.lock(fd, 0, 1, true)) return
+  const owner = options.describeOwner?.(path) ?? 'another process'
+  throw new HoldfastError('EBUSY', `${path} is open in ${owner}; one process owns a region at a time`)
+}
+
+/** An error of the operating system, as ours. */
+function system<T>(syscall: string, path: string, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === undefined || !(code in ERRNO)) throw error
+    throw new HoldfastError(code as ErrorCode, undefined, { syscall, path, cause: error })
+  }
+}

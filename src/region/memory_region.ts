@@ -1,0 +1,147 @@
+/**
+ * A region over a memory of the addon: what all real kinds have in common. A kind differs by where
+ * the memory comes from and by how stores become durable (`persistence`).
+ */
+import { HoldfastError } from '../base/errors.js'
+import { LINE_BYTES } from '../base/limits.js'
+import { native, StoreMode, type MemoryId } from '../native/native.js'
+import type { Persistence, Region, RegionCounters } from './region.js'
+
+export interface MemoryRegionParts {
+  readonly kind: string
+  readonly path: string
+  readonly memory: MemoryId
+  readonly byteLength: number
+  readonly persistence: Persistence
+  readonly grain: number
+  /** The file behind the memory, -1 none. */
+  readonly fd: number
+  readonly onClose: () => void
+}
+
+export class MemoryRegion implements Region {
+  readonly kind: string
+  readonly path: string
+  readonly byteLength: number
+  readonly persistence: Persistence
+  readonly grain: number
+  readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
+  readonly memory: MemoryId
+  readonly fd: number
+  readonly #flushes: boolean
+  readonly #onClose: () => void
+  #faults: number
+  #closed = false
+
+  constructor(parts: MemoryRegionParts) {
+    this.kind = parts.kind
+    this.path = parts.path
+    this.memory = parts.memory
+    this.byteLength = parts.byteLength
+    this.persistence = parts.persistence
+    this.grain = parts.grain
+    this.fd = parts.fd
+    this.#flushes = parts.persistence === 'flush'
+    this.#onClose = parts.onClose
+    this.#faults = native.faultCounter[0]!
+  }
+
+  read(offset: number, target: Uint8Array, start: number, length: number): void {
+    native.copyOut(this.memory, offset, target, start, length)
+  }
+
+  load(offset: number, memory: MemoryId, memoryOffset: number, length: number): void {
+    native.copy(memory, memoryOffset, this.memory, offset, length)
+  }
+
+  stream(offset: number, source: Uint8Array, start: number, length: number): void {
+    this.counters.bytesStored += length
+    if (this.#flushes) {
+      this.counters.linesFlushed += Math.ceil(length / LINE_BYTES)
+      native.streamIn(this.memory, offset, source, start, length)
+    } else native.copyIn(this.memory, offset, source, start, length)
+  }
+
+  streamZero(offset: number, length: number): void {
+    this.counters.bytesStored += length
+    if (this.#flushes) {
+      this.counters.linesFlushed += Math.ceil(length / LINE_BYTES)
+      native.streamZero(this.memory, offset, length)
+    } else native.zero(this.memory, offset, length)
+  }
+
+  streamFrom(offset: number, memory: MemoryId, memoryOffset: number, length: number): void {
+    this.counters.bytesStored += length
+    if (this.#flushes) {
+      this.counters.linesFlushed += Math.ceil(length / LINE_BYTES)
+      native.stream(this.memory, offset, memory, memoryOffset, length)
+    } else native.copy(this.memory, offset, memory, memoryOffset, length)
+  }
+
+  storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void {
+    const mode = this.#flushes ? StoreMode.flushed : StoreMode.cached
+    const lines = native.writePages(this.memory, memory, commands, commandsOffset, count, mode)
+    this.counters.bytesStored += lines * LINE_BYTES
+    if (this.#flushes) this.counters.linesFlushed += lines
+  }
+
+  store8(offset: number, low: number, high: number): void {
+    this.counters.bytesStored += 8
+    native.store8(this.memory, offset, low, high)
+  }
+
+  flush(offset: number, length: number): void {
+    if (this.#flushes) this.counters.linesFlushed += native.flush(this.memory, offset, length)
+  }
+
+  fence(): void {
+    this.counters.fences++
+    native.fence()
+  }
+
+  sync(_offset: number, _length: number): void {
+    if (this.persistence !== 'sync') return this.fence()
+    this.counters.syncs++
+    // fdatasync takes every dirty page of the file along, also those dirtied through the mapping.
+    native.fdatasync(this.fd)
+  }
+
+  async syncAsync(_offset: number, _length: number): Promise<void> {
+    if (this.persistence !== 'sync') return this.fence()
+    this.counters.syncs++
+    await native.fdatasyncAsync(this.fd)
+  }
+
+  check(): void {
+    if (native.faultCounter[0] === this.#faults) return
+    this.#faults = native.faultCounter[0]!
+    const fault = native.takeFaults().find((f) => f.memory === this.memory)
+    if (fault === undefined) return
+    throw new HoldfastError(
+      'EIO',
+      `${fault.signal} (code ${fault.code}) at offset 0x${fault.offset.toString(16)} of ${this.path}: ` +
+        `the medium failed there, or the file was cut short; holdfast fsck shows what it holds`,
+    )
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    native.unmap(this.memory)
+    this.#onClose()
+  }
+}
+
+/** A region of anonymous memory, gone with the process. `persistence` 'flush' for measuring. */
+export function heapRegion(byteLength: number, persistence: Persistence = 'fence'): MemoryRegion {
+  return new MemoryRegion({
+    kind: 'heap',
+    path: 'heap',
+    memory: native.anonymous(byteLength),
+    byteLength,
+    persistence,
+    grain: 4096,
+    fd: -1,
+    onClose: () => {},
+  })
+}

@@ -1,0 +1,164 @@
+/**
+ * fsck on volumes that the filesystem itself wrote: two readings of one format, and each finds the
+ * other sound. HOLDFAST_SEED repeats a run.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { HoldfastError } from '../../src/base/errors.js'
+import { Prng } from '../../src/base/prng.js'
+import { Checker } from '../../src/check/checker.js'
+import { formatReport, type Report } from '../../src/check/report.js'
+import { native } from '../../src/native/native.js'
+import { heapRegion } from '../../src/region/memory_region.js'
+import type { Region } from '../../src/region/region.js'
+import { formatVolume } from '../../src/volume/format.js'
+import { Volume } from '../../src/volume/volume.js'
+import type { SyncMode } from '../../src/volume/transaction.js'
+
+const seed = Number(process.env['HOLDFAST_SEED'] ?? 1)
+const MIB = 1 << 20
+const checker = new Checker((bytes, start, length, crc) =>
+  native.crc32cOf(bytes, start, length, crc),
+)
+
+function assertClean(region: Region, when: string): Report {
+  const report = checker.check(region)
+  assert.equal(report.state, 'clean', `${when}:\n${formatReport(report)}`)
+  return report
+}
+
+/** A region with a new volume in it; closed when the test is over. */
+function freshRegion(t: { after(fn: () => void): void }, bytes: number): Region {
+  const region = heapRegion(bytes)
+  t.after(() => region.close())
+  formatVolume(region, { label: 'real' })
+  return region
+}
+
+test('a new volume of any size is clean', (t) => {
+  const blocks = [128, 129, 256, 3839, 3840, 3841, 8 * 3840, 8 * 3840 + 1, 65_536]
+  for (const count of blocks) {
+    const region = freshRegion(t, count * 4096)
+    const { counts, volume } = assertClean(region, `${count} blocks`)
+    assert.deepEqual([counts.files, counts.directories, counts.names], [0, 1, 0])
+    assert.equal(volume!.blocks, count)
+    assert.equal(counts.blocksUsed + counts.blocksFree, count)
+  }
+})
+
+test('what was written is what is counted', (t) => {
+  const region = freshRegion(t, 16 * MIB)
+  const volume = Volume.mount(region)
+  volume.mkdir('/a')
+  volume.mkdir('/a/b')
+  for (let i = 0; i < 500; i++) volume.writeFile(`/a/b/${i}`, new Uint8Array(i))
+  volume.link('/a/b/7', '/seven')
+  const mounted = assertClean(region, 'mounted')
+  volume.close()
+  const { counts } = assertClean(region, 'closed')
+  assert.deepEqual(counts, mounted.counts)
+  assert.deepEqual([counts.files, counts.directories, counts.names], [500, 3, 503])
+  assert.equal(counts.extents, 499)
+})
+
+test('a file that is open without a name is clean, and so is what a crash leaves of it', (t) => {
+  const region = freshRegion(t, 16 * MIB)
+  const volume = Volume.mount(region)
+  const file = volume.open('/gone', 'w+')
+  file.write(new Uint8Array(100_000), 0)
+  volume.unlink('/gone')
+  assert.equal(assertClean(region, 'unlinked').counts.files, 1)
+  file.truncate(5000)
+  file.write(new Uint8Array(100_000), 200_000)
+  assertClean(region, 'unlinked and written')
+  file.close()
+  assert.equal(assertClean(region, 'closed').counts.files, 0)
+  volume.close()
+})
+
+test('a file of many pieces, cut and filled again, is clean all the way', (t) => {
+  const region = freshRegion(t, 32 * MIB)
+  const volume = Volume.mount(region)
+  const block = new Uint8Array(4096)
+  const [one, two] = [volume.open('/one', 'w+'), volume.open('/two', 'w+')]
+  for (let i = 0; i < 1000; i++) {
+    one.write(block, i * 2 * 4096)
+    two.write(block, i * 4096)
+  }
+  assert.ok(assertClean(region, 'written').counts.extents > 1000)
+  one.truncate(500 * 4096)
+  assertClean(region, 'cut')
+  two.truncate(0)
+  one.write(new Uint8Array(20 * MIB), 0)
+  assertClean(region, 'filled')
+  volume.close()
+  assertClean(region, 'closed')
+})
+
+// ---- histories from a seed ----------------------------------------------------------------------
+
+const DIRECTORIES = ['', '/d1', '/d2', '/d1/e']
+
+/** One operation on names and sizes from few, so that they meet each other. */
+function step(volume: Volume, prng: Prng): void {
+  const name = () => {
+    const i = prng.below(40)
+    return `${prng.pick(DIRECTORIES)}/${i % 7 === 0 ? `${i}-${'x'.repeat(i * 6)}` : `name-${i}`}`
+  }
+  const kind = prng.below(10)
+  if (kind < 3) volume.writeFile(name(), new Uint8Array(prng.below(20_000)))
+  else if (kind < 5) {
+    using file = volume.open(name(), 'r+')
+    file.write(new Uint8Array(prng.below(prng.chance(1, 8) ? 200_000 : 9000)), prng.below(300_000))
+  } else if (kind === 5) volume.unlink(name())
+  else if (kind === 6) volume.rename(name(), name())
+  else if (kind === 7) volume.link(name(), name())
+  else if (kind === 8) prng.chance(1, 2) ? volume.mkdir(name()) : volume.rmdir(name())
+  else volume.truncate(name(), prng.below(300_000))
+}
+
+const histories: Array<[bytes: number, sync: SyncMode]> = [
+  [512 * 1024, 'always'],
+  [MIB, 'always'],
+  [16 * MIB, 'always'],
+  [16 * MIB, 'group'],
+]
+for (const [bytes, sync] of histories) {
+  const title = `${bytes / 1024} KiB, ${sync}, HOLDFAST_SEED=${seed}`
+  test(`a volume is clean throughout a random history (${title})`, (t) => {
+    const region = freshRegion(t, bytes)
+    const prng = new Prng(seed)
+    let volume = Volume.mount(region, { sync })
+    for (const directory of DIRECTORIES.slice(1)) volume.mkdir(directory)
+    for (let i = 0; i < 4000; i++) {
+      try {
+        step(volume, prng)
+      } catch (error) {
+        // Names that are not there or are in the way, and a full volume, are part of it.
+        if (!(error instanceof HoldfastError) || error.code === 'EUCLEAN') throw error
+      }
+      if (i % 20 === 0) assertClean(region, `step ${i}`)
+      if (i % 1000 !== 999) continue
+      volume.close()
+      assertClean(region, `closed after step ${i}`)
+      volume = Volume.mount(region, { sync })
+    }
+    volume.close()
+    assertClean(region, 'closed')
+  })
+}
+
+test('a region of 1 MiB with ten files is checked in a fraction of a millisecond', (t) => {
+  const region = freshRegion(t, MIB)
+  const volume = Volume.mount(region)
+  for (let i = 0; i < 10; i++) volume.writeFile(`/file-${i}`, new Uint8Array(9000))
+  const rounds = 1000
+  for (let i = 0; i < rounds; i++) checker.check(region)
+  const start = performance.now()
+  for (let i = 0; i < rounds; i++) checker.check(region)
+  const microseconds = ((performance.now() - start) / rounds) * 1000
+  t.diagnostic(`${microseconds.toFixed(0)} µs a check`)
+  // It is about 40; the bound is for slow and busy machines.
+  assert.ok(microseconds < 1000, `${microseconds} µs`)
+  volume.close()
+})
