@@ -23,8 +23,11 @@ export class SystemClock implements Clock {
   seconds = 0
   nanoseconds = 0
 
+  /** The same for the life of the process, and slow to ask for. */
+  readonly #origin = performance.timeOrigin
+
   read(): void {
-    const now = performance.timeOrigin + performance.now()
+    const now = this.#origin + performance.now()
     const seconds = Math.floor(now / 1000)
     this.seconds = seconds
     this.nanoseconds = Math.min(999_999_999, Math.floor((now - seconds * 1000) * 1e6))

@@ -54,7 +54,10 @@ export function defineStruct<const F extends Record<string, FieldDeclaration>>(
     at[field.name] = field.offset
     if (field.offset % 4 === 0) word[field.name] = field.offset / 4
   }
-  return { name, size, meaning, fields, at, word }
+  // Objects that grew by computed names are hash tables to the engine, and these are read in the
+  // hottest code there is; JSON.parse makes objects of fixed shape.
+  const fixed = <T>(table: T): T => JSON.parse(JSON.stringify(table)) as T
+  return { name, size, meaning, fields, at: fixed(at), word: fixed(word) }
 }
 
 /**

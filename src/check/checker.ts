@@ -1,6 +1,6 @@
 /**
- * fsck: reads a volume and says what is wrong with it. It changes nothing, takes nothing on trust and
- * ends on every input.
+ * fsck: reads a volume and says what is wrong with it. It changes nothing, takes nothing on trust
+ * and ends on every input.
  *
  *      superblocks -> log (replayed in memory) -> state
  *        -> inode map -> inode slabs -> files' extents        each walk claims the blocks it meets
@@ -8,8 +8,8 @@
  *        -> reverse map                                       against all extents
  *        -> bitmap                                            against all claims
  *
- * It shares only the declarations of src/media with the code that writes volumes: two readings of one
- * format, so that an error of one is seen by the other.
+ * It shares only the declarations of src/media with the code that writes volumes: two readings of
+ * one format, so that an error of one is seen by the other.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { Region } from '../region/region.js'

@@ -2,8 +2,8 @@
  * Who claims which block.
  *
  * - A block has at most one claim; the second is a finding and changes nothing.
- * - Every walk claims a block before it goes on from it, so that no walk passes a block twice: that is
- *   what makes walks of cross-linked and cyclic structures end.
+ * - Every walk claims a block before it goes on from it, so that no walk passes a block twice: that
+ *   is what makes walks of cross-linked and cyclic structures end.
  */
 import { placeOf, type Findings } from './codes.js'
 
@@ -61,7 +61,9 @@ export class Claims {
     return block >= this.dataStart && block + count <= this.blockCount
   }
 
-  /** Claims blocks of the data area; false when some had a claim already. `owner` is for messages. */
+  /**
+   * Claims blocks of the data area; false when some had a claim already. `owner` is for messages.
+   */
   claim(block: number, count: number, kind: Claim, index: number, owner: number): boolean {
     const end = block + count
     let fresh = true
@@ -75,7 +77,8 @@ export class Claims {
       }
       fresh = false
       const run = this.#conflict(b, end)
-      const message = `claimed as ${NAMES[kind]!} of inode ${owner}, and before as ${NAMES[this.kind[b]!]!}`
+      const before = NAMES[this.kind[b]!]!
+      const message = `claimed as ${NAMES[kind]!} of inode ${owner}, and before as ${before}`
       this.#findings.add('block-claimed-twice', placeOf(`${run} blocks`, b), message)
       if (this.#patience === 0) break
       b += run

@@ -1,6 +1,6 @@
 /**
- * Every finding that fsck can make: its code, which never changes its meaning, and what it says. The
- * order is that of the phases which make them.
+ * Every finding that fsck can make: its code, which never changes its meaning, and what it says.
+ * The order is that of the phases which make them.
  */
 export const FINDINGS = {
   // ---- the region and what stands in fixed places ----------------------------------------------
@@ -16,7 +16,7 @@ export const FINDINGS = {
   'log-overwrites-data': 'replay stores a metadata page onto a block that holds data of a file',
   'state-damaged': 'the volume state is not valid',
 
-  // ---- slabs and inodes ---------------------------------------------------------------------------
+  // ---- slabs and inodes ------------------------------------------------------------------------
   'inode-map-damaged': 'a page of the inode map is not valid',
   'inode-map-used-wrong': 'a page of the inode map miscounts its entries',
   'inode-map-entry-invalid': 'an entry of the inode map names a block or stands where it must not',
@@ -34,7 +34,7 @@ export const FINDINGS = {
   'inode-count-wrong': 'the state miscounts the inodes',
   'inode-blocks-wrong': 'an inode miscounts its blocks',
 
-  // ---- trees and extents -----------------------------------------------------------------------------
+  // ---- trees and extents -----------------------------------------------------------------------
   'tree-pointer-invalid': 'a tree leads to a block that cannot be a node',
   'tree-node-damaged': 'a node of a tree is not valid',
   'tree-level-wrong': 'a node stands at another level than the one above it says',
@@ -46,7 +46,7 @@ export const FINDINGS = {
   'reverse-map-extra': 'the reverse map has an extent that no file has',
   'reverse-map-missing': 'the reverse map lacks an extent of a file',
 
-  // ---- directories and names -----------------------------------------------------------------------
+  // ---- directories and names -------------------------------------------------------------------
   'root-missing': 'inode 1 is not a directory',
   'entry-invalid': 'a directory entry names a slab or slot that cannot be',
   'entry-number-duplicate': 'two entries of one hash have the same number',
@@ -71,7 +71,7 @@ export const FINDINGS = {
   'orphan-still-linked': 'an inode that is recorded as unlinked has a name or entries',
   'orphan-flag-wrong': "an inode's truncating flag and the orphan records disagree",
 
-  // ---- space ---------------------------------------------------------------------------------------
+  // ---- space -----------------------------------------------------------------------------------
   'block-claimed-twice': 'two structures claim the same block',
   'bitmap-too-small': 'the bitmap area has no room for all blocks of the volume',
   'bitmap-damaged': 'a chunk of the bitmap is not valid',
@@ -84,7 +84,10 @@ export const FINDINGS = {
 
 export type FindingCode = keyof typeof FINDINGS
 
-/** Findings that are kept; those past it are only counted, so that a ruin does not fill the memory. */
+/**
+ * Findings that are kept; those past it are only counted, so that a ruin does not fill the
+ * memory.
+ */
 export const FINDINGS_KEPT = 1000
 
 export interface Finding {

@@ -1,6 +1,6 @@
 /**
- * A column: numbers in a typed array that grows and keeps its memory from one check to the next. What
- * is pushed has first claimed a block or a slot, so no corrupt count makes a column long.
+ * A column: numbers in a typed array that grows and keeps its memory from one check to the next.
+ * What is pushed has first claimed a block or a slot, so no corrupt count makes a column long.
  */
 export class Column {
   data = new Uint32Array(64)

@@ -1,6 +1,6 @@
 /**
- * The directories: each entry has a name and leads to an inode. Directories are walked in the order of
- * their inodes and not along the tree that they form, so that no circle of them can be followed.
+ * The directories: each entry has a name and leads to an inode. Directories are walked in the order
+ * of their inodes and not along the tree that they form, so that no circle of them can be followed.
  */
 import { halfSipHash } from '../base/halfsiphash.js'
 import { hex } from '../base/struct.js'
@@ -129,7 +129,8 @@ export class Directories {
       return
     }
     if (ENTRY_TYPE[type] !== found) {
-      const message = `type ${type}, inode ${target} is a ${found === SlotType.file ? 'file' : 'directory'}`
+      const is = found === SlotType.file ? 'file' : 'directory'
+      const message = `type ${type}, inode ${target} is a ${is}`
       this.#findings.add('entry-type-wrong', this.#place(), message)
     }
     inodes.entries.data[index]!++

@@ -1,8 +1,8 @@
 /**
  * Extents of the files, and the reverse map that must say the same the other way round.
  *
- * An extent is kept under its first block, in `claims.index`. Only an extent that got its first block
- * is kept, so there are never more of them than blocks.
+ * An extent is kept under its first block, in `claims.index`. Only an extent that got its first
+ * block is kept, so there are never more of them than blocks.
  */
 import { RecordKinds } from '../media/tree_node.js'
 import { Claim, type Claims } from './claims.js'
@@ -90,7 +90,8 @@ export class Extents {
     if (fileBlock + count > FILE_BLOCKS_MAX) return `${count} blocks, past the end of any file`
     if (!this.#claims.inData(regionBlock, count)) {
       const { dataStart, blockCount } = this.#claims
-      return `blocks ${regionBlock} to ${regionBlock + count - 1}, expected within ${dataStart} to ${blockCount - 1}`
+      const last = regionBlock + count - 1
+      return `blocks ${regionBlock} to ${last}, expected ${dataStart} to ${blockCount - 1}`
     }
     return rest === 0 ? null : `last word ${rest}, expected 0`
   }
@@ -126,7 +127,8 @@ export class Extents {
       this.#matched.data[i] = 1
       return
     }
-    const found = `block ${regionBlock}: ${words[w + 3]!} blocks of inode ${words[w + 1]!} at ${words[w + 2]!}`
+    const [inode, fileBlock, count] = words.subarray(w + 1, w + 4)
+    const found = `block ${regionBlock}: ${count} blocks of inode ${inode} at ${fileBlock}`
     const message = i < 0 ? `${found}; no file has that` : `${found}; expected ${this.#describe(i)}`
     this.#findings.add('reverse-map-extra', placeOf('reverse map', block), message)
   }

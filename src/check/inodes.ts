@@ -1,6 +1,6 @@
 /**
- * The inodes: the inode map leads to the slabs, the slabs hold the inodes, a file's inode leads to its
- * extents. What later phases compare is kept in columns.
+ * The inodes: the inode map leads to the slabs, the slabs hold the inodes, a file's inode leads to
+ * its extents. What later phases compare is kept in columns.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
 import { Inode, INODES_PER_SLAB, invalidInode, Mode } from '../media/inode.js'
@@ -125,8 +125,8 @@ export class Inodes {
   }
 
   /**
-   * Reads the whole map, all slabs and the extents of all files. The slabs are claimed first, so that
-   * an extent which is wrong cannot take them.
+   * Reads the whole map, all slabs and the extents of all files. The slabs are claimed first, so
+   * that an extent which is wrong cannot take them.
    */
   scan(header: Header, roots: Roots, onSlab: (done: number, total: number) => void): void {
     this.#pages.extend(header.inodeMapBlocks)

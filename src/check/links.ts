@@ -1,6 +1,6 @@
 /**
- * What inodes say of their names, against the names that were found: links, parents, orphans, and that
- * everything can be reached from the root.
+ * What inodes say of their names, against the names that were found: links, parents, orphans, and
+ * that everything can be reached from the root.
  */
 import { InodeFlag, ROOT_INODE } from '../media/inode.js'
 import { RecordKinds } from '../media/tree_node.js'
@@ -132,8 +132,8 @@ export class Links {
   }
 
   /**
-   * Goes up from each directory until what is above is known. Each directory is passed once; one that
-   * is met while it is underway closes a circle.
+   * Goes up from each directory until what is above is known. Each directory is passed once; one
+   * that is met while it is underway closes a circle.
    */
   #checkCycles(root: number): void {
     const { slot } = this.#inodes.directories
@@ -144,14 +144,18 @@ export class Links {
     for (let i = 0; i < slot.length; i++) {
       const end = this.#goUp(slot.data[i]!, Way.underway)
       if (end >= 0 && way.data[end] === Way.underway) {
-        const message = `it is held by directory ${this.#inodes.holder.data[end]!}, which is below it`
+        const holder = this.#inodes.holder.data[end]!
+        const message = `it is held by directory ${holder}, which is below it`
         this.#findings.add('directory-cycle', this.#inodes.placeOf(end), message)
       }
       this.#goUp(slot.data[i]!, Way.known)
     }
   }
 
-  /** Marks the way up from `index`, as far as its marks are lower; returns where it ends, -1 nowhere. */
+  /**
+   * Marks the way up from `index`, as far as its marks are lower; returns where it ends, -1
+   * nowhere.
+   */
   #goUp(index: number, mark: number): number {
     const way = this.#way.data
     while (index >= 0 && way[index]! < mark) {

@@ -2,7 +2,8 @@
  * The medium as fsck sees it: the region, and over it the pages that log records change. Nothing is
  * ever stored into the region.
  *
- * - A read never throws. What cannot be read is a finding and reads as zeros, which no structure is.
+ * - A read never throws. What cannot be read is a finding and reads as zeros, which no structure
+ *   is.
  * - Pages changed by replay are copies in memory: at most one for each block of the region.
  */
 import type { Bytes } from '../base/bytes.js'

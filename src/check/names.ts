@@ -138,7 +138,10 @@ export class Names {
     }
   }
 
-  /** When all directories are walked: slots in use that no entry led to. `lost`: entries are missing. */
+  /**
+   * When all directories are walked: slots in use that no entry led to. `lost`: entries are
+   * missing.
+   */
   checkUnowned(lost: boolean): void {
     if (lost) return
     const claimed = this.#claimedLow

@@ -1,9 +1,9 @@
 /**
- * Replay of the redo log, into memory. The records are what a crash left to do; a volume is what it is
- * after them.
+ * Replay of the redo log, into memory. The records are what a crash left to do; a volume is what it
+ * is after them.
  *
- * A record that is not valid ends the log, as it does for who opens the volume. A record with a good
- * checksum is one that was written; when it asks for what none may, that is a finding.
+ * A record that is not valid ends the log, as it does for who opens the volume. A record with a
+ * good checksum is one that was written; when it asks for what none may, that is a finding.
  */
 import { popcount } from '../base/bytes.js'
 import { LINE_BYTES, LINES_PER_BLOCK } from '../base/limits.js'

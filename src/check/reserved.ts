@@ -1,4 +1,7 @@
-/** The bytes that a structure declares as reserved: zero, so that a later version can give them a meaning. */
+/**
+ * The bytes that a structure declares as reserved: zero, so that a later version can give them a
+ * meaning.
+ */
 import type { Bytes } from '../base/bytes.js'
 import type { Struct } from '../base/struct.js'
 import { placeOf, type Findings } from './codes.js'

@@ -172,7 +172,10 @@ export class SlabTable {
   }
 }
 
-/** The ordinal of the slab in `block`, read and added when it is not known yet; -1 when it is none. */
+/**
+ * The ordinal of the slab in `block`, read and added when it is not known yet; -1 when it is
+ * none.
+ */
 export function findSlab(
   table: SlabTable,
   block: number,

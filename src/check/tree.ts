@@ -2,8 +2,8 @@
  * The walk over a tree, any kind of tree.
  *
  * - Each node is claimed before it is read: none is read twice, in all walks of a check together.
- * - Each level has its own page of scratch; a child's level is one less than its parent's, so that the
- *   depth never passes TREE_LEVELS_MAX, whatever the nodes say.
+ * - Each level has its own page of scratch; a child's level is one less than its parent's, so that
+ *   the depth never passes TREE_LEVELS_MAX, whatever the nodes say.
  */
 import { BLOCK_BYTES, TREE_LEVELS_MAX } from '../base/limits.js'
 import { invalidTreeNode, TreeNode, type RecordKind } from '../media/tree_node.js'
@@ -24,7 +24,9 @@ export class TreeWalker {
   nodes = 0
   /** Records of the tree walked last. */
   records = 0
-  /** Whether a part of the tree walked last could not be reached: its records are not all of them. */
+  /**
+   * Whether a part of the tree walked last could not be reached: its records are not all of them.
+   */
   broken = false
 
   readonly #medium: Medium
@@ -89,7 +91,9 @@ export class TreeWalker {
     }
   }
 
-  /** Takes the next child of the node at `depth`: sets the bounds of its keys, returns its block. */
+  /**
+   * Takes the next child of the node at `depth`: sets the bounds of its keys, returns its block.
+   */
   #descend(depth: number): number {
     const words = this.#scratch.u32
     const i = this.#next[depth]!++

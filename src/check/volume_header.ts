@@ -1,8 +1,8 @@
 /** Which volume is in the region: the two superblocks and the volume state. */
 import type { Bytes } from '../base/bytes.js'
-import { BLOCK_BYTES, LABEL_BYTES_MAX } from '../base/limits.js'
+import { LABEL_BYTES_MAX } from '../base/limits.js'
 import { hex } from '../base/struct.js'
-import { BitmapChunk, CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from '../media/bitmap.js'
+import { CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from '../media/bitmap.js'
 import { invalidState, State } from '../media/state.js'
 import {
   invalidSuperblock,
@@ -105,7 +105,8 @@ function compareCopies(bytes: Bytes, findings: Findings): void {
   for (const [start, end] of FIXED_WORDS) {
     for (let i = start; i < end; i++) {
       if (bytes.u32[i] === bytes.u32[second + i]) continue
-      const message = `word at ${i * 4} is ${hex(bytes.u32[i]!)}, and ${hex(bytes.u32[second + i]!)}`
+      const words = `${hex(bytes.u32[i]!)} and ${hex(bytes.u32[second + i]!)}`
+      const message = `the words at ${i * 4} are ${words}`
       findings.add('superblock-copies-disagree', placeOf('superblock', 1, i * 4), message)
       return
     }
@@ -136,7 +137,7 @@ function headerOf(bytes: Bytes, w: number): Header {
 function checkBitmapRoom(header: Header, findings: Findings): void {
   const needed = Math.ceil(Math.ceil(header.blockCount / CHUNK_BLOCKS) / CHUNKS_PER_BLOCK)
   if (header.bitmapBlocks >= needed) return
-  const message = `${header.bitmapBlocks} blocks of ${BLOCK_BYTES / BitmapChunk.size} chunks, ${needed} needed`
+  const message = `${header.bitmapBlocks} blocks of ${CHUNKS_PER_BLOCK} chunks, ${needed} needed`
   findings.add('bitmap-too-small', placeOf('bitmap', header.bitmapStart), message)
 }
 

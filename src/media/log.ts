@@ -76,8 +76,8 @@ export function invalidRecordHeader(
   const at = LogRecord.word
   const get = (index: number) => bytes.u32[w + index]!
   if (get(at.magic) !== RECORD_MAGIC) return `no record`
-  if (get(at.position) + get(at.position + 1) * 2 ** 32 !== position) return `record of another lap`
-  if (sequence >= 0 && get(at.sequence) + get(at.sequence + 1) * 2 ** 32 !== sequence) {
+  if (get(at.position) + get(at.position + 1) * 0x1_0000_0000 !== position) return `record of another lap`
+  if (sequence >= 0 && get(at.sequence) + get(at.sequence + 1) * 0x1_0000_0000 !== sequence) {
     return `sequence ${get(at.sequence)}, expected ${sequence}`
   }
   const lines = get(at.lines)

@@ -14,6 +14,7 @@ import {
   LINES_PER_BLOCK,
 } from '../base/limits.js'
 import { defineStruct, hex, magic } from '../base/struct.js'
+import { CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from './bitmap.js'
 
 export const SUPERBLOCK_MAGIC = magic('HFS1')
 export const SUPERBLOCK_BLOCKS = [0, 1] as const
@@ -50,6 +51,8 @@ export const Superblock = defineStruct('superblock', 512, 'what the volume is; b
   defaultSync: [248, 4, '0 by region kind, 1 always, 2 group'],
   reserved: [252, 260, 'zero'],
 })
+
+const BLOCKS_PER_BITMAP_BLOCK = CHUNK_BLOCKS * CHUNKS_PER_BLOCK
 
 /** Features that this code knows. Format version 1 has none. */
 export const KNOWN_INCOMPAT = 0
@@ -88,6 +91,9 @@ function invalidGeometry(get: (index: number) => number): string | null {
     }
   }
   if (get(at.dataStart) >= get(at.blockCount)) return `no block for data`
+  if (get(at.bitmapBlocks) * BLOCKS_PER_BITMAP_BLOCK < get(at.blockCount)) {
+    return `bitmap of ${get(at.bitmapBlocks)} blocks for ${get(at.blockCount)} blocks`
+  }
   if (get(at.logBlocks) * LINES_PER_BLOCK < 256) return `log of ${get(at.logBlocks)} blocks`
   return null
 }

@@ -4,7 +4,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { LINE_BYTES } from '../base/limits.js'
-import { native, StoreMode, type MemoryId } from '../native/native.js'
+import { native, StoreMode, type Fault, type MemoryId } from '../native/native.js'
 import type { Persistence, Region, RegionCounters } from './region.js'
 
 export interface MemoryRegionParts {
@@ -18,6 +18,9 @@ export interface MemoryRegionParts {
   readonly fd: number
   readonly onClose: () => void
 }
+
+/** Data of this many bytes goes past the cache on every kind: it is faster than to fetch lines first. */
+const STREAM_BYTES = 2048
 
 export class MemoryRegion implements Region {
   readonly kind: string
@@ -59,7 +62,8 @@ export class MemoryRegion implements Region {
     if (this.#flushes) {
       this.counters.linesFlushed += Math.ceil(length / LINE_BYTES)
       native.streamIn(this.memory, offset, source, start, length)
-    } else native.copyIn(this.memory, offset, source, start, length)
+    } else if (length >= STREAM_BYTES) native.streamIn(this.memory, offset, source, start, length)
+    else native.copyIn(this.memory, offset, source, start, length)
   }
 
   streamZero(offset: number, length: number): void {
@@ -115,7 +119,7 @@ export class MemoryRegion implements Region {
   check(): void {
     if (native.faultCounter[0] === this.#faults) return
     this.#faults = native.faultCounter[0]!
-    const fault = native.takeFaults().find((f) => f.memory === this.memory)
+    const fault = faultOf(this.memory)
     if (fault === undefined) return
     throw new HoldfastError(
       'EIO',
@@ -128,8 +132,20 @@ export class MemoryRegion implements Region {
     if (this.#closed) return
     this.#closed = true
     native.unmap(this.memory)
+    waiting.delete(this.memory)
     this.#onClose()
   }
+}
+
+/** Faults that were taken from the addon and wait for the region they belong to. */
+const waiting = new Map<MemoryId, Fault>()
+
+/** The latest fault in a memory that its region was not told of. */
+function faultOf(memory: MemoryId): Fault | undefined {
+  for (const fault of native.takeFaults()) waiting.set(fault.memory, fault)
+  const fault = waiting.get(memory)
+  waiting.delete(memory)
+  return fault
 }
 
 /** A region of anonymous memory, gone with the process. `persistence` 'flush' for measuring. */

@@ -136,12 +136,14 @@ export class Allocator {
 
   /** A flush of all records so far begins: what it will free is set apart from what comes later. */
   flushBegins(): void {
+    if (this.#untilDurable.length === 0) return
     for (const n of this.#untilDurable) this.#flushed.push(n)
     this.#untilDurable.length = 0
   }
 
   /** The flush is done. */
   flushDone(): void {
+    if (this.#flushed.length === 0) return
     this.#lift(this.#flushed)
     this.#flushed.length = 0
   }

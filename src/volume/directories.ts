@@ -41,6 +41,13 @@ export class Directories {
   readonly #keyLow: number
   readonly #keyHigh: number
   #hash = 0
+  /** What the last `find` was about, 0 when the tree has changed since: its way down is used again. */
+  #lastDirectory = 0
+  #lastNow = 0
+  #lastStart = 0
+  #lastLength = 0
+  #lastBytes: Uint8Array | null = null
+  #lastFound = false
 
   constructor(
     pages: Pages,
@@ -63,6 +70,12 @@ export class Directories {
     const u32 = this.#pages.u32
     const hash = halfSipHash(this.#keyLow, this.#keyHigh, bytes, start, length)
     this.#hash = hash
+    this.#lastDirectory = w
+    this.#lastNow = this.#pages.now
+    this.#lastBytes = bytes
+    this.#lastStart = start
+    this.#lastLength = length
+    this.#lastFound = false
     if (!this.#tree.seek(u32[w + at.root]!, u32[w + at.number]!, hash, 0)) return false
     do {
       const record = this.#tree.record
@@ -71,6 +84,7 @@ export class Directories {
       if (this.#names.equals(u32[record + 2]!, second & 0xff, bytes, start, length)) {
         this.inode = u32[record + 3]!
         this.type = (second >>> 8) & 0xff
+        this.#lastFound = true
         return true
       }
     } while (this.#tree.next())
@@ -94,13 +108,21 @@ export class Directories {
   ): void {
     const u32 = this.#pages.u32
     const owner = u32[w + at.number]!
-    const hash = halfSipHash(this.#keyLow, this.#keyHigh, bytes, start, length)
-    const number = this.#unusedNumber(w, hash)
+    const known = this.#isLast(w, bytes, start, length)
+    const hash = known
+      ? this.#hash
+      : halfSipHash(this.#keyLow, this.#keyHigh, bytes, start, length)
+    // With a neighbour of the same hash the way down is lost, and the number is looked for.
+    const number = known && this.#tree.landed ? 0 : this.#unusedNumber(w, hash)
     this.#names.write(owner, bytes, start, length)
     const second = ((number << 16) | (type << 8) | this.#names.slot) >>> 0
-    u32[w + at.root] = this.#tree.insert(
-      u32[w + at.root]!, owner, hash, second, this.#names.block, inode,
-    )
+    const { block } = this.#names
+    const root = u32[w + at.root]!
+    u32[w + at.root] =
+      known && this.#tree.landed
+        ? this.#tree.insertHere(root, owner, hash, second, block, inode)
+        : this.#tree.insert(root, owner, hash, second, block, inode)
+    this.#lastDirectory = 0
     u32[w + at.count]!++
     this.#inodes.modified(w)
   }
@@ -128,9 +150,8 @@ export class Directories {
     const record = this.#tree.record
     const second = u32[record + 1]!
     const block = u32[record + 2]!
-    u32[w + at.root] = this.#tree.remove(
-      u32[w + at.root]!, u32[w + at.number]!, this.#hash, second,
-    )
+    u32[w + at.root] = this.#tree.removeHere(u32[w + at.root]!)
+    this.#lastDirectory = 0
     this.#names.erase(block, second & 0xff)
     u32[w + at.count]!--
     this.#inodes.modified(w)
@@ -157,9 +178,21 @@ export class Directories {
   }
 
   #findAgain(w: number, bytes: Uint8Array, start: number, length: number): void {
+    if (this.#lastFound && this.#isLast(w, bytes, start, length)) return
     if (!this.find(w, bytes, start, length)) {
       throw new HoldfastError('EUCLEAN', 'a name just found is gone')
     }
+  }
+
+  /** The last `find` was for this very name, and the tree is as it was. */
+  #isLast(w: number, bytes: Uint8Array, start: number, length: number): boolean {
+    return (
+      this.#lastDirectory === w &&
+      this.#lastNow === this.#pages.now &&
+      this.#lastBytes === bytes &&
+      this.#lastStart === start &&
+      this.#lastLength === length
+    )
   }
 
   isEmpty(w: number): boolean {
@@ -169,6 +202,7 @@ export class Directories {
   /** At most `limit` entries after `cookie` (0: from the start). */
   read(w: number, cookie: number, limit: number): Entry[] {
     const u32 = this.#pages.u32
+    this.#lastDirectory = 0
     const entries: Entry[] = []
     // A cookie is hash * 2^16 + number + 1, so that 0 stands before the first.
     const hash = Math.floor(cookie / 0x1_0000)

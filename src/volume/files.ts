@@ -6,6 +6,8 @@
  * - bytes of a block past the end of its file may be anything; whoever moves the end past them zeroes
  *   them first, durably;
  * - a size never covers bytes that are not there: it is set by the last transaction of a write;
+ * - a file that grows by small appends gets blocks ahead of its end, zeroed; the last close takes them
+ *   back (a crash leaves them to the file, past its end, where they are free to stay);
  * - what does not fit one transaction leaves an orphan record first, so that a crash in between frees
  *   what no size covers.
  */
@@ -21,6 +23,11 @@ const at = Inode.word
 const RUNS_MAX = 8
 /** Blocks that one transaction of a write allocates at most: 16 MiB. */
 const STEP_BLOCKS = 4096
+/** Appends to a file of this size or more allocate ahead: an eighth of the size, at most 256 KiB. */
+const AHEAD_FROM_BYTES = 64 * 1024
+const AHEAD_BLOCKS_MAX = 64
+/** Not when fewer blocks than this are left. */
+const AHEAD_SPARE = 4096
 /** Shrunk files remembered until the group is durable. */
 const SHRUNK_MAX = 1024
 
@@ -136,7 +143,8 @@ export class Files {
       try {
         const stepEnd = Math.min(end, (reach + 1) * BLOCK_BYTES)
         const changes = need > 0 && p === position
-        p = this.#writeStep(w, source, start + (p - position), p, stepEnd, runs)
+        const ahead = position === size && stepEnd === end ? this.#ahead(open, size, need) : 0
+        p = this.#writeStep(w, source, start + (p - position), p, stepEnd, runs, ahead)
         transaction.wroteData()
         if (changes) inodes.layoutChanged(w)
         if (p < end && end > size) {
@@ -156,6 +164,28 @@ export class Files {
       pages.tick()
       w = inodes.get(number)
     }
+  }
+
+  /** Blocks to allocate past the end of an append that needs `need` blocks. */
+  #ahead(open: OpenInode, size: number, need: number): number {
+    if (size < AHEAD_FROM_BYTES || need === 0 || need > AHEAD_BLOCKS_MAX) return 0
+    if (this.#core.allocator.available < AHEAD_SPARE) return 0
+    open.ahead = true
+    return Math.min(AHEAD_BLOCKS_MAX, Math.floor(size / BLOCK_BYTES / 8))
+  }
+
+  /** The last close: what was allocated ahead goes back. */
+  trimAhead(open: OpenInode): void {
+    if (!open.ahead) return
+    open.ahead = false
+    const { inodes, extents, transaction } = this.#core
+    const w = inodes.get(open.number)
+    const keep = Math.ceil(inodes.size(w) / BLOCK_BYTES)
+    if (!extents.last(w) || extents.fileBlock + extents.count <= keep) return
+    transaction.run(0, true, () => {
+      inodes.layoutChanged(w)
+      this.#trim(w, keep)
+    })
   }
 
   /** The record that lets a crash free what lies past the end, and the flag that says it is there. */
@@ -188,6 +218,7 @@ export class Files {
     position: number,
     end: number,
     runsMax: number,
+    ahead: number,
   ): number {
     const { extents, region, allocator, transaction } = this.#core
     let runs = 0
@@ -206,7 +237,8 @@ export class Files {
       runs++
       const lastBlock = Math.floor((end - 1) / BLOCK_BYTES)
       const holeEnd = extents.count === 0 ? lastBlock + 1 : Math.min(lastBlock + 1, extents.fileBlock)
-      allocator.allocate(this.#goal(w, block), holeEnd - block)
+      const beyond = extents.count === 0 ? ahead : 0
+      allocator.allocate(this.#goal(w, block), holeEnd - block + beyond)
       const { start: run, count } = allocator
       const to = Math.min(end, (block + count) * BLOCK_BYTES)
       this.#fillRun(run, block, count, source, start + (p - position), p, to)
@@ -396,7 +428,7 @@ export class Files {
     const { transaction, inodes, pages } = this.#core
     const w = inodes.get(open.number)
     transaction.run(0, true, () => {
-      const high = Math.floor(open.seconds / 2 ** 32) | (open.nanoseconds << 2)
+      const high = Math.floor(open.seconds / 0x1_0000_0000) | (open.nanoseconds << 2)
       for (const field of [at.modified, at.changed]) {
         pages.u32[w + field] = open.seconds
         pages.u32[w + field + 1] = high

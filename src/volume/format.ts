@@ -124,7 +124,7 @@ function fillSuperblock(
   u32[at.defaultSync] = options.sync === undefined ? 0 : options.sync === 'always' ? 1 : 2
   clock.read()
   u32[at.createdSeconds] = clock.seconds
-  u32[at.createdSeconds + 1] = clock.seconds / 2 ** 32
+  u32[at.createdSeconds + 1] = clock.seconds / 0x1_0000_0000
 }
 
 /** In use from the start: the fixed areas and the slab of the root inode. */
@@ -210,7 +210,7 @@ function writeRoot(
   image.u32[w + at.parent] = ROOT_INODE
   for (const field of [at.modified, at.changed, at.accessed, at.born]) {
     image.u32[w + field] = clock.seconds
-    image.u32[w + field + 1] = Math.floor(clock.seconds / 2 ** 32) | (clock.nanoseconds << 2)
+    image.u32[w + field + 1] = Math.floor(clock.seconds / 0x1_0000_0000) | (clock.nanoseconds << 2)
   }
   image.seal(Inode, base)
   image.store(region, geometry.dataStart)

@@ -95,7 +95,6 @@ export class Inodes {
     u32[w + at.links] = links
     u32[w + at.uid] = uid
     u32[w + at.gid] = gid
-    this.#clock.read()
     this.stamp(w, at.modified)
     this.stamp(w, at.changed)
     this.stamp(w, at.accessed)
@@ -114,7 +113,7 @@ export class Inodes {
     const entry = number >>> 4
     const slot = number & 15
     const block = u32[this.#mapEntry(entry)]!
-    const highest = this.#highestGeneration(this.#slabs.at(block))
+    const highest = this.#slabs.isOnly(block, slot) ? this.#highestGeneration(this.#slabs.at(block)) : 0
     u32.fill(0, w, w + Inode.size / 4)
     u32[w + at.generation] = generation
     this.touch(w, 0, Inode.size)
@@ -135,21 +134,16 @@ export class Inodes {
     this.touch(w, 0, 64)
   }
 
-  readClock(): void {
-    this.#clock.read()
-  }
-
-  /** Sets a time (a word offset) to the clock's last reading. */
+  /** Sets a time (a word offset) to when the transaction began: one operation, one time. */
   stamp(w: number, field: number): void {
     const u32 = this.#pages.u32
     u32[w + field] = this.#clock.seconds
     u32[w + field + 1] =
-      Math.floor(this.#clock.seconds / 2 ** 32) | (this.#clock.nanoseconds << 2)
+      Math.floor(this.#clock.seconds / 0x1_0000_0000) | (this.#clock.nanoseconds << 2)
   }
 
   /** mtime and ctime are now. */
   modified(w: number): void {
-    this.#clock.read()
     this.stamp(w, at.modified)
     this.stamp(w, at.changed)
     this.touchFirst(w)
@@ -157,18 +151,17 @@ export class Inodes {
 
   /** ctime is now. */
   changed(w: number): void {
-    this.#clock.read()
     this.stamp(w, at.changed)
     this.touchFirst(w)
   }
 
   size(w: number): number {
-    return this.#pages.u32[w + at.size]! + this.#pages.u32[w + at.size + 1]! * 2 ** 32
+    return this.#pages.u32[w + at.size]! + this.#pages.u32[w + at.size + 1]! * 0x1_0000_0000
   }
 
   setSize(w: number, size: number): void {
     this.#pages.u32[w + at.size] = size
-    this.#pages.u32[w + at.size + 1] = size / 2 ** 32
+    this.#pages.u32[w + at.size + 1] = size / 0x1_0000_0000
     this.touchFirst(w)
   }
 

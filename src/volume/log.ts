@@ -146,12 +146,12 @@ export class Log {
     const w = offset >>> 2
     const at = LogRecord.word
     const bytes = kind === RecordKind.pad ? LINE_BYTES : lines * LINE_BYTES
-    u32.fill(0, w, w + LINE_BYTES / 4)
+    for (let i = w; i < w + LINE_BYTES / 4; i++) u32[i] = 0
     u32[w + at.magic] = RECORD_MAGIC
     u32[w + at.sequence] = this.sequence
-    u32[w + at.sequence + 1] = this.sequence / 2 ** 32
+    u32[w + at.sequence + 1] = this.sequence / 0x1_0000_0000
     u32[w + at.position] = this.head
-    u32[w + at.position + 1] = this.head / 2 ** 32
+    u32[w + at.position + 1] = this.head / 0x1_0000_0000
     u32[w + at.lines] = lines
     u32[w + at.kind] = kind
     u32[w + at.pages] = pages
@@ -245,7 +245,7 @@ const tailBytes = new Uint8Array(6)
 
 /** CRC over the 48 bits of a position, seeded with that of the uuid. */
 function tailCheck(position: number, uuidCrc: number): number {
-  const high = Math.floor(position / 2 ** 32)
+  const high = Math.floor(position / 0x1_0000_0000)
   for (let i = 0; i < 4; i++) tailBytes[i] = position >>> (8 * i)
   tailBytes[4] = high
   tailBytes[5] = high >>> 8
@@ -253,7 +253,7 @@ function tailCheck(position: number, uuidCrc: number): number {
 }
 
 export function storeTail(region: Region, block: number, position: number, uuidCrc: number): void {
-  const high = tailHighWord(Math.floor(position / 2 ** 32), tailCheck(position, uuidCrc))
+  const high = tailHighWord(Math.floor(position / 0x1_0000_0000), tailCheck(position, uuidCrc))
   const offset = block * BLOCK_BYTES
   // One 8-byte store: two of four could tear, and replay would begin in the middle of a record.
   region.store8(offset, position >>> 0, high)
@@ -269,8 +269,8 @@ export function readTail(region: Region, block: number, uuidCrc: number): number
   const bytes = new Uint8Array(8)
   region.read(block * BLOCK_BYTES, bytes, 0, 8)
   const words = new Uint32Array(bytes.buffer)
-  const position = words[0]! + (words[1]! & 0xffff) * 2 ** 32
-  if (tailHighWord(Math.floor(position / 2 ** 32), tailCheck(position, uuidCrc)) !== words[1]) {
+  const position = words[0]! + (words[1]! & 0xffff) * 0x1_0000_0000
+  if (tailHighWord(Math.floor(position / 0x1_0000_0000), tailCheck(position, uuidCrc)) !== words[1]) {
     throw new HoldfastError(
       'EUCLEAN',
       `log tail in block ${block} of ${region.path}: its check does not fit; run holdfast fsck`,

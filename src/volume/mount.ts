@@ -110,7 +110,17 @@ function mountWith(
   const log = new Log(region, geometry, superblock.volumeTag, memory.stagings)
   const state = new VolumeState(pages, geometry.stateBlock, superblock.volumeTag)
   const sync = options.sync ?? defaultSync(superblock, region)
-  const transaction = new Transaction(region, geometry, pages, log, state, memory.commands, sync)
+  const clock = options.clock ?? new SystemClock()
+  const transaction = new Transaction(
+    region,
+    geometry,
+    pages,
+    log,
+    state,
+    memory.commands,
+    sync,
+    clock,
+  )
   const { uuidCrc, logSeed } = superblock
   const tail = readTail(region, geometry.tailBlock, uuidCrc)
 
@@ -129,7 +139,6 @@ function mountWith(
     superblock.u32[Superblock.word.hashKey]!,
     superblock.u32[Superblock.word.hashKey + 1]!,
   ] as const
-  const clock = options.clock ?? new SystemClock()
   const core = new Core(region, geometry, pages, log, transaction, clock, hashKey)
   void state.freeBlocks // the state is read, and believed, now
   return { core, superblock, epoch: superblock.epoch, replayed: replay.records, memory }
@@ -148,7 +157,7 @@ function beginEpoch(superblock: SuperblockPair, options: MountOptions): void {
   const { u32, u8 } = superblock
   const epoch = superblock.epoch + 1
   u32[at.mountEpoch] = epoch
-  u32[at.mountEpoch + 1] = epoch / 2 ** 32
+  u32[at.mountEpoch + 1] = epoch / 0x1_0000_0000
   const entropy = options.entropy ?? systemEntropy
   entropy.fill(u8.subarray(Superblock.at.logSalt, Superblock.at.logSalt + 8))
   setOwner(superblock, options.owner)
@@ -160,7 +169,7 @@ function setOwner(superblock: SuperblockPair, owner: Owner | undefined): void {
   const { u32, u8 } = superblock
   u32[at.ownerPid] = owner?.pid ?? 0
   u32[at.ownerStart] = owner?.startTime ?? 0
-  u32[at.ownerStart + 1] = (owner?.startTime ?? 0) / 2 ** 32
+  u32[at.ownerStart + 1] = (owner?.startTime ?? 0) / 0x1_0000_0000
   u8.fill(0, Superblock.at.ownerBoot, Superblock.at.ownerBoot + 16)
   if (owner !== undefined) u8.set(owner.bootId, Superblock.at.ownerBoot)
   superblock.setText('ownerHost', owner?.host ?? '')
@@ -219,7 +228,7 @@ class Replay implements Bytes {
       const lines = this.#load(expected)
       if (lines === 0) break
       const at = LogRecord.word
-      expected = this.u32[at.sequence]! + this.u32[at.sequence + 1]! * 2 ** 32 + 1
+      expected = this.u32[at.sequence]! + this.u32[at.sequence + 1]! * 0x1_0000_0000 + 1
       this.sequence = expected
       if (this.u32[at.kind] === RecordKind.transaction) this.#apply()
       this.position += lines
@@ -238,7 +247,9 @@ class Replay implements Bytes {
     if (invalidRecordHeader(this, 0, this.position, expected, toEnd) !== null) return 0
     const lines = this.u32[LogRecord.word.lines]!
     if (this.u32[LogRecord.word.kind] === RecordKind.transaction) {
-      if (lines * LINE_BYTES > this.#staging.byteLength) return 0
+      if (lines * LINE_BYTES > this.#staging.byteLength) {
+        throw new HoldfastError('EUCLEAN', `log record at ${this.position} has ${lines} lines`)
+      }
       this.#region.load(offset, this.#staging.memory, 0, lines * LINE_BYTES)
     }
     return tornRecord(this, 0, this.#seed) === null ? lines : 0

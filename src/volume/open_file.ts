@@ -44,7 +44,11 @@ export class OpenFile {
   #position = 0
   #closed = false
 
-  constructor(volume: Volume, inode: OpenInode, wish: OpenWish) {
+  /** Place in the volume's list of handles. */
+  index: number
+
+  constructor(volume: Volume, inode: OpenInode, wish: OpenWish, index: number) {
+    this.index = index
     this.#volume = volume
     this.#inode = inode
     this.#wish = wish

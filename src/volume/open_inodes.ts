@@ -10,6 +10,8 @@ export class OpenInode {
   opens = 0
   /** Its last name is gone: freed with the last handle. */
   unlinked = false
+  /** Blocks were allocated past its end, for appends to come. */
+  ahead = false
   /** mtime and ctime are `seconds` and `nanoseconds`, not yet in the inode. */
   timesPending = false
   seconds = 0

@@ -80,7 +80,10 @@ export class Pages implements Bytes {
   #now = 1
   #hand = 0
   #used = 0
-  #limit: number
+  readonly #limit: number
+  /** Slots that lost their page, the last one first: it is still in the processor's cache. */
+  readonly #emptied: Int32Array
+  #emptiedCount = 0
 
   constructor(region: Region, arena: Arena) {
     this.#region = region
@@ -98,6 +101,7 @@ export class Pages implements Bytes {
     this.blockOf = new Uint32Array(slots).fill(NO_BLOCK)
     this.kindOf = new Uint8Array(slots)
     this.#stamp = new Uint32Array(slots)
+    this.#emptied = new Int32Array(slots)
     let size = 2
     while (size < slots * 2) size *= 2
     this.#table = new Int32Array(size).fill(-1)
@@ -111,6 +115,11 @@ export class Pages implements Bytes {
   /** Begins an operation, or a step of one: byte offsets taken before are no longer good. */
   tick(): void {
     this.#now = (this.#now + 1) >>> 0
+  }
+
+  /** The running operation, or step of one. */
+  get now(): number {
+    return this.#now
   }
 
   /** Byte offset of a cached page of this kind, or -1 when it must be loaded. */
@@ -179,7 +188,9 @@ export class Pages implements Bytes {
   /** Forgets a page that is being freed: what the log has of it need not go home. */
   drop(block: number): void {
     const slot = this.#slotOf(block)
-    if (slot >= 0) this.#remove(slot)
+    if (slot < 0) return
+    this.#remove(slot)
+    this.#emptied[this.#emptiedCount++] = slot
   }
 
   /** The transaction is in the log: its lines are dirty now. */
@@ -216,6 +227,7 @@ export class Pages implements Bytes {
     this.#table.fill(-1)
     this.#used = 0
     this.#hand = 0
+    this.#emptiedCount = 0
   }
 
   /** Slots that may hold pages, dirty ones included. */
@@ -278,12 +290,12 @@ export class Pages implements Bytes {
   }
 
   #freeSlot(): number {
+    if (this.#emptiedCount > 0) return this.#emptied[--this.#emptiedCount]!
     if (this.#used < this.#limit) return this.#used++
     // Clock: a slot that nobody used for a while goes first; a second round takes any clean one.
     for (let round = 0; round < 2 * this.#limit; round++) {
       const slot = this.#hand
       this.#hand = slot + 1 === this.#limit ? 0 : slot + 1
-      if (this.blockOf[slot] === NO_BLOCK) return slot
       const age = (this.#now - this.#stamp[slot]!) >>> 0
       if (age === 0 || (age < this.#limit / 4 && round < this.#limit)) continue
       if (this.dirtyLow[slot] !== 0 || this.dirtyHigh[slot] !== 0) continue

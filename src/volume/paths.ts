@@ -35,33 +35,33 @@ export class PathName {
 
   set(path: Path): void {
     if (typeof path === 'string') this.#setString(path)
-    else {
-      if (path.length > PATH_BYTES_MAX) throw tooLong(path.length)
-      this.bytes.set(path)
-      this.length = path.length
-    }
+    else this.#setBytes(path)
     if (this.length === 0) throw new HoldfastError('ENOENT', 'the path is empty')
-    if (this.bytes.indexOf(0) >= 0 && this.bytes.subarray(0, this.length).indexOf(0) >= 0) {
-      throw new HoldfastError('EINVAL', 'a path has no NUL')
-    }
   }
 
   #setString(path: string): void {
-    if (path.length > PATH_BYTES_MAX) throw tooLong(path.length)
+    const length = path.length
+    if (length > PATH_BYTES_MAX) throw tooLong(length)
     const bytes = this.bytes
-    for (let i = 0; i < path.length; i++) {
+    for (let i = 0; i < length; i++) {
       const code = path.charCodeAt(i)
-      if (code >= 0x80) {
-        const whole = encoder.encode(path)
-        if (whole.length > PATH_BYTES_MAX) throw tooLong(whole.length)
-        bytes.set(whole)
-        this.length = whole.length
-        return
-      }
+      if (code >= 0x80) return this.#setBytes(encoder.encode(path))
+      if (code === 0) throw hasNul()
       bytes[i] = code
     }
+    this.length = length
+  }
+
+  #setBytes(path: Uint8Array): void {
+    if (path.length > PATH_BYTES_MAX) throw tooLong(path.length)
+    if (path.indexOf(0) >= 0) throw hasNul()
+    this.bytes.set(path)
     this.length = path.length
   }
+}
+
+function hasNul(): HoldfastError {
+  return new HoldfastError('EINVAL', 'a path has no NUL')
 }
 
 function tooLong(length: number): HoldfastError {

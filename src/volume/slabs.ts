@@ -6,13 +6,11 @@
  * metadata comes back to the free space.
  */
 import { assert, HoldfastError } from '../base/errors.js'
-import { BLOCK_BYTES, BLOCK_SHIFT } from '../base/limits.js'
 import {
   invalidSlab,
   SLAB_MAGIC,
   SlabHeader,
   SlabKind,
-  SLOT_BYTES,
   slotsOf,
 } from '../media/slab.js'
 import type { Allocator } from './allocator.js'
@@ -114,6 +112,14 @@ export class Slabs {
     return ((word >>> (slot & 31)) & 1) !== 0
   }
 
+  /** Whether a slot is the only one in use. */
+  isOnly(block: number, slot: number): boolean {
+    const w = this.at(block) >>> 2
+    const low = this.#pages.u32[w + at.usedLow]! & ~1
+    const high = this.#pages.u32[w + at.usedHigh]! | 0
+    return slot < 32 ? high === 0 && low === 1 << slot : low === 0 && high === 1 << (slot - 32)
+  }
+
   setTag(block: number, tag: number): void {
     const base = this.at(block)
     this.#pages.u32[(base >>> 2) + at.tag] = tag
@@ -168,7 +174,7 @@ export class Slabs {
     const w = base >>> 2
     const low = this.#pages.u32[w + at.usedLow]!
     const high = this.#pages.u32[w + at.usedHigh]!
-    return this.#slots <= 32 ? low === 2 ** this.#slots - 1 : (low & high) >>> 0 === 0xffff_ffff
+    return this.#slots <= 32 ? low === 0xffff_ffff >>> (32 - this.#slots) : (low & high) >>> 0 === 0xffff_ffff
   }
 
   // ---- the list --------------------------------------------------------------------------------
@@ -207,15 +213,5 @@ export class Slabs {
     const base = this.at(block)
     this.#pages.u32[(base >>> 2) + field] = to
     this.#pages.touch(base, 0, SlabHeader.size)
-  }
-
-  /** Byte offset of a slot. */
-  slotBase(base: number, slot: number): number {
-    return base + slot * SLOT_BYTES[this.#kind]
-  }
-
-  /** Block and slot of a byte offset in the arena. */
-  static page(byte: number): number {
-    return (byte >>> BLOCK_SHIFT) * BLOCK_BYTES
   }
 }

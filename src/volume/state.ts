@@ -9,6 +9,7 @@ export class VolumeState {
   readonly #pages: Pages
   readonly #block: number
   readonly #volume: number
+  #last = 0
 
   constructor(pages: Pages, block: number, volume: number) {
     this.#pages = pages
@@ -16,10 +17,12 @@ export class VolumeState {
     this.#volume = volume
   }
 
-  /** Word index of the state line in the arena. */
+  /** Word index of the state line in the arena: where it was last, if it is still there. */
   #word(): number {
+    if (this.#pages.blockOf[this.#last >>> 12] === this.#block) return this.#last >>> 2
     const base = this.#pages.find(this.#block, PageKind.state)
-    return (base >= 0 ? base : this.#load()) >>> 2
+    this.#last = base >= 0 ? base : this.#load()
+    return this.#last >>> 2
   }
 
   #load(): number {

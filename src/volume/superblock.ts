@@ -77,14 +77,14 @@ export class SuperblockPair implements Bytes {
   }
 
   get sequence(): number {
-    return this.u32[at.sequence]! + this.u32[at.sequence + 1]! * 2 ** 32
+    return this.u32[at.sequence]! + this.u32[at.sequence + 1]! * 0x1_0000_0000
   }
 
   /** Writes what `u8` holds, with the next sequence, to both copies. */
   write(): void {
     const sequence = this.sequence + 1
     this.u32[at.sequence] = sequence
-    this.u32[at.sequence + 1] = sequence / 2 ** 32
+    this.u32[at.sequence + 1] = sequence / 0x1_0000_0000
     this.u32[at.checksum] = checksumOf(this, 0, Superblock)
     // Never the only good copy first: a cut in the middle of one write must leave the other.
     this.#current = 1 - this.#current
@@ -135,7 +135,7 @@ export class SuperblockPair implements Bytes {
   }
 
   get epoch(): number {
-    return this.u32[at.mountEpoch]! + this.u32[at.mountEpoch + 1]! * 2 ** 32
+    return this.u32[at.mountEpoch]! + this.u32[at.mountEpoch + 1]! * 0x1_0000_0000
   }
 }
 

@@ -14,6 +14,7 @@
  */
 import { assert, HoldfastError } from '../base/errors.js'
 import { popcount } from '../base/bytes.js'
+import type { Clock } from '../base/clock.js'
 import { BLOCK_SHIFT, LINE_BYTES, RESERVE_BLOCKS } from '../base/limits.js'
 import { BitmapChunk } from '../media/bitmap.js'
 import { Inode, INODE_MAGIC } from '../media/inode.js'
@@ -44,6 +45,7 @@ export class Transaction {
   readonly #pages: Pages
   readonly #log: Log
   readonly #commands: Staging
+  readonly #clock: Clock
   #open = false
   #dataWritten = false
   #failure: HoldfastError | null = null
@@ -58,6 +60,7 @@ export class Transaction {
     state: VolumeState,
     commands: Staging,
     syncMode: SyncMode,
+    clock: Clock,
   ) {
     this.#region = region
     this.#pages = pages
@@ -65,6 +68,7 @@ export class Transaction {
     this.state = state
     this.syncMode = syncMode
     this.#commands = commands
+    this.#clock = clock
     this.allocator = new Allocator(pages, geometry, state)
     this.#dirtyPagesMax = pages.slots >>> 1
   }
@@ -88,6 +92,7 @@ export class Transaction {
     this.#makeRoom()
     if (freeing) this.require(blocks - RESERVE_BLOCKS)
     else if (blocks > 0) this.require(blocks)
+    this.#clock.read()
     this.#open = true
     this.#dataWritten = false
   }
@@ -307,7 +312,7 @@ export class Transaction {
           throw new Error(`invariant broken: a changed page is of a known kind`)
       }
     }
-    native.sealBatch(pages.arena.memory, this.#commands.memory, 0, count)
+    if (count > 0) native.sealBatch(pages.arena.memory, this.#commands.memory, 0, count)
   }
 
   #sealOne(count: number, base: number, length: number): number {
@@ -322,13 +327,21 @@ export class Transaction {
 
   /** A page of equal structures of 256 or 512 bytes: those with changed lines. */
   #sealParts(count: number, slot: number, size: number): number {
+    const { txLow, txHigh } = this.#pages
+    const after = this.#sealHalf(count, slot, size, 0, txLow[slot]!)
+    return this.#sealHalf(after, slot, size, 32, txHigh[slot]!)
+  }
+
+  /** The structures in 32 lines from line `from`, of which `changed` are changed. */
+  #sealHalf(count: number, slot: number, size: number, from: number, changed: number): number {
     const pages = this.#pages
     const base = slot << BLOCK_SHIFT
-    const lines = size / LINE_BYTES
-    for (let line = 0; line < 64; line += lines) {
-      const word = line < 32 ? pages.txLow[slot]! : pages.txHigh[slot]!
-      const mask = ((1 << lines) - 1) << (line & 31)
-      if ((word & mask) === 0) continue
+    const lines = size >>> 6
+    const mask = (1 << lines) - 1
+    while (changed !== 0) {
+      const first = (31 - Math.clz32(changed & -changed)) & -lines
+      changed &= ~(mask << first)
+      const line = from + first
       const part = base + line * LINE_BYTES
       if (size === Inode.size) {
         if (line === 0) {
@@ -338,7 +351,8 @@ export class Transaction {
         // A slot without an inode has no checksum either.
         if (pages.u32[part >>> 2] !== INODE_MAGIC) continue
       }
-      pages.touch(base, line * LINE_BYTES, 8)
+      if (line < 32) pages.txLow[slot]! |= 1 << line
+      else pages.txHigh[slot]! |= 1 << (line - 32)
       count = this.#sealOne(count, part, size)
     }
     return count
@@ -377,7 +391,7 @@ export class Transaction {
       commands.u32[c + 2] = high
     }
     const payloadAt = offset + (lines - payload) * LINE_BYTES
-    staging.u32.fill(0, d, payloadAt >>> 2)
+    for (; d < payloadAt >>> 2; d++) staging.u32[d] = 0
     native.gatherLines(staging.memory, payloadAt, pages.arena.memory, commands.memory, 0, count)
     this.#log.append(offset, lines, count)
   }

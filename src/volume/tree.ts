@@ -45,12 +45,19 @@ export class Tree {
   readonly #pathBase = new Int32Array(TREE_LEVELS_MAX)
   readonly #pathIndex = new Int32Array(TREE_LEVELS_MAX)
   #depth = 0
+  /** The path is where the last descent left it: in the leaf where that key belongs. */
+  #landed = false
 
   constructor(pages: Pages, allocator: Allocator, kind: RecordKind) {
     this.#pages = pages
     this.#allocator = allocator
     this.#kind = kind
     this.#keyWords = kind.keyWords
+  }
+
+  /** Whether the path is still where the last `seek` came down, in the leaf where its key belongs. */
+  get landed(): boolean {
+    return this.#landed
   }
 
   /** Word `i` of the record found. */
@@ -67,6 +74,7 @@ export class Tree {
   /** Goes to the first record with a key not less; false when there is none. */
   seek(root: number, owner: number, k0: number, k1 = 0, k2 = 0): boolean {
     this.#depth = 0
+    this.#landed = false
     if (root === 0) return false
     this.#descend(root, owner, k0, k1, k2)
     const leaf = this.#depth - 1
@@ -100,6 +108,7 @@ export class Tree {
 
   /** Goes to the record after; false at the end. */
   next(): boolean {
+    this.#landed = false
     for (let level = this.#depth - 1; level >= 0; level--) {
       const base = this.#pathBase[level]!
       const index = this.#pathIndex[level]! + 1
@@ -124,6 +133,7 @@ export class Tree {
 
   /** From the position at `level` down to the first (or last) record below it. */
   #firstBelow(level: number, last: boolean): void {
+    this.#landed = false
     for (let i = level; i < this.#depth - 1; i++) {
       const base = this.#pathBase[i]!
       const child = this.#child(base, this.#pathIndex[i]!)
@@ -148,6 +158,34 @@ export class Tree {
       return this.#pages.u32[(base >>> 2) + at.block]!
     }
     this.#descend(root, owner, w0, w1, w2)
+    return this.#insertAtPath(root, owner, w0, w1, w2, w3)
+  }
+
+  /**
+   * As `insert`, straight after a `seek` that found nothing between its key and this one, and nothing
+   * changed since: the way down is known then.
+   */
+  insertHere(
+    root: number,
+    owner: number,
+    w0: number,
+    w1: number,
+    w2: number,
+    w3: number,
+  ): number {
+    if (!this.#landed || root === 0) return this.insert(root, owner, w0, w1, w2, w3)
+    return this.#insertAtPath(root, owner, w0, w1, w2, w3)
+  }
+
+  #insertAtPath(
+    root: number,
+    owner: number,
+    w0: number,
+    w1: number,
+    w2: number,
+    w3: number,
+  ): number {
+    this.#landed = false
     let level = this.#depth - 1
     let base = this.#pathBase[level]!
     let index = this.#pathIndex[level]!
@@ -190,6 +228,12 @@ export class Tree {
         `record ${k0}/${k1}/${k2} is not in the ${this.#kind.words.join(', ')} tree at block ${root}`,
       )
     }
+    return this.removeHere(root)
+  }
+
+  /** Removes the record found, nothing changed since. Returns the root, 0 when empty. */
+  removeHere(root: number): number {
+    this.#landed = false
     let level = this.#depth - 1
     for (;;) {
       const base = this.#pathBase[level]!
@@ -226,6 +270,7 @@ export class Tree {
       if (level === 0) {
         this.#pathIndex[depth] = index
         this.#depth = depth + 1
+        this.#landed = true
         return
       }
       // Inner: the last child whose least key is not greater.

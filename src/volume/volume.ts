@@ -41,7 +41,7 @@ export class Volume {
   readonly #namespace: Namespace
   readonly #name = new PathName()
   readonly #second = new PathName()
-  readonly #handles = new Set<OpenFile>()
+  readonly #handles: OpenFile[] = []
   #open = true
   /** Where to look for orphans of before the mount; -1: all done. */
   #orphanCursor = 1
@@ -76,7 +76,7 @@ export class Volume {
   open(path: Path, flags: OpenFlags = 'r', mode = 0o666, as: Credentials = ROOT_USER): OpenFile {
     return this.#call('open', path, () => {
       const wanted = parseFlags(flags)
-      if (this.#handles.size >= HANDLES_MAX) throw new HoldfastError('EMFILE')
+      if (this.#handles.length >= HANDLES_MAX) throw new HoldfastError('EMFILE')
       const { paths, inodes, pages, opens } = this.core
       const name = this.#name
       name.set(path)
@@ -92,20 +92,27 @@ export class Volume {
           throw new HoldfastError('EISDIR')
         }
         if (name.directoryOnly) throw new HoldfastError('ENOTDIR')
-        if (wanted.truncate && inodes.size(w) > 0) this.files.truncate(number, 0)
+        if (wanted.truncate) this.files.truncate(number, 0)
       }
-      const file = new OpenFile(this, opens.open(number), wanted)
-      this.#handles.add(file)
+      const file = new OpenFile(this, opens.open(number), wanted, this.#handles.length)
+      this.#handles.push(file)
       return file
     })
   }
 
   /** A handle is done with its inode. */
   release(file: OpenFile, inode: OpenInode): void {
-    this.#handles.delete(file)
+    const last = this.#handles.pop()!
+    if (last !== file) {
+      last.index = file.index
+      this.#handles[file.index] = last
+    }
     const { opens } = this.core
     this.core.pages.tick()
-    if (inode.opens === 1 && !inode.unlinked) this.files.writeTimes(inode)
+    if (inode.opens === 1 && !inode.unlinked) {
+      this.files.writeTimes(inode)
+      this.files.trimAhead(inode)
+    }
     if (!opens.close(inode) || !inode.unlinked) return
     while (!this.files.freeStep(inode.number));
   }
@@ -268,7 +275,7 @@ export class Volume {
     }
     const w = inodes.get(number)
     const { u32 } = pages
-    const generation = u32[w + at.layoutGeneration]! + u32[w + at.layoutGeneration + 1]! * 2 ** 32
+    const generation = u32[w + at.layoutGeneration]! + u32[w + at.layoutGeneration + 1]! * 0x1_0000_0000
     return { epoch: this.epoch, generation, extents: list }
   }
 
@@ -380,7 +387,7 @@ export class Volume {
 /** mtime and the like: bits 0 to 33 seconds, bits 34 to 63 nanoseconds. */
 function milliseconds(u32: Uint32Array, w: number): number {
   const high = u32[w + 1]!
-  return (u32[w]! + (high & 3) * 2 ** 32) * 1000 + (high >>> 2) / 1e6
+  return (u32[w]! + (high & 3) * 0x1_0000_0000) * 1000 + (high >>> 2) / 1e6
 }
 
 export function checkSize(size: number): void {

@@ -1,4 +1,6 @@
-/** fsck on a sound volume, and as an interface: states, exit codes, report, log replay in memory. */
+/**
+ * fsck on a sound volume, and as an interface: states, exit codes, report, log replay in memory.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Checker, checkVolume, type Phase } from '../../src/check/checker.js'
@@ -105,7 +107,9 @@ function fail(): never {
 
 // ---- the log -----------------------------------------------------------------------------------
 
-/** Moves the inode line at `byte` of the image into a log record; home gets rubbish in its place. */
+/**
+ * Moves the inode line at `byte` of the image into a log record; home gets rubbish in its place.
+ */
 function intoLog(image: Image, byte: number, position: number, sequence: number): number {
   const bytes = image.u8.slice(byte, byte + 64)
   image.u8.fill(0xee, byte, byte + 64)
@@ -178,7 +182,7 @@ test('a pad record leads on to the start of the ring', () => {
 
 // ---- the report --------------------------------------------------------------------------------
 
-test('the report has a line for each finding, with the place in decimal and hex, and a summary', () => {
+test('the report has a line for each finding, with its place, and a summary', () => {
   const image = sample.image.clone()
   image.allocate(900, true)
   const report = check(image)

@@ -1,6 +1,7 @@
 /**
- * For each finding that fsck can make, one damage that is exactly that: the volume is sound but for it,
- * every checksum fits, and fsck finds it and nothing else but what the damage itself brings along.
+ * For each finding that fsck can make, one damage that is exactly that: the volume is sound but for
+ * it, every checksum fits, and fsck finds it and nothing else but what the damage itself brings
+ * along.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -89,7 +90,7 @@ function setName(image: Image, directory: number, i: number, fields: Record<stri
   image.set(base, NameHeader, fields, slots * 64)
 }
 
-// ---- the region and what stands in fixed places ----------------------------------------------------
+// ---- the region and what stands in fixed places ------------------------------------------------
 
 damage(
   'region-fault',
@@ -185,7 +186,7 @@ damage(
   'unreadable',
 )
 
-// ---- slabs and inodes --------------------------------------------------------------------------------
+// ---- slabs and inodes --------------------------------------------------------------------------
 
 damage(
   'inode-map-damaged',
@@ -283,7 +284,7 @@ damage('inode-blocks-wrong', 'a file that miscounts its blocks', (image) => {
   setInode(image, a, { blocks: 21 })
 })
 
-// ---- trees and extents -----------------------------------------------------------------------------------
+// ---- trees and extents -------------------------------------------------------------------------
 
 damage(
   'tree-pointer-invalid',
@@ -395,7 +396,7 @@ damage('reverse-map-missing', 'a reverse map without its last record', (image) =
   image.set(root * 4096, TreeNode, { count: count - 1 })
 })
 
-// ---- directories and names -------------------------------------------------------------------------------
+// ---- directories and names ---------------------------------------------------------------------
 
 damage(
   'root-missing',
@@ -591,7 +592,7 @@ damage('orphan-flag-wrong', 'a file with the flag and no orphan record', (image)
   setInode(image, a, { flags: 1 })
 })
 
-// ---- space -----------------------------------------------------------------------------------------------
+// ---- space -------------------------------------------------------------------------------------
 
 damage(
   'block-claimed-twice',

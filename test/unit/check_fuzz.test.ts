@@ -33,7 +33,10 @@ const MILLISECONDS_MAX = 2000
 const sample = buildSample(300)
 const checker = new Checker(crc32cOf)
 
-/** Seals whatever stands in a block, by its magic: else nearly every change is only a bad checksum. */
+/**
+ * Seals whatever stands in a block, by its magic: else nearly every change is only a bad
+ * checksum.
+ */
 function sealBlock(image: Image, block: number): void {
   const base = block * 4096
   const magic = Buffer.from(image.u8.buffer, base, 4).toString('latin1')

@@ -2,9 +2,10 @@
  * Not tests, but what the tests of fsck share: an image of a volume, put together byte by byte from
  * src/media alone, and the tools to find a structure in it, change it and seal it again.
  *
- * The volume has 1024 blocks. Directories: / holds `a` (10 extents, two links), `tree` (60 extents, in
- * a tree), `empty`, `sub`, `big`; `sub` holds `deep`, a second link to `a` and a name of 255 bytes;
- * `deep` is empty; `big` holds 600 files. Without a name: an unlinked file. `tree` is being truncated.
+ * The volume has 1024 blocks. Directories: / holds `a` (10 extents, two links), `tree` (60 extents,
+ * in a tree), `empty`, `sub`, `big`; `sub` holds `deep`, a second link to `a` and a name of 255
+ * bytes; `deep` is empty; `big` holds 600 files. Without a name: an unlinked file. `tree` is being
+ * truncated.
  */
 import { popcount } from '../../src/base/bytes.js'
 import { halfSipHash } from '../../src/base/halfsiphash.js'

@@ -9,7 +9,7 @@ import { Prng } from '../../src/base/prng.js'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport, type Report } from '../../src/check/report.js'
 import { native } from '../../src/native/native.js'
-import { heapRegion } from '../../src/region/memory_region.js'
+import { heapRegion, type MemoryRegion } from '../../src/region/memory_region.js'
 import type { Region } from '../../src/region/region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { Volume } from '../../src/volume/volume.js'
@@ -28,7 +28,7 @@ function assertClean(region: Region, when: string): Report {
 }
 
 /** A region with a new volume in it; closed when the test is over. */
-function freshRegion(t: { after(fn: () => void): void }, bytes: number): Region {
+function freshRegion(t: { after(fn: () => void): void }, bytes: number): MemoryRegion {
   const region = heapRegion(bytes)
   t.after(() => region.close())
   formatVolume(region, { label: 'real' })
@@ -71,6 +71,12 @@ test('a file that is open without a name is clean, and so is what a crash leaves
   file.truncate(5000)
   file.write(new Uint8Array(100_000), 200_000)
   assertClean(region, 'unlinked and written')
+  const crashed = heapRegion(region.byteLength)
+  t.after(() => crashed.close())
+  native.copy(crashed.memory, 0, region.memory, 0, region.byteLength)
+  assert.equal(assertClean(crashed, 'crashed').counts.files, 1)
+  Volume.mount(crashed).close()
+  assert.equal(assertClean(crashed, 'mounted again').counts.files, 0)
   file.close()
   assert.equal(assertClean(region, 'closed').counts.files, 0)
   volume.close()
@@ -95,7 +101,7 @@ test('a file of many pieces, cut and filled again, is clean all the way', (t) =>
   assertClean(region, 'closed')
 })
 
-// ---- histories from a seed ----------------------------------------------------------------------
+// ---- histories from a seed ---------------------------------------------------------------------
 
 const DIRECTORIES = ['', '/d1', '/d2', '/d1/e']
 
@@ -113,7 +119,8 @@ function step(volume: Volume, prng: Prng): void {
   } else if (kind === 5) volume.unlink(name())
   else if (kind === 6) volume.rename(name(), name())
   else if (kind === 7) volume.link(name(), name())
-  else if (kind === 8) prng.chance(1, 2) ? volume.mkdir(name()) : volume.rmdir(name())
+  else if (kind === 8 && prng.chance(1, 2)) volume.mkdir(name())
+  else if (kind === 8) volume.rmdir(name())
   else volume.truncate(name(), prng.below(300_000))
 }
 
