@@ -73,7 +73,6 @@ export const FINDINGS = {
 
   // ---- space -----------------------------------------------------------------------------------
   'block-claimed-twice': 'two structures claim the same block',
-  'bitmap-too-small': 'the bitmap area has no room for all blocks of the volume',
   'bitmap-damaged': 'a chunk of the bitmap is not valid',
   'bitmap-end-clear': 'bits of blocks past the end of the volume are clear',
   'bitmap-free-wrong': 'a chunk of the bitmap miscounts its clear bits',

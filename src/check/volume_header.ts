@@ -2,7 +2,6 @@
 import type { Bytes } from '../base/bytes.js'
 import { LABEL_BYTES_MAX } from '../base/limits.js'
 import { hex } from '../base/struct.js'
-import { CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from '../media/bitmap.js'
 import { invalidState, State } from '../media/state.js'
 import {
   invalidSuperblock,
@@ -85,7 +84,6 @@ export function readHeader(
   }
   checkReserved(scratch, w << 2, Superblock, current, 0, findings)
   const header = headerOf(scratch, w)
-  checkBitmapRoom(header, findings)
   return { header, info: infoOf(scratch, w, current, damaged >= 0) }
 }
 
@@ -132,13 +130,6 @@ function headerOf(bytes: Bytes, w: number): Header {
     uuidSeed,
     recordSeed: bytes.crc32c((w + at.logSalt) * 4, 8, uuidSeed),
   }
-}
-
-function checkBitmapRoom(header: Header, findings: Findings): void {
-  const needed = Math.ceil(Math.ceil(header.blockCount / CHUNK_BLOCKS) / CHUNKS_PER_BLOCK)
-  if (header.bitmapBlocks >= needed) return
-  const message = `${header.bitmapBlocks} blocks of ${CHUNKS_PER_BLOCK} chunks, ${needed} needed`
-  findings.add('bitmap-too-small', placeOf('bitmap', header.bitmapStart), message)
 }
 
 function infoOf(bytes: Bytes, w: number, current: number, damaged: boolean): VolumeInfo {

@@ -428,13 +428,24 @@ export class Files {
     const { transaction, inodes, pages } = this.#core
     const w = inodes.get(open.number)
     transaction.run(0, true, () => {
-      const high = Math.floor(open.seconds / 0x1_0000_0000) | (open.nanoseconds << 2)
-      for (const field of [at.modified, at.changed]) {
-        pages.u32[w + field] = open.seconds
-        pages.u32[w + field + 1] = high
+      const { u32 } = pages
+      const high = (Math.floor(open.seconds / 0x1_0000_0000) | (open.nanoseconds << 2)) >>> 0
+      u32[w + at.modified] = open.seconds
+      u32[w + at.modified + 1] = high
+      // A rename or link after the write set a later ctime.
+      if (isLater(open.seconds, high, u32[w + at.changed]!, u32[w + at.changed + 1]!)) {
+        u32[w + at.changed] = open.seconds
+        u32[w + at.changed + 1] = high
       }
       inodes.touchFirst(w)
     })
     open.timesPending = false
   }
+}
+
+/** Is the time a later than b? Both as an inode has them: low seconds, high seconds and nanoseconds. */
+function isLater(aLow: number, aHigh: number, bLow: number, bHigh: number): boolean {
+  const a = (aHigh & 3) * 0x1_0000_0000 + (aLow >>> 0)
+  const b = (bHigh & 3) * 0x1_0000_0000 + (bLow >>> 0)
+  return a !== b ? a > b : aHigh >>> 2 > bHigh >>> 2
 }

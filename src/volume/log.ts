@@ -101,11 +101,11 @@ export class Log {
   }
 
   /**
-   * Longest record, in lines: a quarter of the ring. A checkpoint comes when less than two such are
+   * Longest record, in lines: a quarter of the ring, an eighth of the staging memory. A checkpoint comes when less than two such are
    * free, so that a record and a pad before it always fit.
    */
   get recordLinesMax(): number {
-    return Math.min(this.#geometry.logLines >>> 2, this.#gathering.staging.byteLength / LINE_BYTES - 1)
+    return Math.min(this.#geometry.logLines >>> 2, this.#gathering.staging.byteLength >>> 9)
   }
 
   /** Bytes that the group still takes. */

@@ -134,10 +134,13 @@ export class Transaction {
     return recordLines(pages.txCount, lines + pages.txCount)
   }
 
-  /** Whether a long operation should end its step here. */
+  /**
+   * Whether a long operation should end its step here: one more extent may still split or merge nodes
+   * at every level of two trees, some 300 lines.
+   */
   get full(): boolean {
     return (
-      this.#pages.txCount > TRANSACTION_PAGES_MAX / 2 || this.lines > this.#log.recordLinesMax >>> 1
+      this.#pages.txCount > TRANSACTION_PAGES_MAX / 2 || this.lines > this.#log.recordLinesMax >>> 2
     )
   }
 

@@ -237,7 +237,8 @@ export class Volume {
     let ctimeMs = milliseconds(u32, w + at.changed)
     const open = opens.get(number)
     if (open !== undefined && open.timesPending) {
-      mtimeMs = ctimeMs = open.seconds * 1000 + open.nanoseconds / 1e6
+      mtimeMs = open.seconds * 1000 + open.nanoseconds / 1e6
+      ctimeMs = Math.max(ctimeMs, mtimeMs) // a rename or link after the write set a later one
     }
     return {
       ino: number,
