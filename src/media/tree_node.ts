@@ -22,7 +22,7 @@ export const RECORD_BYTES = 16
 
 export const TreeNode = defineStruct('tree node', 4096, 'a node of an ordered set of records', {
   magic: [0, 4, "'HFT1'"],
-  checksum: [4, 4, 'CRC32C of the 4096 bytes, this field as zero'],
+  checksum: [4, 4, 'CRC32C of the first 304 + 16 * count bytes, this field as zero'],
   block: [8, 4, 'block of the node itself: the back-pointer'],
   kind: [12, 4, 'what the records are: see the table of record kinds'],
   owner: [16, 4, 'inode whose tree it is, 0 for a tree of the volume'],
@@ -33,6 +33,11 @@ export const TreeNode = defineStruct('tree node', 4096, 'a node of an ordered se
   orderReserved: [301, 3, 'zero'],
   records: [304, NODE_RECORDS * RECORD_BYTES, 'slots of 16 bytes; those not in use have any content'],
 })
+
+/** Bytes that the checksum covers: no more than are in use, as most nodes are not full. */
+export function sealedBytes(count: number): number {
+  return TreeNode.at.records + count * RECORD_BYTES
+}
 
 /** What a tree's records are; words of the key, then what the four words mean. */
 export const RecordKinds = {
@@ -64,14 +69,15 @@ export function invalidTreeNode(
   const at = TreeNode.word
   const get = (index: number) => bytes.u32[w + index]!
   if (get(at.magic) !== NODE_MAGIC) return `magic ${hex(get(at.magic))}, not a tree node`
-  const sum = checksumOf(bytes, base, TreeNode)
+  const count = get(at.count)
+  if (count < 1 || count > NODE_RECORDS) return `${count} records`
+  const sum = checksumOf(bytes, base, TreeNode, sealedBytes(count))
   if (get(at.checksum) !== sum) return `checksum ${hex(get(at.checksum))}, computed ${hex(sum)}`
   if (get(at.block) !== block) return `node of block ${get(at.block)}`
   if (get(at.kind) !== kind) return `node of kind ${get(at.kind)}, expected ${kind}`
   if (get(at.owner) !== owner) return `node of inode ${get(at.owner)}, expected ${owner}`
   if (get(at.level) >= TREE_LEVELS_MAX) return `level ${get(at.level)}`
-  if (get(at.count) < 1 || get(at.count) > NODE_RECORDS) return `${get(at.count)} records`
-  return invalidOrder(bytes, base, get(at.count))
+  return invalidOrder(bytes, base, count)
 }
 
 const seen = new Uint32Array(8)

@@ -128,6 +128,7 @@ export class Namespace {
     if (!this.#isDirectory(w)) throw new HoldfastError('ENOTDIR')
     if (!directories.isEmpty(w)) throw new HoldfastError('ENOTEMPTY')
     const parent = inodes.get(name.parent)
+    paths.forget()
     transaction.run(0, true, () => {
       directories.remove(parent, name.bytes, name.start, name.nameLength)
       this.#links(parent, -1)
@@ -158,6 +159,7 @@ export class Namespace {
     const parent = inodes.get(from.parent)
     const newParent = inodes.get(to.parent)
     if (pages.u32[newParent + at.links] === 0) throw new HoldfastError('ENOENT')
+    if (directory) paths.forget()
     let left = false
     const need = replaced >= 0 ? ORPHAN_BLOCKS : directories.entryBlocks(newParent)
     transaction.run(need, replaced >= 0, () => {

@@ -73,10 +73,20 @@ export class Paths {
   readonly #inodes: Inodes
   readonly #directories: Directories
 
+  /** The last directory walked to: its path with the slash behind it, its inode (0: forgotten). */
+  readonly #prefix = new Uint8Array(PATH_BYTES_MAX + 1)
+  #prefixLength = 0
+  #prefixInode = 0
+
   constructor(pages: Pages, inodes: Inodes, directories: Directories) {
     this.#pages = pages
     this.#inodes = inodes
     this.#directories = directories
+  }
+
+  /** A directory went away or got another name: no walk is remembered. */
+  forget(): void {
+    this.#prefixInode = 0
   }
 
   /** Walks to the directory of the last name; sets `parent`, `start`, `nameLength`, `last`. */
@@ -88,27 +98,48 @@ export class Paths {
       end--
       name.directoryOnly = true
     }
-    name.parent = ROOT_INODE
-    name.start = 0
-    name.nameLength = 0
-    name.last = LastName.root
-    for (let i = 0; i < end; ) {
+    let start = end
+    while (start > 0 && bytes[start - 1] !== SLASH) start--
+    name.start = start
+    name.nameLength = end - start
+    if (end === 0) {
+      name.parent = ROOT_INODE
+      name.last = LastName.root
+      return
+    }
+    if (end - start > NAME_BYTES_MAX) throw nameTooLong(end - start)
+    name.last = kindOf(bytes, start, end - start)
+    // Most walks lead where the one before led.
+    if (this.#isPrefix(bytes, start)) name.parent = this.#prefixInode
+    else {
+      name.parent = this.#walk(bytes, start)
+      this.#directory(name.parent)
+      for (let i = 0; i < start; i++) this.#prefix[i] = bytes[i]!
+      this.#prefixLength = start
+      this.#prefixInode = name.parent
+    }
+  }
+
+  #isPrefix(bytes: Uint8Array, length: number): boolean {
+    if (this.#prefixInode === 0 || this.#prefixLength !== length) return false
+    for (let i = 0; i < length; i++) if (this.#prefix[i] !== bytes[i]) return false
+    return true
+  }
+
+  /** The inode that the first `length` bytes lead to. */
+  #walk(bytes: Uint8Array, length: number): number {
+    let inode = ROOT_INODE
+    for (let i = 0; i < length; ) {
       if (bytes[i] === SLASH) {
         i++
         continue
       }
       const start = i
-      while (i < end && bytes[i] !== SLASH) i++
-      if (i - start > NAME_BYTES_MAX) {
-        throw new HoldfastError('ENAMETOOLONG', `name of ${i - start} bytes, at most ${NAME_BYTES_MAX}`)
-      }
-      // What was the last name so far is a directory on the way.
-      if (name.last !== LastName.root) name.parent = this.#enter(name)
-      name.start = start
-      name.nameLength = i - start
-      name.last = kindOf(bytes, start, i - start)
+      while (i < length && bytes[i] !== SLASH) i++
+      if (i - start > NAME_BYTES_MAX) throw nameTooLong(i - start)
+      inode = this.#enter(inode, bytes, start, i - start)
     }
-    this.#directory(name.parent)
+    return inode
   }
 
   /** The inode that the last name leads to, 0 when there is none. After `toParent`. */
@@ -130,13 +161,12 @@ export class Paths {
     return inode
   }
 
-  #enter(name: PathName): number {
-    if (name.last === LastName.dot) return name.parent
-    const w = this.#directory(name.parent)
-    if (name.last === LastName.dotDot) return this.#pages.u32[w + at.parent]!
-    if (!this.#directories.find(w, name.bytes, name.start, name.nameLength)) {
-      throw new HoldfastError('ENOENT')
-    }
+  #enter(inode: number, bytes: Uint8Array, start: number, length: number): number {
+    const w = this.#directory(inode)
+    const kind = kindOf(bytes, start, length)
+    if (kind === LastName.dot) return inode
+    if (kind === LastName.dotDot) return this.#pages.u32[w + at.parent]!
+    if (!this.#directories.find(w, bytes, start, length)) throw new HoldfastError('ENOENT')
     return this.#directories.inode
   }
 
@@ -148,6 +178,10 @@ export class Paths {
     }
     return w
   }
+}
+
+function nameTooLong(length: number): HoldfastError {
+  return new HoldfastError('ENAMETOOLONG', `name of ${length} bytes, at most ${NAME_BYTES_MAX}`)
 }
 
 function kindOf(bytes: Uint8Array, start: number, length: number): number {

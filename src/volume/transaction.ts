@@ -21,6 +21,7 @@ import { Inode, INODE_MAGIC } from '../media/inode.js'
 import { PageDescriptor, recordLines } from '../media/log.js'
 import { SlabHeader } from '../media/slab.js'
 import { State } from '../media/state.js'
+import { sealedBytes, TreeNode } from '../media/tree_node.js'
 import { native } from '../native/native.js'
 import type { Region } from '../region/region.js'
 import { Allocator } from './allocator.js'
@@ -296,7 +297,12 @@ export class Transaction {
         case PageKind.state:
           count = this.#sealOne(count, base, State.size)
           break
-        case PageKind.node:
+        case PageKind.node: {
+          const records = pages.u32[(base >>> 2) + TreeNode.word.count]!
+          pages.touch(base, 0, 8)
+          count = this.#sealOne(count, base, sealedBytes(records))
+          break
+        }
         case PageKind.inodeMap:
           pages.touch(base, 0, 8)
           count = this.#sealOne(count, base, 4096)

@@ -28,6 +28,7 @@ import {
   NODE_MAGIC,
   NODE_RECORDS,
   RecordKinds,
+  sealedBytes,
   TreeNode,
   type RecordKind,
 } from '../../src/media/tree_node.js'
@@ -79,17 +80,23 @@ export class Image {
   }
 
   /** Sets fields of the structure at byte `base` and seals it. */
-  set(base: number, struct: Struct, fields: Record<string, number>, length = struct.size): void {
+  set(base: number, struct: Struct, fields: Record<string, number>, length?: number): void {
     for (const [field, value] of Object.entries(fields)) {
       this.u32[(base >>> 2) + struct.word[field]!] = value
     }
     this.seal(base, struct, length)
   }
 
-  seal(base: number, struct: Struct, length = struct.size, seed = 0): void {
+  seal(base: number, struct: Struct, length?: number, seed = 0): void {
     const field = (base >>> 2) + struct.word['checksum']!
     this.u32[field] = 0
-    this.u32[field] = crc32cOf(this.u8, base, length, seed)
+    this.u32[field] = crc32cOf(this.u8, base, length ?? this.#sealed(base, struct), seed)
+  }
+
+  /** A tree node is sealed as far as its records go; a count that is no count seals all of it. */
+  #sealed(base: number, struct: Struct): number {
+    if (struct.name !== TreeNode.name) return struct.size
+    return Math.min(struct.size, sealedBytes(this.get(base, TreeNode, 'count')))
   }
 
   get state(): number {
