@@ -69,11 +69,12 @@ export class Files {
   /** Writes all of it. */
   write(open: OpenInode, source: Uint8Array, start: number, length: number, position: number): void {
     if (length === 0) return
-    const { inodes, region, clock } = this.#core
+    const { inodes, region, clock, transaction } = this.#core
     const end = position + length
     if (end > FILE_BYTES_MAX) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
+    transaction.checkUsable()
     this.settle(open.number)
     const w = inodes.get(open.number)
     if (end <= inodes.size(w) && this.#overwrite(w, source, start, length, position)) {
@@ -176,7 +177,7 @@ export class Files {
 
   /** The last close: what was allocated ahead goes back. */
   trimAhead(open: OpenInode): void {
-    if (!open.ahead) return
+    if (!open.ahead || !this.#core.transaction.usable) return
     open.ahead = false
     const { inodes, extents, transaction } = this.#core
     const w = inodes.get(open.number)
@@ -424,7 +425,7 @@ export class Files {
 
   /** Times that wait in memory go into the inode. */
   writeTimes(open: OpenInode): void {
-    if (!open.timesPending) return
+    if (!open.timesPending || !this.#core.transaction.usable) return
     const { transaction, inodes, pages } = this.#core
     const w = inodes.get(open.number)
     transaction.run(0, true, () => {

@@ -119,7 +119,7 @@ export class OpenFile {
     if (position !== null && (!Number.isSafeInteger(position) || position < 0)) {
       throw new HoldfastError('EINVAL', `position ${position}`, { syscall })
     }
-    this.#volume.core.transaction.checkUsable()
+    this.#volume.core.transaction.checkReadable()
     this.#volume.core.pages.tick()
   }
 }

@@ -50,6 +50,8 @@ export class Transaction {
   #open = false
   #dataWritten = false
   #failure: HoldfastError | null = null
+  /** The failure left the pages in memory whole: reading goes on. */
+  #readable = true
   /** Lines of records in the ring, of pages in the cache, past which a checkpoint is due. */
   readonly #dirtyPagesMax: number
 
@@ -76,6 +78,11 @@ export class Transaction {
 
   get usable(): boolean {
     return this.#failure === null
+  }
+
+  /** Throws EIO once the pages in memory cannot be trusted. A failed flush leaves them readable. */
+  checkReadable(): void {
+    if (this.#failure !== null && !this.#readable) throw this.#failure
   }
 
   /** Throws EIO once something failed that cannot be taken back. */
@@ -153,6 +160,11 @@ export class Transaction {
       this.#record()
       this.#pages.settle()
       this.commits++
+    } catch (error) {
+      throw this.fail(error)
+    }
+    this.#open = false
+    try {
       if (this.syncMode === 'always') {
         this.allocator.flushBegins()
         this.#log.flush(this.#dataWritten)
@@ -163,9 +175,8 @@ export class Transaction {
       }
       this.#region.check()
     } catch (error) {
-      throw this.fail(error)
+      throw this.#failFlush(error)
     }
-    this.#open = false
   }
 
   /** Runs `change` as one transaction. What it throws after a change has been made is final. */
@@ -192,11 +203,19 @@ export class Transaction {
 
   /** The volume can no longer be trusted in memory; what is durable on the medium stays right. */
   fail(error: unknown): HoldfastError {
+    this.#readable = false
+    return this.#fail(error, 'the volume stopped and must be opened again')
+  }
+
+  /** The medium failed: the volume is read-only from now on, and no flush is tried again. */
+  #failFlush(error: unknown): HoldfastError {
+    return this.#fail(error, 'a flush failed, the volume is read-only until it is opened again')
+  }
+
+  #fail(error: unknown, what: string): HoldfastError {
     if (this.#failure === null) {
       const why = error instanceof Error ? error.message : String(error)
-      this.#failure = new HoldfastError('EIO', `the volume stopped and must be opened again: ${why}`, {
-        cause: error,
-      })
+      this.#failure = new HoldfastError('EIO', `${what}: ${why}`, { cause: error })
     }
     return this.#failure
   }
@@ -210,7 +229,7 @@ export class Transaction {
       this.#region.check()
       this.allocator.flushDone()
     } catch (error) {
-      throw this.fail(error)
+      throw this.#failFlush(error)
     }
   }
 
@@ -228,7 +247,7 @@ export class Transaction {
       this.#region.check()
       if (finished) this.allocator.flushDone()
     } catch (error) {
-      throw this.fail(error)
+      throw this.#failFlush(error)
     }
   }
 
@@ -244,7 +263,7 @@ export class Transaction {
       this.allocator.homeDone()
       this.checkpoints++
     } catch (error) {
-      throw this.fail(error)
+      throw this.#failFlush(error)
     }
   }
 

@@ -113,7 +113,7 @@ export class Volume {
       this.files.writeTimes(inode)
       this.files.trimAhead(inode)
     }
-    if (!opens.close(inode) || !inode.unlinked) return
+    if (!opens.close(inode) || !inode.unlinked || !this.core.transaction.usable) return
     while (!this.files.freeStep(inode.number));
   }
 
@@ -316,6 +316,7 @@ export class Volume {
 
   /** Data and metadata of one inode. */
   syncInode(inode: OpenInode): void {
+    this.core.transaction.checkUsable()
     this.files.writeTimes(inode)
     const { transaction, region } = this.core
     if (transaction.syncMode === 'always' && region.persistence !== 'sync') {
@@ -351,9 +352,9 @@ export class Volume {
   #call<T>(syscall: string, path: Path | undefined, run: () => T, destination?: Path): T {
     try {
       if (!this.#open) throw new HoldfastError('EBADF', 'the volume is closed')
-      this.core.transaction.checkUsable()
+      this.core.transaction.checkReadable()
       this.core.pages.tick()
-      if (this.#orphanCursor >= 0) {
+      if (this.#orphanCursor >= 0 && this.core.transaction.usable) {
         this.#freeOrphan()
         this.core.pages.tick()
       }
