@@ -46,7 +46,7 @@ export class Volume {
   /** Where to look for orphans of before the mount; -1: all done. */
   #orphanCursor = 1
 
-  private constructor(mounted: Mounted, ownsMemory: boolean) {
+  protected constructor(mounted: Mounted, ownsMemory: boolean) {
     this.#mounted = mounted
     this.#ownsMemory = ownsMemory
     this.core = mounted.core

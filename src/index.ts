@@ -1,0 +1,31 @@
+/** The package: an embedded volume, its parts, and fsck. */
+export { HoldfastError, type ErrorCode } from './base/errors.js'
+export type {
+  Credentials,
+  DirectoryEntry,
+  Extent,
+  FileHandle,
+  FileSystem,
+  FileType,
+  Layout,
+  OpenFlags,
+  Path,
+  StatFs,
+  Stats,
+} from './base/filesystem.js'
+export { checkVolume } from './check/checker.js'
+export { exitCode, formatReport, type Report } from './check/report.js'
+export { createRegion, memfdRegion, openRegion } from './region/file_region.js'
+export { heapRegion } from './region/memory_region.js'
+export type { Persistence, Region, RegionCounters } from './region/region.js'
+export {
+  createVolume,
+  EmbeddedVolume as Volume,
+  inspectVolume,
+  openVolume,
+} from './volume/embedded.js'
+export { VolumeFileSystem } from './volume/filesystem.js'
+export { formatVolume, type FormatOptions } from './volume/format.js'
+export type { MountOptions } from './volume/mount.js'
+export type { OpenFile } from './volume/open_file.js'
+export type { SyncMode } from './volume/transaction.js'
