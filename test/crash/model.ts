@@ -1,0 +1,74 @@
+/**
+ * The tree as it should be: a filesystem of maps, on which each call is one line.
+ *
+ * Content is made so that it names its origin: each aligned 8 bytes hold a tag of the file, the number
+ * of the write and the place. Bytes of another file are recognised as such, wherever they turn up.
+ */
+export interface ModelFile {
+  readonly tag: number
+  links: number
+  content: Uint8Array
+}
+
+export type ModelNode = ModelFile | 'directory'
+
+/** One state of the whole tree: path -> node. */
+export type Tree = Map<string, ModelNode>
+
+export type Call =
+  | { readonly op: 'create' | 'mkdir' | 'rmdir' | 'unlink' | 'openUnlink'; readonly path: string }
+  | { readonly op: 'rename' | 'link'; readonly path: string; readonly to: string }
+  | { readonly op: 'truncate'; readonly path: string; readonly size: number }
+  | { readonly op: 'write'; readonly path: string; readonly offset: number; readonly length: number }
+  | { readonly op: 'append'; readonly path: string; readonly length: number }
+  | { readonly op: 'sync' | 'checkpoint' | 'remount' | 'closeAll' }
+
+export const describe = (call: Call): string =>
+  Object.values(call)
+    .map((part) => String(part))
+    .join(' ')
+
+let writes = 0
+
+/** Content of a write: 8-byte words of (tag, write number, offset / 8), cut to the range. */
+export function contentOf(tag: number, offset: number, length: number): Uint8Array {
+  writes = (writes % 0x7fff) + 1
+  const first = offset - (offset % 8)
+  const words = Math.ceil((offset + length - first) / 8)
+  const bytes = new Uint8Array(words * 8)
+  const view = new DataView(bytes.buffer)
+  for (let i = 0; i < words; i++) {
+    view.setUint16(i * 8, tag, true)
+    view.setUint16(i * 8 + 2, writes, true)
+    view.setUint32(i * 8 + 4, first / 8 + i + 1, true)
+  }
+  return bytes.subarray(offset - first, offset - first + length)
+}
+
+/** A copy that later calls do not change: files that are one inode stay one. */
+export function copyTree(tree: Tree): Tree {
+  const copies = new Map<ModelFile, ModelFile>()
+  const copy = new Map<string, ModelNode>()
+  for (const [path, node] of tree) {
+    if (node === 'directory') copy.set(path, node)
+    else {
+      let file = copies.get(node)
+      if (file === undefined) copies.set(node, (file = { ...node, content: node.content.slice() }))
+      copy.set(path, file)
+    }
+  }
+  return copy
+}
+
+let tags = 0
+
+export function newFile(): ModelFile {
+  tags = (tags % 0xfffe) + 1
+  return { tag: tags, links: 1, content: new Uint8Array(0) }
+}
+
+export function resized(content: Uint8Array, size: number): Uint8Array {
+  const bytes = new Uint8Array(size)
+  bytes.set(content.subarray(0, Math.min(size, content.length)))
+  return bytes
+}

@@ -1,0 +1,106 @@
+/** Reads a whole volume back, and says whether it is one of the states that it may be in. */
+import { HoldfastError } from '../../src/base/errors.js'
+import type { Volume } from '../../src/volume/volume.js'
+import type { ModelFile, Tree } from './model.js'
+
+interface Found {
+  readonly ino: number
+  readonly links: number
+  readonly content: Uint8Array
+}
+
+type FoundTree = Map<string, Found | 'directory'>
+
+export function readTree(volume: Volume): FoundTree {
+  const found: FoundTree = new Map()
+  const walk = (directory: string) => {
+    for (const { name, type } of volume.readdir(directory === '' ? '/' : directory)) {
+      const path = `${directory}/${Buffer.from(name).toString('latin1')}`
+      if (type === 'directory') {
+        found.set(path, 'directory')
+        walk(path)
+      } else {
+        const { ino, nlink } = volume.stat(path)
+        found.set(path, { ino, links: nlink, content: volume.readFile(path) })
+      }
+    }
+  }
+  walk('')
+  return found
+}
+
+/**
+ * Why `volume` is in none of the states allowed, or null. `states`: what the tree was before and after
+ * the calls in doubt, oldest first. With `mixed`, bytes that were overwritten in place may be those of
+ * any of the states, 8-byte word by word.
+ */
+export function notAllowed(volume: Volume, states: readonly Tree[], mixed: boolean): string | null {
+  let found: FoundTree
+  try {
+    found = readTree(volume)
+  } catch (error) {
+    if (error instanceof HoldfastError) return `the tree cannot be read: ${error.message}`
+    throw error
+  }
+  let why = ''
+  for (let i = states.length - 1; i >= 0; i--) {
+    const difference = differs(found, states[i]!, mixed ? states : [])
+    if (difference === null) return null
+    why += `\n  not state ${i}: ${difference}`
+  }
+  return `neither of ${states.length} states:${why}`
+}
+
+function differs(found: FoundTree, state: Tree, history: readonly Tree[]): string | null {
+  for (const path of found.keys()) if (!state.has(path)) return `${path} should not be there`
+  const inodes = new Map<number, ModelFile>()
+  for (const [path, node] of state) {
+    const there = found.get(path)
+    if (there === undefined) return `${path} is missing`
+    if (node === 'directory' || there === 'directory') {
+      if (node !== there) return `${path} is of another type`
+      continue
+    }
+    const twin = inodes.get(there.ino)
+    if (twin !== undefined && twin !== node) return `${path} is the inode of another file`
+    inodes.set(there.ino, node)
+    if (there.links !== node.links) return `${path} has ${there.links} links, not ${node.links}`
+    const why = differentContent(path, there.content, node, history)
+    if (why !== null) return why
+  }
+  return null
+}
+
+function differentContent(
+  path: string,
+  content: Uint8Array,
+  file: ModelFile,
+  history: readonly Tree[],
+): string | null {
+  if (content.length !== file.content.length) {
+    return `${path} has ${content.length} bytes, not ${file.content.length}`
+  }
+  if (Buffer.compare(content, file.content) === 0) return null
+  const versions = [file.content]
+  for (const tree of history) {
+    for (const node of tree.values()) {
+      if (node !== 'directory' && node.tag === file.tag) versions.push(node.content)
+    }
+  }
+  for (let at = 0; at < content.length; at += 8) {
+    const word = content.subarray(at, at + 8)
+    const fits = versions.some(
+      (version) => Buffer.compare(version.subarray(at, at + word.length), word) === 0,
+    )
+    if (!fits) return `${path} at ${at}: ${nameOf(word, file)}`
+  }
+  return null
+}
+
+/** What stands there instead: the tag tells whose it is. */
+function nameOf(word: Uint8Array, file: ModelFile): string {
+  const hex = Buffer.from(word).toString('hex')
+  if (word.every((byte) => byte === 0)) return `zeros`
+  const tag = word[0]! | (word[1]! << 8)
+  return tag === file.tag ? `its own bytes of another time (${hex})` : `bytes of file ${tag} (${hex})`
+}
