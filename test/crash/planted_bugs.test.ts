@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checksumOf, type Bytes } from '../../src/base/bytes.js'
 import { LogRecord, RECORD_MAGIC, tornRecord } from '../../src/media/log.js'
-import { native } from '../../src/native/native.js'
+import { native, type MemoryId } from '../../src/native/native.js'
 import type { RegionListener, TracedRegion } from '../../src/region/traced_region.js'
 import { readGeometry } from '../../src/volume/geometry.js'
 import { readTail } from '../../src/volume/log.js'
@@ -265,6 +265,8 @@ function isWhole(region: TracedRegion, offset: number, lines: number, seed: numb
   return u8.length === lines * 64 && tornRecord(bytes, 0, seed) === null
 }
 
+const views = new Map<MemoryId, ArrayBuffer>()
+
 /** Records as recovery loads them, and a chance to make them acceptable. */
 function forgiving(
   region: TracedRegion,
@@ -279,7 +281,11 @@ function forgiving(
   return replace(region, 'load', (original) => (offset, memory, to, length) => {
     original(offset, memory, to, length)
     if (offset < ring || offset >= ring + geometry.logBlocks * 4096) return
-    const buffer = native.view(memory, 0, native.byteLength(memory))
+    let buffer = views.get(memory)
+    if (buffer === undefined) {
+      buffer = native.view(memory, 0, native.byteLength(memory))
+      views.set(memory, buffer)
+    }
     const bytes: Bytes = {
       u8: new Uint8Array(buffer),
       u32: new Uint32Array(buffer),
@@ -292,7 +298,6 @@ function forgiving(
         expected.sequence = bytes.u32[LogRecord.word.sequence]! + 1
       }
     }
-    native.detach(memory, 0, native.byteLength(memory))
   })
 }
 
