@@ -1,8 +1,8 @@
 /**
  * Who owns a region: a process, named so that it is never mistaken for a later one with its pid.
  *
- * A pid comes back; with the time at which the process started, in clock ticks since boot, and the id
- * of that boot it is unique. What cannot be read here is left empty, never made up.
+ * A pid comes back; with the time at which the process started, in clock ticks since boot, and the
+ * id of that boot it is unique. What cannot be read here is left empty, never made up.
  */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'

@@ -21,11 +21,13 @@ export type OpenVolumeOptions = Omit<MountOptions, 'owner' | 'memory'>
 export interface CreateVolumeOptions extends FormatOptions {
   /** Overwrites a volume, or a file with something else in it. */
   readonly force?: boolean
+  /** `refuseContent` was asked before the region was filled: only volumes are refused now. */
+  readonly filled?: boolean
 }
 
 /** A volume that owns its region: closing it closes both. */
 export class EmbeddedVolume extends Volume {
-  /** Opens the volume in the region at `path`. EBUSY, with the owner, when another process has it. */
+  /** Opens the volume in the region at `path`. EBUSY, with the owner, when it is open already. */
   static open(path: string, options: OpenVolumeOptions = {}): EmbeddedVolume {
     const region = openRegion(path, { describeOwner })
     return EmbeddedVolume.#mount(region, options)
@@ -77,11 +79,11 @@ export function openVolume(path: string, options: OpenVolumeOptions = {}): Embed
 }
 
 /**
- * mkfs: a region of `size` bytes at `path` (0: as large as it is) with an empty volume in it. Refuses
- * with EEXIST what has a volume or other content, unless forced.
+ * mkfs: a region of `size` bytes at `path` (0: as large as it is) with an empty volume in it.
+ * Refuses with EEXIST what has a volume or other content, unless forced.
  */
 export function createVolume(path: string, size: number, options: CreateVolumeOptions = {}): void {
-  if (options.force !== true) refuseContent(path)
+  if (options.force !== true && options.filled !== true) refuseContent(path)
   const region = createRegion(path, size, { describeOwner })
   try {
     // Looked at again under the lock: two that make a volume at once do not overwrite each other's.
@@ -192,7 +194,7 @@ function volumeExists(path: string, region: Region): HoldfastError {
 /** EEXIST when there is anything in the file or device at `path` that somebody may miss. */
 export function refuseContent(path: string): void {
   const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat === undefined || stat.size === 0 && stat.isFile()) return
+  if (stat === undefined || (stat.size === 0 && stat.isFile())) return
   if (!stat.isFile()) return refuseDeviceContent(path)
   const region = stat.size < BLOCK_BYTES ? null : openRegion(path, { describeOwner })
   try {

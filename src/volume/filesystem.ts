@@ -1,8 +1,8 @@
 /**
  * The FileSystem interface over a volume of this process.
  *
- * With sync 'group' it commits by itself every few seconds while something waits, on a thread; `sync`
- * of the filesystem does so too, so that other work goes on.
+ * With sync 'group' it commits by itself every few seconds while something waits, on a thread; the
+ * `sync` of the filesystem and of a file do so too, so that other work goes on.
  */
 import type {
   Credentials,
@@ -30,9 +30,11 @@ const everyInterval: Every = (milliseconds, run) => {
 }
 
 class VolumeHandle implements FileHandle {
+  readonly #files: VolumeFileSystem
   readonly #file: OpenFile
 
-  constructor(file: OpenFile) {
+  constructor(files: VolumeFileSystem, file: OpenFile) {
+    this.#files = files
     this.#file = file
   }
 
@@ -53,7 +55,10 @@ class VolumeHandle implements FileHandle {
   }
 
   async sync(): Promise<void> {
-    this.#file.sync()
+    const { transaction } = this.#files.volume.core
+    if (transaction.syncMode === 'always' || !transaction.usable) return this.#file.sync()
+    this.#file.stat() // a closed handle is EBADF, before anything is flushed
+    await this.#files.sync()
   }
 
   async extents(): Promise<Layout> {
@@ -93,7 +98,7 @@ export class VolumeFileSystem implements FileSystem {
     mode?: number,
     as?: Credentials,
   ): Promise<FileHandle> {
-    return new VolumeHandle(this.volume.open(path, flags, mode, as))
+    return new VolumeHandle(this, this.volume.open(path, flags, mode, as))
   }
 
   async stat(path: Path, _as?: Credentials): Promise<Stats> {
@@ -155,7 +160,8 @@ export class VolumeFileSystem implements FileSystem {
 
   async close(): Promise<void> {
     this.#stopCommits()
-    if (this.#committing !== null) await this.#committing.catch(() => {})
+    // Whoever waited for the commit under way may begin another.
+    while (this.#committing !== null) await this.#committing.catch(() => {})
     this.volume.close()
   }
 

@@ -347,7 +347,8 @@ export class Tree {
     const u32 = this.#pages.u32
     const order = base + ORDER
     const records = (base + RECORDS) >>> 2
-    let low = 0
+    // The key of an inner node's first record may be greater than the next: it is no part of the order.
+    let low = u32[(base >>> 2) + at.level] === 0 ? 0 : 1
     let high = this.#count(base)
     while (low < high) {
       const middle = (low + high) >>> 1

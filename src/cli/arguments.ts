@@ -1,0 +1,147 @@
+/**
+ * What stands on the command line: bytes, VOLUME:PATH, sizes.
+ *
+ * Arguments are bytes, and Node hands out strings: those of a name that is no UTF-8 are lost. So
+ * they are taken from /proc/self/cmdline, and carried through the option parser as strings in which
+ * a byte that is no UTF-8 is the lone surrogate U+DC00 + byte (Python's surrogateescape).
+ */
+import { readFileSync } from 'node:fs'
+import { InvalidArgumentError } from 'commander'
+
+/** The arguments after the script's name, escaped. */
+export function processArguments(): string[] {
+  const strings = process.argv.slice(2)
+  let raw: Buffer
+  try {
+    raw = readFileSync('/proc/self/cmdline')
+  } catch {
+    return strings
+  }
+  const all: Uint8Array[] = []
+  for (let start = 0; start < raw.length;) {
+    const end = raw.indexOf(0, start)
+    all.push(raw.subarray(start, end < 0 ? raw.length : end))
+    start = end < 0 ? raw.length : end + 1
+  }
+  const bytes = all.slice(all.length - strings.length)
+  // Believed only where it says what Node says: process.title may have been written over it.
+  const same =
+    bytes.length === strings.length &&
+    strings.every((text, i) => Buffer.from(bytes[i]!).toString('utf8') === text)
+  return same ? bytes.map(escapeBytes) : strings
+}
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Bytes as a string that `unescapeBytes` turns back into the same bytes. */
+export function escapeBytes(bytes: Uint8Array): string {
+  const whole = decode(bytes)
+  if (whole !== null) return whole
+  let text = ''
+  for (let i = 0; i < bytes.length;) {
+    const first = bytes[i]!
+    const length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4
+    const char = length === 0 ? null : decode(bytes.subarray(i, i + length))
+    if (char === null) text += String.fromCharCode(0xdc00 + first)
+    else text += char
+    i += char === null ? 1 : length
+  }
+  return text
+}
+
+function decode(bytes: Uint8Array): string | null {
+  try {
+    return strict.decode(bytes)
+  } catch {
+    return null
+  }
+}
+
+export function unescapeBytes(text: string): Buffer {
+  const parts: Buffer[] = []
+  let from = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 0xd800 && code < 0xdc00) i++
+    else if (code >= 0xdc80 && code < 0xdd00) {
+      parts.push(Buffer.from(text.slice(from, i), 'utf8'), Buffer.of(code - 0xdc00))
+      from = i + 1
+    }
+  }
+  parts.push(Buffer.from(text.slice(from), 'utf8'))
+  return Buffer.concat(parts)
+}
+
+/** A place on the command line: in a volume when there is a `:/`, else on the host. */
+export interface Target {
+  /** Path of the region, null: the host's file system. */
+  readonly region: string | null
+  readonly path: Buffer
+}
+
+/** VOLUME:PATH is split at the first `:/`. */
+export function parseTarget(text: string): Target {
+  const colon = text.indexOf(':/')
+  if (colon < 0) return { region: null, path: unescapeBytes(text) }
+  return { region: parseRegion(text.slice(0, colon)), path: unescapeBytes(text.slice(colon + 1)) }
+}
+
+/** A place that must be in a volume. */
+export interface VolumeTarget extends Target {
+  readonly region: string
+}
+
+export function parseVolumeTarget(text: string): VolumeTarget {
+  const { region, path } = parseTarget(text)
+  if (region === null) {
+    throw new InvalidArgumentError(`VOLUME:PATH is wanted, as in ${text}:/`)
+  }
+  return { region, path }
+}
+
+export const parseVolumeTargets = (text: string, before: VolumeTarget[] | undefined) => [
+  ...(before ?? []),
+  parseVolumeTarget(text),
+]
+
+export const parseTargets = (text: string, before: Target[] | undefined) => [
+  ...(before ?? []),
+  parseTarget(text),
+]
+
+export function parseRegion(text: string): string {
+  if (text === '') throw new InvalidArgumentError('the path of the region is empty')
+  if (/[\udc80-\udcff]/.test(text.replace(/[\ud800-\udbff][\udc00-\udfff]/g, ''))) {
+    throw new InvalidArgumentError('the path of a region is UTF-8')
+  }
+  return text
+}
+
+const UNITS = ['', 'K', 'M', 'G', 'T'] as const
+
+/** '4K', '2M', '1G', '1.5G' or plain bytes. */
+export function parseSize(text: string): number {
+  const parts = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text)
+  const bytes =
+    parts === null
+      ? NaN
+      : Number(parts[1]) * 1024 ** UNITS.indexOf(parts[2]!.toUpperCase() as (typeof UNITS)[number])
+  if (!Number.isSafeInteger(bytes)) {
+    throw new InvalidArgumentError('a size is a number of bytes, or like 4K, 2M, 1G')
+  }
+  return bytes
+}
+
+export function parseSeed(text: string): number {
+  const seed = /^\d+$/.test(text) ? Number(text) : NaN
+  if (!(seed < 2 ** 32)) throw new InvalidArgumentError('a seed is a number from 0 to 4294967295')
+  return seed
+}
+
+/** Bytes for people: '4.0 KiB'. */
+export function formatSize(bytes: number): string {
+  let unit = 0
+  let value = bytes
+  for (; value >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024
+  return unit === 0 ? `${bytes} B` : `${value.toFixed(1)} ${UNITS[unit]!}iB`
+}

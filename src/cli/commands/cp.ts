@@ -1,0 +1,88 @@
+/** holdfast cp: copies into a volume, out of it, within it, between two. */
+import type { Command } from 'commander'
+import { HoldfastError } from '../../base/errors.js'
+import { parseTargets, type Target } from '../arguments.js'
+import { Copy } from '../copy.js'
+import { CommandError } from '../failure.js'
+import { placeOf, type Place } from '../places.js'
+import { baseName, joinPath, withSession } from '../session.js'
+
+interface Options {
+  readonly recursive?: boolean
+}
+
+export function cpCommand(program: Command): Command {
+  return program
+    .command('cp')
+    .summary('copy files into, out of and within volumes')
+    .description(
+      'Copies each SOURCE to DESTINATION, or into it when it is a directory. Either is VOLUME:PATH or a\n' +
+        'path of the host (one with `:/` in it is always VOLUME:PATH). Modes are kept, and times where the\n' +
+        'destination can set them. Symbolic links and special files are skipped and counted.',
+    )
+    .argument('<path...>', 'SOURCE... DESTINATION', parseTargets)
+    .usage('[options] SOURCE... DESTINATION')
+    .option('-r, --recursive', 'copy directories with all that is in them')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  holdfast cp a.bin /dev/shm/v.hf:/               in
+  holdfast cp -r /dev/shm/v.hf:/models ./copy     out
+  holdfast cp v.hf:/a v.hf:/b                     within`,
+    )
+    .action(copyAll)
+}
+
+async function copyAll(paths: Target[], options: Options, command: Command): Promise<void> {
+  const destination = paths[paths.length - 1]!
+  const sources = paths.slice(0, -1)
+  if (sources.length === 0) return command.error('error: a SOURCE and a DESTINATION are wanted')
+  await withSession(async (session) => {
+    const to = placeOf(session, destination)
+    const directory = (await to.look(destination.path, true))?.type === 'directory'
+    if (sources.length > 1 && !directory) {
+      throw new HoldfastError(
+        'ENOTDIR',
+        'several files are copied into a directory that is there',
+        {
+          path: to.name(destination.path),
+        },
+      )
+    }
+    const complaints: string[] = []
+    for (const source of sources) {
+      const from = placeOf(session, source)
+      const complaint = await copyOne(from, source.path, to, destination.path, directory, options)
+      if (complaint !== null) complaints.push(complaint)
+    }
+    if (complaints.length > 0) throw new CommandError(complaints.join('; '))
+  })
+}
+
+async function copyOne(
+  from: Place,
+  path: Buffer,
+  to: Place,
+  destination: Buffer,
+  into: boolean,
+  options: Options,
+): Promise<string | null> {
+  const recursive = options.recursive === true
+  // A link that is named is followed; one that is met in a tree is not.
+  const entry = await from.look(path, !recursive)
+  if (entry === null) throw new HoldfastError('ENOENT', undefined, { path: from.name(path) })
+  if (entry.type === 'directory' && !recursive) {
+    throw new HoldfastError('EISDIR', undefined, { path: from.name(path) })
+  }
+  const name = baseName(path)
+  // The root, `.` and `..` have no name of their own: what is in them goes in.
+  const nameless = name.length === 0 || name.equals(DOT) || name.equals(DOT_DOT)
+  const target = into && !nameless ? joinPath(destination, name) : destination
+  const copy = new Copy(from, to)
+  await copy.copy(path, entry, target)
+  return copy.complaint()
+}
+
+const DOT = Buffer.from('.')
+const DOT_DOT = Buffer.from('..')

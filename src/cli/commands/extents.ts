@@ -1,0 +1,37 @@
+/** holdfast extents: where the blocks of a file are. */
+import type { Command } from 'commander'
+import { parseVolumeTarget, type VolumeTarget } from '../arguments.js'
+import { jsonName } from '../display.js'
+import { print, printJson, table } from '../output.js'
+import { onVolume } from '../session.js'
+
+export function extentsCommand(program: Command): Command {
+  return program
+    .command('extents')
+    .summary('show where the blocks of a file are')
+    .description(
+      'Shows the layout of a file: runs of blocks of 4096 bytes, and the layout id (epoch and\n' +
+        'generation), which changes whenever a block moves.',
+    )
+    .argument('<volume:path>', 'file', parseVolumeTarget)
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  holdfast extents /dev/shm/v.hf:/a.bin')
+    .action(show)
+}
+
+async function show(target: VolumeTarget, options: { readonly json?: boolean }): Promise<void> {
+  await onVolume(target, async (volume, path) => {
+    const layout = await volume.extents(path)
+    if (options.json === true) return printJson({ path: jsonName(path).name, ...layout })
+    const { epoch, generation, extents } = layout
+    const rows = extents.map((extent) =>
+      [extent.fileBlock, extent.regionBlock, extent.count].map(String),
+    )
+    const blocks = extents.reduce((sum, extent) => sum + extent.count, 0)
+    const runs = `${extents.length} ${extents.length === 1 ? 'extent' : 'extents'}`
+    await print(`layout ${epoch}.${generation}: ${runs}, ${blocks} blocks\n`)
+    if (rows.length > 0) {
+      await print(table([['file block', 'region block', 'blocks'], ...rows], [0, 1, 2]))
+    }
+  })
+}

@@ -1,0 +1,67 @@
+/** holdfast rm: takes names away. */
+import type { Command } from 'commander'
+import { HoldfastError } from '../../base/errors.js'
+import type { FileSystem } from '../../base/filesystem.js'
+import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
+import { breathe } from '../interrupt.js'
+import { baseName, joinPath, onVolumes } from '../session.js'
+
+interface Options {
+  readonly recursive?: boolean
+  readonly force?: boolean
+}
+
+export function rmCommand(program: Command): Command {
+  return program
+    .command('rm')
+    .summary('remove files and trees')
+    .description('Removes each file, with -r each directory and all that is in it.')
+    .argument('<volume:path...>', 'what to remove', parseVolumeTargets)
+    .option('-r, --recursive', 'directories too')
+    .option('-f, --force', 'what is not there is no failure')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  holdfast rm v.hf:/a.txt\n  holdfast rm -r v.hf:/directory',
+    )
+    .action(removeAll)
+}
+
+async function removeAll(targets: VolumeTarget[], options: Options): Promise<void> {
+  await onVolumes(targets, async (volume, path) => {
+    const missing = (error: unknown) => {
+      if (options.force !== true || !(error instanceof HoldfastError)) throw error
+      if (error.code !== 'ENOENT') throw error
+      return null
+    }
+    const stats = await volume.stat(path).catch(missing)
+    if (stats === null) return
+    if (stats.type === 'file') return volume.unlink(path)
+    if (options.recursive !== true) throw new HoldfastError('EISDIR', undefined, { path })
+    await removeTree(volume, path)
+  })
+}
+
+const REMOVE_STEP = 256
+
+/** Leaves first, with a stack of directories. */
+async function removeTree(volume: FileSystem, root: Buffer): Promise<void> {
+  if (['', '.', '..'].includes(baseName(root).toString('latin1'))) {
+    throw new HoldfastError('EBUSY', 'the root, . and .. are not removed', { path: root })
+  }
+  const stack = [root]
+  for (let path = stack[0]; path !== undefined; path = stack[stack.length - 1]) {
+    await breathe()
+    // From the start each time: what was seen last time is gone by now.
+    const entries = await volume.readdir(path, 0, REMOVE_STEP)
+    if (entries.length === 0) {
+      await volume.rmdir(path)
+      stack.pop()
+      continue
+    }
+    for (const { name, type } of entries) {
+      const below = joinPath(path, name)
+      if (type === 'directory') stack.push(below)
+      else await volume.unlink(below)
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/** One line for a failure: `holdfast: COMMAND: CODE: what, 'path'; remedy`. */
+import { HoldfastError } from '../base/errors.js'
+
+/** The volume that an error's path is in. */
+const volumes = new WeakMap<object, string>()
+
+/** Runs `what` on a volume; an error's path is shown as the command line has it, VOLUME:PATH. */
+export async function inVolume<T>(region: string, what: () => Promise<T>): Promise<T> {
+  try {
+    return await what()
+  } catch (error) {
+    if (error instanceof HoldfastError && !volumes.has(error)) volumes.set(error, region)
+    throw error
+  }
+}
+
+/** A failure that is not of one call: the sentence is all there is to say. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+}
+
+const REMEDY: Readonly<Record<string, string>> = {
+  'cp EISDIR': 'cp -r copies directories',
+  'cp ENOSPC': 'free some space, or make a larger volume',
+  'seed ENOSPC': 'free some space, or make a larger volume',
+  'rm EISDIR': 'rm -r removes directories',
+  'rmdir ENOTEMPTY': 'rm -r removes what is in it too',
+  'rmdir ENOTDIR': 'rm removes files',
+  'mkdir ENOENT': 'mkdir -p makes the directories above it',
+  'mkdir EEXIST': 'mkdir -p takes a directory as it is',
+  'mkfs ENOSPC': 'choose a smaller --size',
+}
+
+/** The line, with its newline. */
+export function failureLine(command: string, error: unknown): string {
+  return `holdfast: ${command}: ${describe(command, error)}\n`
+}
+
+function describe(command: string, error: unknown): string {
+  if (error instanceof CommandError) return error.message
+  if (error instanceof HoldfastError) {
+    const volume = volumes.get(error)
+    const path = (text: string | undefined) => {
+      if (text === undefined) return ''
+      return `'${volume === undefined ? text : `${volume}:${text.startsWith('/') ? '' : '/'}${text}`}'`
+    }
+    const places = [path(error.path), path(error.destination)].filter((place) => place !== '')
+    return finish(command, error.code, error.detail, places.join(' -> '))
+  }
+  const system = error as NodeJS.ErrnoException
+  if (error instanceof Error && system.code !== undefined && system.syscall !== undefined) {
+    // Node's own: 'ENOENT: no such file or directory, open 'x''.
+    const detail = /^\w+: (.*?), \w+/.exec(error.message)?.[1] ?? error.message
+    const path = system.path === undefined ? '' : `'${String(system.path)}'`
+    return finish(command, system.code, detail, path)
+  }
+  const stack = error instanceof Error ? error.stack : String(error)
+  return `a bug of holdfast, please report it: ${stack}`
+}
+
+function finish(command: string, code: string, detail: string, place: string): string {
+  const remedy = REMEDY[`${command} ${code}`]
+  const where = place === '' ? '' : `, ${place}`
+  return `${code}: ${detail}${where}${remedy === undefined ? '' : `; ${remedy}`}`
+}

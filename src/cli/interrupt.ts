@@ -1,0 +1,57 @@
+/**
+ * Being told to stop: ^C, a polite kill, a reader of our output that went away.
+ *
+ * A command stops between two steps, takes back what would be half done, and closes the volume. So
+ * long loops call `breathe`: it lets signals in now and then and throws `Stopped` after one. A
+ * second signal does not wait.
+ */
+import { setImmediate } from 'node:timers/promises'
+
+/** Thrown through a command that was told to stop; nothing is printed for it. */
+export class Stopped extends Error {
+  override readonly name = 'Stopped'
+  readonly exitCode: number
+
+  constructor(exitCode: number) {
+    super(`stopped, exit code ${exitCode}`)
+    this.exitCode = exitCode
+  }
+}
+
+const BREATHE_MS = 20
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
+/** What a shell shows for a process that died of SIGPIPE. */
+const EXIT_PIPE = 141
+
+let exitCode = 0
+let lastBreath = 0
+
+/** From now on signals end the command in order. */
+export function watchSignals(): void {
+  for (const [signal, code] of Object.entries(EXIT_CODES)) {
+    process.on(signal, () => {
+      if (exitCode !== 0) process.exit(code)
+      exitCode = code
+    })
+  }
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    exitCode = EXIT_PIPE
+  })
+}
+
+/** Throws when the command is to stop. Cheap: call it in every turn of a loop. */
+export async function breathe(): Promise<void> {
+  const now = performance.now()
+  if (now - lastBreath >= BREATHE_MS) {
+    await setImmediate()
+    lastBreath = performance.now()
+  }
+  if (exitCode !== 0) throw new Stopped(exitCode)
+}
+
+/** Lets signals in now, and throws after one. */
+export async function breatheDeep(): Promise<void> {
+  lastBreath = 0
+  await breathe()
+}

@@ -1,0 +1,9 @@
+/** The filesystem suite on a disk, in both sync modes, and on huge pages. SEED repeats a run. */
+import { contentCases } from './content.js'
+import { fullCases } from './full.js'
+import { fileAlways, fileGroup, hugetlbfs, runSuite } from './ground.js'
+import { linkCases } from './links.js'
+import { nameCases } from './names.js'
+
+const cases = [...nameCases, ...linkCases, ...contentCases, ...fullCases]
+runSuite([fileGroup, fileAlways, hugetlbfs], cases)

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { readSource, ROOT } from './sources.js'
+
+interface Lock {
+  readonly packages: Record<string, { version?: string; resolved?: string; integrity?: string }>
+}
+
+interface Package {
+  readonly name: string
+  readonly version: string
+  readonly bin: Record<string, string>
+  readonly exports: Record<string, Record<string, string>>
+  readonly dependencies: Record<string, string>
+  readonly devDependencies: Record<string, string>
+}
+
+const manifest = JSON.parse(readSource('package.json').text) as Package
+
+test('package-lock.json names no host, and every package in it has a digest', () => {
+  const { text } = readSource('package-lock.json')
+  assert.doesNotMatch(text, /"resolved":\s*"https?:/)
+  const { packages } = JSON.parse(text) as Lock
+  const found = Object.entries(packages).filter(([path]) => path !== '')
+  assert.ok(found.length > 10)
+  for (const [path, { integrity }] of found) assert.match(integrity ?? '', /^sha512-/, path)
+})
+
+test('every dependency is pinned to one version, the one in package-lock.json', () => {
+  const { packages } = JSON.parse(readSource('package-lock.json').text) as Lock
+  for (const [name, version] of Object.entries({
+    ...manifest.dependencies,
+    ...manifest.devDependencies,
+  })) {
+    assert.match(version, /^\d+\.\d+\.\d+$/, name)
+    assert.equal(packages[`node_modules/${name}`]?.version, version, name)
+  }
+})
+
+test('every dependency has its reason in docs/DESIGN.md', () => {
+  const { text } = readSource('docs/DESIGN.md')
+  for (const name of [
+    ...Object.keys(manifest.dependencies),
+    ...Object.keys(manifest.devDependencies),
+  ]) {
+    assert.ok(text.includes(`\`${name}\``), `docs/DESIGN.md does not say why ${name} is needed`)
+  }
+})
+
+/** The package as others get it: packed, unpacked beside its dependencies, built, run. */
+describe('the packed package', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-pack-'))
+  const installed = join(folder, 'node_modules', manifest.name)
+
+  function run(command: string, args: string[], cwd: string): string {
+    const done = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: 60_000 })
+    assert.equal(done.status, 0, `${command} ${args.join(' ')}: ${done.stdout}${done.stderr}`)
+    return done.stdout
+  }
+
+  before(() => {
+    run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], ROOT)
+    const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))
+    assert.ok(tarball !== undefined, 'npm pack made a tarball')
+    // Unpacked as npm would, with the dependencies of this checkout: no network is needed.
+    mkdirSync(installed, { recursive: true })
+    run('tar', ['xzf', join(folder, tarball), '--strip-components=1', '-C', installed], folder)
+    for (const name of Object.keys(manifest.dependencies)) {
+      const from = join(ROOT, 'node_modules', name)
+      cpSync(from, join(folder, 'node_modules', name), { recursive: true })
+    }
+    run(process.execPath, [join('scripts', 'build_native.mjs')], installed)
+  })
+
+  after(() => rmSync(folder, { recursive: true, force: true }))
+
+  test('holds what its package.json names, and no tests', () => {
+    const entry = manifest.exports['.']!
+    for (const path of [...Object.values(manifest.bin), entry['types']!, entry['default']!]) {
+      assert.ok(readFileSync(join(installed, path)).length > 0, path)
+    }
+    assert.deepEqual(readdirSync(installed).sort(), [
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'build',
+      'docs',
+      'package.json',
+      'scripts',
+      'src',
+    ])
+    assert.deepEqual(readdirSync(join(installed, 'build')).sort(), ['native', 'src'])
+  })
+
+  test('keeps a file from one mount to the next', () => {
+    const program = join(folder, 'program.mjs')
+    writeFileSync(
+      program,
+      `import { createVolume, openVolume } from '${manifest.name}'
+const path = '${join(folder, 'region.hf')}'
+createVolume(path, 4 * 1024 * 1024)
+const first = openVolume(path)
+first.writeFile('/hello', Buffer.from('kept'))
+first.close()
+const second = openVolume(path)
+process.stdout.write(second.readFile('/hello'))
+second.close()
+`,
+    )
+    assert.equal(run(process.execPath, [program], folder), 'kept')
+  })
+
+  test('has a command line that tells its version', () => {
+    const bin = join(installed, manifest.bin['holdfast']!)
+    assert.equal(run(process.execPath, [bin, '--version'], folder).trim(), manifest.version)
+  })
+})
