@@ -2,9 +2,9 @@
  * What do reads and writes cost, against the kernel's tmpfs through node:fs synchronous calls, and
  * against a plain copy over the same addresses?
  *
- * Peer: fs.writeSync and fs.readSync on an open descriptor, with a position (append: without), on tmpfs.
- * Floor: one copy by the addon between the same buffer and the same offsets of a region of its own
- * (non-temporal to the region, as file data is written; cached from it), nothing else.
+ * Peer: fs.writeSync and fs.readSync on an open descriptor, with a position (append: without), on
+ * tmpfs. Floor: one copy by the addon between the same buffer and the same offsets of a region of
+ * its own (non-temporal to the region, as file data is written; cached from it), nothing else.
  * Working set: the same number of bytes on all three, walked in the same order.
  */
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
@@ -124,5 +124,9 @@ function inPlace(setting: DataSetting, block: Uint8Array, wantFloor: number): Co
 export function dataComparisons(setting: DataSetting): Comparison[] {
   const small = new Uint8Array(4096).fill(0x5a)
   const large = new Uint8Array(1024 * 1024).fill(0xa5)
-  return [appending(setting, small), ...inPlace(setting, small, 1.5), ...inPlace(setting, large, 1.3)]
+  return [
+    appending(setting, small),
+    ...inPlace(setting, small, 1.5),
+    ...inPlace(setting, large, 1.3),
+  ]
 }

@@ -3,83 +3,102 @@
  *
  * Peer: fs.openSync(path, 'wx') + fs.closeSync, fs.renameSync, fs.unlinkSync, fs.statSync: the
  * fastest forms of node:fs, on tmpfs, which keeps nothing through a crash of the machine. Ours: the
- * volume's synchronous calls, sync=always: every operation is in the log and fenced when it returns.
- * Both: the same names in one directory, in the same order.
+ * volume's synchronous calls, sync=always: every operation is in the log and fenced when it
+ * returns. Both: the same names in one directory, in the same order.
  */
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs'
 import type { Volume } from '../src/volume/volume.js'
 import type { Comparison } from './pairs.js'
+
+/** What a comparison works on: the same names on both sides. */
+interface Names {
+  readonly volume: Volume
+  readonly ours: readonly string[]
+  readonly oursTo: readonly string[]
+  readonly theirs: readonly string[]
+  readonly theirsTo: readonly string[]
+}
+
+function namesOf(volume: Volume, directory: string, count: number): Names {
+  volume.mkdir('/names')
+  rmSync(`${directory}/names`, { recursive: true, force: true })
+  mkdirSync(`${directory}/names`)
+  const ours = Array.from({ length: count }, (_, i) => `/names/file${i}`)
+  const theirs = ours.map((name) => `${directory}${name}`)
+  const renamed = (name: string) => `${name}.new`
+  return { volume, ours, theirs, oursTo: ours.map(renamed), theirsTo: theirs.map(renamed) }
+}
+
+const PEER = 'node:fs tmpfs'
 
 export function metadataComparisons(
   volume: Volume,
   directory: string,
   count: number,
 ): Comparison[] {
-  volume.mkdir('/names')
-  rmSync(`${directory}/names`, { recursive: true, force: true })
-  mkdirSync(`${directory}/names`)
-  const ours = Array.from({ length: count }, (_, i) => `/names/file${i}`)
-  const oursTo = ours.map((name) => `${name}.new`)
-  const theirs = ours.map((name) => `${directory}${name}`)
-  const theirsTo = theirs.map((name) => `${name}.new`)
-  const make = {
-    ours: () => ours.forEach((name) => volume.open(name, 'wx').close()),
-    theirs: () => theirs.forEach((name) => closeSync(openSync(name, 'wx'))),
-  }
-  const remove = {
-    ours: () => ours.forEach((name) => volume.unlink(name)),
-    theirs: () => theirs.forEach((name) => unlinkSync(name)),
-    oursTo: () => oursTo.forEach((name) => volume.unlink(name)),
-    theirsTo: () => theirsTo.forEach((name) => unlinkSync(name)),
-  }
+  const names = namesOf(volume, directory, count)
+  const { ours, theirs } = names
+  const make = () => ours.forEach((name) => volume.open(name, 'wx').close())
+  const makeTheirs = () => theirs.forEach((name) => closeSync(openSync(name, 'wx')))
+  const remove = () => ours.forEach((name) => volume.unlink(name))
+  const removeTheirs = () => theirs.forEach((name) => unlinkSync(name))
   return [
     {
       question: 'create + close',
       count,
       wantRatio: 2,
-      ours: { name: 'holdfast', run: make.ours, cleanUp: remove.ours },
-      peer: { name: 'node:fs tmpfs', run: make.theirs, cleanUp: remove.theirs },
+      ours: { name: 'holdfast', run: make, cleanUp: remove },
+      peer: { name: PEER, run: makeTheirs, cleanUp: removeTheirs },
     },
     {
       question: 'unlink',
       count,
       wantRatio: 2,
-      ours: { name: 'holdfast', prepare: make.ours, run: remove.ours },
-      peer: { name: 'node:fs tmpfs', prepare: make.theirs, run: remove.theirs },
+      ours: { name: 'holdfast', prepare: make, run: remove },
+      peer: { name: PEER, prepare: makeTheirs, run: removeTheirs },
     },
-    {
-      question: 'rename',
-      count,
-      wantRatio: 2,
-      ours: {
-        name: 'holdfast',
-        prepare: make.ours,
-        run: () => ours.forEach((name, i) => volume.rename(name, oursTo[i]!)),
-        cleanUp: remove.oursTo,
-      },
-      peer: {
-        name: 'node:fs tmpfs',
-        prepare: make.theirs,
-        run: () => theirs.forEach((name, i) => renameSync(name, theirsTo[i]!)),
-        cleanUp: remove.theirsTo,
-      },
-    },
+    renaming(names, count, make, makeTheirs),
     {
       question: 'stat',
       count,
       wantRatio: 4,
       ours: {
         name: 'holdfast',
-        prepare: make.ours,
+        prepare: make,
         run: () => ours.forEach((name) => volume.stat(name)),
-        cleanUp: remove.ours,
+        cleanUp: remove,
       },
       peer: {
-        name: 'node:fs tmpfs',
-        prepare: make.theirs,
+        name: PEER,
+        prepare: makeTheirs,
         run: () => theirs.forEach((name) => statSync(name)),
-        cleanUp: remove.theirs,
+        cleanUp: removeTheirs,
       },
     },
   ]
+}
+
+function renaming(
+  { volume, ours, oursTo, theirs, theirsTo }: Names,
+  count: number,
+  make: () => void,
+  makeTheirs: () => void,
+): Comparison {
+  return {
+    question: 'rename',
+    count,
+    wantRatio: 2,
+    ours: {
+      name: 'holdfast',
+      prepare: make,
+      run: () => ours.forEach((name, i) => volume.rename(name, oursTo[i]!)),
+      cleanUp: () => oursTo.forEach((name) => volume.unlink(name)),
+    },
+    peer: {
+      name: PEER,
+      prepare: makeTheirs,
+      run: () => theirs.forEach((name, i) => renameSync(name, theirsTo[i]!)),
+      cleanUp: () => theirsTo.forEach((name) => unlinkSync(name)),
+    },
+  }
 }

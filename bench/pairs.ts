@@ -87,7 +87,8 @@ export function compare(
   pairs: number,
 ): Result {
   const { ours, peer, floor, count } = comparison
-  for (let i = 0; i < WARM_UP; i++) for (const side of [ours, peer, floor]) if (side) time(side, count)
+  for (let i = 0; i < WARM_UP; i++)
+    for (const side of [ours, peer, floor]) if (side) time(side, count)
   const times = { ours: [] as number[], peer: [] as number[], floor: [] as number[] }
   for (let i = 0; i < pairs; i++) {
     times.ours.push(time(ours, count))
@@ -98,7 +99,8 @@ export function compare(
   const ratio = spread(times.ours.map((t, i) => times.peer[i]! / t))
   const overFloor = floor ? spread(times.ours.map((t, i) => t / times.floor[i]!)) : undefined
   const floorMet = overFloor !== undefined && overFloor.median <= (comparison.wantFloor ?? 0)
-  const floorWish = comparison.wantFloor === undefined ? '' : ` or <= ${comparison.wantFloor} x floor`
+  const floorWish =
+    comparison.wantFloor === undefined ? '' : ` or <= ${comparison.wantFloor} x floor`
   return {
     question: comparison.question,
     ours: spread(times.ours),

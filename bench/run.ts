@@ -1,8 +1,8 @@
 /**
  * npm run bench [-- --large] [-- --pairs N] [-- --json] [-- --flush]
  *
- * The volume is on tmpfs, sync=always. `--flush` has it flush cache lines and use non-temporal stores as
- * on persistent memory; without it a fence is all that tmpfs needs.
+ * The volume is on tmpfs, sync=always. `--flush` has it flush cache lines and use non-temporal
+ * stores as on persistent memory; without it a fence is all that tmpfs needs.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'

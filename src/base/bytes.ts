@@ -15,8 +15,8 @@ export interface Sealed {
 }
 
 /**
- * The checksum that the structure at byte `base` should have: CRC32C over `length` bytes (its declared
- * size unless given), the checksum field itself taken as zero.
+ * The checksum that the structure at byte `base` should have: CRC32C over `length` bytes (its
+ * declared size unless given), the checksum field itself taken as zero.
  */
 export function checksumOf(
   bytes: Bytes,

@@ -16,8 +16,8 @@ export interface Entropy {
 }
 
 /**
- * The machine's clock. process.hrtime is monotonic and cheap, Date.now is wall time at milliseconds;
- * together they give wall time that never stands still within a millisecond.
+ * The machine's clock. process.hrtime is monotonic and cheap, Date.now is wall time at
+ * milliseconds; together they give wall time that never stands still within a millisecond.
  */
 export class SystemClock implements Clock {
   seconds = 0

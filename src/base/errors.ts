@@ -1,8 +1,8 @@
 /**
  * Every error that Holdfast throws at a caller: one class, one table of codes.
  *
- * An `HoldfastError` is the world's fault (a missing file, a full volume, a corrupt structure) and has
- * the errno's name as its `code`, as errors of node:fs do. A failed `assert` is ours and is an
+ * An `HoldfastError` is the world's fault (a missing file, a full volume, a corrupt structure) and
+ * has the errno's name as its `code`, as errors of node:fs do. A failed `assert` is ours and is an
  * `AssertionError` without a code: it never means that the caller did something wrong.
  */
 

@@ -2,9 +2,9 @@
  * The one promise-shaped interface of a filesystem. The command line and the filesystem tests know
  * nothing else; a volume in this process is one implementation of it, others come with the server.
  *
- * Names and shapes are those of node:fs/promises where the thing is the same thing. Paths are strings
- * or bytes; `/` separates, a leading `/` is optional, `.` and `..` are resolved. Every failure is a
- * HoldfastError with the errno's name as its code.
+ * Names and shapes are those of node:fs/promises where the thing is the same thing. Paths are
+ * strings or bytes; `/` separates, a leading `/` is optional, `.` and `..` are resolved. Every
+ * failure is a HoldfastError with the errno's name as its code.
  */
 
 export type Path = string | Uint8Array
@@ -61,8 +61,8 @@ export interface DirectoryEntry {
   readonly ino: number
   readonly type: FileType
   /**
-   * Where to go on after this entry: a number below 2^53 that stays good while the directory changes.
-   * An entry that stands there throughout is seen exactly once.
+   * Where to go on after this entry: a number below 2^53 that stays good while the directory
+   * changes. An entry that stands there throughout is seen exactly once.
    */
   readonly cookie: number
 }
@@ -88,7 +88,9 @@ export interface Layout {
 export type OpenFlags = 'r' | 'r+' | 'w' | 'wx' | 'w+' | 'wx+' | 'a' | 'ax' | 'a+' | 'ax+'
 
 export interface FileHandle extends AsyncDisposable {
-  /** Bytes read, fewer at the end of the file. `position` null: the handle's own, which moves on. */
+  /**
+   * Bytes read, fewer at the end of the file. `position` null: the handle's own, which moves on.
+   */
   read(buffer: Uint8Array, position?: number | null): Promise<number>
   /** Bytes written, all of them. On an append handle always at the end of the file. */
   write(buffer: Uint8Array, position?: number | null): Promise<number>

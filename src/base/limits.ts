@@ -9,14 +9,18 @@ export const LINES_PER_BLOCK = BLOCK_BYTES / LINE_BYTES
 
 /** Block numbers are u32 and 0xffffffff is never one. */
 export const BLOCK_COUNT_MAX = 0xffff_ffff
-/** The smallest volume that mkfs makes: superblocks, state, a log, maps, and room for a few files. */
+/**
+ * The smallest volume that mkfs makes: superblocks, state, a log, maps, and room for a few files.
+ */
 export const REGION_BYTES_MIN = 512 * 1024
 
 /** Bytes of one name (NAME_MAX). */
 export const NAME_BYTES_MAX = 255
 /** Bytes of a path (PATH_MAX, without the NUL). */
 export const PATH_BYTES_MAX = 4095
-/** Names of one directory that share a hash; the 32-bit hash is keyed, so only chance gets there. */
+/**
+ * Names of one directory that share a hash; the 32-bit hash is keyed, so only chance gets there.
+ */
 export const HASH_COLLISIONS_MAX = 0xffff
 /** Links of one inode (as XFS has it). */
 export const LINKS_MAX = 0x7fff_ffff

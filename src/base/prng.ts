@@ -1,4 +1,7 @@
-/** Numbers from a seed (xoshiro128**, Blackman and Vigna): same seed, same sequence, on every machine. */
+/**
+ * Numbers from a seed (xoshiro128**, Blackman and Vigna): same seed, same sequence, on every
+ * machine.
+ */
 export class Prng {
   readonly #state = new Uint32Array(4)
 

@@ -3,12 +3,13 @@
  * fsck's messages, docs/SPEC.md) comes from the declaration.
  *
  * Invariants of a declaration, checked when the module loads:
- * - fields come in the order of their offsets, without gaps and without overlaps, and end at `size`;
+ * - fields come in the order of their offsets, without gaps and without overlaps, and end at
+ *   `size`;
  * - a field of 2, 4 or 8 bytes is aligned to 4 (8-byte fields are read as two words, low first);
  * - bytes without meaning are named `reserved…`, and are zero.
  *
- * All numbers are little-endian. The accessors of hot code are plain typed arrays of this machine, so
- * a big-endian machine is refused.
+ * All numbers are little-endian. The accessors of hot code are plain typed arrays of this machine,
+ * so a big-endian machine is refused.
  */
 
 if (new Uint8Array(new Uint32Array([1]).buffer)[0] !== 1) {
@@ -61,11 +62,12 @@ export function defineStruct<const F extends Record<string, FieldDeclaration>>(
 }
 
 /**
- * A structure's magic: three letters and a version digit. The version is part of the magic so that a
- * reader of an older version never takes a newer structure for its own.
+ * A structure's magic: three letters and a version digit. The version is part of the magic so that
+ * a reader of an older version never takes a newer structure for its own.
  */
 export function magic(text: string): number {
-  if (!/^[A-Z]{3}[0-9]$/.test(text)) throw new Error(`magic '${text}' is not three letters, one digit`)
+  if (!/^[A-Z]{3}[0-9]$/.test(text))
+    throw new Error(`magic '${text}' is not three letters, one digit`)
   return Buffer.from(text, 'latin1').readUInt32LE(0)
 }
 

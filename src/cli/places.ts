@@ -100,19 +100,34 @@ class VolumePlace implements Place {
   }
 
   openReader(path: Uint8Array): Promise<Reader> {
-    return this.#run(() => this.#volume.open(path, 'r'))
+    return this.#run(async () => {
+      const file = await this.#volume.open(path, 'r')
+      return {
+        read: (buffer) => this.#onFile(path, () => file.read(buffer)),
+        close: () => file.close(),
+      }
+    })
   }
 
   openWriter(path: Uint8Array, mode: number): Promise<Writer> {
     return this.#run(async () => {
       const file = await this.#volume.open(path, 'w', mode & 0o7777, USER)
       return {
-        write: (bytes) =>
-          this.#run(async () => {
-            await file.write(bytes)
-          }),
+        write: (bytes) => this.#onFile(path, async () => void (await file.write(bytes))),
         finish: async () => {}, // the mode came with the opening; a time cannot be set
         close: () => file.close(),
+      }
+    })
+  }
+
+  /** A handle does not know the path that it was opened by; a message should. */
+  #onFile<T>(path: Uint8Array, what: () => Promise<T>): Promise<T> {
+    return this.#run(async () => {
+      try {
+        return await what()
+      } catch (error) {
+        if (!(error instanceof HoldfastError) || error.path !== undefined) throw error
+        throw new HoldfastError(error.code, error.detail, { path, cause: error })
       }
     })
   }

@@ -15,7 +15,11 @@ export const Inode = defineStruct('inode', 256, 'a file or directory, in a slot 
   magic: [0, 4, "'HFI1'"],
   checksum: [4, 4, 'CRC32C of the 256 bytes, this field as zero'],
   number: [8, 4, 'inode number: inode map entry * 16 + slot; the back-pointer'],
-  generation: [12, 4, 'raised each time the number is used anew; with the number it names the file'],
+  generation: [
+    12,
+    4,
+    'raised each time the number is used anew; with the number it names the file',
+  ],
   mode: [16, 4, 'type and permissions, as st_mode (inode(7))'],
   links: [20, 4, 'names of it; of a directory: 2 and its subdirectories'],
   flags: [24, 4, 'bit 0: an orphan record says that its blocks past the size are to be freed'],
@@ -66,6 +70,7 @@ export function invalidInode(bytes: Bytes, base: number, number: number): string
     return `inode ${bytes.u32[w + at.number]!} in the place of ${number}`
   }
   const type = bytes.u32[w + at.mode]! & Mode.typeMask
-  if (type !== Mode.file && type !== Mode.directory) return `mode ${bytes.u32[w + at.mode]!.toString(8)}`
+  if (type !== Mode.file && type !== Mode.directory)
+    return `mode ${bytes.u32[w + at.mode]!.toString(8)}`
   return null
 }

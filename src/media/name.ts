@@ -1,4 +1,7 @@
-/** A name: a header of 16 bytes and the name's bytes, in 1 to 5 slots of a name slab, one after another. */
+/**
+ * A name: a header of 16 bytes and the name's bytes, in 1 to 5 slots of a name slab, one after
+ * another.
+ */
 import { checksumOf, type Bytes } from '../base/bytes.js'
 import { NAME_BYTES_MAX } from '../base/limits.js'
 import { defineStruct, hex, magic } from '../base/struct.js'
@@ -19,15 +22,19 @@ export function nameSlots(length: number): number {
   return (NameHeader.size + length + NAME_SLOT_BYTES - 1) >>> 6
 }
 
-/** Why the slot at `base` is not a name, or null. `room`: slots from here to the end of the slab. */
+/**
+ * Why the slot at `base` is not a name, or null. `room`: slots from here to the end of the slab.
+ */
 export function invalidName(bytes: Bytes, base: number, room: number): string | null {
   const w = base >>> 2
   const at = NameHeader.word
-  if (bytes.u32[w + at.magic] !== NAME_MAGIC) return `magic ${hex(bytes.u32[w + at.magic]!)}, not a name`
+  if (bytes.u32[w + at.magic] !== NAME_MAGIC)
+    return `magic ${hex(bytes.u32[w + at.magic]!)}, not a name`
   const length = bytes.u32[w + at.length]! & 0xffff
   const slots = bytes.u32[w + at.length]! >>> 16
   if (length < 1 || length > NAME_BYTES_MAX) return `name of ${length} bytes`
-  if (slots !== nameSlots(length) || slots > room) return `name of ${length} bytes in ${slots} slots`
+  if (slots !== nameSlots(length) || slots > room)
+    return `name of ${length} bytes in ${slots} slots`
   const sum = checksumOf(bytes, base, NameHeader, slots * NAME_SLOT_BYTES)
   if (bytes.u32[w + at.checksum] !== sum) {
     return `checksum ${hex(bytes.u32[w + at.checksum]!)}, computed ${hex(sum)}`

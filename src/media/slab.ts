@@ -1,7 +1,7 @@
 /**
  * A slab: a block of equal slots, slot 0 its header. Inodes (256 bytes, 15 to a slab) and names
- * (64 bytes, 63 to a slab) live in slabs. Those of a kind with a free slot form a doubly linked list
- * whose head is in the volume state; a full slab is in no list; an empty one is freed.
+ * (64 bytes, 63 to a slab) live in slabs. Those of a kind with a free slot form a doubly linked
+ * list whose head is in the volume state; a full slab is in no list; an empty one is freed.
  */
 import { checksumOf, type Bytes } from '../base/bytes.js'
 import { BLOCK_BYTES } from '../base/limits.js'
@@ -29,16 +29,23 @@ export const SlabHeader = defineStruct('slab header', 64, 'slot 0 of a slab', {
 export const SLOT_BYTES = { [SlabKind.inodes]: 256, [SlabKind.names]: 64 } as const
 export const slotsOf = (kind: SlabKind): number => BLOCK_BYTES / SLOT_BYTES[kind]
 
-export function invalidSlab(bytes: Bytes, base: number, block: number, kind: SlabKind): string | null {
+export function invalidSlab(
+  bytes: Bytes,
+  base: number,
+  block: number,
+  kind: SlabKind,
+): string | null {
   const w = base >>> 2
   const at = SlabHeader.word
-  if (bytes.u32[w + at.magic] !== SLAB_MAGIC) return `magic ${hex(bytes.u32[w + at.magic]!)}, not a slab`
+  if (bytes.u32[w + at.magic] !== SLAB_MAGIC)
+    return `magic ${hex(bytes.u32[w + at.magic]!)}, not a slab`
   const sum = checksumOf(bytes, base, SlabHeader)
   if (bytes.u32[w + at.checksum] !== sum) {
     return `checksum ${hex(bytes.u32[w + at.checksum]!)}, computed ${hex(sum)}`
   }
   if (bytes.u32[w + at.block] !== block) return `slab of block ${bytes.u32[w + at.block]!}`
-  if (bytes.u32[w + at.kind] !== kind) return `slab of kind ${bytes.u32[w + at.kind]!}, expected ${kind}`
+  if (bytes.u32[w + at.kind] !== kind)
+    return `slab of kind ${bytes.u32[w + at.kind]!}, expected ${kind}`
   if ((bytes.u32[w + at.usedLow]! & 1) === 0) return `header slot not in use`
   const slots = slotsOf(kind)
   const high = slots > 32 ? 0 : bytes.u32[w + at.usedHigh]!

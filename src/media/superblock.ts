@@ -2,17 +2,13 @@
  * The superblock: what a volume is, and who owns it. Two copies, in block 0 and block 1.
  *
  * - The copy with the higher sequence among the valid ones is the superblock.
- * - An update writes first the copy that is not it, makes that durable, and then the other: at no time
- *   is there no valid copy, and a torn copy is always the older or the not yet acknowledged one.
+ * - An update writes first the copy that is not it, makes that durable, and then the other: at no
+ *   time is there no valid copy, and a torn copy is always the older or the not yet acknowledged
+ *   one.
  * - Nothing in it changes but at mkfs, mount, unmount and administration.
  */
 import { checksumOf, type Bytes } from '../base/bytes.js'
-import {
-  BLOCK_BYTES,
-  BLOCK_COUNT_MAX,
-  LABEL_BYTES_MAX,
-  LINES_PER_BLOCK,
-} from '../base/limits.js'
+import { BLOCK_BYTES, BLOCK_COUNT_MAX, LABEL_BYTES_MAX, LINES_PER_BLOCK } from '../base/limits.js'
 import { defineStruct, hex, magic } from '../base/struct.js'
 import { CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from './bitmap.js'
 
@@ -43,9 +39,17 @@ export const Superblock = defineStruct('superblock', 512, 'what the volume is; b
   createdSeconds: [128, 8, 'time of mkfs, seconds since 1970'],
   mountEpoch: [136, 8, 'raised by one, durably, at each mount that may write'],
   logSalt: [144, 8, 'random at each mount; seeds the checksums of log records with the uuid'],
-  ownerPid: [152, 4, 'process that has the volume open, 0 when none; believed while its lock is held'],
+  ownerPid: [
+    152,
+    4,
+    'process that has the volume open, 0 when none; believed while its lock is held',
+  ],
   ownerReserved: [156, 4, 'zero'],
-  ownerStart: [160, 8, 'start time of that process in clock ticks since boot (proc(5), stat field 22)'],
+  ownerStart: [
+    160,
+    8,
+    'start time of that process in clock ticks since boot (proc(5), stat field 22)',
+  ],
   ownerBoot: [168, 16, 'boot id of the machine it runs on (/proc/sys/kernel/random/boot_id)'],
   ownerHost: [184, 64, 'host name of that machine, UTF-8, padded with zeros'],
   defaultSync: [248, 4, '0 by region kind, 1 always, 2 group'],
@@ -58,7 +62,10 @@ const BLOCKS_PER_BITMAP_BLOCK = CHUNK_BLOCKS * CHUNKS_PER_BLOCK
 export const KNOWN_INCOMPAT = 0
 export const KNOWN_RO_COMPAT = 0
 
-/** Why the superblock at byte `base` is not one, or null. `regionBlocks`: blocks that the region has. */
+/**
+ * Why the superblock at byte `base` is not one, or null. `regionBlocks`: blocks that the region
+ * has.
+ */
 export function invalidSuperblock(bytes: Bytes, base: number, regionBlocks: number): string | null {
   const w = base >>> 2
   const at = Superblock.word

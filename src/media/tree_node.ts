@@ -9,8 +9,8 @@
  * - `order[i]` is the slot of the i-th smallest record: an insertion moves bytes of the order, not
  *   records, and so dirties few cache lines.
  * - Slots 0 to count - 1 are in use and no others; order[0 … count) is a permutation of them.
- * - Level 0 is a leaf. In an inner node words 0 to 2 of a record are the least key that may be below
- *   it (of the first record: not looked at, it may be greater), word 3 is the child's block.
+ * - Level 0 is a leaf. In an inner node words 0 to 2 of a record are the least key that may be
+ *   below it (of the first record: not looked at, it may be greater), word 3 is the child's block.
  */
 import { checksumOf, type Bytes } from '../base/bytes.js'
 import { TREE_LEVELS_MAX } from '../base/limits.js'
@@ -31,7 +31,11 @@ export const TreeNode = defineStruct('tree node', 4096, 'a node of an ordered se
   reserved: [28, 36, 'zero'],
   order: [64, NODE_RECORDS, 'slots in the order of their keys'],
   orderReserved: [301, 3, 'zero'],
-  records: [304, NODE_RECORDS * RECORD_BYTES, 'slots of 16 bytes; those not in use have any content'],
+  records: [
+    304,
+    NODE_RECORDS * RECORD_BYTES,
+    'slots of 16 bytes; those not in use have any content',
+  ],
 })
 
 /** Bytes that the checksum covers: no more than are in use, as most nodes are not full. */
@@ -53,7 +57,11 @@ export const RecordKinds = {
     ],
   },
   reverseMap: { id: 3, keyWords: 3, words: ['region block', 'inode', 'file block', 'count'] },
-  orphans: { id: 4, keyWords: 1, words: ['inode', '1 unlinked, 2 blocks past its size', 'zero', 'zero'] },
+  orphans: {
+    id: 4,
+    keyWords: 1,
+    words: ['inode', '1 unlinked, 2 blocks past its size', 'zero', 'zero'],
+  },
 } as const
 export type RecordKind = (typeof RecordKinds)[keyof typeof RecordKinds]
 

@@ -1,8 +1,8 @@
 /**
  * Regions with a path or a descriptor: tmpfs, memfd, hugetlbfs, device-DAX, fsdax, ordinary files.
  *
- * One process owns a region: it holds an OFD write lock on its first byte (fcntl(2)) for as long as it
- * has it open, and the kernel takes it back when the process dies. Who comes second gets EBUSY.
+ * One process owns a region: it holds an OFD write lock on its first byte (fcntl(2)) for as long as
+ * it has it open, and the kernel takes it back when the process dies. Who comes second gets EBUSY.
  */
 import {
   closeSync,
@@ -59,9 +59,7 @@ export function createRegion(
   options: OpenRegionOptions = {},
 ): MemoryRegion {
   const existed = existsSync(path)
-  const fd = system('open', path, () =>
-    openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600),
-  )
+  const fd = system('open', path, () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
   try {
     lockOwner(fd, path, options)
     if (fstatSync(fd).isFile()) fillFile(fd, path, byteLength)
@@ -83,7 +81,9 @@ function fillFile(fd: number, path: string, byteLength: number): void {
   system('fallocate', path, () => native.fallocate(fd, 0, wanted))
 }
 
-/** A memfd region: shared by descriptor, gone with the last of its users; sealed against shrinking. */
+/**
+ * A memfd region: shared by descriptor, gone with the last of its users; sealed against shrinking.
+ */
 export function memfdRegion(
   byteLength: number,
   options: OpenRegionOptions & { readonly hugeTlb?: boolean } = {},
@@ -191,7 +191,10 @@ function isMemfd(fd: number): boolean {
 function lockOwner(fd: number, path: string, options: OpenRegionOptions): void {
   if (native.lock(fd, 0, 1, true)) return
   const owner = options.describeOwner?.(path) ?? 'another process'
-  throw new HoldfastError('EBUSY', `${path} is open in ${owner}; one process owns a region at a time`)
+  throw new HoldfastError(
+    'EBUSY',
+    `${path} is open in ${owner}; one process owns a region at a time`,
+  )
 }
 
 /** An error of the operating system, as ours. */

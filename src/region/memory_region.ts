@@ -19,7 +19,10 @@ export interface MemoryRegionParts {
   readonly onClose: () => void
 }
 
-/** Data of this many bytes goes past the cache on every kind: it is faster than to fetch lines first. */
+/**
+ * Data of this many bytes goes past the cache on every kind: it is faster than to fetch lines
+ * first.
+ */
 const STREAM_BYTES = 2048
 
 export class MemoryRegion implements Region {

@@ -69,7 +69,9 @@ export interface Region {
   /** The same on a thread. */
   syncAsync(offset: number, length: number): Promise<void>
 
-  /** Throws EIO when a fault (SIGBUS: poison, a file cut short) hit this region since the last call. */
+  /**
+   * Throws EIO when a fault (SIGBUS: poison, a file cut short) hit this region since the last call.
+   */
   check(): void
   close(): void
 }

@@ -1,6 +1,6 @@
 /**
- * A region for tests: does what a persistent-memory region does, and tells a listener of each store,
- * flush and fence. The listener learns of a store after the bytes are in place.
+ * A region for tests: does what a persistent-memory region does, and tells a listener of each
+ * store, flush and fence. The listener learns of a store after the bytes are in place.
  *
  * It goes through the same calls of the addon as production; what it adds is the telling.
  */

@@ -3,13 +3,13 @@
  *
  * Invariants:
  * - a bit is set exactly when a structure or a file owns the block, as of the newest transaction;
- * - a block freed by a transaction is handed out only when that transaction is durable: else a power
- *   cut would leave the old owner with the new owner's bytes;
+ * - a block freed by a transaction is handed out only when that transaction is durable: else a
+ *   power cut would leave the old owner with the new owner's bytes;
  * - a freed metadata page is handed out only when the tail of the log has passed it: else replay
  *   would write its old lines over the new owner's bytes.
  *
- * The last two are `quarantine`: bits in memory over the clear bits of the medium. Nothing of it is on
- * the medium: after a mount the log is empty and every clear bit is free.
+ * The last two are `quarantine`: bits in memory over the clear bits of the medium. Nothing of it is
+ * on the medium: after a mount the log is empty and every clear bit is free.
  */
 import { assert, HoldfastError } from '../base/errors.js'
 import { BLOCK_SHIFT, LINE_BYTES } from '../base/limits.js'
@@ -69,9 +69,9 @@ export class Allocator {
   }
 
   /**
-   * Takes up to `want` blocks in one run: from `goal` on when that block is free, else the first run
-   * that is long enough, else the longest found. Sets `start` and `count`. The caller has made sure
-   * (Transaction.begin) that a block is available.
+   * Takes up to `want` blocks in one run: from `goal` on when that block is free, else the first
+   * run that is long enough, else the longest found. Sets `start` and `count`. The caller has made
+   * sure (Transaction.begin) that a block is available.
    */
   allocate(goal: number, want: number): void {
     if (goal >= this.#geometry.dataStart && goal < this.#geometry.blockCount) {
@@ -108,7 +108,7 @@ export class Allocator {
 
   /** Gives blocks back. Metadata pages also wait until no record can write them any more. */
   release(start: number, count: number, metadata: boolean): void {
-    for (let block = start, left = count; left > 0; ) {
+    for (let block = start, left = count; left > 0;) {
       const chunk = Math.floor(block / CHUNK_BLOCKS)
       const bit = block - chunk * CHUNK_BLOCKS
       const run = Math.min(left, CHUNK_BLOCKS - bit)
@@ -246,7 +246,9 @@ export class Allocator {
     return Math.min(i, end) - bit
   }
 
-  /** The first run of `want` free blocks of a chunk, or its longest: into `start` (a bit), `count`. */
+  /**
+   * The first run of `want` free blocks of a chunk, or its longest: into `start` (a bit), `count`.
+   */
   #longestRun(chunk: number, want: number): void {
     const w = this.#chunk(chunk) >>> 2
     const busy = this.#busy.get(chunk)
@@ -289,7 +291,7 @@ export class Allocator {
   #setBits(base: number, bit: number, count: number, on: boolean): void {
     const w = (base >>> 2) + at.bits
     const u32 = this.#pages.u32
-    for (let i = bit; i < bit + count; ) {
+    for (let i = bit; i < bit + count;) {
       const low = i & 31
       const n = Math.min(32 - low, bit + count - i)
       const mask = (n === 32 ? -1 : ((1 << n) - 1) << low) >>> 0

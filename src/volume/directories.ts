@@ -2,8 +2,8 @@
  * Directories: an ordered set of (hash of the name, number among its equals) -> name, type, inode.
  *
  * Invariants:
- * - names are compared byte for byte, the hash only finds them; it is keyed, so that nobody can choose
- *   names that collide;
+ * - names are compared byte for byte, the hash only finds them; it is keyed, so that nobody can
+ *   choose names that collide;
  * - an entry's key never changes while the entry stands: the cookie made of it is good for ever;
  * - `count` of the directory's inode is the number of its entries.
  */
@@ -41,7 +41,9 @@ export class Directories {
   readonly #keyLow: number
   readonly #keyHigh: number
   #hash = 0
-  /** What the last `find` was about, 0 when the tree has changed since: its way down is used again. */
+  /**
+   * What the last `find` was about, 0 when the tree has changed since: its way down is used again.
+   */
   #lastDirectory = 0
   #lastNow = 0
   #lastStart = 0
@@ -109,9 +111,7 @@ export class Directories {
     const u32 = this.#pages.u32
     const owner = u32[w + at.number]!
     const known = this.#isLast(w, bytes, start, length)
-    const hash = known
-      ? this.#hash
-      : halfSipHash(this.#keyLow, this.#keyHigh, bytes, start, length)
+    const hash = known ? this.#hash : halfSipHash(this.#keyLow, this.#keyHigh, bytes, start, length)
     // With a neighbour of the same hash the way down is lost, and the number is looked for.
     const number = known && this.#tree.landed ? 0 : this.#unusedNumber(w, hash)
     this.#names.write(owner, bytes, start, length)

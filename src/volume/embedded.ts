@@ -6,15 +6,17 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
-import { Superblock } from '../media/superblock.js'
 import { createRegion, openRegion } from '../region/file_region.js'
 import { heapRegion } from '../region/memory_region.js'
-import { describeProcess, isAlive, ownProcess, type ProcessIdentity } from '../region/owner.js'
+import { ownProcess } from '../region/owner.js'
 import type { Region } from '../region/region.js'
 import { formatVolume, type FormatOptions } from './format.js'
+import { describeOwner, summarize } from './inspect.js'
 import { mountVolume, type MountOptions } from './mount.js'
-import { SuperblockPair, uuidText } from './superblock.js'
+import { SuperblockPair } from './superblock.js'
 import { Volume } from './volume.js'
+
+export { inspectVolume, type VolumeSummary } from './inspect.js'
 
 export type OpenVolumeOptions = Omit<MountOptions, 'owner' | 'memory'>
 
@@ -92,84 +94,6 @@ export function createVolume(path: string, size: number, options: CreateVolumeOp
   } finally {
     region.close()
   }
-}
-
-/** What the superblock says of a volume. */
-export interface VolumeSummary {
-  readonly uuid: string
-  readonly label: string
-  readonly regionKind: string
-  readonly persistence: string
-  readonly regionBytes: number
-  readonly blockSize: number
-  readonly blocks: number
-  readonly logBytes: number
-  /** Milliseconds since 1970. */
-  readonly createdMs: number
-  /** Raised at each mount. */
-  readonly epoch: number
-  /** Sync mode of a mount that does not ask for one. */
-  readonly sync: 'always' | 'group'
-  /** Who had it open last and did not close it. */
-  readonly owner: (ProcessIdentity & { readonly alive: boolean }) | null
-}
-
-/** Looks at a volume without opening it: whoever owns it is not disturbed. */
-export function inspectVolume(path: string): VolumeSummary {
-  const region = openRegion(path, { readOnly: true })
-  try {
-    const pair = new SuperblockPair(region)
-    pair.read()
-    return summarize(region, pair)
-  } finally {
-    region.close()
-  }
-}
-
-function summarize(region: Region, pair: SuperblockPair): VolumeSummary {
-  const at = Superblock.word
-  const { u32 } = pair
-  const stored = u32[at.defaultSync]!
-  const byKind = region.persistence === 'sync' ? 'group' : 'always'
-  return {
-    uuid: uuidText(pair.uuid),
-    label: pair.text('label'),
-    regionKind: region.kind,
-    persistence: region.persistence,
-    regionBytes: region.byteLength,
-    blockSize: BLOCK_BYTES,
-    blocks: u32[at.blockCount]!,
-    logBytes: u32[at.logBlocks]! * BLOCK_BYTES,
-    createdMs: (u32[at.createdSeconds]! + u32[at.createdSeconds + 1]! * 0x1_0000_0000) * 1000,
-    epoch: pair.epoch,
-    sync: stored === 0 ? byKind : stored === 1 ? 'always' : 'group',
-    owner: readOwner(pair),
-  }
-}
-
-function readOwner(pair: SuperblockPair): VolumeSummary['owner'] {
-  const at = Superblock.word
-  const { u32, u8 } = pair
-  const pid = u32[at.ownerPid]!
-  if (pid === 0) return null
-  const owner = {
-    pid,
-    startTime: u32[at.ownerStart]! + u32[at.ownerStart + 1]! * 0x1_0000_0000,
-    bootId: u8.slice(Superblock.at.ownerBoot, Superblock.at.ownerBoot + 16),
-    host: pair.text('ownerHost'),
-  }
-  return { ...owner, alive: isAlive(owner) }
-}
-
-/** Who has the locked region at `path` open, as far as its superblock tells. */
-export function describeOwner(path: string): string {
-  try {
-    const { owner } = inspectVolume(path)
-    if (owner !== null) return describeProcess(owner)
-  } catch {
-    // No volume in it yet, or its superblock is being written: the lock is what counts.
-  }
-  return 'another process'
 }
 
 function findVolume(region: Region): SuperblockPair | null {

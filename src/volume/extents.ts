@@ -2,10 +2,10 @@
  * The layout of a file: which region block holds which file block.
  *
  * Invariants:
- * - extents are sorted by file block, do not overlap, and neighbours that continue each other in file
- *   and region are one extent;
- * - the first 10 stand in the inode; with more they are a tree, and the inline ones are zero; the tree
- *   goes back into the inode only when it is empty;
+ * - extents are sorted by file block, do not overlap, and neighbours that continue each other in
+ *   file and region are one extent;
+ * - the first 10 stand in the inode; with more they are a tree, and the inline ones are zero; the
+ *   tree goes back into the inode only when it is empty;
  * - each extent has its record in the reverse map, changed in the same transaction;
  * - every change here raises the layout generation by one: an operation calls `layoutChanged` once.
  */
@@ -40,8 +40,8 @@ export class Extents {
   }
 
   /**
-   * Finds the extent that holds a file block. False: a hole, and `fileBlock` and `count` are the next
-   * extent's (`count` 0: there is none).
+   * Finds the extent that holds a file block. False: a hole, and `fileBlock` and `count` are the
+   * next extent's (`count` 0: there is none).
    */
   find(w: number, block: number): boolean {
     const u32 = this.#pages.u32
@@ -131,8 +131,7 @@ export class Extents {
       region = this.regionBlock
       length += this.count
     }
-    const joinsAfter =
-      this.find(w, fileBlock + count) && this.regionBlock === regionBlock + count
+    const joinsAfter = this.find(w, fileBlock + count) && this.regionBlock === regionBlock + count
     if (joinsAfter) {
       const afterFile = this.fileBlock
       const afterRegion = this.regionBlock
@@ -150,8 +149,8 @@ export class Extents {
   }
 
   /**
-   * Takes blocks away from the end of the file, down to file block `keep`, at most one extent a call.
-   * False when nothing is left past `keep`. The blocks go back to the allocator.
+   * Takes blocks away from the end of the file, down to file block `keep`, at most one extent a
+   * call. False when nothing is left past `keep`. The blocks go back to the allocator.
    */
   trimLast(w: number, keep: number): boolean {
     if (!this.last(w) || this.fileBlock + this.count <= keep) return false
@@ -201,7 +200,12 @@ export class Extents {
       if (u32[w + at.root] === 0) this.#toTree(w)
       const owner = u32[w + at.number]!
       u32[w + at.root] = this.#tree.insert(
-        u32[w + at.root]!, owner, fileBlock, regionBlock, count, 0,
+        u32[w + at.root]!,
+        owner,
+        fileBlock,
+        regionBlock,
+        count,
+        0,
       )
     }
     u32[w + at.count]!++

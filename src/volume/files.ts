@@ -3,13 +3,13 @@
  *
  * Invariants:
  * - new blocks have their content, data or zeros, before the record that maps them is in the log;
- * - bytes of a block past the end of its file may be anything; whoever moves the end past them zeroes
- *   them first, durably;
+ * - bytes of a block past the end of its file may be anything; whoever moves the end past them
+ *   zeroes them first, durably;
  * - a size never covers bytes that are not there: it is set by the last transaction of a write;
- * - a file that grows by small appends gets blocks ahead of its end, zeroed; the last close takes them
- *   back (a crash leaves them to the file, past its end, where they are free to stay);
- * - what does not fit one transaction leaves an orphan record first, so that a crash in between frees
- *   what no size covers.
+ * - a file that grows by small appends gets blocks ahead of its end, zeroed; the last close takes
+ *   them back (a crash leaves them to the file, past its end, where they are free to stay);
+ * - what does not fit one transaction leaves an orphan record first, so that a crash in between
+ *   frees what no size covers.
  */
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
@@ -23,7 +23,9 @@ const at = Inode.word
 const RUNS_MAX = 8
 /** Blocks that one transaction of a write allocates at most: 16 MiB. */
 const STEP_BLOCKS = 4096
-/** Appends to a file of this size or more allocate ahead: an eighth of the size, at most 256 KiB. */
+/**
+ * Appends to a file of this size or more allocate ahead: an eighth of the size, at most 256 KiB.
+ */
 const AHEAD_FROM_BYTES = 64 * 1024
 const AHEAD_BLOCKS_MAX = 64
 /** Not when fewer blocks than this are left. */
@@ -41,7 +43,13 @@ export class Files {
   }
 
   /** Reads into target; returns bytes, fewer at the end of the file. */
-  read(number: number, target: Uint8Array, start: number, length: number, position: number): number {
+  read(
+    number: number,
+    target: Uint8Array,
+    start: number,
+    length: number,
+    position: number,
+  ): number {
     const { extents, region, inodes } = this.#core
     const w = inodes.get(number)
     const size = inodes.size(w)
@@ -67,7 +75,13 @@ export class Files {
   }
 
   /** Writes all of it. */
-  write(open: OpenInode, source: Uint8Array, start: number, length: number, position: number): void {
+  write(
+    open: OpenInode,
+    source: Uint8Array,
+    start: number,
+    length: number,
+    position: number,
+  ): void {
     if (length === 0) return
     const { inodes, region, clock, transaction } = this.#core
     const end = position + length
@@ -99,7 +113,7 @@ export class Files {
     const { extents, region } = this.#core
     const end = position + length
     for (let pass = 0; pass < 2; pass++) {
-      for (let p = position; p < end; ) {
+      for (let p = position; p < end;) {
         if (!extents.find(w, Math.floor(p / BLOCK_BYTES))) return false
         const inExtent = p - extents.fileBlock * BLOCK_BYTES
         const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
@@ -116,7 +130,13 @@ export class Files {
   }
 
   /** A write into holes or past the end. */
-  #grow(open: OpenInode, source: Uint8Array, start: number, length: number, position: number): void {
+  #grow(
+    open: OpenInode,
+    source: Uint8Array,
+    start: number,
+    length: number,
+    position: number,
+  ): void {
     const { inodes, transaction, pages } = this.#core
     const number = open.number
     const end = position + length
@@ -129,7 +149,7 @@ export class Files {
     if (position > size) this.#zeroTail(w, size, position)
     else if (end > size) this.#keepShrunk(w, size)
     let intent = false
-    for (let p = position; ; ) {
+    for (let p = position; ;) {
       const first = Math.floor(p / BLOCK_BYTES)
       const reach = Math.min(last, first + STEP_BLOCKS - 1)
       const need = this.#missing(w, first, reach)
@@ -189,7 +209,9 @@ export class Files {
     })
   }
 
-  /** The record that lets a crash free what lies past the end, and the flag that says it is there. */
+  /**
+   * The record that lets a crash free what lies past the end, and the flag that says it is there.
+   */
   #setIntent(w: number, number: number, on: boolean): void {
     const { orphans, inodes, pages } = this.#core
     // A file without a name is an orphan already, and goes as a whole.
@@ -237,7 +259,8 @@ export class Files {
       if (runs === runsMax || (runs > 0 && transaction.full)) return p
       runs++
       const lastBlock = Math.floor((end - 1) / BLOCK_BYTES)
-      const holeEnd = extents.count === 0 ? lastBlock + 1 : Math.min(lastBlock + 1, extents.fileBlock)
+      const holeEnd =
+        extents.count === 0 ? lastBlock + 1 : Math.min(lastBlock + 1, extents.fileBlock)
       const beyond = extents.count === 0 ? ahead : 0
       allocator.allocate(this.#goal(w, block), holeEnd - block + beyond)
       const { start: run, count } = allocator
@@ -282,7 +305,7 @@ export class Files {
   #missing(w: number, first: number, last: number): number {
     const { extents } = this.#core
     let missing = 0
-    for (let block = first; block <= last; ) {
+    for (let block = first; block <= last;) {
       if (extents.find(w, block)) block = extents.fileBlock + extents.count
       else {
         const next = extents.count === 0 ? last + 1 : Math.min(last + 1, extents.fileBlock)
@@ -294,24 +317,31 @@ export class Files {
   }
 
   /**
-   * Zeroes [size, end of its block) before the end of the file moves past it: what is there was never
-   * part of this file. Durable before the size, by the fence of the commit.
+   * Zeroes [size, to) before the end of the file moves past it, wherever blocks are mapped there:
+   * the rest of the last block, and blocks allocated ahead, which an append cut short by a crash
+   * may have written. Durable before the size, by the fence of the commit.
    */
   #zeroTail(w: number, size: number, to: number): void {
-    const inBlock = size % BLOCK_BYTES
-    if (inBlock === 0) return
     const { extents, region } = this.#core
-    const block = Math.floor(size / BLOCK_BYTES)
-    if (!extents.find(w, block)) return
     this.#keepShrunk(w, size)
-    const n = Math.min(BLOCK_BYTES - inBlock, to - size)
-    const offset = (extents.regionBlock + (block - extents.fileBlock)) * BLOCK_BYTES + inBlock
-    region.streamZero(offset, n)
+    for (let p = size; p < to;) {
+      const block = Math.floor(p / BLOCK_BYTES)
+      if (!extents.find(w, block)) {
+        if (extents.count === 0) return
+        p = extents.fileBlock * BLOCK_BYTES
+        continue
+      }
+      const end = Math.min(to, (extents.fileBlock + extents.count) * BLOCK_BYTES)
+      const offset = extents.regionBlock * BLOCK_BYTES + (p - extents.fileBlock * BLOCK_BYTES)
+      region.streamZero(offset, end - p)
+      p = end
+    }
   }
 
   /**
    * Bytes past the end are overwritten next. If the shrink that put the end there is not durable, a
-   * crash would bring back the longer file with these bytes in it: the shrink must be durable first.
+   * crash would bring back the longer file with these bytes in it: the shrink must be durable
+   * first.
    */
   #keepShrunk(w: number, size: number): void {
     if (this.#shrunk.size === 0 || size % BLOCK_BYTES === 0) return
@@ -319,8 +349,10 @@ export class Files {
     const number = pages.u32[w + at.number]!
     const position = this.#shrunk.get(number)
     if (position === undefined) return
-    if (position > log.durable) transaction.flush()
-    this.#shrunk.clear()
+    if (position > log.durable) {
+      transaction.flush()
+      this.#shrunk.clear()
+    } else this.#shrunk.delete(number)
   }
 
   truncate(number: number, size: number): void {
@@ -396,7 +428,9 @@ export class Files {
     return done
   }
 
-  /** Inside a transaction: frees blocks and the inode itself. False: too much for this transaction. */
+  /**
+   * Inside a transaction: frees blocks and the inode itself. False: too much for this transaction.
+   */
   freeWithin(number: number): boolean {
     const { inodes, orphans } = this.#core
     const w = inodes.get(number)
@@ -418,7 +452,9 @@ export class Files {
     return done
   }
 
-  /** An inode with work left from a crash finishes it before its end can move, or its last name go. */
+  /**
+   * An inode with work left from a crash finishes it before its end can move, or its last name go.
+   */
   settle(number: number): void {
     if (this.#core.inodes.truncating(this.#core.inodes.get(number))) this.#freeBeyond(number)
   }
@@ -444,7 +480,9 @@ export class Files {
   }
 }
 
-/** Is the time a later than b? Both as an inode has them: low seconds, high seconds and nanoseconds. */
+/**
+ * Is the time a later than b? Both as an inode has them: low seconds, high seconds and nanoseconds.
+ */
 function isLater(aLow: number, aHigh: number, bLow: number, bHigh: number): boolean {
   const a = (aHigh & 3) * 0x1_0000_0000 + (aLow >>> 0)
   const b = (bHigh & 3) * 0x1_0000_0000 + (bLow >>> 0)

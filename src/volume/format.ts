@@ -1,18 +1,13 @@
 /**
  * mkfs: an empty volume in a region.
  *
- * The old superblocks go first and the new ones come last: a format that is cut short leaves a region
- * without a volume, never half of one.
+ * The old superblocks go first and the new ones come last: a format that is cut short leaves a
+ * region without a volume, never half of one.
  */
 import { checksumOf, type Bytes, type Sealed } from '../base/bytes.js'
 import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
 import { HoldfastError } from '../base/errors.js'
-import {
-  BLOCK_BYTES,
-  BLOCK_COUNT_MAX,
-  LABEL_BYTES_MAX,
-  REGION_BYTES_MIN,
-} from '../base/limits.js'
+import { BLOCK_BYTES, BLOCK_COUNT_MAX, LABEL_BYTES_MAX, REGION_BYTES_MIN } from '../base/limits.js'
 import { BITMAP_MAGIC, BitmapChunk, CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from '../media/bitmap.js'
 import { Inode, INODE_MAGIC, Mode, ROOT_INODE } from '../media/inode.js'
 import { INODE_MAP_MAGIC, InodeMapPage } from '../media/inode_map.js'

@@ -34,7 +34,15 @@ export function planGeometry(blockCount: number): Geometry {
   const inodeMapStart = bitmapStart + bitmapBlocks
   // Four inodes a block: no mix of files needs more than the space for them gives out first.
   const inodeMapBlocks = Math.ceil(blockCount / 4 / MAP_ENTRIES)
-  return finish(blockCount, logStart, logBlocks, bitmapStart, bitmapBlocks, inodeMapStart, inodeMapBlocks)
+  return finish(
+    blockCount,
+    logStart,
+    logBlocks,
+    bitmapStart,
+    bitmapBlocks,
+    inodeMapStart,
+    inodeMapBlocks,
+  )
 }
 
 /** The areas that the (valid) superblock at word `w` names. */

@@ -3,19 +3,13 @@
  *
  * Invariants:
  * - a number in use is found in one step: map entry, slab, slot;
- * - number and generation name one file for ever: the slot keeps its generation when it is freed, the
- *   map entry keeps the highest of its slab when the slab is freed.
+ * - number and generation name one file for ever: the slot keeps its generation when it is freed,
+ *   the map entry keeps the highest of its slab when the slab is freed.
  */
 import { assert, HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { Clock } from '../base/clock.js'
-import {
-  Inode,
-  INODE_MAGIC,
-  INODES_PER_SLAB,
-  InodeFlag,
-  invalidInode,
-} from '../media/inode.js'
+import { Inode, INODE_MAGIC, INODES_PER_SLAB, InodeFlag, invalidInode } from '../media/inode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { SlabHeader, SlabKind } from '../media/slab.js'
 import type { Allocator } from './allocator.js'
@@ -113,7 +107,9 @@ export class Inodes {
     const entry = number >>> 4
     const slot = number & 15
     const block = u32[this.#mapEntry(entry)]!
-    const highest = this.#slabs.isOnly(block, slot) ? this.#highestGeneration(this.#slabs.at(block)) : 0
+    const highest = this.#slabs.isOnly(block, slot)
+      ? this.#highestGeneration(this.#slabs.at(block))
+      : 0
     u32.fill(0, w, w + Inode.size / 4)
     u32[w + at.generation] = generation
     this.touch(w, 0, Inode.size)

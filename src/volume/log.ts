@@ -3,10 +3,10 @@
  *
  * Invariants:
  * - tail <= durable <= head, in lines since mkfs; head - tail never exceeds the ring;
- * - a record is in the ring whole and fenced before `durable` passes it, and nothing at home changes
- *   for a record before that;
- * - with group sync, records wait in `staging`, not in the ring: on a page-cache file a record in the
- *   ring may reach the medium at any time, and must not do so before the data that it maps;
+ * - a record is in the ring whole and fenced before `durable` passes it, and nothing at home
+ *   changes for a record before that;
+ * - with group sync, records wait in `staging`, not in the ring: on a page-cache file a record in
+ *   the ring may reach the medium at any time, and must not do so before the data that it maps;
  * - the tail moves by one 8-byte store, only after home is durable up to it.
  */
 import { assert, HoldfastError } from '../base/errors.js'
@@ -101,8 +101,8 @@ export class Log {
   }
 
   /**
-   * Longest record, in lines: a quarter of the ring, an eighth of the staging memory. A checkpoint comes when less than two such are
-   * free, so that a record and a pad before it always fit.
+   * Longest record, in lines: a quarter of the ring, an eighth of the staging memory. A checkpoint
+   * comes when less than two such are free, so that a record and a pad before it always fit.
    */
   get recordLinesMax(): number {
     return Math.min(this.#geometry.logLines >>> 2, this.#gathering.staging.byteLength >>> 9)
@@ -122,8 +122,8 @@ export class Log {
   }
 
   /**
-   * Where to put together a record of `lines` lines: byte offset in `staging`. A pad record goes first
-   * when the record would cross the end of the ring.
+   * Where to put together a record of `lines` lines: byte offset in `staging`. A pad record goes
+   * first when the record would cross the end of the ring.
    */
   reserve(lines: number): number {
     const group = this.#gathering
@@ -135,7 +135,9 @@ export class Log {
     return group.bytes
   }
 
-  /** Seals the record at byte `offset` of the staging memory: payload in place, `pages` descriptors. */
+  /**
+   * Seals the record at byte `offset` of the staging memory: payload in place, `pages` descriptors.
+   */
   append(offset: number, lines: number, pages: number): void {
     this.#seal(offset, lines, RecordKind.transaction, pages)
   }
@@ -270,7 +272,9 @@ export function readTail(region: Region, block: number, uuidCrc: number): number
   region.read(block * BLOCK_BYTES, bytes, 0, 8)
   const words = new Uint32Array(bytes.buffer)
   const position = words[0]! + (words[1]! & 0xffff) * 0x1_0000_0000
-  if (tailHighWord(Math.floor(position / 0x1_0000_0000), tailCheck(position, uuidCrc)) !== words[1]) {
+  if (
+    tailHighWord(Math.floor(position / 0x1_0000_0000), tailCheck(position, uuidCrc)) !== words[1]
+  ) {
     throw new HoldfastError(
       'EUCLEAN',
       `log tail in block ${block} of ${region.path}: its check does not fit; run holdfast fsck`,

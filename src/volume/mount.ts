@@ -90,7 +90,10 @@ export function mountVolume(region: Region, options: MountOptions = {}): Mounted
   const geometry = readGeometry(superblock.u32, 0)
   const memory =
     options.memory ??
-    workMemory(options.cachePages ?? CACHE_PAGES_DEFAULT, stagingBytes(geometry.logBlocks * BLOCK_BYTES))
+    workMemory(
+      options.cachePages ?? CACHE_PAGES_DEFAULT,
+      stagingBytes(geometry.logBlocks * BLOCK_BYTES),
+    )
   try {
     return mountWith(region, options, superblock, geometry, memory)
   } catch (error) {
@@ -151,7 +154,9 @@ function defaultSync(superblock: SuperblockPair, region: Region): SyncMode {
   return region.persistence === 'sync' ? 'group' : 'always'
 }
 
-/** The epoch rises, the salt changes, the owner is written: durable before anything else happens. */
+/**
+ * The epoch rises, the salt changes, the owner is written: durable before anything else happens.
+ */
 function beginEpoch(superblock: SuperblockPair, options: MountOptions): void {
   const at = Superblock.word
   const { u32, u8 } = superblock
@@ -264,7 +269,10 @@ class Replay implements Bytes {
     }
     const lines = this.u32[LogRecord.word.lines]!
     if (recordLines(count, payload) !== lines) {
-      throw new HoldfastError('EUCLEAN', `log record at ${this.position}: ${lines} lines, not its pages'`)
+      throw new HoldfastError(
+        'EUCLEAN',
+        `log record at ${this.position}: ${lines} lines, not its pages'`,
+      )
     }
     let source = (lines - payload) * LINE_BYTES
     for (let i = 0; i < count; i++) {

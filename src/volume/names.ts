@@ -1,13 +1,7 @@
 /** Names in the name slabs: written once, sealed, never changed. */
 import { NAME_BYTES_MAX } from '../base/limits.js'
 import { assert, HoldfastError } from '../base/errors.js'
-import {
-  invalidName,
-  NAME_MAGIC,
-  NAME_SLOT_BYTES,
-  NameHeader,
-  nameSlots,
-} from '../media/name.js'
+import { invalidName, NAME_MAGIC, NAME_SLOT_BYTES, NameHeader, nameSlots } from '../media/name.js'
 import { SlabHeader, SlabKind, slotsOf } from '../media/slab.js'
 import type { Allocator } from './allocator.js'
 import type { Pages } from './pages.js'

@@ -63,7 +63,8 @@ export class Namespace {
   #make(name: PathName, mode: number, links: number, as: Credentials): number {
     const { inodes, directories, transaction, pages } = this.#core
     const parent = inodes.get(name.parent)
-    if (pages.u32[parent + at.links] === 0) throw new HoldfastError('ENOENT', 'the directory was removed')
+    if (pages.u32[parent + at.links] === 0)
+      throw new HoldfastError('ENOENT', 'the directory was removed')
     if (inodes.room <= 0) throw new HoldfastError('ENOSPC', 'no inode left')
     transaction.begin(directories.entryBlocks(parent) + 1)
     let number: number
@@ -145,7 +146,8 @@ export class Namespace {
     const w = inodes.get(number)
     const directory = this.#isDirectory(w)
     paths.toParent(to)
-    if (to.last !== LastName.plain) throw new HoldfastError('EBUSY', 'the destination is . or .. or /')
+    if (to.last !== LastName.plain)
+      throw new HoldfastError('EBUSY', 'the destination is . or .. or /')
     if (directory) this.#refuseCycle(number, to.parent)
     if (directory) to.directoryOnly = false
     const target = paths.lookUp(to)
@@ -188,7 +190,8 @@ export class Namespace {
   #checkReplaced(directory: boolean, replaced: number): void {
     const { directories } = this.#core
     const other = this.#isDirectory(replaced)
-    if (directory && !other) throw new HoldfastError('ENOTDIR', 'a directory replaces only a directory')
+    if (directory && !other)
+      throw new HoldfastError('ENOTDIR', 'a directory replaces only a directory')
     if (!directory && other) throw new HoldfastError('EISDIR', 'a file replaces only a file')
     if (other && !directories.isEmpty(replaced)) throw new HoldfastError('ENOTEMPTY')
   }
@@ -197,10 +200,11 @@ export class Namespace {
   #refuseCycle(directory: number, inode: number): void {
     const { inodes, pages } = this.#core
     let steps = 0
-    for (let i = inode; i !== ROOT_INODE; ) {
+    for (let i = inode; i !== ROOT_INODE;) {
       if (i === directory) throw new HoldfastError('EINVAL', 'a directory cannot go below itself')
       i = pages.u32[inodes.get(i) + at.parent]!
-      if (++steps > this.#core.state.inodes) throw new HoldfastError('EUCLEAN', 'directories in a circle')
+      if (++steps > this.#core.state.inodes)
+        throw new HoldfastError('EUCLEAN', 'directories in a circle')
     }
   }
 

@@ -63,7 +63,11 @@ export class OpenFile {
   read(buffer: Uint8Array, position: number | null = null): number {
     this.#enter(this.#wish.read, 'read', position)
     const n = this.#volume.files.read(
-      this.#inode.number, buffer, 0, buffer.length, position ?? this.#position,
+      this.#inode.number,
+      buffer,
+      0,
+      buffer.length,
+      position ?? this.#position,
     )
     if (position === null) this.#position += n
     return n
@@ -115,7 +119,8 @@ export class OpenFile {
 
   #enter(allowed: boolean, syscall: string, position: number | null): void {
     if (this.#closed) throw new HoldfastError('EBADF', 'the handle is closed', { syscall })
-    if (!allowed) throw new HoldfastError('EBADF', `the handle is not open for ${syscall}`, { syscall })
+    if (!allowed)
+      throw new HoldfastError('EBADF', `the handle is not open for ${syscall}`, { syscall })
     if (position !== null && (!Number.isSafeInteger(position) || position < 0)) {
       throw new HoldfastError('EINVAL', `position ${position}`, { syscall })
     }

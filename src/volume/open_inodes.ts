@@ -1,8 +1,9 @@
 /**
  * Inodes that handles have open: what is known of them in memory only.
  *
- * A write in place changes no metadata but the times; those wait here (lazytime, mount(8)) until the
- * next transaction on the inode, fsync or the last close, so that overwriting costs no log record.
+ * A write in place changes no metadata but the times; those wait here (lazytime, mount(8)) until
+ * the next transaction on the inode, fsync or the last close, so that overwriting costs no log
+ * record.
  */
 export class OpenInode {
   readonly number: number

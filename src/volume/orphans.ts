@@ -13,7 +13,10 @@ import { Tree } from './tree.js'
 
 export const OrphanKind = { unlinked: 1, beyond: 2 } as const
 
-/** Blocks that a new orphan may allocate: its tree has at most 5 levels (2^32 inodes), and grows by one. */
+/**
+ * Blocks that a new orphan may allocate: its tree has at most 5 levels (2^32 inodes), and grows by
+ * one.
+ */
 export const ORPHAN_BLOCKS = 6
 
 export class Orphans {

@@ -7,8 +7,8 @@
  * Invariants:
  * - a slot holds the newest content of its page: home, plus every line that the log or the running
  *   transaction has for it;
- * - `tx` lines are those changed by the running transaction, `dirty` lines those that are in the log and
- *   not yet at home; a slot with either is never evicted;
+ * - `tx` lines are those changed by the running transaction, `dirty` lines those that are in the
+ *   log and not yet at home; a slot with either is never evicted;
  * - a slot used since the last `tick` is never evicted, so a byte offset into the arena stays good
  *   until then: one operation, or one step of a long one;
  * - a slot knows what kind of page it verified; who expects another kind gets an error, not a
@@ -138,8 +138,8 @@ export class Pages implements Bytes {
   }
 
   /**
-   * Loads a page that `find` did not have. Who calls verifies it and then says what it is (`verified`),
-   * or drops it. A page that is cached as another kind stays as it is: -1.
+   * Loads a page that `find` did not have. Who calls verifies it and then says what it is
+   * (`verified`), or drops it. A page that is cached as another kind stays as it is: -1.
    */
   load(block: number): number {
     if (this.#slotOf(block) >= 0) return -1
@@ -263,7 +263,7 @@ export class Pages implements Bytes {
     let i = Math.imul(block, 0x9e3779b1) & this.#tableMask
     while (this.#table[i] !== slot) i = (i + 1) & this.#tableMask
     // Close the gap: what probed past it must be found from its own place on.
-    for (let j = i; ; ) {
+    for (let j = i; ;) {
       j = (j + 1) & this.#tableMask
       const other = this.#table[j]!
       if (other < 0) break

@@ -1,8 +1,8 @@
 /**
  * Paths, as bytes: where one leads, and what its last name is.
  *
- * A `PathName` holds a copy of the bytes, so that nothing is allocated for a walk; a volume keeps two
- * (rename has two paths).
+ * A `PathName` holds a copy of the bytes, so that nothing is allocated for a walk; a volume keeps
+ * two (rename has two paths).
  */
 import { HoldfastError } from '../base/errors.js'
 import { NAME_BYTES_MAX, PATH_BYTES_MAX } from '../base/limits.js'
@@ -129,7 +129,7 @@ export class Paths {
   /** The inode that the first `length` bytes lead to. */
   #walk(bytes: Uint8Array, length: number): number {
     let inode = ROOT_INODE
-    for (let i = 0; i < length; ) {
+    for (let i = 0; i < length;) {
       if (bytes[i] === SLASH) {
         i++
         continue

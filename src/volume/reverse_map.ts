@@ -1,7 +1,7 @@
 /**
- * The reverse map: region block -> owner, for every run of data blocks. The allocator knows that a block
- * is in use; this knows whose it is. It says the same as all files' extents, run for run, and fsck
- * checks one against the other.
+ * The reverse map: region block -> owner, for every run of data blocks. The allocator knows that a
+ * block is in use; this knows whose it is. It says the same as all files' extents, run for run, and
+ * fsck checks one against the other.
  */
 import { RecordKinds } from '../media/tree_node.js'
 import type { Allocator } from './allocator.js'

@@ -1,18 +1,12 @@
 /**
  * Slabs: blocks of equal slots with a bitmap of those in use, for inodes and for names.
  *
- * Invariants (media/slab.ts): the slabs of a kind with a free slot, and no others, are in its list; a
- * slab without a slot in use is freed at once. So a slot is found in one step, and what was used for
- * metadata comes back to the free space.
+ * Invariants (media/slab.ts): the slabs of a kind with a free slot, and no others, are in its list;
+ * a slab without a slot in use is freed at once. So a slot is found in one step, and what was used
+ * for metadata comes back to the free space.
  */
 import { assert, HoldfastError } from '../base/errors.js'
-import {
-  invalidSlab,
-  SLAB_MAGIC,
-  SlabHeader,
-  SlabKind,
-  slotsOf,
-} from '../media/slab.js'
+import { invalidSlab, SLAB_MAGIC, SlabHeader, SlabKind, slotsOf } from '../media/slab.js'
 import type { Allocator } from './allocator.js'
 import { PageKind, type Pages } from './pages.js'
 import type { VolumeState } from './state.js'
@@ -71,8 +65,8 @@ export class Slabs {
   }
 
   /**
-   * Takes `count` slots one after another. Sets `block`, `slot`, and `isNew` when a slab was made for
-   * it, whose `tag` the caller may set. At most one block is allocated.
+   * Takes `count` slots one after another. Sets `block`, `slot`, and `isNew` when a slab was made
+   * for it, whose `tag` the caller may set. At most one block is allocated.
    */
   take(count: number): void {
     const head = this.#head
@@ -174,7 +168,9 @@ export class Slabs {
     const w = base >>> 2
     const low = this.#pages.u32[w + at.usedLow]!
     const high = this.#pages.u32[w + at.usedHigh]!
-    return this.#slots <= 32 ? low === 0xffff_ffff >>> (32 - this.#slots) : (low & high) >>> 0 === 0xffff_ffff
+    return this.#slots <= 32
+      ? low === 0xffff_ffff >>> (32 - this.#slots)
+      : (low & high) >>> 0 === 0xffff_ffff
   }
 
   // ---- the list --------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-/** The volume state: one page, always cached while the volume is open, with the roots and counters. */
+/**
+ * The volume state: one page, always cached while the volume is open, with the roots and counters.
+ */
 import { HoldfastError } from '../base/errors.js'
 import { State, invalidState } from '../media/state.js'
 import { PageKind, type Pages } from './pages.js'
@@ -27,7 +29,8 @@ export class VolumeState {
 
   #load(): number {
     const base = this.#pages.load(this.#block)
-    const why = base < 0 ? 'cached as something else' : invalidState(this.#pages, base, this.#volume)
+    const why =
+      base < 0 ? 'cached as something else' : invalidState(this.#pages, base, this.#volume)
     if (why !== null) {
       this.#pages.drop(this.#block)
       throw new HoldfastError('EUCLEAN', `volume state in block ${this.#block}: ${why}`)

@@ -105,7 +105,9 @@ export class SuperblockPair implements Bytes {
     const offset = Superblock.at[field]
     const end = offset + (field === 'label' ? 32 : 64)
     const zero = this.u8.indexOf(0, offset)
-    return Buffer.from(this.u8.subarray(offset, zero < 0 || zero > end ? end : zero)).toString('utf8')
+    return Buffer.from(this.u8.subarray(offset, zero < 0 || zero > end ? end : zero)).toString(
+      'utf8',
+    )
   }
 
   setText(field: 'label' | 'ownerHost', text: string): void {

@@ -5,12 +5,12 @@
  *     now and then: checkpoint: dirty lines to home, fence, move the tail
  *
  * Invariants:
- * - between `begin` and `commit` nothing waits, and what can fail for want of space fails in `begin`:
- *   a failure after the first change makes the volume unusable (`fail`) until it is opened again, which
- *   brings back the state before;
+ * - between `begin` and `commit` nothing waits, and what can fail for want of space fails in
+ *   `begin`: a failure after the first change makes the volume unusable (`fail`) until it is opened
+ *   again, which brings back the state before;
  * - home changes only in the checkpoint, and only lines whose records are durable;
- * - with sync 'always' a commit returns when the record is durable: one fence, and one before it when
- *   data was streamed; with 'group' it returns at once.
+ * - with sync 'always' a commit returns when the record is durable: one fence, and one before it
+ *   when data was streamed; with 'group' it returns at once.
  */
 import { assert, HoldfastError } from '../base/errors.js'
 import { popcount } from '../base/bytes.js'
@@ -32,7 +32,9 @@ import type { VolumeState } from './state.js'
 
 export type SyncMode = 'always' | 'group'
 
-/** Pages that one transaction may change; those of a long operation are cut into steps below this. */
+/**
+ * Pages that one transaction may change; those of a long operation are cut into steps below this.
+ */
 export const TRANSACTION_PAGES_MAX = 160
 
 export class Transaction {
@@ -106,8 +108,8 @@ export class Transaction {
   }
 
   /**
-   * Blocks that can be allocated without touching the reserve. When that is less than `wanted`, what
-   * was freed lately is brought back first: with a flush, freed metadata with a checkpoint.
+   * Blocks that can be allocated without touching the reserve. When that is less than `wanted`,
+   * what was freed lately is brought back first: with a flush, freed metadata with a checkpoint.
    */
   spare(wanted: number): number {
     if (this.allocator.available - RESERVE_BLOCKS < wanted && this.allocator.quarantined > 0) {
@@ -143,8 +145,8 @@ export class Transaction {
   }
 
   /**
-   * Whether a long operation should end its step here: one more extent may still split or merge nodes
-   * at every level of two trees, some 300 lines.
+   * Whether a long operation should end its step here: one more extent may still split or merge
+   * nodes at every level of two trees, some 300 lines.
    */
   get full(): boolean {
     return (
@@ -294,13 +296,18 @@ export class Transaction {
     pages.cleaned()
   }
 
-  /** A checkpoint when the log, the cache or the staging memory could be too full for what comes. */
+  /**
+   * A checkpoint when the log, the cache or the staging memory could be too full for what comes.
+   */
   #makeRoom(): void {
     const log = this.#log
     const pages = this.#pages
     if (log.room < log.recordLinesMax * 2 || pages.dirtyPages > this.#dirtyPagesMax) {
       this.checkpoint()
-    } else if (this.syncMode === 'group' && log.stagingRoom < (log.recordLinesMax + 1) * LINE_BYTES * 2) {
+    } else if (
+      this.syncMode === 'group' &&
+      log.stagingRoom < (log.recordLinesMax + 1) * LINE_BYTES * 2
+    ) {
       this.flush()
     }
   }

@@ -1,20 +1,20 @@
 /**
- * An ordered set of records of four words: extents, directories, the reverse map and the orphans are
- * each a set of this kind, by the same code.
+ * An ordered set of records of four words: extents, directories, the reverse map and the orphans
+ * are each a set of this kind, by the same code.
  *
  * The first `keyWords` words of a record are its key; keys are unique. A tree is named by its root
- * block (0: empty) and its owner (an inode, or 0), which the caller keeps: what changes a tree returns
- * its root. Every node is checked when it is loaded (media/tree_node.ts), and on the way down that its
- * kind, owner and level are the ones expected, so that a damaged image cannot lead in a circle.
+ * block (0: empty) and its owner (an inode, or 0), which the caller keeps: what changes a tree
+ * returns its root. Every node is checked when it is loaded (media/tree_node.ts), and on the way
+ * down that its kind, owner and level are the ones expected, so that a damaged image cannot lead in
+ * a circle.
  *
- * After `find`, `seek` and `next` the record is at `record` (a word index into `pages.u32`), until the
- * tree changes or the pages tick.
+ * After `find`, `seek` and `next` the record is at `record` (a word index into `pages.u32`), until
+ * the tree changes or the pages tick.
  */
 import { assert, HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, TREE_LEVELS_MAX } from '../base/limits.js'
 import {
   invalidTreeNode,
-  NODE_MAGIC,
   NODE_RECORDS,
   RECORD_BYTES,
   TreeNode,
@@ -22,6 +22,7 @@ import {
 } from '../media/tree_node.js'
 import type { Allocator } from './allocator.js'
 import { PageKind, type Pages } from './pages.js'
+import { TreeNodes } from './tree_nodes.js'
 
 const at = TreeNode.word
 const ORDER = TreeNode.at.order
@@ -31,17 +32,18 @@ const MERGE_BELOW = NODE_RECORDS >>> 2
 /** What two merged nodes may hold together, so that the next insertion does not split again. */
 const MERGED_MAX = (NODE_RECORDS * 3) >>> 2
 
-
 export class Tree {
   /** Word index of the record found. */
   record = 0
 
   readonly #pages: Pages
-  readonly #allocator: Allocator
+  readonly #nodes: TreeNodes
   readonly #kind: RecordKind
   readonly #keyWords: number
   #pathOwner = 0
-  /** The way from the root (index 0) to the leaf: byte offsets in the arena, positions in the order. */
+  /**
+   * The way from the root (index 0) to the leaf: byte offsets in the arena, positions in the order.
+   */
   readonly #pathBase = new Int32Array(TREE_LEVELS_MAX)
   readonly #pathIndex = new Int32Array(TREE_LEVELS_MAX)
   #depth = 0
@@ -50,12 +52,14 @@ export class Tree {
 
   constructor(pages: Pages, allocator: Allocator, kind: RecordKind) {
     this.#pages = pages
-    this.#allocator = allocator
+    this.#nodes = new TreeNodes(pages, allocator, kind)
     this.#kind = kind
     this.#keyWords = kind.keyWords
   }
 
-  /** Whether the path is still where the last `seek` came down, in the leaf where its key belongs. */
+  /**
+   * Whether the path is still where the last `seek` came down, in the leaf where its key belongs.
+   */
   get landed(): boolean {
     return this.#landed
   }
@@ -78,8 +82,8 @@ export class Tree {
     if (root === 0) return false
     this.#descend(root, owner, k0, k1, k2)
     const leaf = this.#depth - 1
-    if (this.#pathIndex[leaf]! < this.#count(this.#pathBase[leaf]!)) {
-      this.record = this.#recordAt(this.#pathBase[leaf]!, this.#pathIndex[leaf]!)
+    if (this.#pathIndex[leaf]! < this.#nodes.count(this.#pathBase[leaf]!)) {
+      this.record = this.#nodes.recordAt(this.#pathBase[leaf]!, this.#pathIndex[leaf]!)
       return true
     }
     return this.next()
@@ -93,8 +97,8 @@ export class Tree {
     const leaf = this.#depth - 1
     const base = this.#pathBase[leaf]!
     const index = this.#pathIndex[leaf]!
-    if (index < this.#count(base)) {
-      const record = this.#recordAt(base, index)
+    if (index < this.#nodes.count(base)) {
+      const record = this.#nodes.recordAt(base, index)
       if (this.#compare(record, k0, k1, k2) === 0) {
         this.record = record
         return true
@@ -102,7 +106,7 @@ export class Tree {
     }
     if (index === 0) return this.#previousLeaf()
     this.#pathIndex[leaf] = index - 1
-    this.record = this.#recordAt(base, index - 1)
+    this.record = this.#nodes.recordAt(base, index - 1)
     return true
   }
 
@@ -112,7 +116,7 @@ export class Tree {
     for (let level = this.#depth - 1; level >= 0; level--) {
       const base = this.#pathBase[level]!
       const index = this.#pathIndex[level]! + 1
-      if (index >= this.#count(base)) continue
+      if (index >= this.#nodes.count(base)) continue
       this.#pathIndex[level] = index
       this.#firstBelow(level, false)
       return true
@@ -138,10 +142,10 @@ export class Tree {
       const base = this.#pathBase[i]!
       const child = this.#child(base, this.#pathIndex[i]!)
       this.#pathBase[i + 1] = child
-      this.#pathIndex[i + 1] = last ? this.#count(child) - 1 : 0
+      this.#pathIndex[i + 1] = last ? this.#nodes.count(child) - 1 : 0
     }
     const leaf = this.#depth - 1
-    this.record = this.#recordAt(this.#pathBase[leaf]!, this.#pathIndex[leaf]!)
+    this.record = this.#nodes.recordAt(this.#pathBase[leaf]!, this.#pathIndex[leaf]!)
   }
 
   /** Blocks that an insertion may allocate at most: a split a level, and a new root. */
@@ -153,8 +157,8 @@ export class Tree {
   /** Adds a record; its key is not in the set yet. Returns the root. */
   insert(root: number, owner: number, w0: number, w1: number, w2: number, w3: number): number {
     if (root === 0) {
-      const base = this.#newNode(owner, 0)
-      this.#put(base, 0, w0, w1, w2, w3)
+      const base = this.#nodes.create(owner, 0)
+      this.#nodes.put(base, 0, w0, w1, w2, w3)
       return this.#pages.u32[(base >>> 2) + at.block]!
     }
     this.#descend(root, owner, w0, w1, w2)
@@ -162,17 +166,10 @@ export class Tree {
   }
 
   /**
-   * As `insert`, straight after a `seek` that found nothing between its key and this one, and nothing
-   * changed since: the way down is known then.
+   * As `insert`, straight after a `seek` that found nothing between its key and this one, and
+   * nothing changed since: the way down is known then.
    */
-  insertHere(
-    root: number,
-    owner: number,
-    w0: number,
-    w1: number,
-    w2: number,
-    w3: number,
-  ): number {
+  insertHere(root: number, owner: number, w0: number, w1: number, w2: number, w3: number): number {
     if (!this.#landed || root === 0) return this.insert(root, owner, w0, w1, w2, w3)
     return this.#insertAtPath(root, owner, w0, w1, w2, w3)
   }
@@ -189,24 +186,24 @@ export class Tree {
     let level = this.#depth - 1
     let base = this.#pathBase[level]!
     let index = this.#pathIndex[level]!
-    if (index < this.#count(base)) {
-      const there = this.#compare(this.#recordAt(base, index), w0, w1, w2) === 0
+    if (index < this.#nodes.count(base)) {
+      const there = this.#compare(this.#nodes.recordAt(base, index), w0, w1, w2) === 0
       assert(!there, 'keys of a set are unique')
     }
     // A full node splits; the separator of its new right half goes one level up.
     for (;;) {
-      if (this.#count(base) < NODE_RECORDS) {
-        this.#put(base, index, w0, w1, w2, w3)
+      if (this.#nodes.count(base) < NODE_RECORDS) {
+        this.#nodes.put(base, index, w0, w1, w2, w3)
         return root
       }
-      const right = this.#split(base, owner, index === this.#count(base))
-      const leftCount = this.#count(base)
-      if (index > leftCount || (index === leftCount && this.#count(right) === 0)) {
-        this.#put(right, index - leftCount, w0, w1, w2, w3)
+      const right = this.#split(base, owner, index === this.#nodes.count(base))
+      const leftCount = this.#nodes.count(base)
+      if (index > leftCount || (index === leftCount && this.#nodes.count(right) === 0)) {
+        this.#nodes.put(right, index - leftCount, w0, w1, w2, w3)
       } else {
-        this.#put(base, index, w0, w1, w2, w3)
+        this.#nodes.put(base, index, w0, w1, w2, w3)
       }
-      const first = this.#recordAt(right, 0)
+      const first = this.#nodes.recordAt(right, 0)
       const u32 = this.#pages.u32
       w0 = u32[first]!
       w1 = u32[first + 1]!
@@ -237,10 +234,10 @@ export class Tree {
     let level = this.#depth - 1
     for (;;) {
       const base = this.#pathBase[level]!
-      this.#take(base, this.#pathIndex[level]!)
-      const count = this.#count(base)
+      this.#nodes.take(base, this.#pathIndex[level]!)
+      const count = this.#nodes.count(base)
       if (level === 0) return this.#shrinkRoot(root, base, count)
-      if (count === 0) this.#freeNode(base)
+      if (count === 0) this.#nodes.free(base)
       else if (count >= MERGE_BELOW || !this.#merge(level)) return root
       // Whoever went away (this node, or the right one of a merge) loses its record one level up.
       level--
@@ -264,7 +261,8 @@ export class Tree {
     for (;;) {
       const base = this.#node(block, owner, expected)
       const level = this.#pages.u32[(base >>> 2) + at.level]!
-      if (depth >= TREE_LEVELS_MAX) throw this.#corrupt(block, `more levels than ${TREE_LEVELS_MAX}`)
+      if (depth >= TREE_LEVELS_MAX)
+        throw this.#corrupt(block, `more levels than ${TREE_LEVELS_MAX}`)
       let index = this.#lowerBound(base, k0, k1, k2)
       this.#pathBase[depth] = base
       if (level === 0) {
@@ -275,10 +273,11 @@ export class Tree {
       }
       // Inner: the last child whose least key is not greater.
       const exact =
-        index < this.#count(base) && this.#compare(this.#recordAt(base, index), k0, k1, k2) === 0
+        index < this.#nodes.count(base) &&
+        this.#compare(this.#nodes.recordAt(base, index), k0, k1, k2) === 0
       if (!exact && index > 0) index--
       this.#pathIndex[depth] = index
-      block = this.#pages.u32[this.#recordAt(base, index) + 3]!
+      block = this.#pages.u32[this.#nodes.recordAt(base, index) + 3]!
       expected = level - 1
       depth++
     }
@@ -286,7 +285,7 @@ export class Tree {
 
   #child(base: number, index: number): number {
     const level = this.#pages.u32[(base >>> 2) + at.level]!
-    const block = this.#pages.u32[this.#recordAt(base, index) + 3]!
+    const block = this.#pages.u32[this.#nodes.recordAt(base, index) + 3]!
     return this.#node(block, this.#pathOwner, level - 1)
   }
 
@@ -320,15 +319,6 @@ export class Tree {
     return new HoldfastError('EUCLEAN', `tree node in block ${block}: ${why}; run holdfast fsck`)
   }
 
-  #count(base: number): number {
-    return this.#pages.u32[(base >>> 2) + at.count]!
-  }
-
-  /** Word index of the i-th smallest record. */
-  #recordAt(base: number, i: number): number {
-    return (base + RECORDS + this.#pages.u8[base + ORDER + i]! * RECORD_BYTES) >>> 2
-  }
-
   #compare(record: number, k0: number, k1: number, k2: number): number {
     const u32 = this.#pages.u32
     const a = u32[record]!
@@ -347,110 +337,34 @@ export class Tree {
     const u32 = this.#pages.u32
     const order = base + ORDER
     const records = (base + RECORDS) >>> 2
-    // The key of an inner node's first record may be greater than the next: it is no part of the order.
+    // The key of an inner node's first record may be greater than the next: it is no part of the
+    // order.
     let low = u32[(base >>> 2) + at.level] === 0 ? 0 : 1
-    let high = this.#count(base)
+    let high = this.#nodes.count(base)
     while (low < high) {
       const middle = (low + high) >>> 1
       const record = records + u8[order + middle]! * (RECORD_BYTES / 4)
       const a = u32[record]!
-      const less = a < k0 || (a === k0 && this.#keyWords > 1 && this.#compare(record, k0, k1, k2) < 0)
+      const less =
+        a < k0 || (a === k0 && this.#keyWords > 1 && this.#compare(record, k0, k1, k2) < 0)
       if (less) low = middle + 1
       else high = middle
     }
     return low
   }
 
-  #newNode(owner: number, level: number): number {
-    const block = this.#allocator.allocateOne()
-    const base = this.#pages.fresh(block, PageKind.node)
-    const w = base >>> 2
-    const u32 = this.#pages.u32
-    u32[w + at.magic] = NODE_MAGIC
-    u32[w + at.block] = block
-    u32[w + at.kind] = this.#kind.id
-    u32[w + at.owner] = owner
-    u32[w + at.level] = level
-    return base
-  }
-
-  #freeNode(base: number): void {
-    const block = this.#pages.u32[(base >>> 2) + at.block]!
-    this.#pages.drop(block)
-    this.#allocator.release(block, 1, true)
-  }
-
-  /** Puts a record at position `index` of the order, in the first slot not in use. */
-  #put(base: number, index: number, w0: number, w1: number, w2: number, w3: number): void {
-    const { u8, u32 } = this.#pages
-    const count = this.#count(base)
-    const order = base + ORDER
-    u8.copyWithin(order + index + 1, order + index, order + count)
-    u8[order + index] = count
-    const slot = RECORDS + count * RECORD_BYTES
-    const record = (base + slot) >>> 2
-    u32[record] = w0
-    u32[record + 1] = w1
-    u32[record + 2] = w2
-    u32[record + 3] = w3
-    u32[(base >>> 2) + at.count] = count + 1
-    this.#pages.touch(base, 0, 64)
-    this.#pages.touch(base, ORDER + index, count + 1 - index)
-    this.#pages.touch(base, slot, RECORD_BYTES)
-  }
-
-  /** Takes the record at position `index` away; the last slot moves into its place. */
-  #take(base: number, index: number): void {
-    const { u8, u32 } = this.#pages
-    const count = this.#count(base)
-    const order = base + ORDER
-    const slot = u8[order + index]!
-    u8.copyWithin(order + index, order + index + 1, order + count)
-    u8[order + count - 1] = 0
-    const last = count - 1
-    if (slot !== last) {
-      let i = 0
-      while (u8[order + i] !== last) i++
-      u8[order + i] = slot
-      const to = RECORDS + slot * RECORD_BYTES
-      const from = RECORDS + last * RECORD_BYTES
-      u32.copyWithin((base + to) >>> 2, (base + from) >>> 2, (base + from + RECORD_BYTES) >>> 2)
-      this.#pages.touch(base, to, RECORD_BYTES)
-      this.#pages.touch(base, ORDER + i, 1)
-    }
-    u32[(base >>> 2) + at.count] = last
-    this.#pages.touch(base, 0, 64)
-    this.#pages.touch(base, ORDER + index, count - index)
-  }
-
-  /** Appends the records [from, to) in order of another node, as the largest of this one. */
-  #appendFrom(base: number, source: number, from: number, to: number): void {
-    const u32 = this.#pages.u32
-    for (let i = from; i < to; i++) {
-      const record = this.#recordAt(source, i)
-      this.#put(
-        base,
-        this.#count(base),
-        u32[record]!,
-        u32[record + 1]!,
-        u32[record + 2]!,
-        u32[record + 3]!,
-      )
-    }
-  }
-
   /**
-   * Moves the upper half to a new node, or nothing when the insertion is at the very end: records that
-   * come in order then fill their nodes.
+   * Moves the upper half to a new node, or nothing when the insertion is at the very end: records
+   * that come in order then fill their nodes.
    */
   #split(base: number, owner: number, atEnd: boolean): number {
     const level = this.#pages.u32[(base >>> 2) + at.level]!
-    const right = this.#newNode(owner, level)
+    const right = this.#nodes.create(owner, level)
     if (atEnd) return right
-    const count = this.#count(base)
+    const count = this.#nodes.count(base)
     const keep = count >>> 1
-    this.#appendFrom(right, base, keep, count)
-    for (let i = count - 1; i >= keep; i--) this.#take(base, i)
+    this.#nodes.appendFrom(right, base, keep, count)
+    for (let i = count - 1; i >= keep; i--) this.#nodes.take(base, i)
     return right
   }
 
@@ -464,41 +378,42 @@ export class Tree {
     w3: number,
   ): number {
     const u32 = this.#pages.u32
-    const above = this.#newNode(owner, u32[(base >>> 2) + at.level]! + 1)
-    const first = this.#recordAt(base, 0)
-    this.#put(above, 0, u32[first]!, u32[first + 1]!, u32[first + 2]!, root)
-    this.#put(above, 1, w0, w1, w2, w3)
+    const above = this.#nodes.create(owner, u32[(base >>> 2) + at.level]! + 1)
+    const first = this.#nodes.recordAt(base, 0)
+    this.#nodes.put(above, 0, u32[first]!, u32[first + 1]!, u32[first + 2]!, root)
+    this.#nodes.put(above, 1, w0, w1, w2, w3)
     return u32[(above >>> 2) + at.block]!
   }
 
   /** A root without records goes away; an inner one with a single child gives way to it. */
   #shrinkRoot(root: number, base: number, count: number): number {
     if (count === 0) {
-      this.#freeNode(base)
+      this.#nodes.free(base)
       return 0
     }
     if (count > 1 || this.#pages.u32[(base >>> 2) + at.level] === 0) return root
-    const child = this.#pages.u32[this.#recordAt(base, 0) + 3]!
-    this.#freeNode(base)
+    const child = this.#pages.u32[this.#nodes.recordAt(base, 0) + 3]!
+    this.#nodes.free(base)
     return child
   }
 
   /**
-   * Merges the node at `level` of the path with a neighbour when both fit in one. The right one of the
-   * two goes away, and the position one level up is set to its record.
+   * Merges the node at `level` of the path with a neighbour when both fit in one. The right one of
+   * the two goes away, and the position one level up is set to its record.
    */
   #merge(level: number): boolean {
     const parent = this.#pathBase[level - 1]!
     const index = this.#pathIndex[level - 1]!
-    const siblings = this.#count(parent)
+    const siblings = this.#nodes.count(parent)
     for (const other of [index + 1, index - 1]) {
       if (other < 0 || other >= siblings) continue
       const left = this.#child(parent, Math.min(index, other))
       const right = this.#child(parent, Math.max(index, other))
-      if (this.#count(left) + this.#count(right) > MERGED_MAX) continue
-      if (this.#pages.u32[(right >>> 2) + at.level] !== 0) this.#refreshFirst(parent, right, index, other)
-      this.#appendFrom(left, right, 0, this.#count(right))
-      this.#freeNode(right)
+      if (this.#nodes.count(left) + this.#nodes.count(right) > MERGED_MAX) continue
+      if (this.#pages.u32[(right >>> 2) + at.level] !== 0)
+        this.#refreshFirst(parent, right, index, other)
+      this.#nodes.appendFrom(left, right, 0, this.#nodes.count(right))
+      this.#nodes.free(right)
       this.#pathIndex[level - 1] = Math.max(index, other)
       return true
     }
@@ -506,13 +421,14 @@ export class Tree {
   }
 
   /**
-   * The key of an inner node's first record is never looked at and may be greater than keys below it.
-   * Before the record becomes one among others it gets the bound that the parent has for its node.
+   * The key of an inner node's first record is never looked at and may be greater than keys below
+   * it. Before the record becomes one among others it gets the bound that the parent has for its
+   * node.
    */
   #refreshFirst(parent: number, right: number, index: number, other: number): void {
     const u32 = this.#pages.u32
-    const bound = this.#recordAt(parent, Math.max(index, other))
-    const first = this.#recordAt(right, 0)
+    const bound = this.#nodes.recordAt(parent, Math.max(index, other))
+    const first = this.#nodes.recordAt(right, 0)
     u32[first] = u32[bound]!
     u32[first + 1] = u32[bound + 1]!
     u32[first + 2] = u32[bound + 2]!

@@ -17,7 +17,13 @@ import { Inode, Mode } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import type { Core } from './core.js'
 import { Files } from './files.js'
-import { mountVolume, releaseMemory, unmountVolume, type MountOptions, type Mounted } from './mount.js'
+import {
+  mountVolume,
+  releaseMemory,
+  unmountVolume,
+  type MountOptions,
+  type Mounted,
+} from './mount.js'
 import { Namespace } from './namespace.js'
 import type { OpenInode } from './open_inodes.js'
 import { OpenFile, parseFlags } from './open_file.js'
@@ -180,19 +186,29 @@ export class Volume {
   }
 
   rename(from: Path, to: Path): void {
-    this.#call('rename', from, () => {
-      this.#name.set(from)
-      this.#second.set(to)
-      this.#namespace.rename(this.#name, this.#second)
-    }, to)
+    this.#call(
+      'rename',
+      from,
+      () => {
+        this.#name.set(from)
+        this.#second.set(to)
+        this.#namespace.rename(this.#name, this.#second)
+      },
+      to,
+    )
   }
 
   link(existing: Path, path: Path): void {
-    this.#call('link', existing, () => {
-      this.#name.set(existing)
-      this.#second.set(path)
-      this.#namespace.link(this.#name, this.#second)
-    }, path)
+    this.#call(
+      'link',
+      existing,
+      () => {
+        this.#name.set(existing)
+        this.#second.set(path)
+        this.#namespace.link(this.#name, this.#second)
+      },
+      path,
+    )
   }
 
   /** At most `limit` entries after `cookie` (0: from the start), without `.` and `..`. */
@@ -205,7 +221,7 @@ export class Volume {
         throw new HoldfastError('ENOTDIR')
       }
       const entries: DirectoryEntry[] = []
-      for (let from = cookie; entries.length < limit; ) {
+      for (let from = cookie; entries.length < limit;) {
         const step = Math.min(64, limit - entries.length)
         const some = directories.read(inodes.get(number), from, step)
         for (const { name, inode, type, cookie: after } of some) {
@@ -265,7 +281,7 @@ export class Volume {
   layoutOf(number: number): Layout {
     const { inodes, extents, pages } = this.core
     const list = []
-    for (let block = 0; ; ) {
+    for (let block = 0; ;) {
       pages.tick()
       const w = inodes.get(number)
       extents.find(w, block)
@@ -276,7 +292,8 @@ export class Volume {
     }
     const w = inodes.get(number)
     const { u32 } = pages
-    const generation = u32[w + at.layoutGeneration]! + u32[w + at.layoutGeneration + 1]! * 0x1_0000_0000
+    const generation =
+      u32[w + at.layoutGeneration]! + u32[w + at.layoutGeneration + 1]! * 0x1_0000_0000
     return { epoch: this.epoch, generation, extents: list }
   }
 
@@ -397,5 +414,3 @@ export function checkSize(size: number): void {
     throw new HoldfastError('EINVAL', `size ${size} is not a number of bytes`)
   }
 }
-
-

@@ -1,4 +1,6 @@
-/** Which of the pending units a power cut leaves new: all choices while they are few, else a sample. */
+/**
+ * Which of the pending units a power cut leaves new: all choices while they are few, else a sample.
+ */
 import type { Prng } from '../../src/base/prng.js'
 import type { Pending } from './medium.js'
 
@@ -17,7 +19,9 @@ export function countChoices(pending: readonly Pending[], most: number): number 
   return count
 }
 
-/** Calls `visit` with each choice when they are at most `most`, else with about `sample` of them. */
+/**
+ * Calls `visit` with each choice when they are at most `most`, else with about `sample` of them.
+ */
 export function forEachChoice(
   pending: readonly Pending[],
   most: number,
@@ -59,11 +63,13 @@ function sampled(
     visit(choice.map((_, i) => (i === one ? 0 : newest(i))))
   }
   for (let s = 2 * singles; s < sample; s++) {
-    const [numerator, denominator] = prng.pick([[1, 2], [1, 8], [7, 8]] as const)
+    const [numerator, denominator] = prng.pick([
+      [1, 2],
+      [1, 8],
+      [7, 8],
+    ] as const)
     visit(
-      choice.map((_, i) =>
-        prng.chance(numerator, denominator) ? 1 + prng.below(newest(i)) : 0,
-      ),
+      choice.map((_, i) => (prng.chance(numerator, denominator) ? 1 + prng.below(newest(i)) : 0)),
     )
   }
 }

@@ -1,8 +1,9 @@
 /**
- * Every state that a power cut can leave, for each mutating call, for pairs and threes of calls over a
- * small tree, with crashes inside recovery, twice.
+ * Every state that a power cut can leave, for each mutating call, for pairs and threes of calls
+ * over a small tree, with crashes inside recovery, twice.
  *
- * CRASH_STATES is how many distinct states the run is to try (100 000 when not given); SEED repeats it.
+ * CRASH_STATES is how many distinct states the run is to try (100 000 when not given); SEED repeats
+ * it.
  */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
@@ -41,7 +42,9 @@ const told = ({ windows, exhaustive, built, distinct }: Tally) =>
   `${windows} windows (${exhaustive} exhaustive), ${built} states built, ${distinct} distinct`
 
 after(() => {
-  console.log(`# ${seen.size} distinct crash states of ${built} built in ${windows} windows, SEED=${seed}`)
+  console.log(
+    `# ${seen.size} distinct crash states of ${built} built in ${windows} windows, SEED=${seed}`,
+  )
 })
 
 for (const [name, setting] of settings) {
@@ -64,7 +67,7 @@ test('pairs and threes of calls over a small tree, until enough states were trie
     const program = new Program({ ...memory, seed: seed + ++programs, sample: 100 }, seen)
     program.prepare(BASE)
     const length = 2 + prng.below(2)
-    for (let i = 0; i < length; ) {
+    for (let i = 0; i < length;) {
       const call = nextCall(program, prng)
       if (call === null) continue
       program.run([call])

@@ -1,13 +1,13 @@
 /**
  * Builds the crash states of whatever runs on a region, and has each one examined.
  *
- * The live region is traced into a model of the medium. At each fence, and when told that a call has
- * ended, the states that a power cut could leave are built in a second region of the same size, by
- * changing lines and changing them back, and handed to `examine`, once for each distinct image.
+ * The live region is traced into a model of the medium. At each fence, and when told that a call
+ * has ended, the states that a power cut could leave are built in a second region of the same size,
+ * by changing lines and changing them back, and handed to `examine`, once for each distinct image.
  */
 import assert from 'node:assert/strict'
 import type { Prng } from '../../src/base/prng.js'
-import { TracedRegion } from '../../src/region/traced_region.js'
+import type { TracedRegion } from '../../src/region/traced_region.js'
 import { countChoices, EXHAUSTIVE_MAX, forEachChoice, type Choice } from './choices.js'
 import { ImageHash, Undo } from './image.js'
 import { LINE, Medium, type Pending } from './medium.js'
@@ -111,7 +111,8 @@ export class Explorer {
       const bytes = versions[choice[i]! - 1]!
       this.#undo.save(offset, bytes.length)
       u8.set(bytes, offset)
-      for (let at = offset; at < offset + bytes.length; at += LINE) changed.add(Math.floor(at / LINE))
+      for (let at = offset; at < offset + bytes.length; at += LINE)
+        changed.add(Math.floor(at / LINE))
     }
     try {
       if (once) {

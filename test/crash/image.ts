@@ -1,4 +1,6 @@
-/** The image in which crash states are built: changed by stores, brought back by undo, never copied. */
+/**
+ * The image in which crash states are built: changed by stores, brought back by undo, never copied.
+ */
 import { native } from '../../src/native/native.js'
 import type { TracedRegion } from '../../src/region/traced_region.js'
 import { LINE } from './medium.js'
@@ -25,8 +27,8 @@ export class Undo {
 }
 
 /**
- * A hash of a whole image that changes line by line: 64 bits, the XOR over all lines of a hash of place
- * and content. Two images with one hash are taken for one.
+ * A hash of a whole image that changes line by line: 64 bits, the XOR over all lines of a hash of
+ * place and content. Two images with one hash are taken for one.
  */
 export class ImageHash {
   readonly #region: TracedRegion
@@ -71,7 +73,10 @@ export class ImageHash {
   #hash(line: number, seed: number): number {
     const content = native.crc32c(this.#region.memory, line * LINE, LINE, seed)
     // Mixed with its place, so that lines that change places are another image.
-    let h = Math.imul(content ^ Math.imul(line + 1, seed === 1 ? 0x9e3779b1 : 0x85ebca6b), 0xc2b2ae35)
+    let h = Math.imul(
+      content ^ Math.imul(line + 1, seed === 1 ? 0x9e3779b1 : 0x85ebca6b),
+      0xc2b2ae35,
+    )
     h ^= h >>> 15
     h = Math.imul(h, seed === 1 ? 0x27d4eb2f : 0x165667b1)
     return (h ^ (h >>> 13)) >>> 0

@@ -1,11 +1,11 @@
 /**
  * What a power cut may leave of the stores of a region: the model of the medium.
  *
- * 'flush' (persistent memory): a line that is stored may reach the medium at any time. It is durable
- * for certain when it was written back (or streamed) after its last store and a fence came later; until
- * then it is pending, also through any number of fences that came without a flush. A power cut leaves
- * each pending unit as it was or as any store since has made it; units are lines of 64 bytes (what the
- * caches move) and words of 8 (what is never torn).
+ * 'flush' (persistent memory): a line that is stored may reach the medium at any time. It is
+ * durable for certain when it was written back (or streamed) after its last store and a fence came
+ * later; until then it is pending, also through any number of fences that came without a flush. A
+ * power cut leaves each pending unit as it was or as any store since has made it; units are lines
+ * of 64 bytes (what the caches move) and words of 8 (what is never torn).
  *
  * 'sync' (a page cache): a page may be written back at any time; all are durable after `sync`, and
  * neither flush nor fence means anything.

@@ -1,8 +1,9 @@
 /**
  * The tree as it should be: a filesystem of maps, on which each call is one line.
  *
- * Content is made so that it names its origin: each aligned 8 bytes hold a tag of the file, the number
- * of the write and the place. Bytes of another file are recognised as such, wherever they turn up.
+ * Content is made so that it names its origin: each aligned 8 bytes hold a tag of the file, the
+ * number of the write and the place. Bytes of another file are recognised as such, wherever they
+ * turn up.
  */
 export interface ModelFile {
   readonly tag: number
@@ -19,7 +20,12 @@ export type Call =
   | { readonly op: 'create' | 'mkdir' | 'rmdir' | 'unlink' | 'openUnlink'; readonly path: string }
   | { readonly op: 'rename' | 'link'; readonly path: string; readonly to: string }
   | { readonly op: 'truncate'; readonly path: string; readonly size: number }
-  | { readonly op: 'write'; readonly path: string; readonly offset: number; readonly length: number }
+  | {
+      readonly op: 'write'
+      readonly path: string
+      readonly offset: number
+      readonly length: number
+    }
   | { readonly op: 'append'; readonly path: string; readonly length: number }
   | { readonly op: 'sync' | 'checkpoint' | 'remount' | 'closeAll' }
 

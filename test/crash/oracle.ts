@@ -30,9 +30,9 @@ export function readTree(volume: Volume): FoundTree {
 }
 
 /**
- * Why `volume` is in none of the states allowed, or null. `states`: what the tree was before and after
- * the calls in doubt, oldest first. With `mixed`, bytes that were overwritten in place may be those of
- * any of the states, 8-byte word by word.
+ * Why `volume` is in none of the states allowed, or null. `states`: what the tree was before and
+ * after the calls in doubt, oldest first. With `mixed`, bytes that were overwritten in place may be
+ * those of any of the states, 8-byte word by word.
  */
 export function notAllowed(volume: Volume, states: readonly Tree[], mixed: boolean): string | null {
   let found: FoundTree
@@ -102,5 +102,7 @@ function nameOf(word: Uint8Array, file: ModelFile): string {
   const hex = Buffer.from(word).toString('hex')
   if (word.every((byte) => byte === 0)) return `zeros`
   const tag = word[0]! | (word[1]! << 8)
-  return tag === file.tag ? `its own bytes of another time (${hex})` : `bytes of file ${tag} (${hex})`
+  return tag === file.tag
+    ? `its own bytes of another time (${hex})`
+    : `bytes of file ${tag} (${hex})`
 }

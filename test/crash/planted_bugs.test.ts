@@ -1,7 +1,7 @@
 /**
- * The enumerator is only worth what it catches. Each test plants one bug, by replacing a method of the
- * running volume or of its region, and asks that a program of a few calls gives it away; the same program
- * without the bug must pass.
+ * The enumerator is only worth what it catches. Each test plants one bug, by replacing a method of
+ * the running volume or of its region, and asks that a program of a few calls gives it away; the
+ * same program without the bug must pass.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -247,7 +247,8 @@ planted({
   },
 })
 
-// ---- bugs of recovery ------------------------------------------------------------------------------
+// ---- bugs of recovery
+// ------------------------------------------------------------------------------
 
 interface Expected {
   position: number

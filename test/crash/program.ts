@@ -1,4 +1,7 @@
-/** Runs programs of calls on a volume and on the model, with every crash state of each call examined. */
+/**
+ * Runs programs of calls on a volume and on the model, with every crash state of each call
+ * examined.
+ */
 import { seededEntropy, SteppedClock } from '../../src/base/clock.js'
 import { HoldfastError } from '../../src/base/errors.js'
 import { Prng } from '../../src/base/prng.js'
@@ -157,7 +160,9 @@ export class Program {
         entropy: seededEntropy(this.#setting.seed + 1 + level),
         clock: new SteppedClock(),
       })
-    return this.#setting.plantRecovery === undefined ? mount() : this.#setting.plantRecovery(mount, region)
+    return this.#setting.plantRecovery === undefined
+      ? mount()
+      : this.#setting.plantRecovery(mount, region)
   }
 
   #examine(region: TracedRegion, undo: Undo, level: number): string | null {
@@ -291,6 +296,12 @@ export class Program {
 
   #apply(tree: Tree, call: Call): void {
     switch (call.op) {
+      // None of these changes the tree.
+      case 'sync':
+      case 'checkpoint':
+      case 'remount':
+      case 'closeAll':
+        return
       case 'create':
         tree.set(call.path, newFile())
         return
@@ -365,7 +376,8 @@ function useIt(volume: Volume, emptyFree: number): string | null {
   file.write(content.subarray(0, 100))
   file.close()
   const back = volume.readFile('/new')
-  if (back.length !== 5100 || back.some((byte) => byte !== 0xee)) return `a new file reads otherwise`
+  if (back.length !== 5100 || back.some((byte) => byte !== 0xee))
+    return `a new file reads otherwise`
   removeAll(volume, '')
   for (let i = 0; volume.core.orphans.from(1) !== 0 && i < 1000; i++) volume.statfs()
   const { blocksFree } = volume.statfs()

@@ -1,8 +1,13 @@
-/** The trees that programs start from, and the calls that are tried on them: one by one, in pairs, in threes. */
+/**
+ * The trees that programs start from, and the calls that are tried on them: one by one, in pairs,
+ * in threes.
+ */
 import type { Prng } from '../../src/base/prng.js'
 import type { Call } from './model.js'
 
-/** /a of three blocks and a bit, /b small with a second name, a directory with a file, an empty one. */
+/**
+ * /a of three blocks and a bit, /b small with a second name, a directory with a file, an empty one.
+ */
 export const BASE: readonly Call[] = [
   { op: 'create', path: '/a' },
   { op: 'append', path: '/a', length: 3 * 4096 + 100 },
@@ -53,10 +58,23 @@ export const CALLS: readonly Call[] = [
 export const SEQUENCES: ReadonlyArray<readonly Call[]> = [
   [{ op: 'openUnlink', path: '/a' }, { op: 'closeAll' }],
   [{ op: 'openUnlink', path: '/a' }, { op: 'remount' }],
-  [{ op: 'truncate', path: '/a', size: 100 }, { op: 'truncate', path: '/a', size: 9000 }],
-  [{ op: 'truncate', path: '/a', size: 100 }, { op: 'append', path: '/a', length: 500 }],
-  [{ op: 'unlink', path: '/a' }, { op: 'create', path: '/c' }, { op: 'append', path: '/c', length: 9000 }],
-  [{ op: 'write', path: '/b', offset: 30 * 4096, length: 10 }, { op: 'truncate', path: '/b', size: 50 }],
+  [
+    { op: 'truncate', path: '/a', size: 100 },
+    { op: 'truncate', path: '/a', size: 9000 },
+  ],
+  [
+    { op: 'truncate', path: '/a', size: 100 },
+    { op: 'append', path: '/a', length: 500 },
+  ],
+  [
+    { op: 'unlink', path: '/a' },
+    { op: 'create', path: '/c' },
+    { op: 'append', path: '/c', length: 9000 },
+  ],
+  [
+    { op: 'write', path: '/b', offset: 30 * 4096, length: 10 },
+    { op: 'truncate', path: '/b', size: 50 },
+  ],
 ]
 
 /** A random call that is possible on the tree that `paths` stand for, or null. */

@@ -97,8 +97,8 @@ function describeVolume(volume: Volume): string {
 }
 
 /**
- * Contents that a file of the state after `from` operations may have: writes in place are not undone,
- * so that each byte is that of some state from there up to the operation under way.
+ * Contents that a file of the state after `from` operations may have: writes in place are not
+ * undone, so that each byte is that of some state from there up to the operation under way.
  */
 class Versions {
   readonly #files: Map<ModelInode, string>
@@ -134,8 +134,8 @@ class Versions {
 }
 
 /**
- * After how many operations the volume stands: `durable` at least, `last` at most, where `last` may not
- * have come to its end. Fails when it stands nowhere that it may.
+ * After how many operations the volume stands: `durable` at least, `last` at most, where `last` may
+ * not have come to its end. Fails when it stands nowhere that it may.
  */
 export function findState(
   volume: Volume,

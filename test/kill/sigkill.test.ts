@@ -2,8 +2,8 @@
  * A writer killed with SIGKILL at random moments, and the volume that it leaves.
  *
  * What this shows is recovery from the death of the process: stores that were made are there, those
- * that were not are not. It shows nothing of power loss, where stores that were made are lost: that is
- * what test/crash enumerates.
+ * that were not are not. It shows nothing of power loss, where stores that were made are lost: that
+ * is what test/crash enumerates.
  *
  * SEED repeats the operations (not the moment of the kill), KILLS is their number.
  */
@@ -43,7 +43,9 @@ const checker = new Checker((bytes, start, length, crc) =>
   native.crc32cOf(bytes, start, length, crc),
 )
 
-/** Starts the writer, kills it when it has acknowledged `after` operations, and counts all of them. */
+/**
+ * Starts the writer, kills it when it has acknowledged `after` operations, and counts all of them.
+ */
 async function killWriter(
   region: string,
   operations: string,
@@ -81,7 +83,9 @@ function makeRegion(path: string): number {
   return free
 }
 
-/** Sound, as it was, writable, and whole again when everything is deleted. Returns the state found. */
+/**
+ * Sound, as it was, writable, and whole again when everything is deleted. Returns the state found.
+ */
 function checkVolume(
   path: string,
   operations: Operation[],

@@ -1,6 +1,6 @@
 /**
- * The process that is killed: does the operations of a file, one after the other, and says after each
- * that it is done, by one byte on its standard output.
+ * The process that is killed: does the operations of a file, one after the other, and says after
+ * each that it is done, by one byte on its standard output.
  *
  *     node writer.js REGION OPERATIONS SYNC
  */

@@ -1,7 +1,7 @@
 /**
  * What a filesystem is, without any medium: a tree of maps in memory, written from the manual pages
- * (path_resolution(7), open(2), rename(2), ...) and not from the volume. Its methods are named as those
- * of a Volume, so that one interpreter drives both.
+ * (path_resolution(7), open(2), rename(2), ...) and not from the volume. Its methods are named as
+ * those of a Volume, so that one interpreter drives both.
  *
  * Where the manuals leave open which of several errors comes first, the model names all of them.
  */

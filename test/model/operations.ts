@@ -3,8 +3,8 @@ import type { OpenFlags } from '../../src/base/filesystem.js'
 import type { FilesystemModel } from './filesystem_model.js'
 
 /**
- * A path, named by what the tree holds when the operation is due, so that it mostly leads somewhere,
- * also after shrinking took other operations away. Text is latin1: a byte a character.
+ * A path, named by what the tree holds when the operation is due, so that it mostly leads
+ * somewhere, also after shrinking took other operations away. Text is latin1: a byte a character.
  */
 export type Place =
   /** The pick-th path that exists. */

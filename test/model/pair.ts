@@ -118,20 +118,10 @@ export class Pair {
       case 'fsync':
       case 'extents':
         return this.#onHandle(op, what)
-      case 'stat': {
-        const path = pathOf(op.place, model)
-        const real = outcome(() => volume.stat(toPath(path)))
-        const expected = outcome(() => model.inode(path))
-        if (!sameError(real, expected, what)) this.#checkStat(value(real), value(expected), what)
-        return
-      }
-      case 'readFile': {
-        const path = pathOf(op.place, model)
-        const real = outcome(() => volume.readFile(toPath(path)))
-        const expected = outcome(() => model.readFile(path))
-        if (!sameError(real, expected, what)) sameBytes(value(real), value(expected), what)
-        return
-      }
+      case 'stat':
+        return this.#stat(pathOf(op.place, model), what)
+      case 'readFile':
+        return this.#readFile(pathOf(op.place, model), what)
       case 'truncate': {
         const path = pathOf(op.place, model)
         return this.#change(
@@ -187,9 +177,21 @@ export class Pair {
     }
   }
 
+  #stat(path: string, what: string): void {
+    const real = outcome(() => this.volume.stat(toPath(path)))
+    const expected = outcome(() => this.model.inode(path))
+    if (!sameError(real, expected, what)) this.#checkStat(value(real), value(expected), what)
+  }
+
+  #readFile(path: string, what: string): void {
+    const real = outcome(() => this.volume.readFile(toPath(path)))
+    const expected = outcome(() => this.model.readFile(path))
+    if (!sameError(real, expected, what)) sameBytes(value(real), value(expected), what)
+  }
+
   /**
-   * A call that changes something, on both sides. What the volume refuses for want of space must not
-   * have changed it; `blocks` that the data takes, -1 for what must work on a full volume.
+   * A call that changes something, on both sides. What the volume refuses for want of space must
+   * not have changed it; `blocks` that the data takes, -1 for what must work on a full volume.
    */
   #change<R, M>(blocks: number, what: string, real: () => R, model: () => M): void {
     const got = outcome(real)
@@ -309,7 +311,10 @@ export class Pair {
       assert.deepEqual(value(real), value(expected), what)
   }
 
-  /** The volume again: closed and mounted, mapped anew as well, or left as a killed process leaves it. */
+  /**
+   * The volume again: closed and mounted, mapped anew as well, or left as a killed process leaves
+   * it.
+   */
   #again(how: 'remount' | 'reopen' | 'abandon'): void {
     if (how === 'abandon') {
       for (const { real } of this.#handles.values()) real.sync()

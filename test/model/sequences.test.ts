@@ -2,7 +2,8 @@
  * Random sequences of operations against the model, on every kind of region and in both sync modes,
  * with the volume mounted again in between: equal bytes, equal stats, equal errors.
  *
- * SEED repeats a run, RUNS is the number of sequences a configuration (the short run has the default).
+ * SEED repeats a run, RUNS is the number of sequences a configuration (the short run has the
+ * default).
  */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'

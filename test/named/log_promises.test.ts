@@ -65,8 +65,9 @@ test('replaying a log twice gives what replaying it once gives', () => {
 })
 
 test('records of the mount before, at the very positions that come next, are not taken', () => {
-  // The first mount logs two records and is cut; only the first is whole. The second mount logs one of
-  // the same length: right behind it stands the old second record, with the right position and sequence.
+  // The first mount logs two records and is cut; only the first is whole. The second mount logs one
+  // of the same length: right behind it stands the old second record, with the right position and
+  // sequence.
   const region = newRegion(1024)
   const volume = mount(region)
   volume.writeFile('/a', new Uint8Array(0))
@@ -79,7 +80,11 @@ test('records of the mount before, at the very positions that come next, are not
   const next = mount(crashed, 3)
   assert.deepEqual(names(next), ['a'])
   next.mkdir('/d')
-  assert.equal(next.core.log.head, head + (volume.core.log.head - head) / 2, 'as long as that of /b')
+  assert.equal(
+    next.core.log.head,
+    head + (volume.core.log.head - head) / 2,
+    'as long as that of /b',
+  )
   const last = mount(cut(crashed), 4)
   assert.deepEqual(names(last), ['a', 'd'], '/c belongs to a mount that never got that far')
   assertClean(crashed)
@@ -141,7 +146,11 @@ test('a freed metadata page is not handed out while a record could still write i
   const crashed = cut(region)
   const again = mount(crashed)
   const content = again.readFile('/data')
-  assert.equal(content.findIndex((byte) => byte !== 0xdd), -1, 'replay wrote over no data')
+  assert.equal(
+    content.findIndex((byte) => byte !== 0xdd),
+    -1,
+    'replay wrote over no data',
+  )
   assertClean(crashed)
   transaction.checkpoint()
   assert.equal(allocator.quarantined, 0, 'home is durable: they are free')

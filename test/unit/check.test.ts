@@ -18,7 +18,7 @@ import {
   ringOffset,
   sealRecord,
   setTail,
-} from './check_image.test.js'
+} from './check_image.js'
 
 const sample = buildSample()
 const check = (image: Image) => checkVolume(image.region(), { crc32cOf })

@@ -25,7 +25,7 @@ import {
   Image,
   MAP,
   sealRecord,
-} from './check_image.test.js'
+} from './check_image.js'
 
 const sample = buildSample()
 const { a, tree, empty, sub, deep, big, unlinked } = sample

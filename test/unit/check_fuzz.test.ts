@@ -14,16 +14,16 @@ import { SlabHeader } from '../../src/media/slab.js'
 import { State } from '../../src/media/state.js'
 import { Superblock } from '../../src/media/superblock.js'
 import { TreeNode } from '../../src/media/tree_node.js'
+import type { Image } from './check_image.js'
 import {
   appendRecord,
   BITMAP,
   buildSample,
   crc32cOf,
   DATA_START,
-  Image,
   MAP,
   setTail,
-} from './check_image.test.js'
+} from './check_image.js'
 
 const seed = Number(process.env['HOLDFAST_SEED'] ?? 1)
 const images = Number(process.env['HOLDFAST_IMAGES'] ?? 2000)

@@ -1,7 +1,7 @@
 /**
- * Group commit on a page-cache file. The kernel may write any page of the file back at any time, so a
- * record must not even be in the ring before the data that it maps is durable; and while one group is
- * on its way, on a thread, the next one gathers.
+ * Group commit on a page-cache file. The kernel may write any page of the file back at any time, so
+ * a record must not even be in the ring before the data that it maps is durable; and while one
+ * group is on its way, on a thread, the next one gathers.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -96,7 +96,10 @@ test('a synchronous flush overtakes the one on the thread, in the order of the l
   volume.close()
   const again = Volume.mount(region, { sync: 'group', cachePages: 256 })
   assert.deepEqual(
-    again.readdir('/').map((entry) => Buffer.from(entry.name).toString()).sort(),
+    again
+      .readdir('/')
+      .map((entry) => Buffer.from(entry.name).toString())
+      .sort(),
     ['a', 'b', 'c'],
   )
   again.close()

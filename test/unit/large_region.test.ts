@@ -1,6 +1,6 @@
 /**
- * Regions larger than the 4 GiB that one view of Node 20 can cover: nothing of the volume goes through
- * a view, every byte is addressed by an offset.
+ * Regions larger than the 4 GiB that one view of Node 20 can cover: nothing of the volume goes
+ * through a view, every byte is addressed by an offset.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -17,7 +17,7 @@ test('files and metadata past 4 GiB are read back after a remount', () => {
   let volume = Volume.mount(region)
   // Takes the first 5 GiB without touching the memory behind them.
   const { transaction, allocator } = volume.core
-  for (let taken = 0; taken < (5 * GIB) / 4096; ) {
+  for (let taken = 0; taken < (5 * GIB) / 4096;) {
     transaction.run(4096, false, () => allocator.allocate(0, 3840))
     volume.core.pages.tick()
     taken += allocator.count

@@ -6,7 +6,7 @@ import { exitCode, formatReport, reportJson } from '../../check/report.js'
 import { native } from '../../native/native.js'
 import { openRegion } from '../../region/file_region.js'
 import type { Region } from '../../region/region.js'
-import { describeOwner } from '../../volume/embedded.js'
+import { describeOwner } from '../../volume/inspect.js'
 import { parseRegion } from '../arguments.js'
 import { print, ProgressLine } from '../output.js'
 

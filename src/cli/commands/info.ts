@@ -1,18 +1,17 @@
 /** holdfast info: what a volume is. */
 import type { Command } from 'commander'
-import { HoldfastError } from '../../base/errors.js'
-import type { StatFs } from '../../base/filesystem.js'
 import { describeProcess } from '../../region/owner.js'
 import { inspectVolume, type VolumeSummary } from '../../volume/embedded.js'
 import { formatSize, parseRegion } from '../arguments.js'
 import { print, printJson, table } from '../output.js'
-import { withSession } from '../session.js'
 
 export function infoCommand(program: Command): Command {
   return program
     .command('info')
     .summary('show what a volume is, and how full')
-    .description('Shows what the volume in REGION is, how full, and who has it open.')
+    .description(
+      'Shows what the volume in REGION is, how full, and who has it open. It is not opened for this.',
+    )
     .argument('<region>', 'path of the region', parseRegion)
     .option('--json', 'as JSON')
     .addHelpText(
@@ -24,32 +23,26 @@ export function infoCommand(program: Command): Command {
 
 async function showInfo(path: string, options: { readonly json?: boolean }): Promise<void> {
   const summary = inspectVolume(path)
-  const space = await readSpace(path)
-  if (options.json === true) return printJson(asJson(path, summary, space))
+  if (options.json === true) return printJson(asJson(path, summary))
+  const { space, blockSize, regionKind, persistence } = summary
   const rows = [
     ['region', path],
-    [
-      'kind',
-      `${summary.regionKind}, made durable by ${HOW[summary.persistence] ?? summary.persistence}`,
-    ],
+    ['kind', `${regionKind}, made durable by ${HOW[persistence] ?? persistence}`],
     ['label', summary.label === '' ? '-' : summary.label],
     ['uuid', summary.uuid],
-    ['size', `${formatSize(summary.blocks * summary.blockSize)} in ${summary.blocks} blocks`],
+    ['size', `${formatSize(summary.blocks * blockSize)} in ${summary.blocks} blocks`],
+  ]
+  if (space !== null) {
+    const free = `${formatSize(space.blocksFree * blockSize)} in ${space.blocksFree} blocks`
+    rows.push(['free', `${free}${asOf(summary)}`], ['inodes', `${space.inodes} in use`])
+  }
+  rows.push(
     ['log', formatSize(summary.logBytes)],
     ['sync', summary.sync],
     ['made', new Date(summary.createdMs).toISOString()],
     ['mounts', String(summary.epoch)],
-    ['owner', ownerText(summary, space)],
-  ]
-  if (space !== null) {
-    rows.push(
-      [
-        'free',
-        `${formatSize(space.blocksAvailable * space.blockSize)} in ${space.blocksAvailable} blocks`,
-      ],
-      ['inodes', `${space.files} used, ${space.filesFree} can be made`],
-    )
-  }
+    ['owner', ownerText(summary)],
+  )
   await print(table(rows, []))
 }
 
@@ -59,38 +52,23 @@ const HOW: Readonly<Record<string, string>> = {
   sync: 'fdatasync',
 }
 
-function ownerText(summary: VolumeSummary, space: StatFs | null): string {
-  const { owner } = summary
-  // Opened a moment ago: whoever stands there has gone without closing.
-  if (space !== null)
-    return owner === null ? 'none' : `none (process ${owner.pid} did not close it)`
-  return owner === null ? 'unknown' : describeProcess(owner)
+/** What came after the last checkpoint is in the log only. */
+function asOf({ owner }: VolumeSummary): string {
+  return owner === null ? '' : ', at the last checkpoint'
 }
 
-function asJson(path: string, summary: VolumeSummary, space: StatFs | null): unknown {
+function ownerText({ owner }: VolumeSummary): string {
+  if (owner === null) return 'none'
+  const who = describeProcess(owner)
+  return owner.alive ? who : `${who}, which did not close it`
+}
+
+function asJson(path: string, summary: VolumeSummary): unknown {
   const { owner, createdMs, ...rest } = summary
   return {
     region: path,
     ...rest,
     created: new Date(createdMs).toISOString(),
-    owner:
-      owner === null
-        ? null
-        : { ...owner, bootId: Buffer.from(owner.bootId).toString('hex'), alive: owner.alive },
-    space,
+    owner: owner === null ? null : { ...owner, bootId: Buffer.from(owner.bootId).toString('hex') },
   }
-}
-
-/** How full it is; null when another process has it open, or it may not be opened. */
-async function readSpace(path: string): Promise<StatFs | null> {
-  let space: StatFs | null = null
-  try {
-    await withSession(async (session) => {
-      space = await session.volume(path).statfs()
-    })
-  } catch (error) {
-    const code = error instanceof HoldfastError ? error.code : ''
-    if (!['EBUSY', 'EACCES', 'EPERM', 'EROFS'].includes(code)) throw error
-  }
-  return space
 }

@@ -8,15 +8,17 @@ export interface Boot {
   /** The disk under test. */
   readonly disk: string
   readonly round: number
-  /** Called with each line of the console; true: kill the guest now. */
+  /** Called with each line of the console; true: kill the guest. */
   onLine(line: string): boolean
+  /** Milliseconds that the guest goes on after that: chance decides what it is doing then. */
+  readonly delay: number
   /** Milliseconds after which a guest that says nothing of interest is given up. */
   readonly patience: number
 }
 
 /**
- * Emulated: it works wherever qemu does, within another virtual machine too, where /dev/kvm may be there
- * and hang. HOLDFAST_KVM=1 for machines on which it is known to work.
+ * Emulated: it works wherever qemu does, within another virtual machine too, where /dev/kvm may be
+ * there and hang. HOLDFAST_KVM=1 for machines on which it is known to work.
  */
 function accelerator(): string[] {
   if (process.env['HOLDFAST_KVM'] === '1') return ['-accel', 'kvm', '-cpu', 'host']
@@ -24,8 +26,8 @@ function accelerator(): string[] {
 }
 
 function drive(file: string, extra: string): string[] {
-  // Writes of the guest go to the page cache of the host, which outlives qemu; what the guest has not
-  // written yet, in its own page cache, dies with it.
+  // Writes of the guest go to the page cache of the host, which outlives qemu; what the guest has
+  // not written yet, in its own page cache, dies with it.
   return ['-drive', `file=${file},format=raw,if=virtio,cache=writeback${extra}`]
 }
 
@@ -69,7 +71,7 @@ export async function bootAndKill(boot: Boot): Promise<{ lines: string[]; killed
     lines.push(text.replace(/\r/g, ''))
     if (killed || !boot.onLine(lines[lines.length - 1]!)) return
     killed = true
-    qemu.kill('SIGKILL')
+    setTimeout(() => qemu.kill('SIGKILL'), boot.delay)
   })
   createInterface({ input: qemu.stderr }).on('line', (text) => lines.push(`qemu: ${text}`))
   await new Promise((resolve) => qemu.on('close', resolve))

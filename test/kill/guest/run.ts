@@ -1,10 +1,11 @@
 /**
- * `npm run test:guest`: a machine that loses its power while it writes to an ordinary file on a disk.
+ * `npm run test:guest`: a machine that loses its power while it writes to an ordinary file on a
+ * disk.
  *
- * A guest writes to a region on ext4 on a virtio disk, sync=group, and says on its console what it has
- * made durable. qemu is killed, so that the page cache of the guest is gone, as in a power cut. Then
- * the disk is repaired (e2fsck replays the journal of ext4), and the volume is checked, mounted and
- * compared with the model: nothing that was acknowledged may be missing.
+ * A guest writes to a region on ext4 on a virtio disk, sync=group, and says on its console what it
+ * has made durable. qemu is killed, so that the page cache of the guest is gone, as in a power cut.
+ * Then the disk is repaired (e2fsck replays the journal of ext4), and the volume is checked,
+ * mounted and compared with the model: nothing that was acknowledged may be missing.
  *
  * SEED repeats the operations (not the moment of the kill), KILLS is their number.
  */
@@ -46,6 +47,7 @@ async function killGuest(
     disk,
     round,
     patience: PATIENCE_MS,
+    delay: prng.below(100),
     onLine: (line) => /^SYNC \d+$/.test(line) && ++syncs >= after,
   })
   assert(killed, `the guest ended by itself:\n${lines.slice(-20).join('\n')}`)

@@ -1,6 +1,6 @@
 /**
- * What a guest needs, made once and kept in build/guest: packages, a kernel (unpacked, not installed),
- * an initial ramdisk, and a disk with node and the compiled project.
+ * What a guest needs, made once and kept in build/guest: packages, a kernel (unpacked, not
+ * installed), an initial ramdisk, and a disk with node and the compiled project.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import {

@@ -1,6 +1,6 @@
 /**
- * Runs in the guest: does the operations of a file on a region that is an ordinary file on the disk,
- * sync=group, and prints `SYNC n` when everything up to operation n has been made durable.
+ * Runs in the guest: does the operations of a file on a region that is an ordinary file on the
+ * disk, sync=group, and prints `SYNC n` when everything up to operation n has been made durable.
  */
 import { existsSync, readFileSync, writeSync } from 'node:fs'
 import { createRegion, openRegion } from '../../../src/region/file_region.js'
