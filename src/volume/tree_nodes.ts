@@ -1,6 +1,6 @@
 /**
- * The nodes of a tree, one at a time: made, freed, a record put in or taken out (media/tree_node.ts has
- * the picture). Whoever changes a node here marks the lines that changed.
+ * The nodes of a tree, one at a time: made, freed, a record put in or taken out (media/tree_node.ts
+ * has the picture). Whoever changes a node here marks the lines that changed.
  */
 import { NODE_MAGIC, RECORD_BYTES, TreeNode, type RecordKind } from '../media/tree_node.js'
 import type { Allocator } from './allocator.js'

@@ -160,12 +160,8 @@ export class Pair {
         return this.#crowd(op.do, op.place, op.count, what)
       case 'list':
         return this.#list(op.place, op.limit, what)
-      case 'listFirst': {
-        const found = outcome(() => model.inode(pathOf(op.place, model)))
-        if ('error' in found || found.value.kind !== 'directory') return
-        this.#cursor = new Cursor(found.value)
-        return this.#cursor.next(volume, model, op.limit)
-      }
+      case 'listFirst':
+        return this.#listFirst(op.place, op.limit)
       case 'listNext':
         return this.#cursor?.next(volume, model, op.limit)
       case 'sync':
@@ -175,6 +171,14 @@ export class Pair {
       case 'abandon':
         return this.#again(op.do)
     }
+  }
+
+  #listFirst(place: Place, limit: number): void {
+    const { volume, model } = this
+    const found = outcome(() => model.inode(pathOf(place, model)))
+    if ('error' in found || found.value.kind !== 'directory') return
+    this.#cursor = new Cursor(found.value)
+    this.#cursor.next(volume, model, limit)
   }
 
   #stat(path: string, what: string): void {

@@ -1,6 +1,6 @@
 /**
- * The story: a block was freed twice. The second time it belonged to another file already, a third file
- * got it as well, and two files had one content from then on.
+ * The story: a block was freed twice. The second time it belonged to another file already, a third
+ * file got it as well, and two files had one content from then on.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

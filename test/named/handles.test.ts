@@ -1,6 +1,7 @@
 /**
- * The story: each handle kept its own idea of the file, its size or its log of writes. With two handles
- * on one file, one did not see what the other had written, or wrote its old size back over the new one.
+ * The story: each handle kept its own idea of the file, its size or its log of writes. With two
+ * handles on one file, one did not see what the other had written, or wrote its old size back over
+ * the new one.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,6 +1,7 @@
 /**
- * The story: link counts were changed in place, beside the log. After a crash a file had more links than
- * names, and its space was lost; or fewer, and its blocks were given away while a name still led there.
+ * The story: link counts were changed in place, beside the log. After a crash a file had more links
+ * than names, and its space was lost; or fewer, and its blocks were given away while a name still
+ * led there.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

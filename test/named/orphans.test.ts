@@ -1,7 +1,7 @@
 /**
- * The story: the list of files to be deleted after a crash was replayed in the order in which it lay
- * there. An inode number on it had been used again since, and the new file was deleted; or the crash
- * came in the middle of the replay, which then began again with what was freed already.
+ * The story: the list of files to be deleted after a crash was replayed in the order in which it
+ * lay there. An inode number on it had been used again since, and the new file was deleted; or the
+ * crash came in the middle of the replay, which then began again with what was freed already.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,6 +1,7 @@
 /**
- * The story: a rename that took the old name away in one store and made the new one in another. A crash
- * between the two, and the file had no name at all, or two; with a file in the new place, both were gone.
+ * The story: a rename that took the old name away in one store and made the new one in another. A
+ * crash between the two, and the file had no name at all, or two; with a file in the new place,
+ * both were gone.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

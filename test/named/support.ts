@@ -47,9 +47,10 @@ export function regionOf(bytes: Uint8Array): TracedRegion {
 }
 
 /**
- * Mounts what a crash may leave at every single store that `operation` makes: all stores up to there
- * (the process died), and only those that a fence made certain (the power went). Returns the number of
- * stores. The volume given to `look` may be written to; it is fscked before it is mounted.
+ * Mounts what a crash may leave at every single store that `operation` makes: all stores up to
+ * there (the process died), and only those that a fence made certain (the power went). Returns the
+ * number of stores. The volume given to `look` may be written to; it is fscked before it is
+ * mounted.
  */
 export function atEveryStore(
   region: TracedRegion,

@@ -1,7 +1,7 @@
 /**
- * The story: a file was cut and grew again, and the bytes beyond the cut came back; or, as the blocks
- * had been given away meanwhile, those of another file. Blocks were freed before the shorter size was
- * durable, or the rest of the last block was never zeroed.
+ * The story: a file was cut and grew again, and the bytes beyond the cut came back; or, as the
+ * blocks had been given away meanwhile, those of another file. Blocks were freed before the shorter
+ * size was durable, or the rest of the last block was never zeroed.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,7 +1,8 @@
 /**
- * The story: data was copied past the cache by an instruction that needs alignment, and the odd bytes at
- * either end by ordinary stores that nobody wrote back. After a power cut the middle of a write was
- * there and its ends were not. Or whole words were stored, and the neighbours of the write were lost.
+ * The story: data was copied past the cache by an instruction that needs alignment, and the odd
+ * bytes at either end by ordinary stores that nobody wrote back. After a power cut the middle of a
+ * write was there and its ends were not. Or whole words were stored, and the neighbours of the
+ * write were lost.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
