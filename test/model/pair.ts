@@ -133,16 +133,8 @@ export class Pair {
       }
       case 'mkdir':
       case 'rmdir':
-      case 'unlink': {
-        const path = pathOf(op.place, model)
-        const call = op.do
-        return this.#change(
-          call === 'mkdir' ? 0 : -1,
-          what,
-          () => volume[call](toPath(path)),
-          () => model[call](path),
-        )
-      }
+      case 'unlink':
+        return this.#name(op.do, pathOf(op.place, model), what)
       case 'rename':
       case 'link': {
         const from = pathOf(op.place, model)
@@ -171,6 +163,15 @@ export class Pair {
       case 'abandon':
         return this.#again(op.do)
     }
+  }
+
+  #name(call: 'mkdir' | 'rmdir' | 'unlink', path: string, what: string): void {
+    this.#change(
+      call === 'mkdir' ? 0 : -1,
+      what,
+      () => this.volume[call](toPath(path)),
+      () => this.model[call](path),
+    )
   }
 
   #listFirst(place: Place, limit: number): void {

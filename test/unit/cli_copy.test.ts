@@ -1,7 +1,6 @@
 /** cp: trees in, out and within, byte for byte; what it skips; what it leaves when stopped. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { randomInt } from 'node:crypto'
 import {
   chmodSync,
   existsSync,
@@ -15,6 +14,7 @@ import {
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Prng } from '../../src/base/prng.js'
 import { done, failed, finish, start, temporary, treeOf, untilOwned } from './cli_support.js'
 
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url))
@@ -139,16 +139,18 @@ test('^C at any time leaves a sound volume and whole files only, and is exit cod
   const content = Buffer.alloc(24 << 20)
   for (let i = 0; i < content.length; i += 4096) content.writeUInt32LE(i, i)
   for (const name of 'abcdef') writeFileSync(join(tree, name), content)
+  const seed = Number(process.env['SEED'] ?? 1)
+  const random = new Prng(seed)
   let stopped = 0
   for (let round = 0; round < 3; round++) {
     const child = start(['cp', '-r', tree, `${region}:/copy${round}`])
     const ended = finish(child)
     await untilOwned(region, child)
-    const wait = randomInt(0, 60)
+    const wait = random.below(60)
     await new Promise((resolve) => setTimeout(resolve, wait))
     child.kill('SIGINT')
     const { code, err } = await ended
-    assert.ok(code === 130 || code === 0, `after ${wait} ms: exit ${code}: ${err}`)
+    assert.ok(code === 130 || code === 0, `SEED=${seed}, after ${wait} ms: exit ${code}: ${err}`)
     if (code === 130) stopped++
     await done('fsck', region)
     const out = join(temporary(t), 'out')
