@@ -112,7 +112,7 @@ function inPlace(setting: DataSetting, block: Uint8Array, wantFloor: number): Co
       for (let i = 0; i < n; i++) readSync(fd, block, 0, size, i * size)
     },
   }
-  const wish = { count, wantRatio: 2, wantFloor }
+  const wish = { count, wantRatio: 2, wantFloor, wantBoth: size >= 1024 * 1024 }
   const floorIn = copyInFloor(plain, block)
   const floorOut = copyOutFloor(plain, block)
   return [

@@ -26,6 +26,8 @@ export interface Comparison {
   /** What is wanted: peer / ours at least this, or ours / floor at most that. */
   readonly wantRatio: number
   readonly wantFloor?: number
+  /** Both are wanted, not one of them. */
+  readonly wantBoth?: boolean
 }
 
 export interface Spread {
@@ -99,8 +101,11 @@ export function compare(
   const ratio = spread(times.ours.map((t, i) => times.peer[i]! / t))
   const overFloor = floor ? spread(times.ours.map((t, i) => t / times.floor[i]!)) : undefined
   const floorMet = overFloor !== undefined && overFloor.median <= (comparison.wantFloor ?? 0)
+  const both = comparison.wantBoth === true
+  const ratioMet = ratio.median >= comparison.wantRatio
+  const conjunction = both ? 'and' : 'or'
   const floorWish =
-    comparison.wantFloor === undefined ? '' : ` or <= ${comparison.wantFloor} x floor`
+    comparison.wantFloor === undefined ? '' : ` ${conjunction} <= ${comparison.wantFloor} x floor`
   return {
     question: comparison.question,
     ours: spread(times.ours),
@@ -108,7 +113,7 @@ export function compare(
     peerName: peer.name,
     ...(floor && overFloor ? { floor: spread(times.floor), floorName: floor.name, overFloor } : {}),
     ratio,
-    met: ratio.median >= comparison.wantRatio || floorMet,
+    met: both ? ratioMet && floorMet : ratioMet || floorMet,
     wanted: `>= ${comparison.wantRatio} x peer${floorWish}`,
     pairs,
     perOperation,
