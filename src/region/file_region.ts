@@ -61,11 +61,15 @@ export function createRegion(
   const existed = existsSync(path)
   const fd = system('open', path, () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
   try {
-    lockOwner(fd, path, options)
-    if (fstatSync(fd).isFile()) fillFile(fd, path, byteLength)
-    return adopt(fd, path, options, () => closeSync(fd))
+    try {
+      lockOwner(fd, path, options)
+      if (fstatSync(fd).isFile()) fillFile(fd, path, byteLength)
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+    return adopt(fd, path, options, () => closeSync(fd)) // which closes it when it fails
   } catch (error) {
-    closeSync(fd)
     if (!existed) unlinkSync(path)
     throw error
   }

@@ -10,7 +10,7 @@
  * - every change here raises the layout generation by one: an operation calls `layoutChanged` once.
  */
 import { EXTENT_WORDS, Inode, INLINE_EXTENTS } from '../media/inode.js'
-import { RecordKinds } from '../media/tree_node.js'
+import { NODE_RECORDS, RecordKinds } from '../media/tree_node.js'
 import type { Allocator } from './allocator.js'
 import type { Inodes } from './inodes.js'
 import type { Pages } from './pages.js'
@@ -18,6 +18,8 @@ import type { ReverseMap } from './reverse_map.js'
 import { Tree } from './tree.js'
 
 const at = Inode.word
+/** Records that fit in a node that has just been split. */
+const SPLIT_ROOM = NODE_RECORDS >>> 1
 
 export class Extents {
   /** The extent found by `find` and `last`. */
@@ -102,6 +104,19 @@ export class Extents {
     return (
       this.#tree.insertBlocks(u32[w + at.root]!, u32[w + at.number]!) + this.#reverse.insertBlocks
     )
+  }
+
+  /**
+   * Blocks of metadata that mapping `runs` runs may allocate at most, all together: the extents go to
+   * one place of their tree, the reverse map's records to any.
+   */
+  runsBlocks(w: number, runs: number): number {
+    const u32 = this.#pages.u32
+    const splits = Math.ceil(runs / SPLIT_ROOM) + 2
+    const own = this.#tree.insertBlocks(u32[w + at.root]!, u32[w + at.number]!) + splits
+    // 2: a leaf that is the root, and the new root above it.
+    const reverse = this.#reverse.insertBlocks
+    return own + reverse + splits + (reverse <= 2 ? 0 : runs)
   }
 
   /** Extents of the file. */

@@ -144,8 +144,11 @@ export class Files {
     const size = inodes.size(w)
     const last = Math.floor((end - 1) / BLOCK_BYTES)
     const missing = this.#missing(w, Math.floor(position / BLOCK_BYTES), last)
-    // ENOSPC before anything is done, when the blocks are not there.
-    if (missing > 0) transaction.require(missing + this.#overhead(w, 1))
+    // ENOSPC before anything is done, also for what later steps may need when space is in pieces.
+    if (missing > 0) {
+      const metadata = this.#core.extents.runsBlocks(w, missing) + this.#overhead(w, 1)
+      transaction.require(missing + metadata)
+    }
     if (position > size) this.#zeroTail(w, size, position)
     else if (end > size) this.#keepShrunk(w, size)
     let intent = false

@@ -106,6 +106,8 @@ test('mkfs makes, refuses, and obeys force', async (t) => {
   const small = join(temporary(t), 'small')
   await failed(1, /EINVAL: .*at least/, 'mkfs', '--size', '64K', small)
   assert.ok(!existsSync(small), 'nothing half made is left')
+  await failed(1, /ENODEV: .* 100 bytes/, 'mkfs', '--size', '100', small)
+  assert.ok(!existsSync(small))
   await failed(1, /EINVAL: .*--size/, 'mkfs', small)
   assert.ok(!existsSync(small))
 })
