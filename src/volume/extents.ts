@@ -107,8 +107,8 @@ export class Extents {
   }
 
   /**
-   * Blocks of metadata that mapping `runs` runs may allocate at most, all together: the extents go to
-   * one place of their tree, the reverse map's records to any.
+   * Blocks of metadata that mapping `runs` runs may allocate at most, all together: the extents go
+   * to one place of their tree, the reverse map's records to any.
    */
   runsBlocks(w: number, runs: number): number {
     const u32 = this.#pages.u32
