@@ -114,9 +114,8 @@ export class Extents {
     const u32 = this.#pages.u32
     const splits = Math.ceil(runs / SPLIT_ROOM) + 2
     const own = this.#tree.insertBlocks(u32[w + at.root]!, u32[w + at.number]!) + splits
-    // 2: a leaf that is the root, and the new root above it.
-    const reverse = this.#reverse.insertBlocks
-    return own + reverse + splits + (reverse <= 2 ? 0 : runs)
+    const full = Math.min(runs, this.#reverse.leavesAtMost)
+    return own + this.#reverse.insertBlocks + splits + full
   }
 
   /** Extents of the file. */

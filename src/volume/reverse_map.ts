@@ -25,6 +25,11 @@ export class ReverseMap {
     return this.#tree.insertBlocks(this.#state.reverseMapRoot, 0)
   }
 
+  /** Leaves that it has at most: so many may be full, and split, each at the first new record. */
+  get leavesAtMost(): number {
+    return this.#tree.leavesAtMost(this.#state.reverseMapRoot, 0)
+  }
+
   add(regionBlock: number, inode: number, fileBlock: number, count: number): void {
     const root = this.#state.reverseMapRoot
     const after = this.#tree.insert(root, 0, regionBlock, inode, fileBlock, count)

@@ -154,6 +154,14 @@ export class Tree {
     return this.#pages.u32[(this.#node(root, owner, -1) >>> 2) + at.level]! + 2
   }
 
+  /** Leaves that the tree has at most. */
+  leavesAtMost(root: number, owner: number): number {
+    if (root === 0) return 0
+    const base = this.#node(root, owner, -1)
+    const level = this.#pages.u32[(base >>> 2) + at.level]!
+    return level === 0 ? 1 : this.#nodes.count(base) * NODE_RECORDS ** (level - 1)
+  }
+
   /** Adds a record; its key is not in the set yet. Returns the root. */
   insert(root: number, owner: number, w0: number, w1: number, w2: number, w3: number): number {
     if (root === 0) {
