@@ -3,44 +3,26 @@
  * nothing else; a volume in this process is one implementation of it, others come with the server.
  *
  * Names and shapes are those of node:fs/promises where the thing is the same thing. Paths are
- * strings or bytes; `/` separates, a leading `/` is optional, `.` and `..` are resolved. Every
- * failure is a HoldfastError with the errno's name as its code.
+ * strings or bytes; `/` separates, a leading `/` is optional, `.` and `..` and symlinks are
+ * resolved. Every failure is a HoldfastError with the errno's name as its code, the one that Linux
+ * gives. `as` says who asks; root when it is left out.
  */
+import type { Readable, Writable } from 'node:stream'
+import type { FileType, Stats, Time } from './stats.js'
+
+export { Stats } from './stats.js'
+export type { FileType, Time, Timestamp } from './stats.js'
 
 export type Path = string | Uint8Array
 
-/** Who asks. New files belong to `uid` and `gid`. */
+/** Who asks. New files belong to `uid` and `gid`; uid 0 may do everything that root may. */
 export interface Credentials {
   readonly uid: number
   readonly gid: number
   /** Supplementary groups. */
   readonly groups?: readonly number[]
-}
-
-export type FileType = 'file' | 'directory'
-
-export interface Stats {
-  /** Inode number. */
-  readonly ino: number
-  /** With `ino`, names this file and no later one. */
-  readonly generation: number
-  readonly type: FileType
-  /** Type and permissions (inode(7)). */
-  readonly mode: number
-  readonly nlink: number
-  readonly uid: number
-  readonly gid: number
-  /** Bytes. */
-  readonly size: number
-  /** 512-byte units, as stat(2) has them. */
-  readonly blocks: number
-  /** 4096. */
-  readonly blksize: number
-  /** Milliseconds since 1970, with fractions. */
-  readonly atimeMs: number
-  readonly mtimeMs: number
-  readonly ctimeMs: number
-  readonly birthtimeMs: number
+  /** Permission bits that new files do not get (umask(2)); 0 when left out. */
+  readonly umask?: number
 }
 
 export interface StatFs {
@@ -82,10 +64,103 @@ export interface Layout {
 }
 
 /**
- * Open flags of node:fs: 'r' read, 'r+' read and write, 'w' create and truncate, 'wx' create or
- * EEXIST, 'a' create and append, 'ax', and 'w+', 'wx+', 'a+', 'ax+' that also read.
+ * Open flags: the strings of node:fs ('r' read, 'r+' read and write, 'w' create and truncate, 'wx'
+ * create or EEXIST, 'a' create and append, 'ax'; 'w+', 'wx+', 'a+', 'ax+' also read; with an 's'
+ * every write is durable when it returns). `open` also takes the numbers of open(2) on Linux:
+ * O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_DSYNC, O_SYNC, O_DIRECTORY,
+ * O_NOFOLLOW, O_NOATIME, O_TMPFILE.
  */
-export type OpenFlags = 'r' | 'r+' | 'w' | 'wx' | 'w+' | 'wx+' | 'a' | 'ax' | 'a+' | 'ax+'
+export type OpenFlags =
+  'r' | 'r+' | 'rs+' | 'w' | 'wx' | 'w+' | 'wx+' | 'a' | 'ax' | 'a+' | 'ax+' | 'as' | 'as+'
+
+/** Whether the last name of a path is followed when it is a symlink. By default it is. */
+export interface FollowOptions {
+  readonly follow?: boolean
+}
+
+export interface RenameOptions {
+  /** RENAME_NOREPLACE: EEXIST when the destination is there. */
+  readonly noReplace?: boolean
+  /** RENAME_EXCHANGE: both must be there, and trade places. */
+  readonly exchange?: boolean
+}
+
+export interface SetXattrOptions extends FollowOptions {
+  /** 'create': EEXIST when it is there; 'replace': ENODATA when it is not. */
+  readonly mode?: 'create' | 'replace'
+}
+
+/** Inode flags of chattr(1) that are kept. */
+export interface InodeFlags {
+  /** Written only at its end, never removed or renamed. */
+  readonly append: boolean
+  /** Not changed at all. */
+  readonly immutable: boolean
+}
+
+export interface AllocateOptions {
+  /** The size stays, also when blocks past it are allocated (FALLOC_FL_KEEP_SIZE). */
+  readonly keepSize?: boolean
+  /** All of the range in one run of blocks, or ENOSPC and nothing done. */
+  readonly contiguous?: boolean
+}
+
+/** Who holds a byte-range lock: any value, compared as Map keys are; the same owner, one lock. */
+export type LockOwner = unknown
+
+export interface RangeLock {
+  readonly type: 'read' | 'write'
+  /** Bytes from the start of the file. */
+  readonly start?: number
+  /** Bytes; 0 or left out: to the end, wherever that moves. */
+  readonly length?: number
+  /**
+   * Left out: the lock belongs to the handle (F_OFD_SETLK). Given: to this owner, as fcntl(2) has
+   * it for a process: one close of any of its handles on the file releases all of them.
+   */
+  readonly owner?: LockOwner
+}
+
+/** A lock that is in the way. */
+export interface HeldLock {
+  readonly type: 'read' | 'write'
+  readonly start: number
+  /** 0: to the end. */
+  readonly length: number
+  /** Undefined for a lock that belongs to a handle. */
+  readonly owner: LockOwner
+}
+
+export interface LockWait {
+  /** Waits until the lock can be had; else EAGAIN at once. */
+  readonly wait?: boolean
+  /** Ends the wait with EINTR. */
+  readonly signal?: AbortSignal
+}
+
+export interface StreamOptions {
+  /** First byte; a write stream of an append handle always writes at the end. */
+  readonly start?: number
+  /** Last byte, included; read streams only. */
+  readonly end?: number
+  /** Bytes of one read. */
+  readonly highWaterMark?: number
+  /** Closes the handle when the stream ends. */
+  readonly autoClose?: boolean
+}
+
+/** One change of the volume, for who keeps copies of what it says. */
+export interface Change {
+  readonly kind:
+    'create' | 'remove' | 'rename' | 'exchange' | 'link' | 'attributes' | 'content' | 'layout'
+  readonly ino: number
+  /** Of names: the directory and the name; of a rename: the new ones. */
+  readonly parent?: number
+  readonly name?: Uint8Array
+  /** Of a rename: where it was. */
+  readonly oldParent?: number
+  readonly oldName?: Uint8Array
+}
 
 export interface FileHandle extends AsyncDisposable {
   /**
@@ -99,23 +174,108 @@ export interface FileHandle extends AsyncDisposable {
   /** Data and metadata of this file are durable when it returns. */
   sync(): Promise<void>
   extents(): Promise<Layout>
+
+  chmod(mode: number): Promise<void>
+  /** -1 leaves the one as it is. */
+  chown(uid: number, gid: number): Promise<void>
+  utimes(atime: Time, mtime: Time): Promise<void>
+  getXattr(name: string): Promise<Uint8Array>
+  setXattr(name: string, value: Uint8Array, mode?: 'create' | 'replace'): Promise<void>
+  removeXattr(name: string): Promise<void>
+  listXattrs(): Promise<string[]>
+  /** Entries of an open directory; see FileSystem.readdir. */
+  readdir(cookie?: number, limit?: number): Promise<DirectoryEntry[]>
+
+  /** Blocks for a range, zeroed where there were none (fallocate(2)). */
+  allocate(offset: number, length: number, options?: AllocateOptions): Promise<void>
+  /** Frees the blocks of a range, which reads as zeros from then on (FALLOC_FL_PUNCH_HOLE). */
+  punch(offset: number, length: number): Promise<void>
+  /** The range reads as zeros and has blocks (FALLOC_FL_ZERO_RANGE). */
+  zeroRange(
+    offset: number,
+    length: number,
+    options?: { readonly keepSize?: boolean },
+  ): Promise<void>
+  /** Takes a range of whole blocks out; what is behind it moves down (FALLOC_FL_COLLAPSE_RANGE). */
+  collapse(offset: number, length: number): Promise<void>
+  /** Puts a hole of whole blocks in; what is behind it moves up (FALLOC_FL_INSERT_RANGE). */
+  insert(offset: number, length: number): Promise<void>
+  /** The next byte from `offset` on that is in data or in a hole; ENXIO past the end (lseek(2)). */
+  seek(offset: number, what: 'data' | 'hole'): Promise<number>
+  /** Copies bytes to another file of the same volume; returns how many (copy_file_range(2)). */
+  copyRange(offset: number, to: FileHandle, toOffset: number, length: number): Promise<number>
+
+  /** Takes a byte-range lock, or converts one that the same owner holds. */
+  lock(lock: RangeLock, options?: LockWait): Promise<void>
+  /** Ends what the owner holds of a range. */
+  unlock(range: Omit<RangeLock, 'type'>): Promise<void>
+  /** The first lock that is in the way of this one, null when none is (F_GETLK). */
+  testLock(lock: RangeLock): Promise<HeldLock | null>
+  /** Locks the whole file for this handle (flock(2)). */
+  flock(type: 'shared' | 'exclusive' | 'unlock', options?: LockWait): Promise<void>
+
+  /** Gives a file that was opened with O_TMPFILE a name. */
+  link(path: Path, as?: Credentials): Promise<void>
+  createReadStream(options?: StreamOptions): Readable
+  createWriteStream(options?: StreamOptions): Writable
   close(): Promise<void>
 }
 
 export interface FileSystem extends AsyncDisposable {
-  open(path: Path, flags?: OpenFlags, mode?: number, as?: Credentials): Promise<FileHandle>
+  open(path: Path, flags?: OpenFlags | number, mode?: number, as?: Credentials): Promise<FileHandle>
   stat(path: Path, as?: Credentials): Promise<Stats>
+  lstat(path: Path, as?: Credentials): Promise<Stats>
+  /** `want`: sum of Want.read, write, execute; rejects with EACCES when it is not granted. */
+  access(path: Path, want: number, as?: Credentials): Promise<void>
   truncate(path: Path, size: number, as?: Credentials): Promise<void>
   mkdir(path: Path, mode?: number, as?: Credentials): Promise<void>
   rmdir(path: Path, as?: Credentials): Promise<void>
   unlink(path: Path, as?: Credentials): Promise<void>
   /** Replaces `to` in one step, as rename(2) does. */
-  rename(from: Path, to: Path, as?: Credentials): Promise<void>
-  link(existing: Path, path: Path, as?: Credentials): Promise<void>
+  rename(from: Path, to: Path, options?: RenameOptions, as?: Credentials): Promise<void>
+  /** A second name. A symlink is linked itself unless `follow` is true (linkat(2)). */
+  link(existing: Path, path: Path, options?: FollowOptions, as?: Credentials): Promise<void>
+  symlink(target: Path, path: Path, as?: Credentials): Promise<void>
+  readlink(path: Path, as?: Credentials): Promise<Uint8Array>
+  /** A FIFO, socket, device or empty file; `mode` says which (mknod(2)). */
+  mknod(path: Path, mode: number, device?: number, as?: Credentials): Promise<void>
   /** At most `limit` entries after `cookie` (0: from the start), without `.` and `..`. */
   readdir(path: Path, cookie?: number, limit?: number, as?: Credentials): Promise<DirectoryEntry[]>
+
+  chmod(path: Path, mode: number, as?: Credentials): Promise<void>
+  /** -1 leaves the one as it is. */
+  chown(
+    path: Path,
+    uid: number,
+    gid: number,
+    options?: FollowOptions,
+    as?: Credentials,
+  ): Promise<void>
+  utimes(
+    path: Path,
+    atime: Time,
+    mtime: Time,
+    options?: FollowOptions,
+    as?: Credentials,
+  ): Promise<void>
+  getXattr(path: Path, name: string, options?: FollowOptions, as?: Credentials): Promise<Uint8Array>
+  setXattr(
+    path: Path,
+    name: string,
+    value: Uint8Array,
+    options?: SetXattrOptions,
+    as?: Credentials,
+  ): Promise<void>
+  removeXattr(path: Path, name: string, options?: FollowOptions, as?: Credentials): Promise<void>
+  /** Names, sorted; those that the asking user may not see left out. */
+  listXattrs(path: Path, options?: FollowOptions, as?: Credentials): Promise<string[]>
+  inodeFlags(path: Path, as?: Credentials): Promise<InodeFlags>
+  setInodeFlags(path: Path, flags: Partial<InodeFlags>, as?: Credentials): Promise<void>
+
   extents(path: Path, as?: Credentials): Promise<Layout>
   statfs(): Promise<StatFs>
+  /** Calls `listener` for every change from now on; returns what ends it. */
+  watch(listener: (change: Change) => void): () => void
   /** Everything is durable when it returns. */
   sync(): Promise<void>
   close(): Promise<void>

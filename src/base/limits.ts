@@ -22,12 +22,23 @@ export const PATH_BYTES_MAX = 4095
  * Names of one directory that share a hash; the 32-bit hash is keyed, so only chance gets there.
  */
 export const HASH_COLLISIONS_MAX = 0xffff
+/** Bytes of an extended attribute's value (XATTR_SIZE_MAX), and of all names (XATTR_LIST_MAX). */
+export const XATTR_VALUE_BYTES_MAX = 65_536
+export const XATTR_LIST_BYTES_MAX = 65_536
+/** Values up to this many bytes stand in slabs, longer ones in blocks of their own. */
+export const SLAB_VALUE_BYTES_MAX = 512
+/** Bytes of a symlink's target (PATH_MAX, without the NUL). */
+export const TARGET_BYTES_MAX = 4095
+/** Symlinks followed on one walk (fs/namei.c, MAXSYMLINKS). */
+export const SYMLINKS_MAX = 40
 /** Links of one inode (as XFS has it). */
 export const LINKS_MAX = 0x7fff_ffff
 /** Bytes of a file: file block numbers are u32. */
 export const FILE_BYTES_MAX = 0xffff_ffff * BLOCK_BYTES
 /** Handles open at a time on one volume. */
 export const HANDLES_MAX = 1 << 20
+/** Advisory locks held at a time on one volume, and waits for them. */
+export const LOCKS_MAX = 1 << 20
 /** Levels of a tree: 237 records a node at worst half full hold 2^32 keys in 5 levels. */
 export const TREE_LEVELS_MAX = 8
 /** Bytes of a volume label. */
@@ -41,5 +52,8 @@ export const LOG_BYTES_MAX = 8 * 1024 * 1024
 export const CACHE_PAGES_DEFAULT = 16_384
 export const CACHE_PAGES_MIN = 256
 
-/** Blocks kept back so that what frees space always works on a full volume. */
-export const RESERVE_BLOCKS = 16
+/**
+ * Blocks kept back so that what frees space always works on a full volume: a punch in the middle of
+ * an extent may split nodes at every level of two trees, and leave an orphan record.
+ */
+export const RESERVE_BLOCKS = 24

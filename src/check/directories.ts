@@ -4,7 +4,7 @@
  */
 import { halfSipHash } from '../base/halfsiphash.js'
 import { hex } from '../base/struct.js'
-import { Mode } from '../media/inode.js'
+import { Mode } from '../base/mode.js'
 import { NameHeader } from '../media/name.js'
 import { RecordKinds } from '../media/tree_node.js'
 import { placeOf, type Findings } from './codes.js'

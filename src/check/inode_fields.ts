@@ -2,7 +2,8 @@
 import type { Bytes } from '../base/bytes.js'
 import { FILE_BYTES_MAX } from '../base/limits.js'
 import { hex } from '../base/struct.js'
-import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS, Mode } from '../media/inode.js'
+import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
+import { Mode } from '../base/mode.js'
 import { placeOf, type Findings } from './codes.js'
 import type { Extents } from './extents.js'
 import { checkReserved } from './reserved.js'
@@ -31,7 +32,7 @@ export function checkInodeFields(
     )
   const directory = (get(at.mode) & Mode.typeMask) === Mode.directory
   if (get(at.mode) > MODE_BITS) wrong('mode', `${hex(get(at.mode))}, expected 16 bits`)
-  const unknown = get(at.flags) & ~InodeFlag.truncating
+  const unknown = get(at.flags) & ~InodeFlag.unfinished
   if (unknown !== 0) wrong('flags', `unknown flags ${hex(unknown)}`)
   const size = get(at.size) + get(at.size + 1) * 2 ** 32
   const largest = directory ? 0 : FILE_BYTES_MAX

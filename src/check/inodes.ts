@@ -3,7 +3,8 @@
  * its extents. What later phases compare is kept in columns.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
-import { Inode, INODES_PER_SLAB, invalidInode, Mode } from '../media/inode.js'
+import { Inode, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
+import { Mode } from '../base/mode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { SlabHeader, SlabKind } from '../media/slab.js'
 import type { Claims } from './claims.js'

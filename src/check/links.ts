@@ -74,7 +74,7 @@ export class Links {
   }
 
   #checkFlag(index: number): void {
-    const truncating = (this.#inodes.flags.data[index]! & InodeFlag.truncating) !== 0
+    const truncating = (this.#inodes.flags.data[index]! & InodeFlag.unfinished) !== 0
     const recorded = this.#inodes.orphan.data[index] === OrphanKind.truncating
     if (truncating === recorded || (truncating && this.#orphansLost)) return
     const message = truncating

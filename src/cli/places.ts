@@ -87,7 +87,8 @@ class VolumePlace implements Place {
     return this.#run(async () => {
       try {
         const { ino, generation, type, mode, size, mtimeMs } = await this.#volume.stat(path)
-        return { id: `${this.#region} ${ino}.${generation}`, type, mode, size, mtimeMs }
+        const kind = type === 'file' || type === 'directory' ? type : 'other'
+        return { id: `${this.#region} ${ino}.${generation}`, type: kind, mode, size, mtimeMs }
       } catch (error) {
         if (error instanceof HoldfastError && error.code === 'ENOENT') return null
         throw error

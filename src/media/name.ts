@@ -1,9 +1,10 @@
 /**
- * A name: a header of 16 bytes and the name's bytes, in 1 to 5 slots of a name slab, one after
- * another.
+ * A name: a header of 16 bytes and the name's bytes, in 1 to 9 slots of a name slab, one after
+ * another. Directory entries have 255 bytes at most, names of extended attributes too; their values
+ * stand in name slabs up to 512 bytes.
  */
 import { checksumOf, type Bytes } from '../base/bytes.js'
-import { NAME_BYTES_MAX } from '../base/limits.js'
+import { SLAB_VALUE_BYTES_MAX } from '../base/limits.js'
 import { defineStruct, hex, magic } from '../base/struct.js'
 
 export const NAME_MAGIC = magic('HFN1')
@@ -12,8 +13,8 @@ export const NAME_SLOT_BYTES = 64
 export const NameHeader = defineStruct('name header', 16, 'a name; its bytes follow', {
   magic: [0, 4, "'HFN1'"],
   checksum: [4, 4, 'CRC32C of all slots of the name, this field as zero'],
-  owner: [8, 4, 'inode of the directory: the back-pointer'],
-  length: [12, 2, 'bytes of the name, 1 to 255'],
+  owner: [8, 4, 'inode of the directory, or of the attribute: the back-pointer'],
+  length: [12, 2, 'bytes of the name, 1 to 255; of a value, 1 to 512'],
   slots: [14, 2, 'slots that it takes: header and name, rounded up; the rest of the last is zero'],
 })
 
@@ -32,7 +33,7 @@ export function invalidName(bytes: Bytes, base: number, room: number): string | 
     return `magic ${hex(bytes.u32[w + at.magic]!)}, not a name`
   const length = bytes.u32[w + at.length]! & 0xffff
   const slots = bytes.u32[w + at.length]! >>> 16
-  if (length < 1 || length > NAME_BYTES_MAX) return `name of ${length} bytes`
+  if (length < 1 || length > SLAB_VALUE_BYTES_MAX) return `name of ${length} bytes`
   if (slots !== nameSlots(length) || slots > room)
     return `name of ${length} bytes in ${slots} slots`
   const sum = checksumOf(bytes, base, NameHeader, slots * NAME_SLOT_BYTES)

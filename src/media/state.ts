@@ -18,7 +18,8 @@ export const State = defineStruct('state', 64, 'roots and counters; the first li
   reverseMapRoot: [28, 4, 'root block of the reverse map, 0 empty'],
   orphanRoot: [32, 4, 'root block of the orphans, 0 empty'],
   inodeMapHigh: [36, 4, 'entries of the inode map below this one may be in use, none above'],
-  reserved: [40, 24, 'zero'],
+  badBlockRoot: [40, 4, 'root block of the bad blocks, 0 none'],
+  reserved: [44, 20, 'zero'],
 })
 
 export function invalidState(bytes: Bytes, base: number, volume: number): string | null {

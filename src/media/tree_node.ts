@@ -59,11 +59,36 @@ export const RecordKinds = {
   reverseMap: { id: 3, keyWords: 3, words: ['region block', 'inode', 'file block', 'count'] },
   orphans: {
     id: 4,
-    keyWords: 1,
-    words: ['inode', '1 unlinked, 2 blocks past its size', 'zero', 'zero'],
+    keyWords: 2,
+    words: ['inode', 'kind: see the table of orphan kinds', 'first argument', 'second argument'],
   },
+  xattrs: {
+    id: 5,
+    keyWords: 2,
+    words: [
+      'hash of the name',
+      'bits 16 to 31: number among the names of this hash, 8 to 15: slot of the value, 0 a chain of value blocks, 0 to 7: slot of the name',
+      'block of the name slab',
+      "block of the value's slab, or first value block; 0 when the value is empty",
+    ],
+  },
+  badBlocks: { id: 6, keyWords: 1, words: ['region block', 'zero', 'zero', 'zero'] },
 } as const
 export type RecordKind = (typeof RecordKinds)[keyof typeof RecordKinds]
+
+/**
+ * What an orphan record asks for. Arguments, in file blocks: punch: from, to. collapse: first block
+ * not yet moved, distance. insert: offset, distance, and in a record of its own the end of what is
+ * not yet moved.
+ */
+export const OrphanKind = {
+  unlinked: 1,
+  beyond: 2,
+  punch: 3,
+  collapse: 4,
+  insert: 5,
+  insertEnd: 6,
+} as const
 
 /** Why the block at `base` is not the node expected, or null. `owner` 0: any volume-wide tree. */
 export function invalidTreeNode(

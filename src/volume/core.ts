@@ -1,7 +1,9 @@
 /** The parts of an open volume, put together once; the operations are written over them. */
 import type { Clock } from '../base/clock.js'
 import type { Region } from '../region/region.js'
+import { Access } from './access.js'
 import type { Allocator } from './allocator.js'
+import { Changes } from './changes.js'
 import { Directories } from './directories.js'
 import { Extents } from './extents.js'
 import type { Geometry } from './geometry.js'
@@ -14,7 +16,10 @@ import type { Pages } from './pages.js'
 import { Paths } from './paths.js'
 import { ReverseMap } from './reverse_map.js'
 import type { VolumeState } from './state.js'
+import { Symlinks } from './symlinks.js'
 import type { Transaction } from './transaction.js'
+import { Values } from './values.js'
+import { Xattrs } from './xattrs.js'
 
 export class Core {
   readonly region: Region
@@ -31,8 +36,12 @@ export class Core {
   readonly reverseMap: ReverseMap
   readonly extents: Extents
   readonly orphans: Orphans
+  readonly symlinks: Symlinks
+  readonly xattrs: Xattrs
+  readonly access: Access
   readonly paths: Paths
   readonly opens = new OpenInodes()
+  readonly changes = new Changes()
 
   constructor(
     region: Region,
@@ -54,10 +63,14 @@ export class Core {
     const { allocator, state } = this
     this.inodes = new Inodes(pages, geometry, allocator, state, clock)
     this.names = new Names(pages, allocator, state)
-    this.directories = new Directories(pages, this.inodes, allocator, this.names, ...hashKey)
+    this.directories = new Directories(pages, this.inodes, allocator, this.names, hashKey)
     this.reverseMap = new ReverseMap(pages, allocator, state)
     this.extents = new Extents(pages, this.inodes, allocator, this.reverseMap)
     this.orphans = new Orphans(pages, allocator, state)
-    this.paths = new Paths(pages, this.inodes, this.directories)
+    const values = new Values(pages, region, transaction)
+    this.symlinks = new Symlinks(pages, this.inodes, values)
+    this.xattrs = new Xattrs(pages, this.inodes, allocator, this.names, values, hashKey)
+    this.access = new Access(pages, this.inodes, this.xattrs)
+    this.paths = new Paths(pages, this.inodes, this.directories, this.symlinks, this.access)
   }
 }

@@ -31,7 +31,8 @@ export interface CreateVolumeOptions extends FormatOptions {
 export class EmbeddedVolume extends Volume {
   /** Opens the volume in the region at `path`. EBUSY, with the owner, when it is open already. */
   static open(path: string, options: OpenVolumeOptions = {}): EmbeddedVolume {
-    const region = openRegion(path, { describeOwner })
+    const readOnly = options.readOnly === true
+    const region = openRegion(path, readOnly ? { describeOwner, readOnly } : { describeOwner })
     return EmbeddedVolume.#mount(region, options)
   }
 
@@ -59,7 +60,7 @@ export class EmbeddedVolume extends Volume {
 
   static #mount(region: Region, options: OpenVolumeOptions): EmbeddedVolume {
     try {
-      return new EmbeddedVolume(mountVolume(region, { ...options, owner: ownProcess() }), true)
+      return new EmbeddedVolume(mountVolume(region, { ...options, owner: ownProcess() }), options)
     } catch (error) {
       region.close()
       throw error

@@ -83,18 +83,23 @@ export class Extents {
 
   /** Finds the last extent; false when there is none. */
   last(w: number): boolean {
+    return this.before(w, 0x1_0000_0000)
+  }
+
+  /** Finds the last extent that begins before file block `end`; false when there is none. */
+  before(w: number, end: number): boolean {
     const u32 = this.#pages.u32
-    const count = u32[w + at.count]!
-    if (count === 0) return false
-    if (u32[w + at.root] === 0) {
-      const e = w + at.extents + (count - 1) * EXTENT_WORDS
-      this.fileBlock = u32[e]!
-      this.regionBlock = u32[e + 1]!
-      this.count = u32[e + 2]!
-      return true
+    if (end === 0 || u32[w + at.count] === 0) return false
+    if (u32[w + at.root] !== 0) {
+      const found = this.#tree.seekBefore(u32[w + at.root]!, u32[w + at.number]!, end - 1)
+      if (found) this.#takeFromTree()
+      return found
     }
-    if (!this.#tree.seekBefore(u32[w + at.root]!, u32[w + at.number]!, 0xffff_ffff)) return false
-    this.#takeFromTree()
+    const e = this.#inline(w, end) - EXTENT_WORDS
+    if (e < w + at.extents) return false
+    this.fileBlock = u32[e]!
+    this.regionBlock = u32[e + 1]!
+    this.count = u32[e + 2]!
     return true
   }
 
@@ -167,22 +172,85 @@ export class Extents {
    * call. False when nothing is left past `keep`. The blocks go back to the allocator.
    */
   trimLast(w: number, keep: number): boolean {
-    if (!this.last(w) || this.fileBlock + this.count <= keep) return false
+    return this.cutLast(w, keep, 0x1_0000_0000)
+  }
+
+  /**
+   * Takes away the blocks of the last extent that reaches into file blocks [from, to), as far as it
+   * does. False when there is none. An extent cut in its middle becomes two: `runBlocks` are
+   * allocated at most.
+   */
+  cutLast(w: number, from: number, to: number): boolean {
+    if (!this.before(w, to) || this.fileBlock + this.count <= from) return false
     const u32 = this.#pages.u32
     const number = u32[w + at.number]!
     const { fileBlock, regionBlock, count } = this
-    const left = Math.max(0, keep - fileBlock)
-    if (left === 0) {
-      this.#reverse.remove(regionBlock, number, fileBlock)
-      this.#erase(w, fileBlock)
-    } else {
+    const left = Math.max(0, from - fileBlock)
+    const right = Math.max(0, fileBlock + count - to)
+    if (left > 0) {
       this.#reverse.resize(regionBlock, number, fileBlock, left)
       this.#resize(w, fileBlock, left)
+    } else {
+      this.#reverse.remove(regionBlock, number, fileBlock)
+      this.#erase(w, fileBlock)
     }
-    u32[w + at.blocks]! -= count - left
+    if (right > 0) {
+      const start = count - right
+      this.#reverse.add(regionBlock + start, number, fileBlock + start, right)
+      this.#insert(w, fileBlock + start, regionBlock + start, right)
+    }
+    const gone = count - left - right
+    u32[w + at.blocks]! -= gone
     this.#inodes.touchFirst(w)
-    this.#allocator.release(regionBlock + left, count - left, false)
+    this.#allocator.release(regionBlock + left, gone, false)
     return true
+  }
+
+  /**
+   * Moves the extent that begins at file block `from` to file block `to`, past holes only: the
+   * order of the extents stays. One that comes to stand behind its continuation joins it.
+   */
+  shift(w: number, from: number, to: number): void {
+    this.find(w, from)
+    const u32 = this.#pages.u32
+    const number = u32[w + at.number]!
+    const { regionBlock, count } = this
+    const joins =
+      to > 0 &&
+      this.find(w, to - 1) &&
+      this.fileBlock + this.count === to &&
+      this.regionBlock + this.count === regionBlock
+    if (joins) {
+      const { fileBlock: first, regionBlock: region, count: length } = this
+      this.#reverse.remove(regionBlock, number, from)
+      this.#erase(w, from)
+      this.#reverse.resize(region, number, first, length + count)
+      this.#resize(w, first, length + count)
+      return
+    }
+    this.#reverse.rekey(regionBlock, number, from, to)
+    if (u32[w + at.root] !== 0) {
+      this.#tree.rekey(u32[w + at.root]!, number, [from], 0, to)
+      return
+    }
+    const e = this.#inline(w, from)
+    u32[e] = to
+    this.#inodes.touch(w, (e - w) << 2, EXTENT_WORDS * 4)
+  }
+
+  /**
+   * Cuts the extent that holds file blocks `block - 1` and `block`, and moves its right part to file
+   * block `to`. `runBlocks` are allocated at most.
+   */
+  splitAway(w: number, block: number, to: number): void {
+    this.find(w, block)
+    const number = this.#pages.u32[w + at.number]!
+    const { fileBlock, regionBlock, count } = this
+    const left = block - fileBlock
+    this.#reverse.resize(regionBlock, number, fileBlock, left)
+    this.#resize(w, fileBlock, left)
+    this.#reverse.add(regionBlock + left, number, to, count - left)
+    this.#insert(w, to, regionBlock + left, count - left)
   }
 
   /** Word index of the inline extent that begins at `fileBlock`, or where it would stand. */

@@ -1,5 +1,5 @@
 /**
- * The content of files: read, write, truncate, and the freeing of blocks.
+ * The content of files: read, write, truncate.
  *
  * Invariants:
  * - new blocks have their content, data or zeros, before the record that maps them is in the log;
@@ -8,21 +8,24 @@
  * - a size never covers bytes that are not there: it is set by the last transaction of a write;
  * - a file that grows by small appends gets blocks ahead of its end, zeroed; the last close takes
  *   them back (a crash leaves them to the file, past its end, where they are free to stay);
- * - what does not fit one transaction leaves an orphan record first, so that a crash in between
- *   frees what no size covers.
+ * - what does not fit one transaction leaves a record of the work first (work.ts), so that a crash
+ *   in between frees what no size covers.
  */
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { Inode, InodeFlag } from '../media/inode.js'
+import { OrphanKind } from '../media/tree_node.js'
 import type { Core } from './core.js'
 import type { OpenInode } from './open_inodes.js'
-import { ORPHAN_BLOCKS, OrphanKind } from './orphans.js'
+import { ORPHAN_BLOCKS } from './orphans.js'
+import type { Times } from './times.js'
+import type { Work } from './work.js'
 
 const at = Inode.word
 /** Runs that one transaction of a write maps at most. */
 const RUNS_MAX = 8
 /** Blocks that one transaction of a write allocates at most: 16 MiB. */
-const STEP_BLOCKS = 4096
+export const STEP_BLOCKS = 4096
 /**
  * Appends to a file of this size or more allocate ahead: an eighth of the size, at most 256 KiB.
  */
@@ -35,11 +38,15 @@ const SHRUNK_MAX = 1024
 
 export class Files {
   readonly #core: Core
+  readonly #work: Work
+  readonly #times: Times
   /** Inodes made shorter by a transaction that is not durable yet: end of the log at that time. */
   readonly #shrunk = new Map<number, number>()
 
-  constructor(core: Core) {
+  constructor(core: Core, work: Work, times: Times) {
     this.#core = core
+    this.#work = work
+    this.#times = times
   }
 
   /** Reads into target; returns bytes, fewer at the end of the file. */
@@ -51,7 +58,11 @@ export class Files {
     position: number,
   ): number {
     const { extents, region, inodes } = this.#core
-    const w = inodes.get(number)
+    let w = inodes.get(number)
+    if (inodes.has(w, InodeFlag.unfinished)) {
+      this.#work.settle(number)
+      w = inodes.get(number)
+    }
     const size = inodes.size(w)
     if (position >= size) return 0
     const end = Math.min(position + length, size)
@@ -83,23 +94,46 @@ export class Files {
     position: number,
   ): void {
     if (length === 0) return
-    const { inodes, region, clock, transaction } = this.#core
+    const { inodes, region, transaction, changes } = this.#core
     const end = position + length
     if (end > FILE_BYTES_MAX) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
     transaction.checkUsable()
-    this.settle(open.number)
-    const w = inodes.get(open.number)
+    const w = this.writable(open.number)
     if (end <= inodes.size(w) && this.#overwrite(w, source, start, length, position)) {
-      clock.read()
-      open.timesPending = true
-      open.seconds = clock.seconds
-      open.nanoseconds = clock.nanoseconds
+      this.#times.wrote(open)
       region.check()
-      return
+    } else this.#grow(open, source, start, length, position)
+    if (changes.watched) changes.tell({ kind: 'content', ino: open.number })
+  }
+
+  /**
+   * Word index of an inode whose content is about to change: nothing is unfinished, and the set-id
+   * bits are gone that a write takes away (file_remove_privs).
+   */
+  writable(number: number): number {
+    const { inodes, pages, access } = this.#core
+    let w = inodes.get(number)
+    if (inodes.has(w, InodeFlag.unfinished | InodeFlag.immutable)) {
+      if (inodes.has(w, InodeFlag.immutable)) throw new HoldfastError('EPERM', 'it is immutable')
+      this.#work.settle(number)
+      w = inodes.get(number)
     }
-    this.#grow(open, source, start, length, position)
+    if ((pages.u32[w + at.mode]! & 0o6000) !== 0 && !access.privileged) this.dropSetIds(number)
+    return w
+  }
+
+  /** Takes away the set-id bits that a change by somebody else does away with. */
+  dropSetIds(number: number): void {
+    const { inodes, pages, transaction, access } = this.#core
+    const w = inodes.get(number)
+    const mode = pages.u32[w + at.mode]!
+    if (access.withoutSetIds(mode) === mode) return
+    transaction.run(0, true, () => {
+      pages.u32[w + at.mode] = access.withoutSetIds(mode)
+      inodes.changed(w)
+    })
   }
 
   /** Writes in place when every block is there; false, and nothing written, when one is not. */
@@ -143,25 +177,25 @@ export class Files {
     let w = inodes.get(number)
     const size = inodes.size(w)
     const last = Math.floor((end - 1) / BLOCK_BYTES)
-    const missing = this.#missing(w, Math.floor(position / BLOCK_BYTES), last)
+    const missing = this.missing(w, Math.floor(position / BLOCK_BYTES), last)
     // ENOSPC before anything is done, also for what later steps may need when space is in pieces.
     if (missing > 0) {
-      const metadata = this.#core.extents.runsBlocks(w, missing) + this.#overhead(w, 1)
+      const metadata = this.#core.extents.runsBlocks(w, missing) + this.overhead(w, 1)
       transaction.require(missing + metadata)
     }
-    if (position > size) this.#zeroTail(w, size, position)
+    if (position > size) this.zeroTail(w, size, position)
     else if (end > size) this.#keepShrunk(w, size)
     let intent = false
     for (let p = position; ;) {
       const first = Math.floor(p / BLOCK_BYTES)
       const reach = Math.min(last, first + STEP_BLOCKS - 1)
-      const need = this.#missing(w, first, reach)
-      const runs = need === 0 ? 1 : this.#runs(w, need)
+      const need = this.missing(w, first, reach)
+      const runs = need === 0 ? 1 : this.runs(w, need)
       try {
-        transaction.begin(need === 0 ? 0 : need + this.#overhead(w, runs))
+        transaction.begin(need === 0 ? 0 : need + this.overhead(w, runs))
       } catch (error) {
         // Steps before this one left blocks past the end; they go again.
-        if (intent) this.#freeBeyond(number)
+        if (intent) this.#work.freeBeyond(number)
         throw error
       }
       try {
@@ -172,11 +206,11 @@ export class Files {
         transaction.wroteData()
         if (changes) inodes.layoutChanged(w)
         if (p < end && end > size) {
-          if (!intent) this.#setIntent(w, number, true)
+          if (!intent) this.#work.intend(w, OrphanKind.beyond)
           intent = true
         } else if (p === end) {
           if (end > size) inodes.setSize(w, end)
-          if (intent) this.#setIntent(w, number, false)
+          if (intent) this.#work.fulfil(w, OrphanKind.beyond)
           inodes.modified(w)
           open.timesPending = false
         }
@@ -184,7 +218,11 @@ export class Files {
         throw transaction.abandon(error)
       }
       transaction.commit()
-      if (p === end) return
+      if (p === end) {
+        const from = Math.floor(Math.min(position, size) / BLOCK_BYTES)
+        if (missing > 0 || end > size) open.layoutChanged(from, last + 1)
+        return
+      }
       pages.tick()
       w = inodes.get(number)
     }
@@ -192,6 +230,7 @@ export class Files {
 
   /** Blocks to allocate past the end of an append that needs `need` blocks. */
   #ahead(open: OpenInode, size: number, need: number): number {
+    if (this.#core.inodes.has(this.#core.inodes.get(open.number), InodeFlag.preallocated)) return 0
     if (size < AHEAD_FROM_BYTES || need === 0 || need > AHEAD_BLOCKS_MAX) return 0
     if (this.#core.allocator.available < AHEAD_SPARE) return 0
     open.ahead = true
@@ -208,31 +247,19 @@ export class Files {
     if (!extents.last(w) || extents.fileBlock + extents.count <= keep) return
     transaction.run(0, true, () => {
       inodes.layoutChanged(w)
-      this.#trim(w, keep)
+      this.#work.trim(w, keep)
     })
   }
 
-  /**
-   * The record that lets a crash free what lies past the end, and the flag that says it is there.
-   */
-  #setIntent(w: number, number: number, on: boolean): void {
-    const { orphans, inodes, pages } = this.#core
-    // A file without a name is an orphan already, and goes as a whole.
-    if (pages.u32[w + at.links] === 0) return
-    if (on) orphans.add(number, OrphanKind.beyond)
-    else orphans.remove(number)
-    inodes.setFlag(w, InodeFlag.truncating, on)
-  }
-
   /** Blocks of metadata that mapping `runs` runs may take at most. */
-  #overhead(w: number, runs: number): number {
+  overhead(w: number, runs: number): number {
     return runs * this.#core.extents.runBlocks(w) + ORPHAN_BLOCKS
   }
 
   /** Runs that the space left over after `need` blocks of data allows for: 1 to RUNS_MAX. */
-  #runs(w: number, need: number): number {
+  runs(w: number, need: number): number {
     const { extents, transaction } = this.#core
-    const over = transaction.spare(need + this.#overhead(w, RUNS_MAX)) - need - ORPHAN_BLOCKS
+    const over = transaction.spare(need + this.overhead(w, RUNS_MAX)) - need - ORPHAN_BLOCKS
     return Math.max(1, Math.min(RUNS_MAX, Math.floor(over / extents.runBlocks(w))))
   }
 
@@ -265,7 +292,7 @@ export class Files {
       const holeEnd =
         extents.count === 0 ? lastBlock + 1 : Math.min(lastBlock + 1, extents.fileBlock)
       const beyond = extents.count === 0 ? ahead : 0
-      allocator.allocate(this.#goal(w, block), holeEnd - block + beyond)
+      allocator.allocate(this.goal(w, block), holeEnd - block + beyond, block)
       const { start: run, count } = allocator
       const to = Math.min(end, (block + count) * BLOCK_BYTES)
       this.#fillRun(run, block, count, source, start + (p - position), p, to)
@@ -295,7 +322,7 @@ export class Files {
   }
 
   /** Where the block before would go on: files grow in one piece where they can. */
-  #goal(w: number, block: number): number {
+  goal(w: number, block: number): number {
     const { extents } = this.#core
     if (block > 0 && extents.find(w, block - 1)) {
       const goal = extents.regionBlock + (block - extents.fileBlock)
@@ -305,7 +332,7 @@ export class Files {
     return 0
   }
 
-  #missing(w: number, first: number, last: number): number {
+  missing(w: number, first: number, last: number): number {
     const { extents } = this.#core
     let missing = 0
     for (let block = first; block <= last;) {
@@ -324,7 +351,7 @@ export class Files {
    * the rest of the last block, and blocks allocated ahead, which an append cut short by a crash
    * may have written. Durable before the size, by the fence of the commit.
    */
-  #zeroTail(w: number, size: number, to: number): void {
+  zeroTail(w: number, size: number, to: number): void {
     const { extents, region } = this.#core
     this.#keepShrunk(w, size)
     for (let p = size; p < to;) {
@@ -359,17 +386,17 @@ export class Files {
   }
 
   truncate(number: number, size: number): void {
-    const { inodes, transaction, opens } = this.#core
+    const { inodes, transaction, opens, changes } = this.#core
     if (size > FILE_BYTES_MAX) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
-    this.settle(number)
-    const w = inodes.get(number)
+    const w = this.writable(number)
     const old = inodes.size(w)
     const open = opens.get(number)
-    if (size < old) this.#shrink(number, w, size)
+    const beyond = size === old && inodes.has(w, InodeFlag.preallocated)
+    if (size < old || beyond) this.#shrink(number, w, size)
     else {
-      if (size > old) this.#zeroTail(w, old, size)
+      if (size > old) this.zeroTail(w, old, size)
       transaction.run(0, false, () => {
         if (size > old) {
           transaction.wroteData()
@@ -378,7 +405,11 @@ export class Files {
         inodes.modified(w)
       })
     }
-    if (open !== undefined) open.timesPending = false
+    if (open !== undefined) {
+      open.timesPending = false
+      open.layoutChanged(Math.floor(Math.min(old, size) / BLOCK_BYTES), 0xffff_ffff)
+    }
+    if (changes.watched) changes.tell({ kind: 'content', ino: number })
   }
 
   #shrink(number: number, w: number, size: number): void {
@@ -389,10 +420,11 @@ export class Files {
     transaction.run(frees ? ORPHAN_BLOCKS : 0, true, () => {
       inodes.setSize(w, size)
       inodes.modified(w)
+      inodes.setFlag(w, InodeFlag.preallocated, false)
       if (!frees) return
       inodes.layoutChanged(w)
-      left = this.#trim(w, keep)
-      if (left) this.#setIntent(w, number, true)
+      left = this.#work.trim(w, keep)
+      if (left) this.#work.intend(w, OrphanKind.beyond)
     })
     if (transaction.syncMode === 'group') {
       if (this.#shrunk.size >= SHRUNK_MAX) {
@@ -400,94 +432,6 @@ export class Files {
         this.#shrunk.clear()
       } else this.#shrunk.set(number, log.head)
     }
-    if (left) this.#freeBeyond(number)
+    if (left) this.#work.freeBeyond(number)
   }
-
-  /** Frees extents past file block `keep` while the transaction has room. True: some are left. */
-  #trim(w: number, keep: number): boolean {
-    const { extents, transaction } = this.#core
-    for (;;) {
-      if (!extents.trimLast(w, keep)) return false
-      if (transaction.full) return extents.last(w) && extents.fileBlock + extents.count > keep
-    }
-  }
-
-  /** Frees what an unfinished truncate or append left past the end. */
-  #freeBeyond(number: number): void {
-    while (!this.freeBeyondStep(number));
-  }
-
-  /** One step of it; true when done. */
-  freeBeyondStep(number: number): boolean {
-    const { inodes, transaction, pages } = this.#core
-    pages.tick()
-    const w = inodes.get(number)
-    const keep = Math.ceil(inodes.size(w) / BLOCK_BYTES)
-    let done = false
-    transaction.run(0, true, () => {
-      done = !this.#trim(w, keep)
-      if (done) this.#setIntent(w, number, false)
-    })
-    return done
-  }
-
-  /**
-   * Inside a transaction: frees blocks and the inode itself. False: too much for this transaction.
-   */
-  freeWithin(number: number): boolean {
-    const { inodes, orphans } = this.#core
-    const w = inodes.get(number)
-    if (this.#trim(w, 0)) return false
-    if (orphans.has(number)) orphans.remove(number)
-    inodes.free(number)
-    this.#shrunk.delete(number)
-    return true
-  }
-
-  /** One step of freeing an inode without names; true when done. */
-  freeStep(number: number): boolean {
-    const { transaction, pages } = this.#core
-    pages.tick()
-    let done = false
-    transaction.run(0, true, () => {
-      done = this.freeWithin(number)
-    })
-    return done
-  }
-
-  /**
-   * An inode with work left from a crash finishes it before its end can move, or its last name go.
-   */
-  settle(number: number): void {
-    if (this.#core.inodes.truncating(this.#core.inodes.get(number))) this.#freeBeyond(number)
-  }
-
-  /** Times that wait in memory go into the inode. */
-  writeTimes(open: OpenInode): void {
-    if (!open.timesPending || !this.#core.transaction.usable) return
-    const { transaction, inodes, pages } = this.#core
-    const w = inodes.get(open.number)
-    transaction.run(0, true, () => {
-      const { u32 } = pages
-      const high = (Math.floor(open.seconds / 0x1_0000_0000) | (open.nanoseconds << 2)) >>> 0
-      u32[w + at.modified] = open.seconds
-      u32[w + at.modified + 1] = high
-      // A rename or link after the write set a later ctime.
-      if (isLater(open.seconds, high, u32[w + at.changed]!, u32[w + at.changed + 1]!)) {
-        u32[w + at.changed] = open.seconds
-        u32[w + at.changed + 1] = high
-      }
-      inodes.touchFirst(w)
-    })
-    open.timesPending = false
-  }
-}
-
-/**
- * Is the time a later than b? Both as an inode has them: low seconds, high seconds and nanoseconds.
- */
-function isLater(aLow: number, aHigh: number, bLow: number, bHigh: number): boolean {
-  const a = (aHigh & 3) * 0x1_0000_0000 + (aLow >>> 0)
-  const b = (bHigh & 3) * 0x1_0000_0000 + (bLow >>> 0)
-  return a !== b ? a > b : aHigh >>> 2 > bHigh >>> 2
 }

@@ -4,17 +4,31 @@
  * With sync 'group' it commits by itself every few seconds while something waits, on a thread; the
  * `sync` of the filesystem and of a file do so too, so that other work goes on.
  */
+import type { Readable, Writable } from 'node:stream'
 import type {
+  AllocateOptions,
+  Change,
   Credentials,
   DirectoryEntry,
   FileHandle,
   FileSystem,
+  FollowOptions,
+  HeldLock,
+  InodeFlags,
   Layout,
+  LockWait,
   OpenFlags,
   Path,
+  RangeLock,
+  RenameOptions,
+  SetXattrOptions,
   StatFs,
   Stats,
+  StreamOptions,
+  Time,
 } from '../base/filesystem.js'
+import { HoldfastError } from '../base/errors.js'
+import { readStreamOf, writeStreamOf } from '../base/streams.js'
 import type { OpenFile } from './open_file.js'
 import type { Volume } from './volume.js'
 
@@ -54,6 +68,104 @@ class VolumeHandle implements FileHandle {
     return this.#file.stat()
   }
 
+  async extents(): Promise<Layout> {
+    return this.#file.extents()
+  }
+
+  async chmod(mode: number): Promise<void> {
+    this.#file.chmod(mode)
+  }
+
+  async chown(uid: number, gid: number): Promise<void> {
+    this.#file.chown(uid, gid)
+  }
+
+  async utimes(atime: Time, mtime: Time): Promise<void> {
+    this.#file.utimes(atime, mtime)
+  }
+
+  async getXattr(name: string): Promise<Uint8Array> {
+    return this.#file.getXattr(name)
+  }
+
+  async setXattr(name: string, value: Uint8Array, mode?: 'create' | 'replace'): Promise<void> {
+    this.#file.setXattr(name, value, mode)
+  }
+
+  async removeXattr(name: string): Promise<void> {
+    this.#file.removeXattr(name)
+  }
+
+  async listXattrs(): Promise<string[]> {
+    return this.#file.listXattrs()
+  }
+
+  async readdir(cookie?: number, limit?: number): Promise<DirectoryEntry[]> {
+    return this.#file.readdir(cookie, limit)
+  }
+
+  async allocate(offset: number, length: number, options?: AllocateOptions): Promise<void> {
+    this.#file.allocate(offset, length, options)
+  }
+
+  async punch(offset: number, length: number): Promise<void> {
+    this.#file.punch(offset, length)
+  }
+
+  async zeroRange(
+    offset: number,
+    length: number,
+    options?: { readonly keepSize?: boolean },
+  ): Promise<void> {
+    this.#file.zeroRange(offset, length, options)
+  }
+
+  async collapse(offset: number, length: number): Promise<void> {
+    this.#file.collapse(offset, length)
+  }
+
+  async insert(offset: number, length: number): Promise<void> {
+    this.#file.insert(offset, length)
+  }
+
+  async seek(offset: number, what: 'data' | 'hole'): Promise<number> {
+    return this.#file.seek(offset, what)
+  }
+
+  async lock(lock: RangeLock, options?: LockWait): Promise<void> {
+    return this.#file.lock(lock, options)
+  }
+
+  async unlock(range: Omit<RangeLock, 'type'>): Promise<void> {
+    this.#file.unlock(range)
+  }
+
+  async testLock(lock: RangeLock): Promise<HeldLock | null> {
+    return this.#file.testLock(lock)
+  }
+
+  async flock(type: 'shared' | 'exclusive' | 'unlock', options?: LockWait): Promise<void> {
+    return this.#file.flock(type, options)
+  }
+
+  async link(path: Path, as?: Credentials): Promise<void> {
+    this.#file.link(path, as)
+  }
+
+  async close(): Promise<void> {
+    this.#file.close()
+  }
+
+  async copyRange(
+    offset: number,
+    to: FileHandle,
+    toOffset: number,
+    length: number,
+  ): Promise<number> {
+    if (!(to instanceof VolumeHandle)) throw new HoldfastError('EXDEV')
+    return this.#file.copyRange(offset, to.#file, toOffset, length)
+  }
+
   async sync(): Promise<void> {
     const { transaction } = this.#files.volume.core
     if (transaction.syncMode === 'always' || !transaction.usable) return this.#file.sync()
@@ -61,12 +173,12 @@ class VolumeHandle implements FileHandle {
     await this.#files.sync()
   }
 
-  async extents(): Promise<Layout> {
-    return this.#file.extents()
+  createReadStream(options?: StreamOptions): Readable {
+    return readStreamOf(this, options)
   }
 
-  async close(): Promise<void> {
-    this.#file.close()
+  createWriteStream(options?: StreamOptions): Writable {
+    return writeStreamOf(this, options)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -94,56 +206,144 @@ export class VolumeFileSystem implements FileSystem {
 
   async open(
     path: Path,
-    flags: OpenFlags = 'r',
+    flags: OpenFlags | number = 'r',
     mode?: number,
     as?: Credentials,
   ): Promise<FileHandle> {
     return new VolumeHandle(this, this.volume.open(path, flags, mode, as))
   }
 
-  async stat(path: Path, _as?: Credentials): Promise<Stats> {
-    return this.volume.stat(path)
+  async stat(path: Path, as?: Credentials): Promise<Stats> {
+    return this.volume.stat(path, as)
   }
 
-  async truncate(path: Path, size: number, _as?: Credentials): Promise<void> {
-    this.volume.truncate(path, size)
+  async lstat(path: Path, as?: Credentials): Promise<Stats> {
+    return this.volume.lstat(path, as)
+  }
+
+  async access(path: Path, want: number, as?: Credentials): Promise<void> {
+    this.volume.access(path, want, as)
+  }
+
+  async truncate(path: Path, size: number, as?: Credentials): Promise<void> {
+    this.volume.truncate(path, size, as)
   }
 
   async mkdir(path: Path, mode?: number, as?: Credentials): Promise<void> {
     this.volume.mkdir(path, mode, as)
   }
 
-  async rmdir(path: Path, _as?: Credentials): Promise<void> {
-    this.volume.rmdir(path)
+  async rmdir(path: Path, as?: Credentials): Promise<void> {
+    this.volume.rmdir(path, as)
   }
 
-  async unlink(path: Path, _as?: Credentials): Promise<void> {
-    this.volume.unlink(path)
+  async unlink(path: Path, as?: Credentials): Promise<void> {
+    this.volume.unlink(path, as)
   }
 
-  async rename(from: Path, to: Path, _as?: Credentials): Promise<void> {
-    this.volume.rename(from, to)
+  async rename(from: Path, to: Path, options?: RenameOptions, as?: Credentials): Promise<void> {
+    this.volume.rename(from, to, options, as)
   }
 
-  async link(existing: Path, path: Path, _as?: Credentials): Promise<void> {
-    this.volume.link(existing, path)
+  async link(existing: Path, path: Path, options?: FollowOptions, as?: Credentials): Promise<void> {
+    this.volume.link(existing, path, options, as)
+  }
+
+  async symlink(target: Path, path: Path, as?: Credentials): Promise<void> {
+    this.volume.symlink(target, path, as)
+  }
+
+  async readlink(path: Path, as?: Credentials): Promise<Uint8Array> {
+    return this.volume.readlink(path, as)
+  }
+
+  async mknod(path: Path, mode: number, device?: number, as?: Credentials): Promise<void> {
+    this.volume.mknod(path, mode, device, as)
   }
 
   async readdir(
     path: Path,
     cookie?: number,
     limit?: number,
-    _as?: Credentials,
+    as?: Credentials,
   ): Promise<DirectoryEntry[]> {
-    return this.volume.readdir(path, cookie, limit)
+    return this.volume.readdir(path, cookie, limit, as)
   }
 
-  async extents(path: Path, _as?: Credentials): Promise<Layout> {
-    return this.volume.extents(path)
+  async chmod(path: Path, mode: number, as?: Credentials): Promise<void> {
+    this.volume.chmod(path, mode, as)
+  }
+
+  async chown(
+    path: Path,
+    uid: number,
+    gid: number,
+    options?: FollowOptions,
+    as?: Credentials,
+  ): Promise<void> {
+    this.volume.chown(path, uid, gid, options, as)
+  }
+
+  async utimes(
+    path: Path,
+    atime: Time,
+    mtime: Time,
+    options?: FollowOptions,
+    as?: Credentials,
+  ): Promise<void> {
+    this.volume.utimes(path, atime, mtime, options, as)
+  }
+
+  async getXattr(
+    path: Path,
+    name: string,
+    options?: FollowOptions,
+    as?: Credentials,
+  ): Promise<Uint8Array> {
+    return this.volume.getXattr(path, name, options, as)
+  }
+
+  async setXattr(
+    path: Path,
+    name: string,
+    value: Uint8Array,
+    options?: SetXattrOptions,
+    as?: Credentials,
+  ): Promise<void> {
+    this.volume.setXattr(path, name, value, options, as)
+  }
+
+  async removeXattr(
+    path: Path,
+    name: string,
+    options?: FollowOptions,
+    as?: Credentials,
+  ): Promise<void> {
+    this.volume.removeXattr(path, name, options, as)
+  }
+
+  async listXattrs(path: Path, options?: FollowOptions, as?: Credentials): Promise<string[]> {
+    return this.volume.listXattrs(path, options, as)
+  }
+
+  async inodeFlags(path: Path, as?: Credentials): Promise<InodeFlags> {
+    return this.volume.inodeFlags(path, as)
+  }
+
+  async setInodeFlags(path: Path, flags: Partial<InodeFlags>, as?: Credentials): Promise<void> {
+    this.volume.setInodeFlags(path, flags, as)
+  }
+
+  async extents(path: Path, as?: Credentials): Promise<Layout> {
+    return this.volume.extents(path, as)
   }
 
   async statfs(): Promise<StatFs> {
     return this.volume.statfs()
+  }
+
+  watch(listener: (change: Change) => void): () => void {
+    return this.volume.watch(listener)
   }
 
   async sync(): Promise<void> {

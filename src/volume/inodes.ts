@@ -9,7 +9,8 @@
 import { assert, HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { Clock } from '../base/clock.js'
-import { Inode, INODE_MAGIC, INODES_PER_SLAB, InodeFlag, invalidInode } from '../media/inode.js'
+import { Mode } from '../base/mode.js'
+import { Inode, INODE_MAGIC, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { SlabHeader, SlabKind } from '../media/slab.js'
 import type { Allocator } from './allocator.js'
@@ -102,7 +103,8 @@ export class Inodes {
   free(number: number): void {
     const w = this.get(number)
     const u32 = this.#pages.u32
-    assert(u32[w + at.blocks] === 0 && u32[w + at.root] === 0, 'a freed inode owns nothing')
+    const owned = u32[w + at.blocks]! | u32[w + at.root]! | u32[w + at.xattrRoot]!
+    assert(owned === 0, 'a freed inode owns nothing')
     const generation = u32[w + at.generation]!
     const entry = number >>> 4
     const slot = number & 15
@@ -132,10 +134,23 @@ export class Inodes {
 
   /** Sets a time (a word offset) to when the transaction began: one operation, one time. */
   stamp(w: number, field: number): void {
+    this.setTime(w, field, this.#clock.seconds, this.#clock.nanoseconds)
+  }
+
+  /** Sets a time (a word offset of it): 34 bits of seconds, 30 of nanoseconds. */
+  setTime(w: number, field: number, seconds: number, nanoseconds: number): void {
     const u32 = this.#pages.u32
-    u32[w + field] = this.#clock.seconds
-    u32[w + field + 1] =
-      Math.floor(this.#clock.seconds / 0x1_0000_0000) | (this.#clock.nanoseconds << 2)
+    u32[w + field] = seconds
+    u32[w + field + 1] = (Math.floor(seconds / 0x1_0000_0000) & 3) | (nanoseconds << 2)
+  }
+
+  seconds(w: number, field: number): number {
+    const high = this.#pages.u32[w + field + 1]! & 3
+    return this.#pages.u32[w + field]! + (high < 2 ? high : high - 4) * 0x1_0000_0000
+  }
+
+  nanoseconds(w: number, field: number): number {
+    return this.#pages.u32[w + field + 1]! >>> 2
   }
 
   /** mtime and ctime are now. */
@@ -167,8 +182,21 @@ export class Inodes {
     this.touchFirst(w)
   }
 
-  truncating(w: number): boolean {
-    return (this.#pages.u32[w + at.flags]! & InodeFlag.truncating) !== 0
+  /** Whether a flag (or one of several) is set. */
+  has(w: number, flag: number): boolean {
+    return (this.#pages.u32[w + at.flags]! & flag) !== 0
+  }
+
+  isDirectory(w: number): boolean {
+    return (this.#pages.u32[w + at.mode]! & Mode.typeMask) === Mode.directory
+  }
+
+  isFile(w: number): boolean {
+    return (this.#pages.u32[w + at.mode]! & Mode.typeMask) === Mode.file
+  }
+
+  isSymlink(w: number): boolean {
+    return (this.#pages.u32[w + at.mode]! & Mode.typeMask) === Mode.symlink
   }
 
   /** The layout changed: its generation is one higher. */

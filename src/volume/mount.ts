@@ -20,8 +20,10 @@ import {
   tornRecord,
 } from '../media/log.js'
 import { popcount } from '../base/bytes.js'
+import { hex } from '../base/struct.js'
 import { Superblock } from '../media/superblock.js'
 import { native } from '../native/native.js'
+import { OverlayRegion } from '../region/overlay_region.js'
 import type { Region } from '../region/region.js'
 import { Core } from './core.js'
 import { readGeometry, type Geometry } from './geometry.js'
@@ -29,6 +31,7 @@ import { Log, readTail, Staging } from './log.js'
 import { Arena, PageKind, Pages } from './pages.js'
 import { VolumeState } from './state.js'
 import { SuperblockPair } from './superblock.js'
+import type { AtimeMode } from './times.js'
 import { Transaction, type SyncMode } from './transaction.js'
 
 /** Memory that a volume works in; tests hand the same to one volume after another. */
@@ -47,6 +50,10 @@ export interface Owner {
 }
 
 export interface MountOptions {
+  /** Nothing on the medium changes; what would is EROFS. */
+  readonly readOnly?: boolean
+  /** When reads move atime; 'relatime' by default. */
+  readonly atime?: AtimeMode
   readonly sync?: SyncMode
   /** Metadata pages kept in memory. */
   readonly cachePages?: number
@@ -57,7 +64,12 @@ export interface MountOptions {
 }
 
 export interface Mounted {
+  /** As it was handed in. */
+  readonly region: Region
   readonly core: Core
+  readonly readOnly: boolean
+  /** What EROFS says. */
+  readonly readOnlyBecause: string
   readonly superblock: SuperblockPair
   readonly epoch: number
   /** Records that were replayed. */
@@ -87,6 +99,24 @@ export function releaseMemory(memory: WorkMemory): void {
 export function mountVolume(region: Region, options: MountOptions = {}): Mounted {
   const superblock = new SuperblockPair(region)
   superblock.read()
+  const unknown = superblock.unknownRoCompat
+  if (options.readOnly === true || unknown !== 0) {
+    const because =
+      unknown === 0
+        ? 'the volume was opened for reading only'
+        : `the volume has features (${hex(unknown)}) that only a newer holdfast may write`
+    return mountOver(new OverlayRegion(region), options, superblock, because)
+  }
+  return mountOver(region, options, superblock, null)
+}
+
+/** `readOnlyBecause` null: for writing. */
+function mountOver(
+  region: Region,
+  options: MountOptions,
+  superblock: SuperblockPair,
+  readOnlyBecause: string | null,
+): Mounted {
   const geometry = readGeometry(superblock.u32, 0)
   const memory =
     options.memory ??
@@ -95,7 +125,14 @@ export function mountVolume(region: Region, options: MountOptions = {}): Mounted
       stagingBytes(geometry.logBlocks * BLOCK_BYTES),
     )
   try {
-    return mountWith(region, options, superblock, geometry, memory)
+    superblock.use(region)
+    const mounted = mountWith(region, options, superblock, geometry, memory)
+    return {
+      ...mounted,
+      region: region instanceof OverlayRegion ? region.below : region,
+      readOnly: readOnlyBecause !== null,
+      readOnlyBecause: readOnlyBecause ?? '',
+    }
   } catch (error) {
     if (options.memory === undefined) releaseMemory(memory)
     throw error
@@ -108,7 +145,7 @@ function mountWith(
   superblock: SuperblockPair,
   geometry: Geometry,
   memory: WorkMemory,
-): Mounted {
+): Omit<Mounted, 'region' | 'readOnly' | 'readOnlyBecause'> {
   const pages = new Pages(region, memory.arena)
   const log = new Log(region, geometry, superblock.volumeTag, memory.stagings)
   const state = new VolumeState(pages, geometry.stateBlock, superblock.volumeTag)

@@ -1,5 +1,5 @@
-/** Names in the name slabs: written once, sealed, never changed. */
-import { NAME_BYTES_MAX } from '../base/limits.js'
+/** Names, and short values, in the name slabs: written once, sealed, never changed. */
+import { SLAB_VALUE_BYTES_MAX } from '../base/limits.js'
 import { assert, HoldfastError } from '../base/errors.js'
 import { invalidName, NAME_MAGIC, NAME_SLOT_BYTES, NameHeader, nameSlots } from '../media/name.js'
 import { SlabHeader, SlabKind, slotsOf } from '../media/slab.js'
@@ -23,9 +23,9 @@ export class Names {
     this.#slabs = new Slabs(pages, allocator, state, SlabKind.names, (base) => this.#damaged(base))
   }
 
-  /** Writes a name: sets `block` and `slot`. Allocates at most one block. */
+  /** Writes a name or value: sets `block` and `slot`. Allocates at most one block. */
   write(owner: number, bytes: Uint8Array, start: number, length: number): void {
-    assert(length >= 1 && length <= NAME_BYTES_MAX, 'a name has 1 to 255 bytes')
+    assert(length >= 1 && length <= SLAB_VALUE_BYTES_MAX, 'a text of a slab has 1 to 512 bytes')
     const slots = nameSlots(length)
     this.#slabs.take(slots)
     this.block = this.#slabs.block

@@ -5,21 +5,45 @@
  * the next transaction on the inode, fsync or the last close, so that overwriting costs no log
  * record.
  */
+
+/** Who keeps a copy of a layout, as a mapping does. */
+export interface LayoutWatcher {
+  /**
+   * File blocks of [from, to) are other region blocks than before, or none, or the size moved
+   * there. The change is committed; blocks that it freed are not yet handed out again.
+   */
+  layoutChanged(from: number, to: number): void
+}
+
 export class OpenInode {
   readonly number: number
   /** Handles. */
   opens = 0
   /** Its last name is gone: freed with the last handle. */
   unlinked = false
+  /** It never had a name and may get one (O_TMPFILE without O_EXCL). */
+  linkable = false
   /** Blocks were allocated past its end, for appends to come. */
   ahead = false
   /** mtime and ctime are `seconds` and `nanoseconds`, not yet in the inode. */
   timesPending = false
   seconds = 0
   nanoseconds = 0
+  /** atime is `accessSeconds` and `accessNanoseconds`, not yet in the inode. */
+  accessPending = false
+  accessSeconds = 0
+  accessNanoseconds = 0
+  /** Reads that need not look at atime: it is later than mtime and ctime, and no day old. */
+  accessCredit = 0
+  watchers: LayoutWatcher[] | null = null
 
   constructor(number: number) {
     this.number = number
+  }
+
+  layoutChanged(from: number, to: number): void {
+    if (this.watchers === null) return
+    for (const watcher of this.watchers) watcher.layoutChanged(from, to)
   }
 }
 

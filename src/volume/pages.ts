@@ -28,6 +28,7 @@ export const PageKind = {
   inodes: 4,
   names: 5,
   node: 6,
+  value: 7,
 } as const
 export type PageKind = (typeof PageKind)[keyof typeof PageKind]
 

@@ -2,15 +2,19 @@
  * Paths, as bytes: where one leads, and what its last name is.
  *
  * A `PathName` holds a copy of the bytes, so that nothing is allocated for a walk; a volume keeps
- * two (rename has two paths).
+ * two (rename has two paths). A symlink on the way makes it another path, from another directory:
+ * target and rest put together, in bytes of its own.
  */
 import { HoldfastError } from '../base/errors.js'
-import { NAME_BYTES_MAX, PATH_BYTES_MAX } from '../base/limits.js'
+import { NAME_BYTES_MAX, PATH_BYTES_MAX, SYMLINKS_MAX } from '../base/limits.js'
 import type { Path } from '../base/filesystem.js'
-import { Inode, Mode, ROOT_INODE } from '../media/inode.js'
+import { Mode, Want } from '../base/mode.js'
+import { Inode, ROOT_INODE } from '../media/inode.js'
+import type { Access } from './access.js'
 import type { Directories } from './directories.js'
 import type { Inodes } from './inodes.js'
 import type { Pages } from './pages.js'
+import type { Symlinks } from './symlinks.js'
 
 const at = Inode.word
 const SLASH = 0x2f
@@ -21,9 +25,18 @@ export const LastName = { plain: 0, dot: 1, dotDot: 2, root: 3 } as const
 
 const encoder = new TextEncoder()
 
+/** Bytes of a path that symlinks have made longer. */
+const EXPANDED_BYTES_MAX = 64 * 1024
+const SYMLINK_BITS = Mode.symlink >>> 12
+
 export class PathName {
-  readonly bytes = new Uint8Array(PATH_BYTES_MAX + 1)
+  readonly #own = new Uint8Array(PATH_BYTES_MAX + 1)
+  bytes = this.#own
   length = 0
+  /** Inode of the directory that the walk begins in. */
+  base = ROOT_INODE
+  /** Symlinks followed so far. */
+  followed = 0
   /** Inode of the directory that holds, or is to hold, the last name. */
   parent = 0
   /** The last name: `bytes` from `start`, `nameLength` bytes. */
@@ -33,7 +46,11 @@ export class PathName {
   /** The path ends in a slash: only a directory will do. */
   directoryOnly = false
 
-  set(path: Path): void {
+  /** `base`: directory that the path begins in, unless it begins with a slash. */
+  set(path: Path, base = ROOT_INODE): void {
+    this.bytes = this.#own
+    this.base = base
+    this.followed = 0
     if (typeof path === 'string') this.#setString(path)
     else this.#setBytes(path)
     if (this.length === 0) throw new HoldfastError('ENOENT', 'the path is empty')
@@ -58,6 +75,29 @@ export class PathName {
     this.bytes.set(path)
     this.length = path.length
   }
+
+  /**
+   * The symlink whose name ends at byte `end` leads to `target`, seen from directory `base`: the
+   * path from now on.
+   */
+  follow(target: Uint8Array, base: number, end: number): void {
+    if (++this.followed > SYMLINKS_MAX) throw new HoldfastError('ELOOP')
+    const length = target.length + this.length - end
+    if (length > EXPANDED_BYTES_MAX) throw tooLong(length)
+    const bytes = new Uint8Array(length)
+    bytes.set(target)
+    bytes.set(this.bytes.subarray(end, this.length), target.length)
+    this.base = target[0] === SLASH ? ROOT_INODE : base
+    this.bytes = bytes
+    this.length = length
+  }
+}
+
+/** A path, or the target of a symlink, as bytes. */
+export function asBytes(path: Path): Uint8Array {
+  const bytes = typeof path === 'string' ? encoder.encode(path) : path
+  if (bytes.indexOf(0) >= 0) throw hasNul()
+  return bytes
 }
 
 function hasNul(): HoldfastError {
@@ -72,25 +112,49 @@ export class Paths {
   readonly #pages: Pages
   readonly #inodes: Inodes
   readonly #directories: Directories
+  readonly #symlinks: Symlinks
+  readonly #access: Access
 
-  /** The last directory walked to: its path with the slash behind it, its inode (0: forgotten). */
+  /**
+   * The last directory walked to from the root without a symlink on the way: its path with the
+   * slash behind it, its inode (0: forgotten), and who walked there.
+   */
   readonly #prefix = new Uint8Array(PATH_BYTES_MAX + 1)
   #prefixLength = 0
   #prefixInode = 0
+  #prefixUid = 0
+  #prefixGid = 0
+  #prefixGroups: readonly number[] | undefined
 
-  constructor(pages: Pages, inodes: Inodes, directories: Directories) {
+  constructor(
+    pages: Pages,
+    inodes: Inodes,
+    directories: Directories,
+    symlinks: Symlinks,
+    access: Access,
+  ) {
     this.#pages = pages
     this.#inodes = inodes
     this.#directories = directories
+    this.#symlinks = symlinks
+    this.#access = access
   }
 
-  /** A directory went away or got another name: no walk is remembered. */
+  /**
+   * A directory went away, got another name, or lets others in than before: no walk is remembered.
+   */
   forget(): void {
     this.#prefixInode = 0
   }
 
   /** Walks to the directory of the last name; sets `parent`, `start`, `nameLength`, `last`. */
   toParent(name: PathName): void {
+    do this.#findLast(name)
+    while (!this.#walkToLast(name))
+  }
+
+  /** Where the last name stands in the path. */
+  #findLast(name: PathName): void {
     const bytes = name.bytes
     let end = name.length
     name.directoryOnly = false
@@ -103,32 +167,58 @@ export class Paths {
     name.start = start
     name.nameLength = end - start
     if (end === 0) {
-      name.parent = ROOT_INODE
-      name.last = LastName.root
+      name.parent = name.length === 0 ? name.base : ROOT_INODE
+      name.last = name.length === 0 ? LastName.dot : LastName.root
       return
     }
     if (end - start > NAME_BYTES_MAX) throw nameTooLong(end - start)
     name.last = kindOf(bytes, start, end - start)
+  }
+
+  /** False when a symlink on the way made it another path. */
+  #walkToLast(name: PathName): boolean {
+    const { bytes, start } = name
+    if (name.nameLength === 0) return true
+    if (bytes[0] === SLASH) name.base = ROOT_INODE
     // Most walks lead where the one before led.
-    if (this.#isPrefix(bytes, start)) name.parent = this.#prefixInode
-    else {
-      name.parent = this.#walk(bytes, start)
-      this.#directory(name.parent)
-      for (let i = 0; i < start; i++) this.#prefix[i] = bytes[i]!
-      this.#prefixLength = start
-      this.#prefixInode = name.parent
+    if (name.base === ROOT_INODE && this.#isPrefix(bytes, start)) {
+      name.parent = this.#prefixInode
+      return true
     }
+    const base = name.base
+    if (!this.#walk(name, start)) return false
+    this.#directory(name.parent)
+    if (base === ROOT_INODE && start <= PATH_BYTES_MAX) this.#remember(bytes, start, name.parent)
+    return true
+  }
+
+  #remember(bytes: Uint8Array, length: number, inode: number): void {
+    for (let i = 0; i < length; i++) this.#prefix[i] = bytes[i]!
+    this.#prefixLength = length
+    this.#prefixInode = inode
+    const { uid, gid, groups } = this.#access.as
+    this.#prefixUid = uid
+    this.#prefixGid = gid
+    this.#prefixGroups = groups
   }
 
   #isPrefix(bytes: Uint8Array, length: number): boolean {
     if (this.#prefixInode === 0 || this.#prefixLength !== length) return false
+    const { uid, gid, groups } = this.#access.as
+    if (this.#prefixUid !== uid || this.#prefixGid !== gid || this.#prefixGroups !== groups) {
+      return false
+    }
     for (let i = 0; i < length; i++) if (this.#prefix[i] !== bytes[i]) return false
     return true
   }
 
-  /** The inode that the first `length` bytes lead to. */
-  #walk(bytes: Uint8Array, length: number): number {
-    let inode = ROOT_INODE
+  /**
+   * Follows the first `length` bytes to an inode, `parent`. False when a symlink among them made it
+   * another path.
+   */
+  #walk(name: PathName, length: number): boolean {
+    const { bytes } = name
+    let inode = name.base
     for (let i = 0; i < length;) {
       if (bytes[i] === SLASH) {
         i++
@@ -137,45 +227,63 @@ export class Paths {
       const start = i
       while (i < length && bytes[i] !== SLASH) i++
       if (i - start > NAME_BYTES_MAX) throw nameTooLong(i - start)
-      inode = this.#enter(inode, bytes, start, i - start)
+      const w = this.#directory(inode)
+      const kind = kindOf(bytes, start, i - start)
+      if (kind === LastName.dot) continue
+      if (kind === LastName.dotDot) {
+        inode = this.#pages.u32[w + at.parent]!
+        continue
+      }
+      if (!this.#directories.find(w, bytes, start, i - start)) throw new HoldfastError('ENOENT')
+      const found = this.#directories.target
+      if (this.#directories.byte === SYMLINK_BITS) {
+        name.follow(this.#symlinks.read(found), inode, i)
+        return false
+      }
+      inode = found
     }
-    return inode
+    name.parent = inode
+    return true
   }
 
-  /** The inode that the last name leads to, 0 when there is none. After `toParent`. */
-  lookUp(name: PathName): number {
-    if (name.last === LastName.root || name.last === LastName.dot) return name.parent
-    const w = this.#directory(name.parent)
-    if (name.last === LastName.dotDot) return this.#pages.u32[w + at.parent]!
-    if (!this.#directories.find(w, name.bytes, name.start, name.nameLength)) return 0
-    const inode = this.#directories.inode
-    if (name.directoryOnly) this.#directory(inode)
-    return inode
+  /**
+   * The inode that the last name leads to, 0 when there is none. After `toParent`. `follow`: also
+   * when that is a symlink; then the name is the one that the symlink leads to.
+   */
+  lookUp(name: PathName, follow = false): number {
+    for (;;) {
+      if (name.last === LastName.root) return name.parent
+      const w = this.#directory(name.parent)
+      if (name.last === LastName.dot) return name.parent
+      if (name.last === LastName.dotDot) return this.#pages.u32[w + at.parent]!
+      if (!this.#directories.find(w, name.bytes, name.start, name.nameLength)) return 0
+      const inode = this.#directories.target
+      if (this.#directories.byte === SYMLINK_BITS && (follow || name.directoryOnly)) {
+        const target = this.#symlinks.read(inode)
+        name.follow(target, name.parent, name.start + name.nameLength)
+        this.toParent(name)
+        continue
+      }
+      if (name.directoryOnly && !this.#inodes.isDirectory(this.#inodes.get(inode))) {
+        throw new HoldfastError('ENOTDIR')
+      }
+      return inode
+    }
   }
 
   /** The inode that a path leads to. */
-  resolve(name: PathName): number {
+  resolve(name: PathName, follow = true): number {
     this.toParent(name)
-    const inode = this.lookUp(name)
+    const inode = this.lookUp(name, follow)
     if (inode === 0) throw new HoldfastError('ENOENT')
     return inode
   }
 
-  #enter(inode: number, bytes: Uint8Array, start: number, length: number): number {
-    const w = this.#directory(inode)
-    const kind = kindOf(bytes, start, length)
-    if (kind === LastName.dot) return inode
-    if (kind === LastName.dotDot) return this.#pages.u32[w + at.parent]!
-    if (!this.#directories.find(w, bytes, start, length)) throw new HoldfastError('ENOENT')
-    return this.#directories.inode
-  }
-
-  /** Word index of an inode that must be a directory. */
+  /** Word index of an inode that must be a directory, and may be walked through. */
   #directory(inode: number): number {
     const w = this.#inodes.get(inode)
-    if ((this.#pages.u32[w + at.mode]! & Mode.typeMask) !== Mode.directory) {
-      throw new HoldfastError('ENOTDIR')
-    }
+    if (!this.#inodes.isDirectory(w)) throw new HoldfastError('ENOTDIR')
+    if (!this.#access.privileged) this.#access.demand(w, Want.execute)
     return w
   }
 }

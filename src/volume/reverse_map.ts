@@ -49,4 +49,9 @@ export class ReverseMap {
     }
     this.#tree.change(COUNT_WORD, count)
   }
+
+  /** The run that begins there holds another part of its file now. */
+  rekey(regionBlock: number, inode: number, fileBlock: number, to: number): void {
+    this.#tree.rekey(this.#state.reverseMapRoot, 0, [regionBlock, inode, fileBlock], 2, to)
+  }
 }

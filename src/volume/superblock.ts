@@ -19,7 +19,7 @@ const at = Superblock.word
 export class SuperblockPair implements Bytes {
   readonly u8 = new Uint8Array(Superblock.size)
   readonly u32 = new Uint32Array(this.u8.buffer)
-  readonly #region: Region
+  #region: Region
   /** Index of the copy that is the superblock. */
   #current = 0
 
@@ -66,14 +66,22 @@ export class SuperblockPair implements Bytes {
 
   #checkFeatures(): void {
     const incompat = this.u32[at.featuresIncompat]! & ~KNOWN_INCOMPAT
-    const roCompat = this.u32[at.featuresRoCompat]! & ~KNOWN_RO_COMPAT
-    if (incompat !== 0 || roCompat !== 0) {
-      throw new HoldfastError(
-        'EOPNOTSUPP',
-        `${this.#region.path} has features that this version does not know ` +
-          `(incompat ${hex(incompat)}, ro-compat ${hex(roCompat)}): use a newer holdfast`,
-      )
-    }
+    if (incompat === 0) return
+    throw new HoldfastError(
+      'EOPNOTSUPP',
+      `${this.#region.path} has features that this version does not know ` +
+        `(incompat ${hex(incompat >>> 0)}): use a newer holdfast`,
+    )
+  }
+
+  /** Features without which the volume may be read and not written. */
+  get unknownRoCompat(): number {
+    return (this.u32[at.featuresRoCompat]! & ~KNOWN_RO_COMPAT) >>> 0
+  }
+
+  /** Writes go to another region from now on: an overlay of the one that was read. */
+  use(region: Region): void {
+    this.#region = region
   }
 
   get sequence(): number {

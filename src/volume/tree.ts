@@ -259,6 +259,29 @@ export class Tree {
     this.#pages.touch(bytes & -BLOCK_BYTES, bytes & (BLOCK_BYTES - 1), 4)
   }
 
+  /**
+   * Gives key word `word` of a record another value. Its place among the others stays what it was;
+   * records that move the same way are to be moved from the end that they move to.
+   */
+  rekey(root: number, owner: number, key: readonly number[], word: number, value: number): void {
+    if (!this.find(root, owner, key[0]!, key[1], key[2])) {
+      this.remove(root, owner, key[0]!, key[1], key[2]) // throws, saying what is missing
+    }
+    this.#landed = false
+    this.change(word, value)
+    const leaf = this.#depth - 1
+    if (this.#pathIndex[leaf]! > 0) return
+    // The least record of its leaf: the bound above it must not be greater, nor be left behind.
+    for (let level = leaf - 1; level >= 0; level--) {
+      if (this.#pathIndex[level] === 0) continue
+      const bound = this.#nodes.recordAt(this.#pathBase[level]!, this.#pathIndex[level]!)
+      const byte = bound << 2
+      for (let i = 0; i < 3; i++) this.#pages.u32[bound + i] = this.word(i)
+      this.#pages.touch(byte & -BLOCK_BYTES, byte & (BLOCK_BYTES - 1), 12)
+      return
+    }
+  }
+
   // ---- nodes -----------------------------------------------------------------------------------
 
   #descend(root: number, owner: number, k0: number, k1: number, k2: number): void {

@@ -2,147 +2,130 @@
  * An open volume: every operation, synchronous. A call either is done when it returns or throws a
  * HoldfastError and has changed nothing.
  */
-import { HoldfastError, withContext } from '../base/errors.js'
+import { HoldfastError } from '../base/errors.js'
 import type {
   Credentials,
   DirectoryEntry,
+  FollowOptions,
+  InodeFlags,
   Layout,
   OpenFlags,
   Path,
+  RenameOptions,
+  SetXattrOptions,
   StatFs,
-  Stats,
+  Time,
 } from '../base/filesystem.js'
-import { BLOCK_BYTES, HANDLES_MAX, NAME_BYTES_MAX, RESERVE_BLOCKS } from '../base/limits.js'
-import { Inode, Mode } from '../media/inode.js'
+import { BLOCK_BYTES, NAME_BYTES_MAX, RESERVE_BLOCKS } from '../base/limits.js'
+import { Mode, Want } from '../base/mode.js'
+import { Stats, typeOfBits } from '../base/stats.js'
+import { Inode, InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
-import type { Core } from './core.js'
-import { Files } from './files.js'
-import {
-  mountVolume,
-  releaseMemory,
-  unmountVolume,
-  type MountOptions,
-  type Mounted,
-} from './mount.js'
-import { Namespace } from './namespace.js'
-import type { OpenInode } from './open_inodes.js'
-import { OpenFile, parseFlags } from './open_file.js'
-import { PathName } from './paths.js'
+import { ROOT_USER } from './access.js'
+import { mountVolume, type MountOptions } from './mount.js'
+import { MountedVolume } from './mounted.js'
+import type { OpenFile } from './open_file.js'
+import { parseFlags, type OpenWish } from './open_flags.js'
+import { asBytes } from './paths.js'
 
 const at = Inode.word
-const ROOT_USER: Credentials = { uid: 0, gid: 0 }
-/** Steps of freeing what a crash left, done at mount; the rest goes on with later operations. */
-const ORPHAN_STEPS_AT_MOUNT = 64
 
-export class Volume {
-  readonly core: Core
-  readonly files: Files
-  /** Raised durably at each mount: half of a layout id. */
-  readonly epoch: number
-  /** Log records that this mount replayed. */
-  readonly replayed: number
-
-  readonly #mounted: Mounted
-  readonly #ownsMemory: boolean
-  readonly #namespace: Namespace
-  readonly #name = new PathName()
-  readonly #second = new PathName()
-  readonly #handles: OpenFile[] = []
-  #open = true
-  /** Where to look for orphans of before the mount; -1: all done. */
-  #orphanCursor = 1
-
-  protected constructor(mounted: Mounted, ownsMemory: boolean) {
-    this.#mounted = mounted
-    this.#ownsMemory = ownsMemory
-    this.core = mounted.core
-    this.files = new Files(mounted.core)
-    this.#namespace = new Namespace(mounted.core, this.files)
-    this.epoch = mounted.epoch
-    this.replayed = mounted.replayed
-    for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#orphanCursor >= 0; i++) this.#freeOrphan()
-  }
-
+export class Volume extends MountedVolume {
   /** Mounts the volume in `region`, which the caller keeps and closes after the volume. */
   static mount(region: Region, options: MountOptions = {}): Volume {
-    return new Volume(mountVolume(region, options), options.memory === undefined)
-  }
-
-  get region(): Region {
-    return this.core.region
-  }
-
-  /** Label of the volume. */
-  get label(): string {
-    return this.#mounted.superblock.text('label')
+    return new Volume(mountVolume(region, options), options)
   }
 
   // ---- files -----------------------------------------------------------------------------------
 
-  open(path: Path, flags: OpenFlags = 'r', mode = 0o666, as: Credentials = ROOT_USER): OpenFile {
-    return this.#call('open', path, () => {
-      const wanted = parseFlags(flags)
-      if (this.#handles.length >= HANDLES_MAX) throw new HoldfastError('EMFILE')
-      const { paths, inodes, pages, opens } = this.core
-      const name = this.#name
+  open(
+    path: Path,
+    flags: OpenFlags | number = 'r',
+    mode = 0o666,
+    as: Credentials = ROOT_USER,
+  ): OpenFile {
+    return this.call('open', path, as, () => {
+      const wish = parseFlags(flags)
+      this.checkHandles()
+      if (wish.unnamed) return this.#openUnnamed(path, wish, mode, as)
+      const { paths } = this.core
+      const name = this.name
       name.set(path)
       paths.toParent(name)
-      let number = paths.lookUp(name)
-      if (number !== 0 && wanted.exclusive) throw new HoldfastError('EEXIST')
+      let number = paths.lookUp(name, !wish.noFollow && !wish.exclusive)
+      if (number !== 0 && wish.exclusive) throw new HoldfastError('EEXIST')
       if (number === 0) {
-        if (!wanted.create) throw new HoldfastError('ENOENT')
-        number = this.#namespace.create(name, mode, as)
+        if (!wish.create) throw new HoldfastError('ENOENT')
+        this.checkWritable()
+        number = this.namespace.create(name, mode)
       } else {
-        const w = inodes.get(number)
-        if ((pages.u32[w + at.mode]! & Mode.typeMask) === Mode.directory) {
-          throw new HoldfastError('EISDIR')
+        this.#checkOpen(number, wish)
+        if (wish.truncate && this.core.inodes.isFile(this.core.inodes.get(number))) {
+          this.files.truncate(number, 0)
         }
-        if (name.directoryOnly) throw new HoldfastError('ENOTDIR')
-        if (wanted.truncate) this.files.truncate(number, 0)
       }
-      const file = new OpenFile(this, opens.open(number), wanted, this.#handles.length)
-      this.#handles.push(file)
-      return file
+      return this.addHandle(number, wish, as)
     })
   }
 
-  /** A handle is done with its inode. */
-  release(file: OpenFile, inode: OpenInode): void {
-    const last = this.#handles.pop()!
-    if (last !== file) {
-      last.index = file.index
-      this.#handles[file.index] = last
+  /** may_open and what comes before it (fs/namei.c). */
+  #checkOpen(number: number, wish: OpenWish): void {
+    const { inodes, access, pages } = this.core
+    const w = inodes.get(number)
+    const type = pages.u32[w + at.mode]! & Mode.typeMask
+    if (type === Mode.symlink) throw new HoldfastError('ELOOP', 'the last name is a symlink')
+    if (type === Mode.directory) {
+      if (wish.create || wish.write || wish.truncate) throw new HoldfastError('EISDIR')
+    } else if (wish.directory || this.name.directoryOnly) throw new HoldfastError('ENOTDIR')
+    let want = (wish.read ? Want.read : 0) | (wish.write ? Want.write : 0)
+    if (wish.truncate && type === Mode.file) want |= Want.write
+    if ((want & Want.write) !== 0 && (type === Mode.file || type === Mode.directory)) {
+      this.checkWritable()
     }
-    const { opens } = this.core
-    this.core.pages.tick()
-    if (inode.opens === 1 && !inode.unlinked) {
-      this.files.writeTimes(inode)
-      this.files.trimAhead(inode)
+    access.demand(w, want)
+    if (inodes.has(w, InodeFlag.append)) {
+      const elsewhere = wish.write && !wish.append
+      if (elsewhere || wish.truncate) throw new HoldfastError('EPERM', 'it is append-only')
     }
-    if (!opens.close(inode) || !inode.unlinked || !this.core.transaction.usable) return
-    while (!this.files.freeStep(inode.number));
+    if (wish.noAtime) access.demandOwner(w, 'open it with O_NOATIME')
+    if (type !== Mode.file && type !== Mode.directory) {
+      throw new HoldfastError('ENXIO', 'a FIFO, socket or device is opened through a mount only')
+    }
   }
 
-  truncate(path: Path, size: number): void {
-    this.#call('truncate', path, () => {
+  /** O_TMPFILE: a file in no directory; `path` says whose permissions count. */
+  #openUnnamed(path: Path, wish: OpenWish, mode: number, as: Credentials): OpenFile {
+    this.name.set(path)
+    const directory = this.core.paths.resolve(this.name)
+    if (!this.core.inodes.isDirectory(this.core.inodes.get(directory))) {
+      throw new HoldfastError('ENOTDIR')
+    }
+    this.checkWritable()
+    const number = this.namespace.createUnnamed(directory, mode)
+    const file = this.addHandle(number, wish, as)
+    const inode = this.core.opens.get(number)!
+    inode.unlinked = true
+    inode.linkable = !wish.exclusive
+    return file
+  }
+
+  truncate(path: Path, size: number, as?: Credentials): void {
+    this.#change('truncate', path, as, () => {
       checkSize(size)
-      const number = this.#file(path)
+      const { inodes, access } = this.core
+      const number = this.#resolve(path, true)
+      const w = inodes.get(number)
+      if (inodes.isDirectory(w)) throw new HoldfastError('EISDIR')
+      if (!inodes.isFile(w)) throw new HoldfastError('EINVAL', 'only a file has a size to change')
+      access.demand(w, Want.write)
+      if (inodes.has(w, InodeFlag.append)) throw new HoldfastError('EPERM', 'it is append-only')
       this.files.truncate(number, size)
     })
   }
 
-  #file(path: Path): number {
-    const { paths, inodes, pages } = this.core
-    this.#name.set(path)
-    const number = paths.resolve(this.#name)
-    const type = pages.u32[inodes.get(number) + at.mode]! & Mode.typeMask
-    if (type === Mode.directory) throw new HoldfastError('EISDIR')
-    return number
-  }
-
   /** Bytes of a whole file. */
-  readFile(path: Path): Uint8Array {
-    const file = this.open(path, 'r')
+  readFile(path: Path, as?: Credentials): Uint8Array {
+    const file = this.open(path, 'r', 0, as)
     try {
       const bytes = new Uint8Array(file.stat().size)
       file.read(bytes, 0)
@@ -164,127 +147,249 @@ export class Volume {
 
   // ---- names -----------------------------------------------------------------------------------
 
-  mkdir(path: Path, mode = 0o777, as: Credentials = ROOT_USER): void {
-    this.#call('mkdir', path, () => {
-      this.#name.set(path)
-      this.#namespace.mkdir(this.#name, mode, as)
+  mkdir(path: Path, mode = 0o777, as?: Credentials): void {
+    this.#change('mkdir', path, as, () => {
+      this.name.set(path)
+      this.namespace.mkdir(this.name, mode)
     })
   }
 
-  rmdir(path: Path): void {
-    this.#call('rmdir', path, () => {
-      this.#name.set(path)
-      this.#namespace.rmdir(this.#name)
+  mknod(path: Path, mode: number, device = 0, as?: Credentials): void {
+    this.#change('mknod', path, as, () => {
+      this.name.set(path)
+      this.namespace.mknod(this.name, mode, device)
     })
   }
 
-  unlink(path: Path): void {
-    this.#call('unlink', path, () => {
-      this.#name.set(path)
-      this.#namespace.unlink(this.#name)
+  symlink(target: Path, path: Path, as?: Credentials): void {
+    this.#change('symlink', path, as, () => {
+      this.name.set(path)
+      this.namespace.symlink(asBytes(target), this.name)
     })
   }
 
-  rename(from: Path, to: Path): void {
-    this.#call(
-      'rename',
-      from,
-      () => {
-        this.#name.set(from)
-        this.#second.set(to)
-        this.#namespace.rename(this.#name, this.#second)
-      },
-      to,
-    )
+  readlink(path: Path, as?: Credentials): Uint8Array {
+    return this.call('readlink', path, as, () => {
+      const number = this.#resolve(path, false)
+      const { inodes, symlinks } = this.core
+      if (!inodes.isSymlink(inodes.get(number))) throw new HoldfastError('EINVAL', 'no symlink')
+      const target = symlinks.read(number)
+      this.times.accessedNow(number)
+      return target
+    })
   }
 
-  link(existing: Path, path: Path): void {
-    this.#call(
-      'link',
-      existing,
-      () => {
-        this.#name.set(existing)
-        this.#second.set(path)
-        this.#namespace.link(this.#name, this.#second)
-      },
-      path,
-    )
+  rmdir(path: Path, as?: Credentials): void {
+    this.#change('rmdir', path, as, () => {
+      this.name.set(path)
+      this.namespace.rmdir(this.name)
+    })
+  }
+
+  unlink(path: Path, as?: Credentials): void {
+    this.#change('unlink', path, as, () => {
+      this.name.set(path)
+      this.namespace.unlink(this.name)
+    })
+  }
+
+  rename(from: Path, to: Path, options: RenameOptions = {}, as?: Credentials): void {
+    const run = () => {
+      this.name.set(from)
+      this.second.set(to)
+      this.namespace.rename(this.name, this.second, options)
+    }
+    this.#change('rename', from, as, run, to)
+  }
+
+  link(existing: Path, path: Path, options: FollowOptions = {}, as?: Credentials): void {
+    const run = () => {
+      this.name.set(existing)
+      this.second.set(path)
+      this.namespace.link(this.name, this.second, options.follow === true)
+    }
+    this.#change('link', existing, as, run, path)
+  }
+
+  /** Gives a file that was opened with O_TMPFILE a name. */
+  linkInode(number: number, path: Path, as?: Credentials): void {
+    this.#change('link', path, as, () => {
+      this.second.set(path)
+      this.namespace.linkInode(number, this.second, this.core.opens.get(number) ?? null)
+    })
   }
 
   /** At most `limit` entries after `cookie` (0: from the start), without `.` and `..`. */
-  readdir(path: Path, cookie = 0, limit = Infinity): DirectoryEntry[] {
-    return this.#call('readdir', path, () => {
-      const { paths, inodes, pages, directories } = this.core
-      this.#name.set(path)
-      const number = paths.resolve(this.#name)
-      if ((pages.u32[inodes.get(number) + at.mode]! & Mode.typeMask) !== Mode.directory) {
-        throw new HoldfastError('ENOTDIR')
+  readdir(path: Path, cookie = 0, limit = Infinity, as?: Credentials): DirectoryEntry[] {
+    return this.call('readdir', path, as, () => {
+      const { inodes, access } = this.core
+      const number = this.#resolve(path, true)
+      const w = inodes.get(number)
+      if (!inodes.isDirectory(w)) throw new HoldfastError('ENOTDIR')
+      access.demand(w, Want.read)
+      return this.readdirInode(number, cookie, limit)
+    })
+  }
+
+  readdirInode(number: number, cookie: number, limit: number): DirectoryEntry[] {
+    const { inodes, pages, directories } = this.core
+    const entries: DirectoryEntry[] = []
+    for (let from = cookie; entries.length < limit;) {
+      const step = Math.min(64, limit - entries.length)
+      const some = directories.read(inodes.get(number), from, step)
+      for (const { name, inode, type, cookie: after } of some) {
+        entries.push({ name, ino: inode, type: typeOfBits(type), cookie: after })
       }
-      const entries: DirectoryEntry[] = []
-      for (let from = cookie; entries.length < limit;) {
-        const step = Math.min(64, limit - entries.length)
-        const some = directories.read(inodes.get(number), from, step)
-        for (const { name, inode, type, cookie: after } of some) {
-          entries.push({ name, ino: inode, type: type === 4 ? 'directory' : 'file', cookie: after })
-        }
-        if (some.length < step) break
-        from = some[some.length - 1]!.cookie
-        pages.tick()
+      if (some.length < step) break
+      from = some[some.length - 1]!.cookie
+      pages.tick()
+    }
+    this.times.accessedNow(number)
+    return entries
+  }
+
+  // ---- attributes ------------------------------------------------------------------------------
+
+  chmod(path: Path, mode: number, as?: Credentials): void {
+    this.#change('chmod', path, as, () => this.attributes.chmod(this.#resolve(path, true), mode))
+  }
+
+  /** -1 leaves the one as it is. */
+  chown(path: Path, uid: number, gid: number, options: FollowOptions = {}, as?: Credentials): void {
+    this.#change('chown', path, as, () => {
+      this.attributes.chown(this.#resolve(path, options.follow !== false), uid, gid)
+    })
+  }
+
+  utimes(
+    path: Path,
+    atime: Time,
+    mtime: Time,
+    options: FollowOptions = {},
+    as?: Credentials,
+  ): void {
+    this.#change('utimes', path, as, () => {
+      this.attributes.utimes(this.#resolve(path, options.follow !== false), atime, mtime)
+    })
+  }
+
+  access(path: Path, want: number, as?: Credentials): void {
+    this.call('access', path, as, () => {
+      const w = this.core.inodes.get(this.#resolve(path, true))
+      if (
+        (want & Want.write) !== 0 &&
+        (this.core.inodes.isFile(w) || this.core.inodes.isDirectory(w))
+      ) {
+        this.checkWritable()
       }
-      return entries
+      this.core.access.demand(w, want)
+    })
+  }
+
+  getXattr(path: Path, name: string, options: FollowOptions = {}, as?: Credentials): Uint8Array {
+    return this.call('getxattr', path, as, () => {
+      return this.attributes.getXattr(this.#resolve(path, options.follow !== false), name)
+    })
+  }
+
+  setXattr(
+    path: Path,
+    name: string,
+    value: Uint8Array,
+    options: SetXattrOptions = {},
+    as?: Credentials,
+  ): void {
+    this.#change('setxattr', path, as, () => {
+      const number = this.#resolve(path, options.follow !== false)
+      this.attributes.setXattr(number, name, value, options.mode)
+    })
+  }
+
+  removeXattr(path: Path, name: string, options: FollowOptions = {}, as?: Credentials): void {
+    this.#change('removexattr', path, as, () => {
+      this.attributes.removeXattr(this.#resolve(path, options.follow !== false), name)
+    })
+  }
+
+  listXattrs(path: Path, options: FollowOptions = {}, as?: Credentials): string[] {
+    return this.call('listxattr', path, as, () => {
+      return this.attributes.listXattrs(this.#resolve(path, options.follow !== false))
+    })
+  }
+
+  inodeFlags(path: Path, as?: Credentials): InodeFlags {
+    return this.call('inodeFlags', path, as, () => this.attributes.flags(this.#resolve(path, true)))
+  }
+
+  setInodeFlags(path: Path, flags: Partial<InodeFlags>, as?: Credentials): void {
+    this.#change('setInodeFlags', path, as, () => {
+      this.attributes.setFlags(this.#resolve(path, true), flags)
     })
   }
 
   // ---- what there is ---------------------------------------------------------------------------
 
-  stat(path: Path): Stats {
-    return this.#call('stat', path, () => {
-      this.#name.set(path)
-      return this.statInode(this.core.paths.resolve(this.#name))
-    })
+  stat(path: Path, as?: Credentials): Stats {
+    return this.call('stat', path, as, () => this.statInode(this.#resolve(path, true)))
+  }
+
+  lstat(path: Path, as?: Credentials): Stats {
+    return this.call('lstat', path, as, () => this.statInode(this.#resolve(path, false)))
   }
 
   statInode(number: number): Stats {
     const { inodes, pages, opens } = this.core
-    const w = inodes.get(number)
+    let w = inodes.get(number)
+    if (inodes.has(w, InodeFlag.unfinished)) {
+      this.work.settle(number)
+      w = inodes.get(number)
+    }
     const { u32 } = pages
-    const directory = (u32[w + at.mode]! & Mode.typeMask) === Mode.directory
-    let mtimeMs = milliseconds(u32, w + at.modified)
-    let ctimeMs = milliseconds(u32, w + at.changed)
+    const stats = new Stats()
+    const mode = u32[w + at.mode]!
+    const directory = (mode & Mode.typeMask) === Mode.directory
+    stats.ino = number
+    stats.generation = u32[w + at.generation]!
+    stats.mode = mode
+    stats.nlink = u32[w + at.links]!
+    stats.uid = u32[w + at.uid]!
+    stats.gid = u32[w + at.gid]!
+    stats.rdev = u32[w + at.device]!
+    stats.size = directory ? u32[w + at.count]! * 64 : inodes.size(w)
+    stats.blocks = u32[w + at.blocks]! * (BLOCK_BYTES / 512)
+    stats.blksize = BLOCK_BYTES
+    stats.atimeSeconds = inodes.seconds(w, at.accessed)
+    stats.atimeNanoseconds = inodes.nanoseconds(w, at.accessed)
+    stats.mtimeSeconds = inodes.seconds(w, at.modified)
+    stats.mtimeNanoseconds = inodes.nanoseconds(w, at.modified)
+    stats.ctimeSeconds = inodes.seconds(w, at.changed)
+    stats.ctimeNanoseconds = inodes.nanoseconds(w, at.changed)
+    stats.birthtimeSeconds = inodes.seconds(w, at.born)
+    stats.birthtimeNanoseconds = inodes.nanoseconds(w, at.born)
     const open = opens.get(number)
-    if (open !== undefined && open.timesPending) {
-      mtimeMs = open.seconds * 1000 + open.nanoseconds / 1e6
-      ctimeMs = Math.max(ctimeMs, mtimeMs) // a rename or link after the write set a later one
-    }
-    return {
-      ino: number,
-      generation: u32[w + at.generation]!,
-      type: directory ? 'directory' : 'file',
-      mode: u32[w + at.mode]!,
-      nlink: u32[w + at.links]!,
-      uid: u32[w + at.uid]!,
-      gid: u32[w + at.gid]!,
-      size: directory ? u32[w + at.count]! * 64 : inodes.size(w),
-      blocks: u32[w + at.blocks]! * (BLOCK_BYTES / 512),
-      blksize: BLOCK_BYTES,
-      atimeMs: milliseconds(u32, w + at.accessed),
-      mtimeMs,
-      ctimeMs,
-      birthtimeMs: milliseconds(u32, w + at.born),
-    }
+    if (open !== undefined) this.times.overlay(open, stats)
+    return stats
   }
 
-  extents(path: Path): Layout {
-    return this.#call('extents', path, () => this.layoutOf(this.#file(path)))
+  extents(path: Path, as?: Credentials): Layout {
+    return this.call('extents', path, as, () => {
+      const { inodes, access } = this.core
+      const number = this.#resolve(path, true)
+      const w = inodes.get(number)
+      if (inodes.isDirectory(w)) throw new HoldfastError('EISDIR')
+      access.demand(w, Want.read)
+      return this.layoutOf(number)
+    })
   }
 
   layoutOf(number: number): Layout {
     const { inodes, extents, pages } = this.core
+    this.work.settle(number)
     const list = []
-    for (let block = 0; ;) {
+    const isFile = inodes.isFile(inodes.get(number))
+    for (let block = 0; isFile;) {
       pages.tick()
-      const w = inodes.get(number)
-      extents.find(w, block)
+      extents.find(inodes.get(number), block)
       if (extents.count === 0) break
       const { fileBlock, regionBlock, count } = extents
       list.push({ fileBlock, regionBlock, count })
@@ -298,7 +403,7 @@ export class Volume {
   }
 
   statfs(): StatFs {
-    return this.#call('statfs', undefined, () => {
+    return this.call('statfs', undefined, undefined, () => {
       const { state, geometry, inodes, allocator } = this.core
       const free = state.freeBlocks
       return {
@@ -313,100 +418,32 @@ export class Volume {
     })
   }
 
-  // ---- durability ------------------------------------------------------------------------------
+  // ---- frames ----------------------------------------------------------------------------------
 
-  /** Everything is durable when it returns. */
-  sync(): void {
-    this.#call('sync', undefined, () => {
-      for (const inode of this.core.opens.values()) this.files.writeTimes(inode)
-      this.core.transaction.flush()
-    })
+  #resolve(path: Path, follow: boolean): number {
+    this.name.set(path)
+    return this.core.paths.resolve(this.name, follow)
   }
 
-  /** The same on a thread: operations go on meanwhile, and are not part of it. */
-  async syncAsync(): Promise<void> {
-    this.#call('sync', undefined, () => {
-      for (const inode of this.core.opens.values()) this.files.writeTimes(inode)
-    })
-    await this.core.transaction.flushAsync()
+  /** A call that changes something. EROFS comes after what is wrong with the path. */
+  #change(
+    syscall: string,
+    path: Path,
+    as: Credentials | undefined,
+    run: () => void,
+    destination?: Path,
+  ): void {
+    this.call(
+      syscall,
+      path,
+      as,
+      () => {
+        this.checkWritable()
+        run()
+      },
+      destination,
+    )
   }
-
-  /** Data and metadata of one inode. */
-  syncInode(inode: OpenInode): void {
-    this.core.transaction.checkUsable()
-    this.files.writeTimes(inode)
-    const { transaction, region } = this.core
-    if (transaction.syncMode === 'always' && region.persistence !== 'sync') {
-      region.fence() // what was written in place was streamed; metadata is durable already
-      region.check()
-    } else transaction.flush()
-  }
-
-  /** Everything to its place; the volume is done. Open handles are closed. */
-  close(): void {
-    if (!this.#open) return
-    try {
-      for (const file of [...this.#handles]) file.close()
-      this.core.pages.tick()
-      if (this.core.transaction.usable) unmountVolume(this.#mounted)
-    } finally {
-      this.#open = false
-      if (this.#ownsMemory) releaseMemory(this.#mounted.memory)
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.close()
-  }
-
-  // ---- every call ------------------------------------------------------------------------------
-
-  /** Runs one operation; an error gets the call's name and path. */
-  call<T>(syscall: string, path: Path | undefined, run: () => T): T {
-    return this.#call(syscall, path, run)
-  }
-
-  #call<T>(syscall: string, path: Path | undefined, run: () => T, destination?: Path): T {
-    try {
-      if (!this.#open) throw new HoldfastError('EBADF', 'the volume is closed')
-      this.core.transaction.checkReadable()
-      this.core.pages.tick()
-      if (this.#orphanCursor >= 0 && this.core.transaction.usable) {
-        this.#freeOrphan()
-        this.core.pages.tick()
-      }
-      return run()
-    } catch (error) {
-      throw withContext(error, {
-        syscall,
-        ...(path === undefined ? {} : { path }),
-        ...(destination === undefined ? {} : { destination }),
-      })
-    }
-  }
-
-  /** One step of freeing what was left at the last crash. */
-  #freeOrphan(): void {
-    const { orphans, opens, inodes, pages } = this.core
-    pages.tick()
-    const number = orphans.from(this.#orphanCursor)
-    if (number === 0) {
-      this.#orphanCursor = -1
-      return
-    }
-    const w = inodes.get(number)
-    let done: boolean
-    if (opens.get(number)?.unlinked === true) done = true
-    else if (pages.u32[w + at.links] === 0) done = this.files.freeStep(number)
-    else done = this.files.freeBeyondStep(number)
-    if (done) this.#orphanCursor = number + 1
-  }
-}
-
-/** mtime and the like: bits 0 to 33 seconds, bits 34 to 63 nanoseconds. */
-function milliseconds(u32: Uint32Array, w: number): number {
-  const high = u32[w + 1]!
-  return (u32[w]! + (high & 3) * 0x1_0000_0000) * 1000 + (high >>> 2) / 1e6
 }
 
 export function checkSize(size: number): void {

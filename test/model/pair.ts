@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { Clock } from '../../src/base/clock.js'
 import { HoldfastError } from '../../src/base/errors.js'
-import type { Stats } from '../../src/base/filesystem.js'
+import type { OpenFlags, Stats } from '../../src/base/filesystem.js'
 import { Prng } from '../../src/base/prng.js'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport } from '../../src/check/report.js'
@@ -214,12 +214,12 @@ export class Pair {
     return true
   }
 
-  #open(slot: number, place: Place, flags: Parameters<Volume['open']>[1], what: string): void {
+  #open(slot: number, place: Place, flags: OpenFlags | undefined, what: string): void {
     this.#close(slot)
     const path = pathOf(place, this.model)
     const real = outcome(() => this.volume.open(toPath(path), flags))
     if (this.#outOfSpace(real, 0, what)) return
-    const model = outcome(() => this.model.open(path, flags!))
+    const model = outcome(() => this.model.open(path, flags as OpenFlags))
     if (sameError(real, model, what)) return
     this.#handles.set(slot, { real: value(real), model: value(model) })
     this.#checkStat(value(real).stat(), value(model).inode, what)

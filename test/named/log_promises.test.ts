@@ -22,7 +22,12 @@ function newRegion(kib: number, seed = 1): TracedRegion {
 }
 
 const mount = (region: TracedRegion, seed = 2) =>
-  Volume.mount(region, { cachePages: 256, entropy: seededEntropy(seed), clock: new SteppedClock() })
+  Volume.mount(region, {
+    atime: 'never',
+    cachePages: 256,
+    entropy: seededEntropy(seed),
+    clock: new SteppedClock(),
+  })
 
 /** The region as a power cut would leave it now, everything fenced being there. */
 function cut(region: TracedRegion): TracedRegion {

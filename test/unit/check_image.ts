@@ -11,7 +11,8 @@ import { popcount } from '../../src/base/bytes.js'
 import { halfSipHash } from '../../src/base/halfsiphash.js'
 import type { Struct } from '../../src/base/struct.js'
 import { BITMAP_MAGIC, BitmapChunk, CHUNK_BLOCKS } from '../../src/media/bitmap.js'
-import { Inode, INODE_MAGIC, InodeFlag, Mode } from '../../src/media/inode.js'
+import { Inode, INODE_MAGIC, InodeFlag } from '../../src/media/inode.js'
+import { Mode } from '../../src/base/mode.js'
 import { INODE_MAP_MAGIC, InodeMapPage } from '../../src/media/inode_map.js'
 import {
   LogRecord,
@@ -494,7 +495,7 @@ export function buildSample(files = 600): Sample {
       return [i * 3, b.block(2), 2]
     })
   b.file(a, extents(10), { links: 2 })
-  b.file(tree, extents(60), { flags: InodeFlag.truncating, size: 4096 })
+  b.file(tree, extents(60), { flags: InodeFlag.unfinished, size: 4096 })
   b.orphan(tree, 2)
   b.file(empty, [])
   b.file(unlinked, [[0, b.block(3), 3]], { links: 0 })

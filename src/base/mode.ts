@@ -1,0 +1,22 @@
+/** Bits of a file's mode (inode(7)). */
+export const Mode = {
+  typeMask: 0o170000,
+  fifo: 0o010000,
+  character: 0o020000,
+  directory: 0o040000,
+  block: 0o060000,
+  file: 0o100000,
+  symlink: 0o120000,
+  socket: 0o140000,
+  setUid: 0o4000,
+  setGid: 0o2000,
+  sticky: 0o1000,
+} as const
+
+/** Whether a mode is of a type that there is: bits 12 to 15 are 1, 2, 4, 6, 8, 10 or 12. */
+export function isKnownType(mode: number): boolean {
+  return ((0x1556 >>> (mode >>> 12)) & 1) !== 0 && mode >>> 16 === 0
+}
+
+/** What is asked of a file (access(2)). */
+export const Want = { exists: 0, execute: 1, write: 2, read: 4 } as const

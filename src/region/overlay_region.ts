@@ -1,0 +1,142 @@
+/**
+ * A region that is only read: what is stored stays in memory, over the bytes below, and goes with
+ * it. So a volume can be opened as it is, its log replayed, without a byte of the medium changed.
+ */
+import { BLOCK_BYTES, LINE_BYTES } from '../base/limits.js'
+import { native, type MemoryId } from '../native/native.js'
+import type { Region, RegionCounters } from './region.js'
+
+export class OverlayRegion implements Region {
+  readonly kind: string
+  readonly path: string
+  readonly byteLength: number
+  readonly persistence = 'fence'
+  readonly grain: number
+  readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
+  readonly below: Region
+  /** Pages of 4096 bytes that were stored to. */
+  readonly #pages = new Map<number, Uint8Array>()
+  readonly #line = new Uint8Array(LINE_BYTES)
+  readonly #word = new Uint32Array(2)
+
+  constructor(below: Region) {
+    this.below = below
+    this.kind = below.kind
+    this.path = below.path
+    this.byteLength = below.byteLength
+    this.grain = below.grain
+  }
+
+  read(offset: number, target: Uint8Array, start: number, length: number): void {
+    this.below.read(offset, target, start, length)
+    this.#over(offset, length, (page, from, to, at) => {
+      target.set(page.subarray(from, to), start + at)
+    })
+  }
+
+  load(offset: number, memory: MemoryId, memoryOffset: number, length: number): void {
+    this.below.load(offset, memory, memoryOffset, length)
+    this.#over(offset, length, (page, from, to, at) => {
+      native.copyIn(memory, memoryOffset + at, page, from, to - from)
+    })
+  }
+
+  stream(offset: number, source: Uint8Array, start: number, length: number): void {
+    this.#store(offset, length, (page, from, to, at) => {
+      page.set(source.subarray(start + at, start + at + (to - from)), from)
+    })
+  }
+
+  streamZero(offset: number, length: number): void {
+    this.#store(offset, length, (page, from, to) => page.fill(0, from, to))
+  }
+
+  streamFrom(offset: number, memory: MemoryId, memoryOffset: number, length: number): void {
+    this.#store(offset, length, (page, from, to, at) => {
+      native.copyOut(memory, memoryOffset + at, page, from, to - from)
+    })
+  }
+
+  storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void {
+    const words = new Uint32Array(count * 4)
+    native.copyOut(commands, commandsOffset, new Uint8Array(words.buffer), 0, count * 16)
+    for (let i = 0; i < count; i++) {
+      const [slot, low, high, block] = words.subarray(i * 4, i * 4 + 4) as unknown as number[]
+      for (let line = 0; line < BLOCK_BYTES / LINE_BYTES; line++) {
+        const mask = line < 32 ? low! : high!
+        if (((mask >>> (line & 31)) & 1) === 0) continue
+        native.copyOut(memory, slot! * BLOCK_BYTES + line * LINE_BYTES, this.#line, 0, LINE_BYTES)
+        this.stream(block! * BLOCK_BYTES + line * LINE_BYTES, this.#line, 0, LINE_BYTES)
+      }
+    }
+  }
+
+  store8(offset: number, low: number, high: number): void {
+    this.#word[0] = low
+    this.#word[1] = high
+    this.stream(offset, new Uint8Array(this.#word.buffer), 0, 8)
+  }
+
+  flush(_offset: number, _length: number): void {}
+
+  fence(): void {
+    this.counters.fences++
+  }
+
+  sync(_offset: number, _length: number): void {
+    this.fence()
+  }
+
+  async syncAsync(_offset: number, _length: number): Promise<void> {
+    this.fence()
+  }
+
+  check(): void {
+    this.below.check()
+  }
+
+  close(): void {
+    this.#pages.clear()
+    this.below.close()
+  }
+
+  /** The pages over a range: `visit(page, from, to, offset of from in the range)`. */
+  #over(offset: number, length: number, visit: Visit): void {
+    if (this.#pages.size > 0) this.#each(offset, length, (index) => this.#pages.get(index), visit)
+  }
+
+  #store(offset: number, length: number, visit: Visit): void {
+    this.counters.bytesStored += length
+    this.#each(offset, length, (index) => this.#own(index), visit)
+  }
+
+  #each(
+    offset: number,
+    length: number,
+    pageOf: (index: number) => Uint8Array | undefined,
+    visit: Visit,
+  ): void {
+    for (let done = 0; done < length;) {
+      const index = Math.floor((offset + done) / BLOCK_BYTES)
+      const from = offset + done - index * BLOCK_BYTES
+      const to = Math.min(BLOCK_BYTES, from + length - done)
+      const page = pageOf(index)
+      if (page !== undefined) visit(page, from, to, done)
+      done += to - from
+    }
+  }
+
+  /** A page to store to: what is below, at first. */
+  #own(index: number): Uint8Array {
+    let page = this.#pages.get(index)
+    if (page === undefined) {
+      page = new Uint8Array(BLOCK_BYTES)
+      const offset = index * BLOCK_BYTES
+      this.below.read(offset, page, 0, Math.min(BLOCK_BYTES, this.byteLength - offset))
+      this.#pages.set(index, page)
+    }
+    return page
+  }
+}
+
+type Visit = (page: Uint8Array, from: number, to: number, at: number) => void

@@ -1,0 +1,296 @@
+/**
+ * What an inode is beside its content: mode, owner, times, extended attributes, flags. Each change
+ * is one transaction. Who may do what is as setattr_prepare (fs/attr.c) and xattr_permission
+ * (fs/xattr.c) have it.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { InodeFlags, Time } from '../base/filesystem.js'
+import { Mode, Want } from '../base/mode.js'
+import {
+  ACCESS_ACL_NAME,
+  aclChmod,
+  aclEquivalentMode,
+  decodeAcl,
+  DEFAULT_ACL_NAME,
+  encodeAcl,
+  isMinimalAcl,
+  type Acl,
+} from '../base/posix_acl.js'
+import { Inode, InodeFlag } from '../media/inode.js'
+import { ACL_ACCESS } from './access.js'
+import type { Core } from './core.js'
+import type { Times } from './times.js'
+
+const at = Inode.word
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+const ID_MAX = 0xffff_fffe
+
+export class Attributes {
+  readonly #core: Core
+  readonly #times: Times
+
+  constructor(core: Core, times: Times) {
+    this.#core = core
+    this.#times = times
+  }
+
+  // ---- mode and owner --------------------------------------------------------------------------
+
+  chmod(number: number, mode: number): void {
+    const { inodes, pages, access, transaction, xattrs } = this.#core
+    const w = inodes.get(number)
+    if (inodes.isSymlink(w)) throw new HoldfastError('EOPNOTSUPP', 'a symlink has no mode')
+    access.demandChangeable(w)
+    access.demandOwner(w, 'change the mode')
+    const old = pages.u32[w + at.mode]!
+    let bits = mode & 0o7777
+    if ((bits & Mode.setGid) !== 0 && !access.privileged) {
+      if (!access.inGroup(pages.u32[w + at.gid]!)) bits &= ~Mode.setGid
+    }
+    const value = inodes.has(w, InodeFlag.accessAcl) ? xattrs.get(w, ACL_ACCESS) : null
+    const acl = value === null ? null : decodeAcl(value)
+    const changed = acl === null ? null : encodeAcl(aclChmod(acl, bits))
+    const blocks = changed === null ? 0 : xattrs.blocks(w, changed.length)
+    this.#core.paths.forget()
+    transaction.run(blocks, false, () => {
+      pages.u32[w + at.mode] = (old & Mode.typeMask) | bits
+      if (changed !== null) xattrs.set(w, ACL_ACCESS, changed)
+      inodes.changed(w)
+    })
+    this.#tell(number)
+  }
+
+  /** -1 leaves the one as it is. */
+  chown(number: number, uid: number, gid: number): void {
+    const { inodes, pages, access, transaction, paths } = this.#core
+    for (const id of [uid, gid]) {
+      if (id === -1 || (Number.isInteger(id) && id >= 0 && id <= ID_MAX)) continue
+      throw new HoldfastError('EINVAL', `id ${id}: 0 to ${ID_MAX}, or -1`)
+    }
+    const w = inodes.get(number)
+    access.demandChangeable(w)
+    if (!access.privileged) this.#demandChown(w, uid, gid)
+    const mode = pages.u32[w + at.mode]!
+    paths.forget()
+    transaction.run(0, false, () => {
+      if (uid !== -1) pages.u32[w + at.uid] = uid
+      if (gid !== -1) pages.u32[w + at.gid] = gid
+      if (!inodes.isDirectory(w)) pages.u32[w + at.mode] = access.withoutSetIds(mode)
+      inodes.touch(w, Inode.at.uid, 8)
+      inodes.changed(w)
+    })
+    this.#tell(number)
+  }
+
+  /** chown_ok, chgrp_ok: nobody gives files away; an owner may hand them to groups of theirs. */
+  #demandChown(w: number, uid: number, gid: number): void {
+    const { pages, access } = this.#core
+    const owner = access.as.uid === pages.u32[w + at.uid]
+    const uidStays = uid === -1 || (owner && uid === access.as.uid)
+    const gidStays = gid === -1 || (owner && (access.inGroup(gid) || gid === pages.u32[w + at.gid]))
+    if (!uidStays || !gidStays) throw new HoldfastError('EPERM', 'only root gives files away')
+  }
+
+  // ---- times -----------------------------------------------------------------------------------
+
+  utimes(number: number, atime: Time, mtime: Time): void {
+    const { inodes, opens, access, transaction, clock } = this.#core
+    if (atime === 'omit' && mtime === 'omit') return
+    const w = inodes.get(number)
+    const now = atime === 'now' && mtime === 'now'
+    if (inodes.has(w, InodeFlag.immutable) || (!now && inodes.has(w, InodeFlag.append))) {
+      access.demandChangeable(w)
+    }
+    if (!now) access.demandOwner(w, 'set the times')
+    else if (!access.owns(w)) access.demand(w, Want.write)
+    const known = opens.get(number)
+    if (known !== undefined) this.#times.write(known)
+    transaction.run(0, false, () => {
+      for (const [field, time] of [
+        [at.accessed, atime],
+        [at.modified, mtime],
+      ] as const) {
+        if (time === 'omit') continue
+        if (time === 'now') inodes.setTime(w, field, clock.seconds, clock.nanoseconds)
+        else inodes.setTime(w, field, ...secondsOf(time))
+      }
+      inodes.touch(w, Inode.at.accessed, 8)
+      inodes.changed(w)
+    })
+    this.#tell(number)
+  }
+
+  // ---- flags -----------------------------------------------------------------------------------
+
+  flags(number: number): InodeFlags {
+    const { inodes } = this.#core
+    const w = inodes.get(number)
+    return {
+      append: inodes.has(w, InodeFlag.append),
+      immutable: inodes.has(w, InodeFlag.immutable),
+    }
+  }
+
+  setFlags(number: number, flags: Partial<InodeFlags>): void {
+    const { inodes, access, transaction } = this.#core
+    const w = inodes.get(number)
+    if (!inodes.isFile(w) && !inodes.isDirectory(w)) {
+      throw new HoldfastError('EOPNOTSUPP', 'only files and directories have flags')
+    }
+    access.demandOwner(w, 'change flags')
+    const { append, immutable } = { ...this.flags(number), ...flags }
+    const changes =
+      append !== inodes.has(w, InodeFlag.append) || immutable !== inodes.has(w, InodeFlag.immutable)
+    // CAP_LINUX_IMMUTABLE
+    if (changes && !access.privileged)
+      throw new HoldfastError('EPERM', 'only root sets these flags')
+    transaction.run(0, false, () => {
+      inodes.setFlag(w, InodeFlag.append, append)
+      inodes.setFlag(w, InodeFlag.immutable, immutable)
+      inodes.changed(w)
+    })
+    this.#tell(number)
+  }
+
+  // ---- extended attributes ---------------------------------------------------------------------
+
+  getXattr(number: number, name: string): Uint8Array {
+    const { inodes, xattrs } = this.#core
+    const w = inodes.get(number)
+    this.#demandXattr(w, name, Want.read)
+    const value = xattrs.get(w, encoder.encode(name))
+    if (value === null) throw new HoldfastError('ENODATA', `no attribute ${name}`)
+    return value
+  }
+
+  setXattr(number: number, name: string, value: Uint8Array, mode?: 'create' | 'replace'): void {
+    const { inodes, xattrs, transaction } = this.#core
+    const w = inodes.get(number)
+    const bytes = encoder.encode(name)
+    xattrs.checkSize(w, bytes, value.length)
+    this.#demandXattr(w, name, Want.write)
+    const there = xattrs.find(w, bytes, 0, bytes.length)
+    if (mode === 'create' && there) throw new HoldfastError('EEXIST', `${name} is there already`)
+    if (mode === 'replace' && !there) throw new HoldfastError('ENODATA', `no attribute ${name}`)
+    if (name === ACCESS_ACL_NAME || name === DEFAULT_ACL_NAME) {
+      return this.#setAcl(number, name, decodeAcl(value))
+    }
+    transaction.run(xattrs.blocks(w, value.length), false, () => xattrs.set(w, bytes, value))
+    this.#tell(number)
+  }
+
+  removeXattr(number: number, name: string): void {
+    const { inodes, xattrs, transaction } = this.#core
+    const w = inodes.get(number)
+    this.#demandXattr(w, name, Want.write)
+    const bytes = encoder.encode(name)
+    if (name === ACCESS_ACL_NAME || name === DEFAULT_ACL_NAME) {
+      return this.#setAcl(number, name, null)
+    }
+    if (!xattrs.find(w, bytes, 0, bytes.length)) {
+      throw new HoldfastError('ENODATA', `no attribute ${name}`)
+    }
+    transaction.run(0, true, () => {
+      xattrs.find(w, bytes, 0, bytes.length)
+      xattrs.removeFound(w, bytes)
+    })
+    this.#tell(number)
+  }
+
+  /** Names, sorted, without those of `trusted.` for who is not root. */
+  listXattrs(number: number): string[] {
+    const { inodes, xattrs, access } = this.#core
+    const names = xattrs.list(inodes.get(number)).map((name) => decoder.decode(name))
+    const seen = names.filter((name) => access.privileged || !name.startsWith('trusted.'))
+    return seen.sort()
+  }
+
+  /** xattr_permission: what each namespace asks for. */
+  #demandXattr(w: number, name: string, want: number): void {
+    const { inodes, pages, access } = this.#core
+    const writes = want === Want.write
+    if (writes) access.demandChangeable(w)
+    if (name.startsWith('security.')) {
+      if (writes && !access.privileged) throw new HoldfastError('EPERM', `${name} is root's to set`)
+      return
+    }
+    if (name.startsWith('trusted.')) {
+      if (access.privileged) return
+      throw new HoldfastError(writes ? 'EPERM' : 'ENODATA', `${name} is for root`)
+    }
+    if (name === ACCESS_ACL_NAME || name === DEFAULT_ACL_NAME) {
+      if (inodes.isSymlink(w)) throw new HoldfastError('EOPNOTSUPP', 'a symlink has no ACL')
+      if (writes) access.demandOwner(w, 'set an ACL')
+      return
+    }
+    if (!name.startsWith('user.') || name === 'user.') {
+      const known = name === 'user.' ? 'EINVAL' : 'EOPNOTSUPP'
+      throw new HoldfastError(known, `${name}: user., trusted., security. and the POSIX ACLs`)
+    }
+    const directory = inodes.isDirectory(w)
+    if (!inodes.isFile(w) && !directory) {
+      throw new HoldfastError(writes ? 'EPERM' : 'ENODATA', 'only files and directories have user.')
+    }
+    const sticky = directory && (pages.u32[w + at.mode]! & Mode.sticky) !== 0
+    if (writes && sticky) access.demandOwner(w, 'set attributes of a sticky directory')
+    access.demand(w, want)
+  }
+
+  /** An ACL is kept in step with the mode; one that says no more than the mode is not kept. */
+  #setAcl(number: number, name: string, acl: Acl | null): void {
+    const { inodes, pages, access, xattrs, transaction, paths } = this.#core
+    const w = inodes.get(number)
+    const isDefault = name === DEFAULT_ACL_NAME
+    if (isDefault && !inodes.isDirectory(w)) {
+      if (acl === null) return
+      throw new HoldfastError('EACCES', 'only a directory has a default ACL')
+    }
+    const bytes = encoder.encode(name)
+    const kept = acl === null || (!isDefault && isMinimalAcl(acl)) ? null : encodeAcl(acl)
+    const flag = isDefault ? InodeFlag.defaultAcl : InodeFlag.accessAcl
+    const blocks = kept === null ? 0 : xattrs.blocks(w, kept.length)
+    paths.forget()
+    transaction.run(blocks, kept === null, () => {
+      if (kept !== null) xattrs.set(w, bytes, kept)
+      else if (xattrs.find(w, bytes, 0, bytes.length)) xattrs.removeFound(w, bytes)
+      inodes.setFlag(w, flag, kept !== null)
+      if (!isDefault && acl !== null) {
+        const mode = pages.u32[w + at.mode]!
+        let bits = (mode & ~0o777) | aclEquivalentMode(acl)
+        // posix_acl_update_mode
+        const foreign = !access.privileged && !access.inGroup(pages.u32[w + at.gid]!)
+        if (foreign) bits &= ~Mode.setGid
+        pages.u32[w + at.mode] = bits
+      }
+      inodes.changed(w)
+    })
+    this.#tell(number)
+  }
+
+  #tell(ino: number): void {
+    const { changes } = this.#core
+    if (changes.watched) changes.tell({ kind: 'attributes', ino })
+  }
+}
+
+/** Whole seconds and nanoseconds of a time. */
+function secondsOf(time: Exclude<Time, 'now' | 'omit'>): [number, number] {
+  if (typeof time === 'object' && !(time instanceof Date)) {
+    const { seconds, nanoseconds } = time
+    const good = Number.isSafeInteger(seconds) && Number.isInteger(nanoseconds)
+    if (!good || nanoseconds < 0 || nanoseconds > 999_999_999) {
+      throw new HoldfastError('EINVAL', `time of ${seconds} s and ${nanoseconds} ns`)
+    }
+    return [clamp(seconds), nanoseconds]
+  }
+  const value = typeof time === 'number' ? time : time.getTime() / 1000
+  if (!Number.isFinite(value)) throw new HoldfastError('EINVAL', `time ${String(time)}`)
+  const seconds = Math.floor(value)
+  return [clamp(seconds), Math.min(999_999_999, Math.round((value - seconds) * 1e9))]
+}
+
+/** Times that an inode holds: 34 bits; others are the nearest (timestamp_truncate). */
+function clamp(seconds: number): number {
+  return Math.max(-0x2_0000_0000, Math.min(0x1_ffff_ffff, seconds))
+}

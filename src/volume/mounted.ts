@@ -1,0 +1,215 @@
+/**
+ * A mounted volume below its calls: the parts, the open handles, the frame that every call runs in,
+ * durability, and the end.
+ */
+import { HoldfastError, withContext } from '../base/errors.js'
+import type { Change, Credentials, Path } from '../base/filesystem.js'
+import { HANDLES_MAX } from '../base/limits.js'
+import type { Region } from '../region/region.js'
+import { Attributes } from './attributes.js'
+import type { Core } from './core.js'
+import { Files } from './files.js'
+import { Locks } from './locks.js'
+import { releaseMemory, unmountVolume, type MountOptions, type Mounted } from './mount.js'
+import { Namespace } from './namespace.js'
+import { OpenFile } from './open_file.js'
+import type { OpenWish } from './open_flags.js'
+import type { OpenInode } from './open_inodes.js'
+import { PathName } from './paths.js'
+import { Ranges } from './ranges.js'
+import { Times } from './times.js'
+import type { Volume } from './volume.js'
+import { Work } from './work.js'
+
+/** Steps of freeing what a crash left, done at mount; the rest goes on with later operations. */
+const ORPHAN_STEPS_AT_MOUNT = 64
+
+export class MountedVolume {
+  readonly core: Core
+  readonly work: Work
+  readonly times: Times
+  readonly files: Files
+  readonly ranges: Ranges
+  readonly attributes: Attributes
+  readonly namespace: Namespace
+  readonly locks = new Locks()
+  /** Raised durably at each mount: half of a layout id. */
+  readonly epoch: number
+  /** Log records that this mount replayed. */
+  readonly replayed: number
+  readonly readOnly: boolean
+
+  protected readonly mounted: Mounted
+  /** The paths of the running call; a rename has two. */
+  protected readonly name = new PathName()
+  protected readonly second = new PathName()
+  readonly #ownsMemory: boolean
+  readonly #handles: OpenFile[] = []
+  #open = true
+  /** Where to look for orphans of before the mount; -1: all done. */
+  #orphanCursor = 1
+
+  protected constructor(mounted: Mounted, options: MountOptions) {
+    this.mounted = mounted
+    this.#ownsMemory = options.memory === undefined
+    this.readOnly = mounted.readOnly
+    this.core = mounted.core
+    this.work = new Work(mounted.core)
+    this.times = new Times(mounted.core, this.readOnly ? 'never' : (options.atime ?? 'relatime'))
+    this.files = new Files(mounted.core, this.work, this.times)
+    this.ranges = new Ranges(mounted.core, this.files, this.work)
+    this.attributes = new Attributes(mounted.core, this.times)
+    this.namespace = new Namespace(mounted.core, this.work)
+    this.epoch = mounted.epoch
+    this.replayed = mounted.replayed
+    if (this.readOnly) this.#orphanCursor = -1
+    for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#orphanCursor >= 0; i++) this.#freeOrphan()
+  }
+
+  get region(): Region {
+    return this.mounted.region
+  }
+
+  /** Label of the volume. */
+  get label(): string {
+    return this.mounted.superblock.text('label')
+  }
+
+  /** Calls `listener` for every change from now on; returns what ends it. */
+  watch(listener: (change: Change) => void): () => void {
+    return this.core.changes.watch(listener)
+  }
+
+  // ---- handles ---------------------------------------------------------------------------------
+
+  protected checkHandles(): void {
+    if (this.#handles.length >= HANDLES_MAX) throw new HoldfastError('EMFILE')
+  }
+
+  protected addHandle(number: number, wish: OpenWish, as: Credentials): OpenFile {
+    const inode = this.core.opens.open(number)
+    // The one class there is: what is below its calls does not know them.
+    const volume = this as unknown as Volume
+    const file = new OpenFile(volume, inode, wish, as, this.#handles.length)
+    this.#handles.push(file)
+    return file
+  }
+
+  /** A handle is done with its inode. */
+  release(file: OpenFile, inode: OpenInode): void {
+    const last = this.#handles.pop()!
+    if (last !== file) {
+      last.index = file.index
+      this.#handles[file.index] = last
+    }
+    this.releaseInode(inode)
+  }
+
+  /** Whoever kept an inode open is done with it. */
+  releaseInode(inode: OpenInode): void {
+    const { opens, pages, transaction } = this.core
+    pages.tick()
+    if (inode.opens === 1 && !inode.unlinked && !this.readOnly) {
+      this.times.write(inode)
+      this.files.trimAhead(inode)
+    }
+    if (!opens.close(inode) || !inode.unlinked || !transaction.usable) return
+    while (!this.work.freeStep(inode.number));
+  }
+
+  // ---- durability ------------------------------------------------------------------------------
+
+  /** Everything is durable when it returns. */
+  sync(): void {
+    this.call('sync', undefined, undefined, () => {
+      if (this.readOnly) return
+      for (const inode of this.core.opens.values()) this.times.write(inode)
+      this.core.transaction.flush()
+    })
+  }
+
+  /** The same on a thread: operations go on meanwhile, and are not part of it. */
+  async syncAsync(): Promise<void> {
+    this.call('sync', undefined, undefined, () => {
+      for (const inode of this.core.opens.values()) this.times.write(inode)
+    })
+    if (!this.readOnly) await this.core.transaction.flushAsync()
+  }
+
+  /** Data and metadata of one inode. */
+  syncInode(inode: OpenInode): void {
+    if (this.readOnly) return
+    const { transaction, region } = this.core
+    transaction.checkUsable()
+    this.times.write(inode)
+    if (transaction.syncMode === 'always' && region.persistence !== 'sync') {
+      region.fence() // what was written in place was streamed; metadata is durable already
+      region.check()
+    } else transaction.flush()
+  }
+
+  /** Everything to its place; the volume is done. Open handles are closed. */
+  close(): void {
+    if (!this.#open) return
+    try {
+      for (const file of [...this.#handles]) file.close()
+      this.core.pages.tick()
+      if (this.core.transaction.usable && !this.readOnly) unmountVolume(this.mounted)
+    } finally {
+      this.#open = false
+      if (this.#ownsMemory) releaseMemory(this.mounted.memory)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  // ---- every call ------------------------------------------------------------------------------
+
+  /** Runs one call that changes nothing; an error gets the call's name and paths. */
+  call<T>(
+    syscall: string,
+    path: Path | undefined,
+    as: Credentials | undefined,
+    run: () => T,
+    destination?: Path,
+  ): T {
+    try {
+      if (!this.#open) throw new HoldfastError('EBADF', 'the volume is closed')
+      const { transaction, pages, access } = this.core
+      transaction.checkReadable()
+      access.become(as)
+      pages.tick()
+      if (this.#orphanCursor >= 0 && transaction.usable) {
+        this.#freeOrphan()
+        pages.tick()
+      }
+      return run()
+    } catch (error) {
+      throw withContext(error, {
+        syscall,
+        ...(path === undefined ? {} : { path }),
+        ...(destination === undefined ? {} : { destination }),
+      })
+    }
+  }
+
+  /** EROFS when nothing may be changed. */
+  checkWritable(): void {
+    if (this.readOnly) throw new HoldfastError('EROFS', this.mounted.readOnlyBecause)
+  }
+
+  /** One step of work that was left at the last crash. */
+  #freeOrphan(): void {
+    const { orphans, opens, pages } = this.core
+    pages.tick()
+    const number = orphans.from(this.#orphanCursor)
+    if (number === 0) {
+      this.#orphanCursor = -1
+      return
+    }
+    const done = opens.get(number)?.unlinked === true || this.work.step(number)
+    if (done && orphans.work(number) === 0) this.#orphanCursor = number + 1
+  }
+}

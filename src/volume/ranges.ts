@@ -1,0 +1,355 @@
+/**
+ * Ranges of a file: allocate, punch, zero, collapse, insert, seek, copy (fallocate(2), lseek(2),
+ * copy_file_range(2)).
+ *
+ * Invariants:
+ * - what may fail for want of space is asked for before the first block is taken: a call that fails
+ *   has changed nothing, but for a copy, which like write says how far it came;
+ * - blocks of a range stay where they are unless the range is freed.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { AllocateOptions } from '../base/filesystem.js'
+import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
+import { InodeFlag } from '../media/inode.js'
+import type { Core } from './core.js'
+import { STEP_BLOCKS, type Files } from './files.js'
+import type { OpenInode } from './open_inodes.js'
+import type { Work } from './work.js'
+
+/** Bytes copied in one go. */
+const COPY_BYTES = 1 << 20
+
+export class Ranges {
+  readonly #core: Core
+  readonly #files: Files
+  readonly #work: Work
+
+  constructor(core: Core, files: Files, work: Work) {
+    this.#core = core
+    this.#files = files
+    this.#work = work
+  }
+
+  /** Word index of a file that a range call may change. EPERM for flags that forbid it. */
+  #enter(open: OpenInode, offset: number, length: number, keepsEnd: boolean): number {
+    const { inodes, transaction } = this.#core
+    checkRange(offset, length)
+    transaction.checkUsable()
+    const w = inodes.get(open.number)
+    if (inodes.has(w, InodeFlag.append) && !keepsEnd) {
+      throw new HoldfastError('EPERM', 'it is append-only')
+    }
+    return this.#files.writable(open.number)
+  }
+
+  // ---- blocks for a range ----------------------------------------------------------------------
+
+  /** Blocks for all of a range, zeroed where there were none. */
+  allocate(open: OpenInode, offset: number, length: number, options: AllocateOptions = {}): void {
+    const keepSize = options.keepSize === true
+    this.#enter(open, offset, length, true)
+    this.#populate(open, offset, length, keepSize, options.contiguous === true)
+    this.#changed(open)
+  }
+
+  /** The range reads as zeros and has blocks. */
+  zero(open: OpenInode, offset: number, length: number, keepSize = false): void {
+    const { inodes, region, extents, transaction } = this.#core
+    const w = this.#enter(open, offset, length, false)
+    const end = offset + length
+    const size = inodes.size(w)
+    // Where there are blocks already they are zeroed in place, the others are zeroed when taken.
+    this.#requireSpace(w, Math.floor(offset / BLOCK_BYTES), Math.floor((end - 1) / BLOCK_BYTES))
+    if (!keepSize && offset > size) this.#files.zeroTail(w, size, offset)
+    for (let p = offset; p < end;) {
+      const found = extents.find(w, Math.floor(p / BLOCK_BYTES))
+      if (!found && extents.count === 0) break
+      const first = extents.fileBlock * BLOCK_BYTES
+      if (found) {
+        const to = Math.min(end, first + extents.count * BLOCK_BYTES)
+        region.streamZero(extents.regionBlock * BLOCK_BYTES + (p - first), to - p)
+        p = to
+      } else p = first
+    }
+    transaction.run(0, false, () => {
+      transaction.wroteData()
+      inodes.modified(w)
+    })
+    this.#populate(open, offset, length, keepSize, false)
+    this.#changed(open)
+  }
+
+  #populate(
+    open: OpenInode,
+    offset: number,
+    length: number,
+    keepSize: boolean,
+    contiguous: boolean,
+  ): void {
+    const { inodes, transaction, pages, allocator } = this.#core
+    const end = offset + length
+    const first = Math.floor(offset / BLOCK_BYTES)
+    const last = Math.floor((end - 1) / BLOCK_BYTES)
+    let w = inodes.get(open.number)
+    const size = inodes.size(w)
+    this.#requireSpace(w, first, last)
+    if (contiguous) this.#claimRun(w, first, last)
+    pages.tick()
+    w = inodes.get(open.number)
+    try {
+      if (!keepSize && end > size) this.#files.zeroTail(w, size, end)
+      for (let block = first; block <= last;) {
+        const reach = Math.min(last, block + STEP_BLOCKS - 1)
+        block = this.#populateStep(w, block, reach)
+        pages.tick()
+        w = inodes.get(open.number)
+      }
+    } finally {
+      allocator.unclaim()
+    }
+    const grows = end > size
+    transaction.run(0, false, () => {
+      if (grows && !keepSize) {
+        transaction.wroteData()
+        inodes.setSize(w, end)
+        inodes.modified(w)
+      } else inodes.changed(w)
+      if (grows && keepSize) inodes.setFlag(w, InodeFlag.preallocated, true)
+    })
+    if (grows && !keepSize) open.timesPending = false
+    open.layoutChanged(Math.floor(Math.min(offset, size) / BLOCK_BYTES), last + 1)
+  }
+
+  /** ENOSPC when the holes of a range cannot all be filled. */
+  #requireSpace(w: number, first: number, last: number): void {
+    const missing = this.#files.missing(w, first, last)
+    if (missing === 0) return
+    const metadata = this.#core.extents.runsBlocks(w, missing) + this.#files.overhead(w, 1)
+    this.#core.transaction.require(missing + metadata)
+  }
+
+  /** One transaction that fills holes of file blocks [from, to]; returns the block after. */
+  #populateStep(w: number, from: number, to: number): number {
+    const { inodes, extents, transaction, allocator, region } = this.#core
+    const need = this.#files.missing(w, from, to)
+    if (need === 0) return to + 1
+    const runsMax = this.#files.runs(w, need)
+    let block = from
+    transaction.run(need + this.#files.overhead(w, runsMax), false, () => {
+      for (let runs = 0; block <= to;) {
+        if (extents.find(w, block)) {
+          block = extents.fileBlock + extents.count
+          continue
+        }
+        if (runs === runsMax || (runs > 0 && transaction.full)) break
+        runs++
+        const end = extents.count === 0 ? to + 1 : Math.min(to + 1, extents.fileBlock)
+        allocator.allocate(this.#files.goal(w, block), end - block, block)
+        const { start, count } = allocator
+        region.streamZero(start * BLOCK_BYTES, count * BLOCK_BYTES)
+        extents.map(w, block, start, count)
+        block += count
+      }
+      transaction.wroteData()
+      inodes.layoutChanged(w)
+    })
+    return Math.min(block, to + 1)
+  }
+
+  /** Sets one run of blocks aside for all of a range, or throws ENOSPC. */
+  #claimRun(w: number, first: number, last: number): void {
+    const { extents, allocator, transaction } = this.#core
+    let next = first
+    let goal = 0
+    if (extents.find(w, first)) {
+      next = extents.fileBlock + extents.count
+      goal = extents.regionBlock + extents.count
+    }
+    if (next > last) return
+    const count = last + 1 - next
+    if (this.#files.missing(w, next, last) !== count) {
+      throw new HoldfastError('ENOSPC', 'the range is in more than one run of blocks already')
+    }
+    if (allocator.claim(goal, count, next)) return
+    // What was freed lately may be what is missing.
+    if (allocator.quarantined > 0) {
+      transaction.checkpoint()
+      if (allocator.claim(goal, count, next)) return
+    }
+    throw new HoldfastError('ENOSPC', `no run of ${count} free blocks: the free space is in pieces`)
+  }
+
+  // ---- taking away -----------------------------------------------------------------------------
+
+  /** Frees what a range holds; it reads as zeros, the size stays. */
+  punch(open: OpenInode, offset: number, length: number): void {
+    const { inodes, pages, transaction } = this.#core
+    const w = this.#enter(open, offset, length, false)
+    const size = inodes.size(w)
+    const end = offset + length
+    const first = Math.ceil(offset / BLOCK_BYTES)
+    // What stands in the last block past the end of the file is nobody's.
+    const reach = end >= size ? Math.max(end, Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES) : end
+    const after = Math.floor(reach / BLOCK_BYTES)
+    let zeroed = this.#zeroPart(w, offset, Math.min(end, first * BLOCK_BYTES))
+    if (after >= first) zeroed = this.#zeroPart(w, after * BLOCK_BYTES, end) || zeroed
+    if (zeroed) {
+      transaction.run(0, true, () => {
+        transaction.wroteData()
+        inodes.modified(w)
+      })
+    }
+    pages.tick()
+    if (after > first) {
+      while (!this.#work.punchStep(open.number, first, Math.min(after, 0xffff_ffff)));
+    }
+    open.timesPending = false
+    open.layoutChanged(Math.floor(offset / BLOCK_BYTES), Math.max(after, first))
+    this.#changed(open)
+  }
+
+  /** Zeroes a part of one block, when there is one. */
+  #zeroPart(w: number, from: number, to: number): boolean {
+    const { extents, region } = this.#core
+    if (from >= to || !extents.find(w, Math.floor(from / BLOCK_BYTES))) return false
+    const inExtent = from - extents.fileBlock * BLOCK_BYTES
+    region.streamZero(extents.regionBlock * BLOCK_BYTES + inExtent, to - from)
+    return true
+  }
+
+  /** Takes a range of whole blocks out of the file. */
+  collapse(open: OpenInode, offset: number, length: number): void {
+    const { inodes } = this.#core
+    const w = this.#enter(open, offset, length, false)
+    checkAligned(offset, length)
+    if (offset + length >= inodes.size(w)) {
+      throw new HoldfastError('EINVAL', 'the range reaches the end of the file: truncate does that')
+    }
+    const [first, count] = [offset / BLOCK_BYTES, length / BLOCK_BYTES]
+    this.#work.collapse(open.number, first, count)
+    this.#shifted(open, first)
+  }
+
+  /** Puts a hole of whole blocks into the file. */
+  insert(open: OpenInode, offset: number, length: number): void {
+    const { inodes, extents } = this.#core
+    const w = this.#enter(open, offset, length, false)
+    checkAligned(offset, length)
+    const size = inodes.size(w)
+    if (offset >= size) throw new HoldfastError('EINVAL', 'the offset is past the end of the file')
+    const [first, count] = [offset / BLOCK_BYTES, length / BLOCK_BYTES]
+    const last = extents.last(w) ? extents.fileBlock + extents.count : 0
+    if (size + length > FILE_BYTES_MAX || last + count > 0xffff_ffff) {
+      throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
+    }
+    this.#work.insert(open.number, first, count)
+    this.#shifted(open, first)
+  }
+
+  #shifted(open: OpenInode, first: number): void {
+    const { transaction } = this.#core
+    // Bytes written next must not come back at another place of the file after a crash.
+    if (transaction.syncMode === 'group') transaction.flush()
+    open.timesPending = false
+    open.layoutChanged(first, 0xffff_ffff)
+    this.#changed(open)
+  }
+
+  #changed(open: OpenInode): void {
+    open.accessCredit = 0
+    const { changes } = this.#core
+    if (changes.watched) changes.tell({ kind: 'content', ino: open.number })
+  }
+
+  // ---- looking and copying ---------------------------------------------------------------------
+
+  /** The next byte from `offset` on that is in data, or in a hole (the end of the file is one). */
+  seek(number: number, offset: number, what: 'data' | 'hole'): number {
+    const { inodes, extents } = this.#core
+    this.#work.settle(number)
+    const w = inodes.get(number)
+    const size = inodes.size(w)
+    if (offset >= size)
+      throw new HoldfastError('ENXIO', `offset ${offset}, the file ends at ${size}`)
+    let block = Math.floor(offset / BLOCK_BYTES)
+    if (what === 'hole') {
+      while (extents.find(w, block)) block = extents.fileBlock + extents.count
+      return Math.min(size, Math.max(offset, block * BLOCK_BYTES))
+    }
+    if (extents.find(w, block)) return offset
+    const next = extents.count === 0 ? size : extents.fileBlock * BLOCK_BYTES
+    if (next >= size) throw new HoldfastError('ENXIO', `no data from ${offset} on`)
+    return next
+  }
+
+  /** Copies bytes between files, or within one; returns how many. Holes of the source stay holes. */
+  copy(from: number, offset: number, to: OpenInode, toOffset: number, length: number): number {
+    const { inodes, pages } = this.#core
+    checkRange(offset, length, 0)
+    checkRange(toOffset, length, 0)
+    this.#work.settle(from)
+    const size = inodes.size(inodes.get(from))
+    const count = Math.max(0, Math.min(length, size - offset))
+    if (from === to.number && Math.abs(offset - toOffset) < count) {
+      throw new HoldfastError('EINVAL', 'source and destination overlap')
+    }
+    if (toOffset + count > FILE_BYTES_MAX) {
+      throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
+    }
+    const buffer = new Uint8Array(Math.min(count, COPY_BYTES))
+    for (let done = 0; done < count;) {
+      pages.tick()
+      const n = Math.min(count - done, this.#copyRun(from, offset + done, size))
+      if (n > 0) {
+        const part = Math.min(n, COPY_BYTES)
+        this.#files.read(from, buffer, 0, part, offset + done)
+        this.#files.write(to, buffer, 0, part, toOffset + done)
+        done += part
+      } else done += this.#copyHole(from, offset + done, size, to, toOffset + done, count - done)
+    }
+    return count
+  }
+
+  /** Bytes of data at an offset before the next hole; 0 in a hole. */
+  #copyRun(number: number, offset: number, size: number): number {
+    const { inodes, extents } = this.#core
+    if (!extents.find(inodes.get(number), Math.floor(offset / BLOCK_BYTES))) return 0
+    return Math.min(size, (extents.fileBlock + extents.count) * BLOCK_BYTES) - offset
+  }
+
+  /** A hole of the source becomes one of the destination, as far as whole blocks of it go. */
+  #copyHole(
+    number: number,
+    offset: number,
+    size: number,
+    to: OpenInode,
+    toOffset: number,
+    most: number,
+  ): number {
+    const { inodes, extents, pages } = this.#core
+    extents.find(inodes.get(number), Math.floor(offset / BLOCK_BYTES))
+    const next = extents.count === 0 ? size : Math.min(size, extents.fileBlock * BLOCK_BYTES)
+    const n = Math.min(most, next - offset)
+    pages.tick()
+    const end = toOffset + n
+    const old = inodes.size(inodes.get(to.number))
+    if (toOffset < old) this.punch(to, toOffset, Math.min(n, old - toOffset))
+    pages.tick()
+    if (end > old) this.#files.truncate(to.number, end)
+    return n
+  }
+}
+
+function checkRange(offset: number, length: number, least = 1): void {
+  const good =
+    Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= least
+  if (!good) throw new HoldfastError('EINVAL', `a range of ${length} bytes at ${offset}`)
+  if (least > 0 && offset + length > FILE_BYTES_MAX) {
+    throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
+  }
+}
+
+function checkAligned(offset: number, length: number): void {
+  if (offset % BLOCK_BYTES === 0 && length % BLOCK_BYTES === 0) return
+  throw new HoldfastError('EINVAL', `offset and length are to be multiples of ${BLOCK_BYTES}`)
+}

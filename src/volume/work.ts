@@ -1,0 +1,246 @@
+/**
+ * Work on the blocks of an inode that may be larger than one transaction: cutting off its end,
+ * freeing it as a whole, taking a range out, moving what is behind a range.
+ *
+ * Invariants:
+ * - what does not fit one transaction has an orphan record and the inode's flag `unfinished`, both
+ *   from the first of its transactions to the last; each step leaves a state that the record alone
+ *   completes;
+ * - whoever looks at or changes the content of an inode completes its work first (`settle`): nobody
+ *   sees half of it, not even after a crash;
+ * - an inode without a name needs no record for its blocks: after a crash it goes as a whole.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import { Mode } from '../base/mode.js'
+import { Inode, InodeFlag } from '../media/inode.js'
+import { OrphanKind } from '../media/tree_node.js'
+import type { Core } from './core.js'
+import { ORPHAN_BLOCKS } from './orphans.js'
+
+const at = Inode.word
+const FILE_END = 0x1_0000_0000
+
+export class Work {
+  readonly #core: Core
+  /** File block that the last step of a move came to. */
+  #next = 0
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** Inside a transaction: work of this kind is to be done, or is done. */
+  intend(w: number, kind: number, first = 0, second = 0): void {
+    const { orphans, inodes, pages } = this.#core
+    if (pages.u32[w + at.links] === 0) return
+    orphans.add(pages.u32[w + at.number]!, kind, first, second)
+    inodes.setFlag(w, InodeFlag.unfinished, true)
+  }
+
+  fulfil(w: number, kind: number): void {
+    const { orphans, inodes, pages } = this.#core
+    const number = pages.u32[w + at.number]!
+    if (orphans.find(number, kind)) orphans.remove(number, kind)
+    if (orphans.work(number) === 0) inodes.setFlag(w, InodeFlag.unfinished, false)
+  }
+
+  /** Completes what a crash left of an inode, before its content is looked at or changed. */
+  settle(number: number): void {
+    const { inodes, transaction } = this.#core
+    if (!inodes.has(inodes.get(number), InodeFlag.unfinished) || !transaction.usable) return
+    while (!this.step(number));
+    this.#core.pages.tick()
+  }
+
+  /** One step of the work that is recorded for an inode; true when all is done. */
+  step(number: number): boolean {
+    const { inodes, orphans, pages } = this.#core
+    pages.tick()
+    if (pages.u32[inodes.get(number) + at.links] === 0) return this.freeStep(number)
+    const kind = orphans.work(number)
+    orphans.find(number, kind)
+    const { first, second } = orphans
+    if (kind === OrphanKind.beyond) return this.beyondStep(number)
+    if (kind === OrphanKind.punch) return this.punchStep(number, first, second)
+    if (kind === OrphanKind.collapse) return this.collapseStep(number, first, second)
+    if (kind === OrphanKind.insert) {
+      orphans.find(number, OrphanKind.insertEnd)
+      return this.insertStep(number, first, second, orphans.first)
+    }
+    throw new HoldfastError('EUCLEAN', `inode ${number}: no record says what is unfinished`)
+  }
+
+  // ---- the end of a file -----------------------------------------------------------------------
+
+  /** Inside a transaction: frees blocks past file block `keep`. True: some are left. */
+  trim(w: number, keep: number): boolean {
+    return this.#cut(w, keep, FILE_END)
+  }
+
+  /**
+   * Inside a transaction: frees blocks of [from, to) while the transaction has room. True: some are
+   * left.
+   */
+  #cut(w: number, from: number, to: number): boolean {
+    const { extents, transaction } = this.#core
+    for (;;) {
+      if (!extents.cutLast(w, from, to)) return false
+      if (transaction.full) {
+        return extents.before(w, to) && extents.fileBlock + extents.count > from
+      }
+    }
+  }
+
+  /** Frees what an unfinished truncate or append left past the end. */
+  freeBeyond(number: number): void {
+    while (!this.beyondStep(number));
+  }
+
+  beyondStep(number: number): boolean {
+    const { inodes, transaction, pages } = this.#core
+    pages.tick()
+    const w = inodes.get(number)
+    const keep = Math.ceil(inodes.size(w) / BLOCK_BYTES)
+    let done = false
+    transaction.run(0, true, () => {
+      done = !this.trim(w, keep)
+      if (done) this.fulfil(w, OrphanKind.beyond)
+    })
+    return done
+  }
+
+  // ---- all of an inode -------------------------------------------------------------------------
+
+  /**
+   * Inside a transaction: frees what an inode has, and itself. False: too much for this transaction.
+   */
+  freeWithin(number: number): boolean {
+    const { inodes, orphans, pages, symlinks, transaction, xattrs } = this.#core
+    const w = inodes.get(number)
+    const type = pages.u32[w + at.mode]! & Mode.typeMask
+    if (type === Mode.symlink) symlinks.free(w)
+    else if (type === Mode.file && this.trim(w, 0)) return false
+    if (!xattrs.clear(w, () => !transaction.full)) return false
+    orphans.clear(number)
+    inodes.free(number)
+    return true
+  }
+
+  /** One step of freeing an inode without names; true when done. */
+  freeStep(number: number): boolean {
+    const { transaction, pages } = this.#core
+    pages.tick()
+    let done = false
+    transaction.run(0, true, () => {
+      done = this.freeWithin(number)
+    })
+    return done
+  }
+
+  // ---- ranges ----------------------------------------------------------------------------------
+
+  /** Frees blocks of [from, to) of a file; true when none is left. */
+  punchStep(number: number, from: number, to: number): boolean {
+    const { inodes, extents, transaction, pages } = this.#core
+    pages.tick()
+    const w = inodes.get(number)
+    let done = false
+    // An extent cut in its middle becomes two.
+    transaction.run(extents.runBlocks(w) + ORPHAN_BLOCKS, true, () => {
+      inodes.layoutChanged(w)
+      done = !this.#cut(w, from, to)
+      if (done) this.fulfil(w, OrphanKind.punch)
+      else this.intend(w, OrphanKind.punch, from, to)
+      if (done) inodes.modified(w)
+    })
+    return done
+  }
+
+  /** Takes file blocks [from, from + distance) out; what is behind them moves down. */
+  collapse(number: number, from: number, distance: number): void {
+    const { inodes, transaction, pages } = this.#core
+    pages.tick()
+    const w = inodes.get(number)
+    // Both at once: a file with a hole in the place of the range is no state to come back to.
+    transaction.run(SHIFT_BLOCKS, true, () => {
+      inodes.modified(w)
+      this.intend(w, OrphanKind.punch, from, from + distance)
+      this.intend(w, OrphanKind.collapse, from + distance, distance)
+    })
+    while (!this.punchStep(number, from, from + distance));
+    this.#next = from + distance
+    while (!this.collapseStep(number, this.#next, distance));
+  }
+
+  /**
+   * Moves extents from file block `from` on down by `distance`, into a hole; the size follows with
+   * the last, and then it is true. `#next` is where it goes on.
+   */
+  collapseStep(number: number, from: number, distance: number): boolean {
+    const { inodes, extents, transaction, pages } = this.#core
+    pages.tick()
+    const w = inodes.get(number)
+    let done = false
+    transaction.run(SHIFT_BLOCKS, true, () => {
+      inodes.layoutChanged(w)
+      this.#next = from
+      for (;;) {
+        done = !extents.find(w, this.#next) && extents.count === 0
+        if (done || transaction.full) break
+        const { fileBlock, count } = extents
+        extents.shift(w, fileBlock, fileBlock - distance)
+        this.#next = fileBlock + count
+      }
+      if (!done) return this.intend(w, OrphanKind.collapse, this.#next, distance)
+      inodes.setSize(w, inodes.size(w) - distance * BLOCK_BYTES)
+      inodes.modified(w)
+      this.fulfil(w, OrphanKind.collapse)
+    })
+    return done
+  }
+
+  /** Puts a hole of `distance` blocks in front of file block `from`. */
+  insert(number: number, from: number, distance: number): void {
+    this.#next = FILE_END
+    while (!this.insertStep(number, from, distance, this.#next));
+  }
+
+  /**
+   * Moves extents of file blocks [offset, end) up by `distance`, the last one first; the size
+   * follows with the last, and then it is true. `#next` is where it goes on.
+   */
+  insertStep(number: number, offset: number, distance: number, end: number): boolean {
+    const { inodes, extents, transaction, pages } = this.#core
+    pages.tick()
+    const w = inodes.get(number)
+    let done = false
+    transaction.run(extents.runBlocks(w) + SHIFT_BLOCKS, false, () => {
+      inodes.layoutChanged(w)
+      this.#next = end
+      for (;;) {
+        done = !extents.before(w, this.#next) || extents.fileBlock + extents.count <= offset
+        if (done || transaction.full) break
+        const { fileBlock } = extents
+        this.#next = Math.max(offset, fileBlock)
+        if (fileBlock >= offset) extents.shift(w, fileBlock, fileBlock + distance)
+        else extents.splitAway(w, offset, offset + distance)
+      }
+      if (!done) {
+        this.intend(w, OrphanKind.insert, offset, distance)
+        return this.intend(w, OrphanKind.insertEnd, this.#next, 0)
+      }
+      inodes.setSize(w, inodes.size(w) + distance * BLOCK_BYTES)
+      inodes.modified(w)
+      this.fulfil(w, OrphanKind.insert)
+      this.fulfil(w, OrphanKind.insertEnd)
+    })
+    return done
+  }
+}
+
+/**
+ * Blocks that moving extents may allocate: two orphan records. The trees get none that they did not
+ * have: records change where they stand, or join.
+ */
+const SHIFT_BLOCKS = 2 * ORPHAN_BLOCKS

@@ -1,0 +1,130 @@
+/**
+ * Extended attributes: the named records that lead to values. A value of up to 512 bytes stands in a
+ * name slab (the byte is its slot, the target its block), a longer one in a chain of value blocks
+ * (the byte is 0); an empty one is nowhere (both are 0).
+ *
+ * Invariants:
+ * - names and slab values carry the inode as their owner;
+ * - a value never changes: an attribute set anew is another record with another value.
+ */
+import { HoldfastError } from '../base/errors.js'
+import {
+  NAME_BYTES_MAX,
+  SLAB_VALUE_BYTES_MAX,
+  XATTR_LIST_BYTES_MAX,
+  XATTR_VALUE_BYTES_MAX,
+} from '../base/limits.js'
+import { Inode } from '../media/inode.js'
+import { RecordKinds } from '../media/tree_node.js'
+import type { Allocator } from './allocator.js'
+import type { Inodes } from './inodes.js'
+import { NamedRecords } from './named_records.js'
+import type { Names } from './names.js'
+import type { Pages } from './pages.js'
+import { Tree } from './tree.js'
+import { valueBlocks, type Values } from './values.js'
+
+const at = Inode.word
+
+export class Xattrs extends NamedRecords {
+  readonly #values: Values
+
+  constructor(
+    pages: Pages,
+    inodes: Inodes,
+    allocator: Allocator,
+    names: Names,
+    values: Values,
+    key: readonly [number, number],
+  ) {
+    const tree = new Tree(pages, allocator, RecordKinds.xattrs)
+    super(pages, inodes, names, tree, { root: at.xattrRoot, count: at.xattrCount }, key)
+    this.#values = values
+  }
+
+  protected override changed(w: number): void {
+    this.inodes.touch(w, Inode.at.xattrRoot, 8)
+    this.inodes.changed(w)
+  }
+
+  /** A copy of the value, or null when there is no such attribute. */
+  get(w: number, name: Uint8Array): Uint8Array | null {
+    if (this.countOf(w) === 0 || !this.find(w, name, 0, name.length)) return null
+    const owner = this.pages.u32[w + at.number]!
+    if (this.byte !== 0) return this.names.read(this.target, this.byte)
+    return this.target === 0 ? new Uint8Array(0) : this.#values.read(owner, this.target)
+  }
+
+  /** Blocks that setting an attribute to `length` bytes may allocate. */
+  blocks(w: number, length: number): number {
+    const value = length === 0 ? 0 : length <= SLAB_VALUE_BYTES_MAX ? 1 : valueBlocks(length)
+    return this.recordBlocks(w) + value
+  }
+
+  /** ERANGE, E2BIG or ENOSPC for what no file may have. */
+  checkSize(w: number, name: Uint8Array, length: number): void {
+    if (name.length === 0 || name.length > NAME_BYTES_MAX) {
+      throw new HoldfastError('ERANGE', `attribute name of ${name.length} bytes, 1 to 255`)
+    }
+    if (length > XATTR_VALUE_BYTES_MAX) {
+      throw new HoldfastError('E2BIG', `value of ${length} bytes, at most ${XATTR_VALUE_BYTES_MAX}`)
+    }
+    let list = name.length + 1
+    for (const other of this.list(w)) list += other.length + 1
+    if (list > XATTR_LIST_BYTES_MAX) {
+      throw new HoldfastError('ENOSPC', `the attribute names of a file have at most 64 KiB`)
+    }
+  }
+
+  /** Inside a transaction: sets an attribute, there or not. Allocates at most `blocks`. */
+  set(w: number, name: Uint8Array, value: Uint8Array): void {
+    if (this.find(w, name, 0, name.length)) this.removeFound(w, name)
+    const owner = this.pages.u32[w + at.number]!
+    let target = 0
+    let slot = 0
+    if (value.length > SLAB_VALUE_BYTES_MAX) target = this.#values.write(owner, value)
+    else if (value.length > 0) {
+      this.names.write(owner, value, 0, value.length)
+      target = this.names.block
+      slot = this.names.slot
+    }
+    this.add(w, name, 0, name.length, target, slot)
+  }
+
+  /** Inside a transaction: removes the attribute that `find` just found, and its value. */
+  removeFound(w: number, name: Uint8Array): void {
+    const { target, byte } = this
+    this.remove(w, name, 0, name.length)
+    if (byte !== 0) this.names.erase(target, byte)
+    else if (target !== 0) this.#values.free(this.pages.u32[w + at.number]!, target)
+  }
+
+  /** Names of all attributes, in no order. */
+  list(w: number): Uint8Array[] {
+    const names: Uint8Array[] = []
+    if (this.countOf(w) === 0) return names
+    this.lost()
+    const owner = this.pages.u32[w + at.number]!
+    if (!this.tree.seek(this.rootOf(w), owner, 0, 0)) return names
+    do {
+      names.push(this.names.read(this.tree.word(2), this.tree.word(1) & 0xff))
+    } while (this.tree.next())
+    return names
+  }
+
+  /** Inside a transaction: removes attributes while `more` says so. True: none is left. */
+  clear(w: number, more: () => boolean): boolean {
+    while (this.countOf(w) > 0) {
+      if (!more()) return false
+      this.lost()
+      const owner = this.pages.u32[w + at.number]!
+      if (!this.tree.seek(this.rootOf(w), owner, 0, 0)) {
+        throw new HoldfastError('EUCLEAN', `inode ${owner} counts attributes that are not there`)
+      }
+      const name = this.names.read(this.tree.word(2), this.tree.word(1) & 0xff)
+      this.find(w, name, 0, name.length)
+      this.removeFound(w, name)
+    }
+    return true
+  }
+}
