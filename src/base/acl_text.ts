@@ -1,6 +1,6 @@
 /**
- * ACLs as people write them: the short form of getfacl(1) and setfacl(1), `u::rw-,u:1000:r--,g::r--`
- * and with `d:` those of the default ACL. Ids are numbers: a volume knows no names of users.
+ * ACLs as people write them: the short form of getfacl(1) and setfacl(1), `u::rw-,u:1000:r--`, and
+ * with `d:` those of the default ACL. Ids are numbers: a volume knows no names of users.
  */
 import { HoldfastError } from './errors.js'
 import {

@@ -10,6 +10,7 @@
 export const ERRNO = {
   EPERM: [1, 'operation not permitted'],
   ENOENT: [2, 'no such file or directory'],
+  EINTR: [4, 'interrupted'],
   EIO: [5, 'input/output error'],
   EBADF: [9, 'bad file handle'],
   EAGAIN: [11, 'try again'],
@@ -29,7 +30,9 @@ export const ERRNO = {
   EROFS: [30, 'the volume is read-only'],
   EMLINK: [31, 'too many links'],
   ERANGE: [34, 'out of range'],
+  EDEADLK: [35, 'it would never end'],
   ENAMETOOLONG: [36, 'name too long'],
+  ENOLCK: [37, 'too many locks'],
   ENOTEMPTY: [39, 'directory not empty'],
   ELOOP: [40, 'too many levels of symbolic links'],
   EOVERFLOW: [75, 'value too large'],
