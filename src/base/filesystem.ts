@@ -7,6 +7,8 @@
  * failure is a HoldfastError with the errno's name as its code.
  */
 
+import type { FileMapping, MapOptions } from './mapping.js'
+
 export type Path = string | Uint8Array
 
 /** Who asks. New files belong to `uid` and `gid`. */
@@ -99,6 +101,8 @@ export interface FileHandle extends AsyncDisposable {
   /** Data and metadata of this file are durable when it returns. */
   sync(): Promise<void>
   extents(): Promise<Layout>
+  /** The file as memory of this process; EOPNOTSUPP or EPERM where that cannot be. */
+  map(options?: MapOptions): Promise<FileMapping>
   close(): Promise<void>
 }
 

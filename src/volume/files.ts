@@ -184,6 +184,8 @@ export class Files {
         throw transaction.abandon(error)
       }
       transaction.commit()
+      if (p === end && end > size) open.layoutChanged(Math.floor(size / BLOCK_BYTES), last + 1)
+      else if (need > 0) open.layoutChanged(first, reach + 1)
       if (p === end) return
       pages.tick()
       w = inodes.get(number)
@@ -377,6 +379,7 @@ export class Files {
         }
         inodes.modified(w)
       })
+      open?.layoutChanged(Math.floor(old / BLOCK_BYTES), Math.ceil(size / BLOCK_BYTES))
     }
     if (open !== undefined) open.timesPending = false
   }
@@ -394,6 +397,7 @@ export class Files {
       left = this.#trim(w, keep)
       if (left) this.#setIntent(w, number, true)
     })
+    this.#core.opens.get(number)?.layoutChanged(keep, Infinity)
     if (transaction.syncMode === 'group') {
       if (this.#shrunk.size >= SHRUNK_MAX) {
         transaction.flush()

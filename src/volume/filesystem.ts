@@ -15,6 +15,7 @@ import type {
   StatFs,
   Stats,
 } from '../base/filesystem.js'
+import type { FileMapping, MapOptions } from '../base/mapping.js'
 import type { OpenFile } from './open_file.js'
 import type { Volume } from './volume.js'
 
@@ -63,6 +64,10 @@ class VolumeHandle implements FileHandle {
 
   async extents(): Promise<Layout> {
     return this.#file.extents()
+  }
+
+  async map(options?: MapOptions): Promise<FileMapping> {
+    return this.#file.map(options)
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 /** An open file of a volume: a position, what it may do, and the inode that it keeps alive. */
 import { HoldfastError } from '../base/errors.js'
 import type { Layout, OpenFlags, Stats } from '../base/filesystem.js'
+import type { FileMapping, MapOptions } from '../base/mapping.js'
 import type { OpenInode } from './open_inodes.js'
 import { checkSize, type Volume } from './volume.js'
 
@@ -105,6 +106,21 @@ export class OpenFile {
   extents(): Layout {
     this.#enter(true, 'extents', 0)
     return this.#volume.layoutOf(this.#inode.number)
+  }
+
+  /**
+   * The file as memory: one run of addresses over all its extents. It stays when this handle is
+   * closed. EOPNOTSUPP where the region cannot be mapped, or not in pieces as small as the file's.
+   */
+  map(options: MapOptions = {}): FileMapping {
+    this.#enter(true, 'mmap', null)
+    const { read, write } = this.#wish
+    if (!read || (options.write === true && !write)) {
+      throw new HoldfastError('EACCES', 'mapping takes a handle that reads, and writes to write', {
+        syscall: 'mmap',
+      })
+    }
+    return this.#volume.map(this.#inode, options)
   }
 
   close(): void {

@@ -5,6 +5,12 @@
  * the next transaction on the inode, fsync or the last close, so that overwriting costs no log
  * record.
  */
+/** Who has to know where the blocks of an open file are. */
+export interface LayoutWatcher {
+  /** The file has other blocks in [from, to) than before, or another size. Never throws. */
+  layoutChanged(from: number, to: number): void
+}
+
 export class OpenInode {
   readonly number: number
   /** Handles. */
@@ -17,9 +23,19 @@ export class OpenInode {
   timesPending = false
   seconds = 0
   nanoseconds = 0
+  /** Null as long as there are none. */
+  watchers: Set<LayoutWatcher> | null = null
 
   constructor(number: number) {
     this.number = number
+  }
+
+  /**
+   * Tells the watchers, after the commit of the change and before anything else is allocated. They
+   * read metadata: what the caller had found in the page cache is no longer good.
+   */
+  layoutChanged(from: number, to: number): void {
+    if (this.watchers !== null) for (const one of this.watchers) one.layoutChanged(from, to)
   }
 }
 

@@ -13,10 +13,12 @@ import type {
   Stats,
 } from '../base/filesystem.js'
 import { BLOCK_BYTES, HANDLES_MAX, NAME_BYTES_MAX, RESERVE_BLOCKS } from '../base/limits.js'
+import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { Inode, Mode } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import type { Core } from './core.js'
 import { Files } from './files.js'
+import { Mappings } from './mappings.js'
 import {
   mountVolume,
   releaseMemory,
@@ -37,6 +39,7 @@ const ORPHAN_STEPS_AT_MOUNT = 64
 export class Volume {
   readonly core: Core
   readonly files: Files
+  readonly mappings: Mappings
   /** Raised durably at each mount: half of a layout id. */
   readonly epoch: number
   /** Log records that this mount replayed. */
@@ -57,6 +60,7 @@ export class Volume {
     this.#ownsMemory = ownsMemory
     this.core = mounted.core
     this.files = new Files(mounted.core)
+    this.mappings = new Mappings(mounted.core, (inode) => this.#releaseInode(inode))
     this.#namespace = new Namespace(mounted.core, this.files)
     this.epoch = mounted.epoch
     this.replayed = mounted.replayed
@@ -113,6 +117,10 @@ export class Volume {
       last.index = file.index
       this.#handles[file.index] = last
     }
+    this.#releaseInode(inode)
+  }
+
+  #releaseInode(inode: OpenInode): void {
     const { opens } = this.core
     this.core.pages.tick()
     if (inode.opens === 1 && !inode.unlinked) {
@@ -313,6 +321,11 @@ export class Volume {
     })
   }
 
+  /** Blocks of an open file as memory. */
+  map(inode: OpenInode, options: MapOptions): FileMapping {
+    return this.#call('mmap', undefined, () => this.mappings.map(inode, options))
+  }
+
   // ---- durability ------------------------------------------------------------------------------
 
   /** Everything is durable when it returns. */
@@ -346,6 +359,7 @@ export class Volume {
   close(): void {
     if (!this.#open) return
     try {
+      this.mappings.end()
       for (const file of [...this.#handles]) file.close()
       this.core.pages.tick()
       if (this.core.transaction.usable) unmountVolume(this.#mounted)
