@@ -13,7 +13,8 @@ const DEFAULT_MAX = 65_530
 let kernelMax = 0
 let used = 0
 
-function limit(): number {
+/** Pieces that may still be taken. */
+export function piecesLeft(): number {
   if (kernelMax === 0) {
     try {
       kernelMax = Number(readFileSync(FILE, 'utf8'))
@@ -21,14 +22,15 @@ function limit(): number {
       kernelMax = DEFAULT_MAX
     }
   }
-  return kernelMax - Math.floor(kernelMax / 8)
+  return kernelMax - Math.floor(kernelMax / 8) - used
 }
 
 /** ENOMEM when `count` more are more than there may be. */
 export function takePieces(count: number): void {
-  if (used + count > limit()) {
+  const left = piecesLeft()
+  if (count > left) {
     throw tooManyPieces(
-      `${count} pieces more, with ${used} mapped, are past the ${limit()} that one process may map`,
+      `${count} pieces of a file to map, ${used} mapped, and ${left} more are allowed`,
     )
   }
   used += count
@@ -41,7 +43,7 @@ export function givePieces(count: number): void {
 export function tooManyPieces(what: string, cause?: unknown): HoldfastError {
   return new HoldfastError(
     'ENOMEM',
-    `${what}; raise vm.max_map_count (sysctl), map less, or have the file in fewer extents`,
+    `${what}; raise vm.max_map_count (sysctl), map less at a time, or have the file in fewer extents`,
     { cause },
   )
 }

@@ -15,7 +15,11 @@ import { BLOCK_BYTES } from '../base/limits.js'
 import { native, type MemoryId } from '../native/native.js'
 import { faultIn, forgetFaults } from '../region/faults.js'
 import type { MapAccess, Region } from '../region/region.js'
-import { givePieces, takePieces, tooManyPieces } from './pieces.js'
+import { systemCall } from '../region/system_call.js'
+import { givePieces, piecesLeft, takePieces, tooManyPieces } from './pieces.js'
+
+/** Pieces added by changes before all are counted again. */
+const RECOUNT_PIECES = 1024
 
 /** Calls `visit` for each run of blocks and each hole (region block 0) of [from, to), in order. */
 export type Walk = (
@@ -29,8 +33,9 @@ export class Stitch {
   /** First file block, and the one after the last; the addresses go on to the end of its grain. */
   readonly first: number
   readonly end: number
-  /** Upper bound of the pieces that it has. */
-  pieces = 0
+  /** Upper bound of the pieces that it has, and how many they were when last counted. */
+  #pieces = 0
+  #counted = 0
 
   readonly #region: Region
   readonly #access: MapAccess
@@ -45,7 +50,8 @@ export class Stitch {
     this.#grain = region.grain / BLOCK_BYTES
     this.first = Math.floor(from / this.#grain) * this.#grain
     this.end = end
-    this.memory = native.reserve(this.#grainEnd(end))
+    const length = this.#grainEnd(end)
+    this.memory = systemCall('mmap', region.path, () => native.reserve(length))
     try {
       this.place(this.first, end)
     } catch (error) {
@@ -71,19 +77,23 @@ export class Stitch {
     })
   }
 
-  /** Counts what is about to be mapped; all of it again when the sum of changes is too much. */
+  /**
+   * Counts what is about to be mapped. A change adds to the bound, also where it makes pieces
+   * fewer; now and then all of them are counted again.
+   */
   #account(from: number, to: number): void {
     const added = this.#count(from, to) + 2 // a hole in the middle of a piece makes three of one
-    try {
+    if (added <= piecesLeft() && this.#pieces + added <= 2 * this.#counted + RECOUNT_PIECES) {
       takePieces(added)
-      this.pieces += added
-    } catch {
-      const all = this.#count(this.first, this.end) + 2
-      givePieces(this.pieces)
-      this.pieces = 0
-      takePieces(all)
-      this.pieces = all
+      this.#pieces += added
+      return
     }
+    const all = this.#count(this.first, this.end) + 2
+    givePieces(this.#pieces)
+    this.#pieces = 0
+    takePieces(all)
+    this.#pieces = all
+    this.#counted = all
   }
 
   #count(from: number, to: number): number {
@@ -113,15 +123,17 @@ export class Stitch {
       if (regionBlock === 0) this.#blank(at, length)
       else this.#region.mapInto(this.memory, at, regionBlock * BLOCK_BYTES, length, this.#access)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOMEM') throw error
+      if (!(error instanceof HoldfastError) || error.code !== 'ENOMEM') throw error
       throw tooManyPieces('the kernel has no room for one piece more', error)
     }
   }
 
   /** A hole, or where stores of stale users go: nowhere. */
   #blank(at: number, length: number): void {
-    if (this.#access.write) native.overlay(this.memory, at, length)
-    else native.hole(this.memory, at, length)
+    systemCall('mmap', this.#region.path, () => {
+      if (this.#access.write) native.overlay(this.memory, at, length)
+      else native.hole(this.memory, at, length)
+    })
   }
 
   /** Detaches every ArrayBuffer that overlaps these blocks. */
@@ -135,7 +147,7 @@ export class Stitch {
   }
 
   persist(offset: number, length: number): void {
-    const pieces = Math.ceil((this.pieces * length) / native.byteLength(this.memory))
+    const pieces = Math.ceil((this.#pieces * length) / native.byteLength(this.memory))
     this.#region.persistIn(this.memory, offset, length, pieces)
   }
 
@@ -155,7 +167,7 @@ export class Stitch {
       native.detach(this.memory, 0, native.byteLength(this.memory))
     }
     forgetFaults(this.memory)
-    givePieces(this.pieces)
-    this.pieces = 0
+    givePieces(this.#pieces)
+    this.#pieces = 0
   }
 }

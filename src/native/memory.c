@@ -43,10 +43,19 @@ static uint64_t round_up(uint64_t number, uint64_t grain) {
   return (number + grain - 1) / grain * grain;
 }
 
+/*
+ * Anonymous pages over a run of ours. A process with all the mappings that it may have gets no new
+ * one even where it would replace thousands: then those go first, and the run is taken again, unless
+ * another thread's mapping has slipped into it.
+ */
 static int put_anonymous(uint8_t *start, size_t length, int protection) {
-  void *at = mmap(start, length, protection,
-                  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return at == MAP_FAILED ? errno : 0;
+  const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (mmap(start, length, protection, MAP_FIXED | kind, -1, 0) != MAP_FAILED) return 0;
+  if (errno != ENOMEM || munmap(start, length) != 0) return errno;
+  void *at = mmap(start, length, protection, MAP_FIXED_NOREPLACE | kind, -1, 0);
+  if (at == start) return 0;
+  if (at != MAP_FAILED) munmap(at, length);
+  return ENOMEM;
 }
 
 int memory_overlay(uint8_t *start, size_t length) {

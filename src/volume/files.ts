@@ -184,8 +184,9 @@ export class Files {
         throw transaction.abandon(error)
       }
       transaction.commit()
-      if (p === end && end > size) open.layoutChanged(Math.floor(size / BLOCK_BYTES), last + 1)
-      else if (need > 0) open.layoutChanged(first, reach + 1)
+      if (p === end && end > size) {
+        open.layoutChanged(Math.floor(Math.min(size, position) / BLOCK_BYTES), last + 1)
+      } else if (need > 0) open.layoutChanged(first, reach + 1)
       if (p === end) return
       pages.tick()
       w = inodes.get(number)
