@@ -13,6 +13,7 @@ export type {
   StatFs,
   Stats,
 } from './base/filesystem.js'
+export type { FileMapping, MapOptions } from './base/mapping.js'
 export { checkVolume } from './check/checker.js'
 export { exitCode, formatReport, type Report } from './check/report.js'
 export { createRegion, memfdRegion, openRegion } from './region/file_region.js'

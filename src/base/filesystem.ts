@@ -8,6 +8,7 @@
  * gives. `as` says who asks; root when it is left out.
  */
 import type { Readable, Writable } from 'node:stream'
+import type { FileMapping, MapOptions } from './mapping.js'
 import type { FileType, Stats, Time } from './stats.js'
 
 export { Stats } from './stats.js'
@@ -204,6 +205,9 @@ export interface FileHandle extends AsyncDisposable {
   seek(offset: number, what: 'data' | 'hole'): Promise<number>
   /** Copies bytes to another file of the same volume; returns how many (copy_file_range(2)). */
   copyRange(offset: number, to: FileHandle, toOffset: number, length: number): Promise<number>
+
+  /** The file as memory of this process; EOPNOTSUPP or EPERM where that cannot be. */
+  map(options?: MapOptions): Promise<FileMapping>
 
   /** Takes a byte-range lock, or converts one that the same owner holds. */
   lock(lock: RangeLock, options?: LockWait): Promise<void>

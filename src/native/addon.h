@@ -8,7 +8,7 @@
 #include <node_api.h>
 
 #define METHODS(X)                                                                                \
-  X(reserve) X(anonymous) X(map) X(overlay) X(unmap) X(byteLength)                                \
+  X(reserve) X(anonymous) X(map) X(overlay) X(hole) X(unmap) X(byteLength)                        \
   X(view) X(detach) X(viewCount)                                                                  \
   X(takeFaults)                                                                                   \
   X(lock) X(unlock) X(locked) X(memfd) X(addSeals) X(seals) X(statfs) X(fallocate) X(canMapSync)  \

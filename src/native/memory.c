@@ -43,10 +43,23 @@ static uint64_t round_up(uint64_t number, uint64_t grain) {
   return (number + grain - 1) / grain * grain;
 }
 
+/*
+ * Anonymous pages over a run of ours. A process with all the mappings that it may have gets no new
+ * one even where it would replace thousands: then those go first, and the run is taken again, unless
+ * another thread's mapping has slipped into it.
+ */
+static int put_anonymous(uint8_t *start, size_t length, int protection) {
+  const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (mmap(start, length, protection, MAP_FIXED | kind, -1, 0) != MAP_FAILED) return 0;
+  if (errno != ENOMEM || munmap(start, length) != 0) return errno;
+  void *at = mmap(start, length, protection, MAP_FIXED_NOREPLACE | kind, -1, 0);
+  if (at == start) return 0;
+  if (at != MAP_FAILED) munmap(at, length);
+  return ENOMEM;
+}
+
 int memory_overlay(uint8_t *start, size_t length) {
-  void *at = mmap(start, length, PROT_READ | PROT_WRITE,
-                  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return at == MAP_FAILED ? errno : 0;
+  return put_anonymous(start, length, PROT_READ | PROT_WRITE);
 }
 
 /*
@@ -219,22 +232,31 @@ napi_value js_map(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-napi_value js_overlay(napi_env env, napi_callback_info info) {
+/* Anonymous pages over a run of a memory. */
+static napi_value cover(napi_env env, napi_callback_info info, const char *name, int protection) {
   struct call call;
   struct memory *memory;
   uint64_t offset, length, span;
-  if (!call_begin(&call, env, info, "overlay", 3) ||
+  if (!call_begin(&call, env, info, name, 3) ||
       !call_range(&call, 0, &memory, &offset, &length) ||
       !whole_pages(&call, memory, offset, length, &span)) {
     return NULL;
   }
-  int error = memory_overlay(memory_base(memory) + offset, span);
+  int error = put_anonymous(memory_base(memory) + offset, span, protection);
   if (error) {
     return throw_errno(env, error, "mmap", NULL,
-                       "overlay of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu32,
+                       "%s of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu32, name,
                        length, offset, memory->id);
   }
   return NULL;
+}
+
+napi_value js_overlay(napi_env env, napi_callback_info info) {
+  return cover(env, info, "overlay", PROT_READ | PROT_WRITE);
+}
+
+napi_value js_hole(napi_env env, napi_callback_info info) {
+  return cover(env, info, "hole", PROT_READ);
 }
 
 napi_value js_unmap(napi_env env, napi_callback_info info) {

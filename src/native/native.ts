@@ -100,6 +100,8 @@ export interface Native {
    * nowhere.
    */
   overlay(memory: MemoryId, offset: number, length: number): void
+  /** The same with pages that can only be read: a store there is a guarded fault. */
+  hole(memory: MemoryId, offset: number, length: number): void
   /**
    * Overlays, detaches every view, unmaps. Later calls with this id throw EINVAL. The addresses
    * themselves (by now zero pages) are given back at a later `reserve`, `anonymous` or `unmap`,

@@ -15,11 +15,12 @@ import {
   readlinkSync,
   unlinkSync,
 } from 'node:fs'
-import { HoldfastError, type ErrorCode, ERRNO } from '../base/errors.js'
+import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { MapFlag, native, type MemoryId } from '../native/native.js'
 import { MemoryRegion } from './memory_region.js'
 import type { Persistence } from './region.js'
+import { systemCall } from './system_call.js'
 
 const TMPFS_MAGIC = 0x0102_1994
 const HUGETLBFS_MAGIC = 0x9584_58f6
@@ -45,7 +46,7 @@ interface Kind {
 /** Opens a region that exists. Throws ENOENT, EBUSY with the owner, ENODEV. */
 export function openRegion(path: string, options: OpenRegionOptions = {}): MemoryRegion {
   const flags = options.readOnly === true ? constants.O_RDONLY : constants.O_RDWR
-  const fd = system('open', path, () => openSync(path, flags))
+  const fd = systemCall('open', path, () => openSync(path, flags))
   return adopt(fd, path, options, () => closeSync(fd))
 }
 
@@ -59,7 +60,9 @@ export function createRegion(
   options: OpenRegionOptions = {},
 ): MemoryRegion {
   const existed = existsSync(path)
-  const fd = system('open', path, () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
+  const fd = systemCall('open', path, () =>
+    openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600),
+  )
   try {
     try {
       lockOwner(fd, path, options)
@@ -81,8 +84,8 @@ function fillFile(fd: number, path: string, byteLength: number): void {
   if (wanted === 0) {
     throw new HoldfastError('EINVAL', `${path} is empty and no size was given: --size 1G`)
   }
-  if (wanted !== size) system('ftruncate', path, () => ftruncateSync(fd, wanted))
-  system('fallocate', path, () => native.fallocate(fd, 0, wanted))
+  if (wanted !== size) systemCall('ftruncate', path, () => ftruncateSync(fd, wanted))
+  systemCall('fallocate', path, () => native.fallocate(fd, 0, wanted))
 }
 
 /**
@@ -92,10 +95,10 @@ export function memfdRegion(
   byteLength: number,
   options: OpenRegionOptions & { readonly hugeTlb?: boolean } = {},
 ): MemoryRegion {
-  const fd = system('memfd_create', 'memfd', () =>
+  const fd = systemCall('memfd_create', 'memfd', () =>
     native.memfd('holdfast', byteLength, options.hugeTlb === true),
   )
-  system('fallocate', 'memfd', () => native.fallocate(fd, 0, byteLength))
+  systemCall('fallocate', 'memfd', () => native.fallocate(fd, 0, byteLength))
   native.addSeals(fd, F_SEAL_SHRINK)
   return adopt(fd, `/proc/self/fd/${fd}`, options, () => closeSync(fd))
 }
@@ -114,7 +117,7 @@ function adopt(
     const write = options.readOnly === true ? 0 : MapFlag.write
     const flags = kind.mapFlags | MapFlag.read | write
     const reserved = memory
-    system('mmap', path, () => native.map(reserved, 0, fd, 0, kind.byteLength, flags))
+    systemCall('mmap', path, () => native.map(reserved, 0, fd, 0, kind.byteLength, flags))
     return new MemoryRegion({
       ...kind,
       path,
@@ -199,15 +202,4 @@ function lockOwner(fd: number, path: string, options: OpenRegionOptions): void {
     'EBUSY',
     `${path} is open in ${owner}; one process owns a region at a time`,
   )
-}
-
-/** An error of the operating system, as ours. */
-function system<T>(syscall: string, path: string, call: () => T): T {
-  try {
-    return call()
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    if (code === undefined || !(code in ERRNO)) throw error
-    throw new HoldfastError(code as ErrorCode, undefined, { syscall, path, cause: error })
-  }
 }

@@ -4,8 +4,10 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { LINE_BYTES } from '../base/limits.js'
-import { native, StoreMode, type Fault, type MemoryId } from '../native/native.js'
-import type { Persistence, Region, RegionCounters } from './region.js'
+import { MapFlag, native, StoreMode, type MemoryId } from '../native/native.js'
+import { faultIn, forgetFaults } from './faults.js'
+import type { MapAccess, Persistence, Region, RegionCounters } from './region.js'
+import { systemCall } from './system_call.js'
 
 export interface MemoryRegionParts {
   readonly kind: string
@@ -16,6 +18,8 @@ export interface MemoryRegionParts {
   readonly grain: number
   /** The file behind the memory, -1 none. */
   readonly fd: number
+  /** MapFlag values that every mapping of the file needs. */
+  readonly mapFlags: number
   readonly onClose: () => void
 }
 
@@ -24,6 +28,13 @@ export interface MemoryRegionParts {
  * first.
  */
 const STREAM_BYTES = 2048
+/**
+ * An msync(2) of a range waits for the disk once a mapped piece; past this many one fdatasync(2) of
+ * the whole file is sooner done.
+ */
+const SYNC_PIECES_MAX = 4
+const PRIVATE_MEMORY =
+  'a heap region is private memory, which cannot be mapped a second time; use memfdRegion'
 
 export class MemoryRegion implements Region {
   readonly kind: string
@@ -34,7 +45,9 @@ export class MemoryRegion implements Region {
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
   readonly memory: MemoryId
   readonly fd: number
+  readonly unmappable: string | null
   readonly #flushes: boolean
+  readonly #mapFlags: number
   readonly #onClose: () => void
   #faults: number
   #closed = false
@@ -47,7 +60,9 @@ export class MemoryRegion implements Region {
     this.persistence = parts.persistence
     this.grain = parts.grain
     this.fd = parts.fd
+    this.unmappable = parts.fd >= 0 ? null : PRIVATE_MEMORY
     this.#flushes = parts.persistence === 'flush'
+    this.#mapFlags = parts.mapFlags
     this.#onClose = parts.onClose
     this.#faults = native.faultCounter[0]!
   }
@@ -119,10 +134,39 @@ export class MemoryRegion implements Region {
     await native.fdatasyncAsync(this.fd)
   }
 
+  mapInto(
+    memory: MemoryId,
+    memoryOffset: number,
+    offset: number,
+    length: number,
+    access: MapAccess,
+  ): void {
+    if (this.unmappable !== null) throw new HoldfastError('EOPNOTSUPP', this.unmappable)
+    const flags =
+      this.#mapFlags |
+      MapFlag.read |
+      (access.write ? MapFlag.write : 0) |
+      (access.populate ? MapFlag.populate : 0)
+    systemCall('mmap', this.path, () =>
+      native.map(memory, memoryOffset, this.fd, offset, length, flags),
+    )
+  }
+
+  persistIn(memory: MemoryId, memoryOffset: number, length: number, pieces: number): void {
+    if (this.persistence !== 'sync') {
+      if (this.#flushes) this.counters.linesFlushed += native.flush(memory, memoryOffset, length)
+      this.fence()
+    } else if (pieces > SYNC_PIECES_MAX) this.sync(0, this.byteLength)
+    else {
+      this.counters.syncs++
+      native.msync(memory, memoryOffset, length)
+    }
+  }
+
   check(): void {
     if (native.faultCounter[0] === this.#faults) return
     this.#faults = native.faultCounter[0]!
-    const fault = faultOf(this.memory)
+    const fault = faultIn(this.memory)
     if (fault === undefined) return
     throw new HoldfastError(
       'EIO',
@@ -135,20 +179,9 @@ export class MemoryRegion implements Region {
     if (this.#closed) return
     this.#closed = true
     native.unmap(this.memory)
-    waiting.delete(this.memory)
+    forgetFaults(this.memory)
     this.#onClose()
   }
-}
-
-/** Faults that were taken from the addon and wait for the region they belong to. */
-const waiting = new Map<MemoryId, Fault>()
-
-/** The latest fault in a memory that its region was not told of. */
-function faultOf(memory: MemoryId): Fault | undefined {
-  for (const fault of native.takeFaults()) waiting.set(fault.memory, fault)
-  const fault = waiting.get(memory)
-  waiting.delete(memory)
-  return fault
 }
 
 /** A region of anonymous memory, gone with the process. `persistence` 'flush' for measuring. */
@@ -161,6 +194,7 @@ export function heapRegion(byteLength: number, persistence: Persistence = 'fence
     persistence,
     grain: 4096,
     fd: -1,
+    mapFlags: 0,
     onClose: () => {},
   })
 }

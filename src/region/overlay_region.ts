@@ -2,9 +2,10 @@
  * A region that is only read: what is stored stays in memory, over the bytes below, and goes with
  * it. So a volume can be opened as it is, its log replayed, without a byte of the medium changed.
  */
+import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, LINE_BYTES } from '../base/limits.js'
 import { native, type MemoryId } from '../native/native.js'
-import type { Region, RegionCounters } from './region.js'
+import type { MapAccess, Region, RegionCounters } from './region.js'
 
 export class OverlayRegion implements Region {
   readonly kind: string
@@ -13,6 +14,7 @@ export class OverlayRegion implements Region {
   readonly persistence = 'fence'
   readonly grain: number
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
+  readonly unmappable: string | null
   readonly below: Region
   /** Pages of 4096 bytes that were stored to. */
   readonly #pages = new Map<number, Uint8Array>()
@@ -25,6 +27,7 @@ export class OverlayRegion implements Region {
     this.path = below.path
     this.byteLength = below.byteLength
     this.grain = below.grain
+    this.unmappable = below.unmappable
   }
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {
@@ -88,6 +91,22 @@ export class OverlayRegion implements Region {
   }
 
   async syncAsync(_offset: number, _length: number): Promise<void> {
+    this.fence()
+  }
+
+  /** What is mapped is data of files, and of those nothing is ever stored here. */
+  mapInto(
+    memory: MemoryId,
+    memoryOffset: number,
+    offset: number,
+    length: number,
+    access: MapAccess,
+  ): void {
+    if (access.write) throw new HoldfastError('EROFS', `${this.path} is only read`)
+    this.below.mapInto(memory, memoryOffset, offset, length, access)
+  }
+
+  persistIn(): void {
     this.fence()
   }
 

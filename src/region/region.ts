@@ -30,6 +30,13 @@ export interface RegionCounters {
   syncs: number
 }
 
+/** What a further mapping of a region is for. */
+export interface MapAccess {
+  readonly write: boolean
+  /** Page tables are filled at once (MAP_POPULATE), so that no access waits for a fault. */
+  readonly populate: boolean
+}
+
 export interface Region {
   /** 'tmpfs', 'memfd', 'hugetlbfs', 'file', 'fsdax', 'devdax', 'heap', 'traced'. */
   readonly kind: string
@@ -40,6 +47,8 @@ export interface Region {
   /** Bytes: the unit in which the region can be mapped. */
   readonly grain: number
   readonly counters: RegionCounters
+  /** Why `mapInto` is EOPNOTSUPP, with what can; null where it works. */
+  readonly unmappable: string | null
 
   /** Copies region bytes out. */
   read(offset: number, target: Uint8Array, start: number, length: number): void
@@ -68,6 +77,23 @@ export interface Region {
   sync(offset: number, length: number): void
   /** The same on a thread. */
   syncAsync(offset: number, length: number): Promise<void>
+
+  /**
+   * Maps [offset, offset + length) once more, at `memoryOffset` of a reservation of the addon, as
+   * the region itself is mapped. All three in whole grains.
+   */
+  mapInto(
+    memory: MemoryId,
+    memoryOffset: number,
+    offset: number,
+    length: number,
+    access: MapAccess,
+  ): void
+  /**
+   * Makes stores through such mappings durable, in [memoryOffset, memoryOffset + length), which
+   * has about `pieces` of them.
+   */
+  persistIn(memory: MemoryId, memoryOffset: number, length: number, pieces: number): void
 
   /**
    * Throws EIO when a fault (SIGBUS: poison, a file cut short) hit this region since the last call.

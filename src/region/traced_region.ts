@@ -4,6 +4,7 @@
  *
  * It goes through the same calls of the addon as production; what it adds is the telling.
  */
+import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, LINE_BYTES } from '../base/limits.js'
 import { native, StoreMode, type MemoryId } from '../native/native.js'
 import type { Persistence, Region, RegionCounters } from './region.js'
@@ -23,6 +24,7 @@ export class TracedRegion implements Region {
   readonly grain = 4096
   readonly byteLength: number
   readonly persistence: Persistence
+  readonly unmappable = 'stores through a mapping of its own are not traced'
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
   readonly memory: MemoryId
   /** All of the region, for the test that looks at it. */
@@ -108,6 +110,14 @@ export class TracedRegion implements Region {
   async syncAsync(offset: number, length: number): Promise<void> {
     await Promise.resolve()
     this.sync(offset, length)
+  }
+
+  mapInto(): void {
+    throw new HoldfastError('EOPNOTSUPP', this.unmappable)
+  }
+
+  persistIn(): void {
+    throw new HoldfastError('EOPNOTSUPP', this.unmappable)
   }
 
   check(): void {}

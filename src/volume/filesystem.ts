@@ -28,6 +28,7 @@ import type {
   Time,
 } from '../base/filesystem.js'
 import { HoldfastError } from '../base/errors.js'
+import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { readStreamOf, writeStreamOf } from '../base/streams.js'
 import type { OpenFile } from './open_file.js'
 import type { Volume } from './volume.js'
@@ -154,6 +155,10 @@ class VolumeHandle implements FileHandle {
 
   async close(): Promise<void> {
     this.#file.close()
+  }
+
+  async map(options?: MapOptions): Promise<FileMapping> {
+    return this.#file.map(options)
   }
 
   async copyRange(

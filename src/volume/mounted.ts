@@ -10,6 +10,7 @@ import { Attributes } from './attributes.js'
 import type { Core } from './core.js'
 import { Files } from './files.js'
 import { Locks } from './locks.js'
+import { Mappings } from './mappings.js'
 import { releaseMemory, unmountVolume, type MountOptions, type Mounted } from './mount.js'
 import { Namespace } from './namespace.js'
 import { OpenFile } from './open_file.js'
@@ -32,6 +33,7 @@ export class MountedVolume {
   readonly ranges: Ranges
   readonly attributes: Attributes
   readonly namespace: Namespace
+  readonly mappings: Mappings
   readonly locks = new Locks()
   /** Raised durably at each mount: half of a layout id. */
   readonly epoch: number
@@ -60,6 +62,9 @@ export class MountedVolume {
     this.ranges = new Ranges(mounted.core, this.files, this.work)
     this.attributes = new Attributes(mounted.core, this.times)
     this.namespace = new Namespace(mounted.core, this.work)
+    this.mappings = new Mappings(mounted.core, this.ranges, this.times, (inode) =>
+      this.releaseInode(inode),
+    )
     this.epoch = mounted.epoch
     this.replayed = mounted.replayed
     if (this.readOnly) this.#orphanCursor = -1
@@ -152,6 +157,7 @@ export class MountedVolume {
   close(): void {
     if (!this.#open) return
     try {
+      this.mappings.end()
       for (const file of [...this.#handles]) file.close()
       this.core.pages.tick()
       if (this.core.transaction.usable && !this.readOnly) unmountVolume(this.mounted)

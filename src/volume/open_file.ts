@@ -13,6 +13,7 @@ import type {
   Stats,
   Time,
 } from '../base/filesystem.js'
+import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { Inode } from '../media/inode.js'
 import type { OpenInode } from './open_inodes.js'
 import type { OpenWish } from './open_flags.js'
@@ -185,6 +186,21 @@ export class OpenFile {
   extents(): Layout {
     this.#enter('extents', true, 0)
     return this.#volume.layoutOf(this.#inode.number)
+  }
+
+  /**
+   * The file as memory: one run of addresses over all its extents. It stays when this handle is
+   * closed. EOPNOTSUPP where the region cannot be mapped, or not in pieces as small as the file's.
+   */
+  map(options: MapOptions = {}): FileMapping {
+    return this.#call('mmap', () => {
+      const { read, write } = this.#wish
+      if (!read || (options.write === true && !write)) {
+        throw new HoldfastError('EACCES', 'mapping takes a handle that reads, and writes to write')
+      }
+      if (this.#isDirectory) throw new HoldfastError('ENODEV', 'a directory has no bytes to map')
+      return this.#volume.mappings.map(this.#inode, options)
+    })
   }
 
   /** Gives a file that was opened with O_TMPFILE a name. */

@@ -10,7 +10,7 @@
 export interface LayoutWatcher {
   /**
    * File blocks of [from, to) are other region blocks than before, or none, or the size moved
-   * there. The change is committed; blocks that it freed are not yet handed out again.
+   * there. Never throws.
    */
   layoutChanged(from: number, to: number): void
 }
@@ -35,15 +35,19 @@ export class OpenInode {
   accessNanoseconds = 0
   /** Reads that need not look at atime: it is later than mtime and ctime, and no day old. */
   accessCredit = 0
-  watchers: LayoutWatcher[] | null = null
+  /** Null as long as there are none. */
+  watchers: Set<LayoutWatcher> | null = null
 
   constructor(number: number) {
     this.number = number
   }
 
+  /**
+   * Tells the watchers, after the commit of the change and before anything else is allocated. They
+   * read metadata: what the caller had found in the page cache is no longer good.
+   */
   layoutChanged(from: number, to: number): void {
-    if (this.watchers === null) return
-    for (const watcher of this.watchers) watcher.layoutChanged(from, to)
+    if (this.watchers !== null) for (const one of this.watchers) one.layoutChanged(from, to)
   }
 }
 

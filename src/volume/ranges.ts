@@ -52,6 +52,16 @@ export class Ranges {
     this.#changed(open)
   }
 
+  /** Blocks for all of a range within the file, for who maps it; times stay. */
+  populate(open: OpenInode, offset: number, length: number): void {
+    const first = Math.floor(offset / BLOCK_BYTES)
+    const last = Math.floor((offset + length - 1) / BLOCK_BYTES)
+    const { inodes } = this.#core
+    this.#work.settle(open.number)
+    if (this.#files.missing(inodes.get(open.number), first, last) === 0) return
+    this.#populate(open, offset, length, true, false)
+  }
+
   /** The range reads as zeros and has blocks. */
   zero(open: OpenInode, offset: number, length: number, keepSize = false): void {
     const { inodes, region, extents, transaction } = this.#core

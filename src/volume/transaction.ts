@@ -235,6 +235,17 @@ export class Transaction {
     }
   }
 
+  /** Runs the flush of stores that went past the volume; it fails as our own would. */
+  flushed(run: () => void): void {
+    this.checkUsable()
+    try {
+      run()
+      this.#region.check()
+    } catch (error) {
+      throw this.#failFlush(error)
+    }
+  }
+
   /** The same on a thread; transactions go on meanwhile. */
   async flushAsync(): Promise<void> {
     this.checkUsable()

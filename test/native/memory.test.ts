@@ -89,6 +89,27 @@ test('an overlay cuts a memory off its file', () => {
   close()
 })
 
+test('a hole shows zeros; a store there is a fault that ends nothing', () => {
+  const { memory, fd, close } = mapped(3 * pageBytes)
+  const bytes = viewOf(memory)
+  bytes.fill(3)
+  native.hole(memory, pageBytes, pageBytes)
+  assert.deepEqual([bytes[pageBytes - 1], bytes[pageBytes], bytes[2 * pageBytes]], [3, 0, 3])
+  const before = native.faultCounter[0]!
+  bytes[pageBytes + 5] = 8
+  assert.equal(native.faultCounter[0], before + 1)
+  const [fault] = native.takeFaults().filter((one) => one.memory === memory)
+  assert.deepEqual([fault!.signal, fault!.offset], ['SIGSEGV', pageBytes])
+  native.hole(memory, pageBytes, pageBytes)
+  assert.equal(bytes[pageBytes + 5], 0)
+  const read = Buffer.alloc(1)
+  readSync(fd, read, 0, 1, pageBytes + 5)
+  assert.equal(read[0], 3, 'the file is as it was')
+  fails('EINVAL', () => native.hole(memory, 1, pageBytes))
+  fails('ERR_OUT_OF_RANGE', () => native.hole(memory, 0, 4 * pageBytes))
+  close()
+})
+
 test('unmap detaches every view, and stale views are empty', () => {
   const memory = native.anonymous(4 * pageBytes)
   const whole = native.view(memory, 0, 4 * pageBytes)

@@ -12,14 +12,15 @@ export interface Layer {
   readonly node: boolean
 }
 
-const ALL = ['base', 'native', 'region', 'media', 'volume', 'check', 'cli']
+const ALL = ['base', 'native', 'region', 'media', 'mapping', 'volume', 'check', 'cli']
 
 export const LAYERS: Readonly<Record<string, Layer>> = {
   base: { imports: [], node: true },
   native: { imports: ['base'], node: true },
   region: { imports: ['base', 'native'], node: true },
   media: { imports: ['base'], node: false },
-  volume: { imports: ['base', 'region', 'media', 'native'], node: false },
+  mapping: { imports: ['base', 'native', 'region'], node: true },
+  volume: { imports: ['base', 'region', 'media', 'native', 'mapping'], node: false },
   check: { imports: ['base', 'region', 'media'], node: false },
   cli: { imports: ALL, node: true },
 }

@@ -1,0 +1,151 @@
+/**
+ * Files of a volume as memory: what src/mapping asks of them, and the mappings that there are.
+ *
+ * Invariants:
+ * - a mapping counts as an open of its inode: the blocks stay when handle and name are gone;
+ * - it is told of every layout change of its file, and of every change of size, after the commit
+ *   and before a block that was freed can be handed out again;
+ * - a mapping for writing is given out when the layout under it is durable: flushing what is stored
+ *   there is then enough.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import type { MapOptions } from '../base/mapping.js'
+import { Mapping, type MappedFile, type MappedRange } from '../mapping/mapping.js'
+import type { Core } from './core.js'
+import type { OpenInode } from './open_inodes.js'
+import type { Ranges } from './ranges.js'
+import type { Times } from './times.js'
+
+/** Extents between two times that the page cache is told that a new step begins. */
+const STEP_EXTENTS = 128
+
+type Visit = (fileBlock: number, regionBlock: number, count: number) => void
+
+export class Mappings {
+  readonly #core: Core
+  readonly #ranges: Ranges
+  readonly #times: Times
+  readonly #release: (open: OpenInode) => void
+  readonly #live = new Set<Mapping>()
+
+  /** `release`: what the close of a handle does with its inode. */
+  constructor(core: Core, ranges: Ranges, times: Times, release: (open: OpenInode) => void) {
+    this.#core = core
+    this.#ranges = ranges
+    this.#times = times
+    this.#release = release
+  }
+
+  map(open: OpenInode, options: MapOptions): Mapping {
+    const { region, opens, transaction, log } = this.#core
+    if (region.unmappable !== null) throw new HoldfastError('EOPNOTSUPP', region.unmappable)
+    const range = this.#range(open, options)
+    if (range.write) {
+      this.#ranges.populate(open, range.offset, range.byteLength)
+      if (log.durable !== log.head) transaction.flush()
+    }
+    opens.open(open.number)
+    try {
+      const mapping: Mapping = new Mapping(
+        region,
+        this.#file(open, () => mapping, range.write),
+        range,
+      )
+      this.#live.add(mapping)
+      ;(open.watchers ??= new Set()).add(mapping)
+      return mapping
+    } catch (error) {
+      this.#release(open)
+      throw error
+    }
+  }
+
+  /** The volume closes: no address leads into the region any more, and every file is given back. */
+  end(): void {
+    for (const mapping of this.#live) mapping.end('the volume was closed')
+    for (const mapping of [...this.#live]) mapping.release()
+  }
+
+  #range(open: OpenInode, options: MapOptions): MappedRange {
+    const { inodes } = this.#core
+    const size = inodes.size(inodes.get(open.number))
+    const { offset = 0, write = false, populate: fill = false } = options
+    const { length = size - offset } = options
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset % BLOCK_BYTES !== 0) {
+      throw new HoldfastError('EINVAL', `offset ${offset} is not a multiple of ${BLOCK_BYTES}`)
+    }
+    const end = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES
+    if (!Number.isSafeInteger(length) || length <= 0 || offset + length > end) {
+      throw new HoldfastError(
+        'EINVAL',
+        `${length} bytes at ${offset} of a file of ${size}: what is mapped is in the file; ` +
+          'truncate(size) makes it longer',
+      )
+    }
+    return { offset, byteLength: length, write, populate: fill }
+  }
+
+  #file(open: OpenInode, mapping: () => Mapping, write: boolean): MappedFile {
+    const core = this.#core
+    const { inodes, transaction } = core
+    const blocks = () => Math.ceil(inodes.size(inodes.get(open.number)) / BLOCK_BYTES)
+    return {
+      blocks,
+      walk: (from, to, visit) => walk(core, open.number, from, to, blocks(), visit),
+      persist: (flush) => {
+        transaction.flushed(flush)
+        if (write) this.#times.wrote(open)
+      },
+      release: () => {
+        this.#live.delete(mapping())
+        open.watchers?.delete(mapping())
+        if (open.watchers?.size === 0) open.watchers = null
+        this.#release(open)
+      },
+    }
+  }
+}
+
+/**
+ * Visits the runs and holes of [from, to) in order, each in one visit, also where two extents
+ * follow each other in file and region. From block `end` on everything is a hole.
+ */
+function walk(
+  core: Core,
+  number: number,
+  from: number,
+  to: number,
+  end: number,
+  visit: Visit,
+): void {
+  const { inodes, extents, pages } = core
+  let start = from
+  let run = -1
+  const begins = (block: number, regionBlock: number) => {
+    if (run >= 0) {
+      if (regionBlock === (run === 0 ? 0 : run + (block - start))) return
+      visit(start, run, block - start)
+    }
+    start = block
+    run = regionBlock
+  }
+  const stop = Math.min(to, end)
+  let w = inodes.get(number)
+  let block = from
+  for (let steps = 1; block < stop; steps++) {
+    if (steps % STEP_EXTENTS === 0) {
+      pages.tick()
+      w = inodes.get(number)
+    }
+    if (extents.find(w, block)) {
+      begins(block, extents.regionBlock + (block - extents.fileBlock))
+      block = Math.min(stop, extents.fileBlock + extents.count)
+    } else {
+      begins(block, 0)
+      block = extents.count === 0 ? stop : Math.min(stop, extents.fileBlock)
+    }
+  }
+  if (block < to) begins(block, 0)
+  if (from < to) begins(to, -1)
+}
