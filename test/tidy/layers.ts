@@ -12,7 +12,7 @@ export interface Layer {
   readonly node: boolean
 }
 
-const ALL = ['base', 'native', 'region', 'media', 'volume', 'check', 'cli']
+const ALL = ['base', 'native', 'region', 'media', 'volume', 'check', 'repair', 'cli']
 
 export const LAYERS: Readonly<Record<string, Layer>> = {
   base: { imports: [], node: true },
@@ -21,6 +21,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   media: { imports: ['base'], node: false },
   volume: { imports: ['base', 'region', 'media', 'native'], node: false },
   check: { imports: ['base', 'region', 'media'], node: false },
+  repair: { imports: ['base', 'region', 'media', 'native', 'volume', 'check'], node: false },
   cli: { imports: ALL, node: true },
 }
 
