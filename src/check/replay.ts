@@ -42,6 +42,17 @@ export function replayLog(
   findings: Findings,
 ): Replayed {
   const tail = readTail(medium, scratch, header, findings)
+  return replayFrom(tail, medium, scratch, header, findings)
+}
+
+/** The same from any position on; none when it is negative. */
+export function replayFrom(
+  tail: number,
+  medium: Medium,
+  scratch: Scratch,
+  header: Header,
+  findings: Findings,
+): Replayed {
   let position = tail
   if (position < 0) return { tail, end: tail, records: 0 }
   const ringLines = header.logBlocks * LINES_PER_BLOCK

@@ -36,7 +36,14 @@ function barrier(region: Region): void {
   region.check()
 }
 
+/** No record that is in the ring is one of the log any more. */
+export function renewSalt(superblock: Uint32Array): void {
+  superblock[Superblock.word.logSalt]! += 1
+}
+
+/** Names the journal in the superblock; `block` 0: it is done, and with it the log. */
 function nameJournal(pair: SuperblockPair, block: number): void {
+  if (block === 0) renewSalt(pair.u32)
   pair.u32[Superblock.word.repairJournal] = block
   pair.u8.fill(0, Superblock.at.reserved, Superblock.size)
   pair.u8.fill(0, Superblock.at.ownerReserved, Superblock.at.ownerStart)

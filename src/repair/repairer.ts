@@ -13,7 +13,7 @@ import { BLOCK_BYTES } from '../base/limits.js'
 import { Checker, type OnProgress } from '../check/checker.js'
 import { Findings, type Finding } from '../check/codes.js'
 import { Medium, Scratch, type Crc32cOf } from '../check/medium.js'
-import { replayLog } from '../check/replay.js'
+import { replayFrom, replayLog } from '../check/replay.js'
 import type { Report } from '../check/report.js'
 import { readHeader, type Header } from '../check/volume_header.js'
 import { LogTail, tailHighWord } from '../media/log.js'
@@ -22,7 +22,8 @@ import type { Region } from '../region/region.js'
 import { SuperblockPair } from '../volume/superblock.js'
 import { Draft } from './draft.js'
 import { Fixes, type Fix } from './fixes.js'
-import { commitDraft, finishJournal, type LiveLog } from './journal.js'
+import { commitDraft, finishJournal, renewSalt, type LiveLog } from './journal.js'
+import { searchLog } from './log_search.js'
 import { runPass } from './pass.js'
 import type { Space } from './space.js'
 
@@ -127,13 +128,21 @@ export class Repairer {
 
   /** The draft as it is after the log, with an empty log. */
   #replay(draft: Draft, header: Header, fixes: Fixes): LiveLog {
-    const { tail, end, records } = replayLog(this.#medium, this.#scratch, header, this.#findings)
-    for (const block of this.#medium.overlay.keys()) {
-      draft.fresh(block).u8.set(this.#medium.overlaid(block))
+    const [medium, scratch, findings] = [this.#medium, this.#scratch, this.#findings]
+    let log = replayLog(medium, scratch, header, findings)
+    if (log.tail < 0) {
+      const position = searchLog(medium, scratch, header)
+      log = replayFrom(position, medium, scratch, header, findings)
+      fixes.add('log-tail-damaged', `the tail of the log is lost: ${log.records} records found`)
     }
-    if (records === 0 && tail >= 0) return { tail, end }
+    if (findings.kept.some(({ code }) => code === 'log-record-invalid')) {
+      fixes.add('log-record-invalid', 'what log records must not change is left as it is')
+    }
+    for (const block of medium.overlay.keys()) {
+      draft.fresh(block).u8.set(medium.overlaid(block))
+    }
     const page = draft.page(header.tailBlock)
-    const position = Math.max(0, end)
+    const position = Math.max(0, log.end)
     page.u8.fill(0, 0, LogTail.size)
     page.u32[LogTail.word.positionLow] = position >>> 0
     const high = Math.floor(position / 2 ** 32)
@@ -142,8 +151,7 @@ export class Repairer {
       high,
       page.crc32c(0, 6, header.uuidSeed),
     )
-    if (tail < 0) fixes.add('log-tail-damaged', 'the tail of the log is written anew')
-    return { tail: position, end: position }
+    return { tail: Math.max(0, log.tail), end: position }
   }
 }
 
@@ -153,6 +161,7 @@ function draftSuperblocks(draft: Draft, pair: SuperblockPair): void {
     const page = draft.page(block)
     page.u8.set(pair.u8)
     page.u32[Superblock.word.repairJournal] = 0
+    renewSalt(page.u32)
     page.u8.fill(0, Superblock.at.reserved, Superblock.size)
     page.u8.fill(0, Superblock.at.ownerReserved, Superblock.at.ownerStart)
     page.seal(Superblock)

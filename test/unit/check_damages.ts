@@ -14,7 +14,7 @@ import { State } from '../../src/media/state.js'
 import { Superblock } from '../../src/media/superblock.js'
 import { TreeNode } from '../../src/media/tree_node.js'
 import type { Region } from '../../src/region/region.js'
-import type { Image} from './check_image.js';
+import type { Image } from './check_image.js'
 import { appendRecord, BITMAP, buildSample, MAP, sealRecord } from './check_image.js'
 
 export const sample = buildSample()
