@@ -9,7 +9,8 @@
  *    then what is left of their own. What another file has by now they get a copy of.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
-import { EXTENT_WORDS, INLINE_EXTENTS, Inode, Mode } from '../media/inode.js'
+import { Mode } from '../base/mode.js'
+import { EXTENT_WORDS, INLINE_EXTENTS, Inode } from '../media/inode.js'
 import { RecordKinds } from '../media/tree_node.js'
 import { ExtentTable } from './extent_table.js'
 import type { Ground } from './ground.js'

@@ -1,12 +1,13 @@
 /** Fields of an inode that are wrong whatever else is on the volume, and what they become. */
 import { FILE_BYTES_MAX } from '../base/limits.js'
-import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS, Mode } from '../media/inode.js'
+import { Mode } from '../base/mode.js'
+import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
 import type { Draft } from './draft.js'
 import type { Fixes } from './fixes.js'
 
 const at = Inode.word
 const TIMES = ['modified', 'changed', 'accessed', 'born'] as const
-const FLAGS_KNOWN = InodeFlag.truncating
+const FLAGS_KNOWN = InodeFlag.unfinished
 const NANOSECONDS = 1_000_000_000
 const RESERVED_WORDS = [
   at.reserved,

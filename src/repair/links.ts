@@ -3,7 +3,8 @@
  * inodes without a name, links and parents.
  */
 import { Column } from '../check/column.js'
-import { Inode, InodeFlag, Mode, ROOT_INODE } from '../media/inode.js'
+import { Mode } from '../base/mode.js'
+import { Inode, InodeFlag, ROOT_INODE } from '../media/inode.js'
 import { RecordKinds } from '../media/tree_node.js'
 import type { Directories } from './directories.js'
 import type { Ground } from './ground.js'
@@ -90,7 +91,7 @@ export class Links {
   }
 
   #isFlagged(index: number): boolean {
-    return (this.#ground.inodes.get(index, at.flags) & InodeFlag.truncating) !== 0
+    return (this.#ground.inodes.get(index, at.flags) & InodeFlag.unfinished) !== 0
   }
 
   /** Without a record nothing of a file is unfinished: what lies past its end stays. */
@@ -98,7 +99,7 @@ export class Links {
     const { inodes, fixes } = this.#ground
     for (let index = 0; index < inodes.length; index++) {
       if (inodes.type.data[index] === 0 || flagged.has(index) || !this.#isFlagged(index)) continue
-      const flags = inodes.get(index, at.flags) & ~InodeFlag.truncating
+      const flags = inodes.get(index, at.flags) & ~InodeFlag.unfinished
       inodes.set(index, [[at.flags, flags >>> 0]])
       const number = inodes.numberOf(index)
       fixes.add('orphan-flag-wrong', `inode ${number} has no orphan record, and no flag now`)

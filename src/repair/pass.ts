@@ -9,7 +9,8 @@
  * found.
  */
 import type { Header } from '../check/volume_header.js'
-import { Inode, Mode, ROOT_INODE } from '../media/inode.js'
+import { Mode } from '../base/mode.js'
+import { Inode, ROOT_INODE } from '../media/inode.js'
 import { invalidState, State } from '../media/state.js'
 import { RecordKinds } from '../media/tree_node.js'
 import { Contents } from './contents.js'
