@@ -12,7 +12,6 @@
  * one format, so that an error of one is seen by the other.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
-import type { Region } from '../region/region.js'
 import { Bitmap } from './bitmap.js'
 import { Claim, Claims } from './claims.js'
 import { Findings, placeOf } from './codes.js'
@@ -20,7 +19,7 @@ import { Directories } from './directories.js'
 import { Extents } from './extents.js'
 import { Inodes } from './inodes.js'
 import { Links } from './links.js'
-import { Medium, Scratch, type Crc32cOf } from './medium.js'
+import { Medium, Scratch, type Crc32cOf, type Readable } from './medium.js'
 import { Names } from './names.js'
 import { replayLog } from './replay.js'
 import type { Counts, Report, VolumeInfo } from './report.js'
@@ -36,7 +35,7 @@ export interface CheckOptions {
 }
 
 /** Checks the volume in `region`. Never throws for what is on the medium. */
-export function checkVolume(region: Region, options: CheckOptions): Report {
+export function checkVolume(region: Readable, options: CheckOptions): Report {
   return new Checker(options.crc32cOf).check(region, options.onProgress)
 }
 
@@ -71,7 +70,7 @@ export class Checker {
     this.#bitmap = new Bitmap(this.#medium, this.#claims, this.#findings, this.#scratch)
   }
 
-  check(region: Region, onProgress: OnProgress = () => {}): Report {
+  check(region: Readable, onProgress: OnProgress = () => {}): Report {
     this.#findings.reset()
     this.#medium.reset(region)
     this.#medium.checkFaults()
@@ -82,20 +81,25 @@ export class Checker {
     }
   }
 
-  #checkRegion(region: Region, onProgress: OnProgress): Report {
+  #checkRegion(region: Readable, onProgress: OnProgress): Report {
     const regionBlocks = Math.floor(region.byteLength / BLOCK_BYTES)
     const found = readHeader(this.#medium, this.#scratch, regionBlocks, this.#findings)
     if (found === null) return this.#report(0, null, false)
     const { header, info } = found
+    if (header.repairJournal !== 0) {
+      const message = `its journal begins at block ${header.repairJournal}`
+      this.#findings.add('repair-unfinished', placeOf('superblock', info.superblock), message)
+      return this.#report(0, info, false)
+    }
     onProgress('log', 0, 1)
-    const replayed = replayLog(this.#medium, this.#scratch, header, this.#findings)
+    const { records } = replayLog(this.#medium, this.#scratch, header, this.#findings)
     onProgress('log', 1, 1)
     const roots = readRoots(this.#medium, this.#scratch, header, this.#findings)
-    if (roots === null) return this.#report(replayed, info, false)
+    if (roots === null) return this.#report(records, info, false)
     this.#reset(header)
     this.#checkStructures(header, roots, onProgress)
     this.#checkReplayed()
-    return this.#report(replayed, info, true)
+    return this.#report(records, info, true)
   }
 
   #reset(header: Header): void {

@@ -10,6 +10,7 @@ export const FINDINGS = {
   'superblock-copy-damaged': 'one of the two copies of the superblock is not valid',
   'superblock-copies-disagree': 'both copies are valid and describe different volumes',
   'superblock-feature-unknown': 'the volume has features that this program does not know',
+  'repair-unfinished': 'a repair was cut short: holdfast fsck --repair finishes it',
   'reserved-not-zero': 'bytes without a meaning are not zero',
   'log-tail-damaged': 'the word that says where replay begins does not pass its check',
   'log-record-invalid': 'a log record with a good checksum asks for what no record may',

@@ -11,6 +11,9 @@ import { BLOCK_BYTES } from '../base/limits.js'
 import type { Region } from '../region/region.js'
 import { placeOf, type Findings } from './codes.js'
 
+/** What is read of a region: a repair has its draft checked in the place of one. */
+export type Readable = Pick<Region, 'path' | 'byteLength' | 'read' | 'check'>
+
 /** CRC32C of a range, continued from `seed`. */
 export type Crc32cOf = (bytes: Uint8Array, start: number, length: number, seed: number) => number
 
@@ -45,13 +48,13 @@ export class Medium {
   faulted = false
   readonly #findings: Findings
   readonly #pages: Uint8Array[] = []
-  #region: Region | undefined
+  #region: Readable | undefined
 
   constructor(findings: Findings) {
     this.#findings = findings
   }
 
-  reset(region: Region): void {
+  reset(region: Readable): void {
     this.#region = region
     this.overlay.clear()
     this.faulted = false

@@ -27,15 +27,34 @@ import type { Header } from './volume_header.js'
 const DESCRIPTOR_WORDS = PageDescriptor.size / 4
 const LINE_WORDS = LINE_BYTES / 4
 
-/** Applies the records from the tail on to the overlay of `medium`; returns how many there were. */
+/** Positions where the log begins and ends, -1 when its tail is damaged, and its records. */
+export interface Replayed {
+  readonly tail: number
+  readonly end: number
+  readonly records: number
+}
+
+/** Applies the records from the tail on to the overlay of `medium`. */
 export function replayLog(
   medium: Medium,
   scratch: Scratch,
   header: Header,
   findings: Findings,
-): number {
-  let position = readTail(medium, scratch, header, findings)
-  if (position < 0) return 0
+): Replayed {
+  const tail = readTail(medium, scratch, header, findings)
+  return replayFrom(tail, medium, scratch, header, findings)
+}
+
+/** The same from any position on; none when it is negative. */
+export function replayFrom(
+  tail: number,
+  medium: Medium,
+  scratch: Scratch,
+  header: Header,
+  findings: Findings,
+): Replayed {
+  let position = tail
+  if (position < 0) return { tail, end: tail, records: 0 }
   const ringLines = header.logBlocks * LINES_PER_BLOCK
   const end = position + ringLines
   let sequence = -1
@@ -62,7 +81,7 @@ export function replayLog(
     position += lines
     replayed++
   }
-  return replayed
+  return { tail, end: position, records: replayed }
 }
 
 /** The position where replay begins, or -1. */

@@ -32,6 +32,8 @@ export interface Header {
   /** CRC32C of the uuid, and of uuid and log salt. */
   uuidSeed: number
   recordSeed: number
+  /** First block of the journal of a repair that was cut short, 0 none. */
+  repairJournal: number
 }
 
 export interface Roots {
@@ -129,6 +131,7 @@ function headerOf(bytes: Bytes, w: number): Header {
     hashKeyHigh: get(at.hashKey + 1),
     uuidSeed,
     recordSeed: bytes.crc32c((w + at.logSalt) * 4, 8, uuidSeed),
+    repairJournal: get(at.repairJournal),
   }
 }
 

@@ -53,7 +53,12 @@ export const Superblock = defineStruct('superblock', 512, 'what the volume is; b
   ownerBoot: [168, 16, 'boot id of the machine it runs on (/proc/sys/kernel/random/boot_id)'],
   ownerHost: [184, 64, 'host name of that machine, UTF-8, padded with zeros'],
   defaultSync: [248, 4, '0 by region kind, 1 always, 2 group'],
-  reserved: [252, 260, 'zero'],
+  repairJournal: [
+    252,
+    4,
+    'first block of a repair journal to be copied home before anything else, 0 none',
+  ],
+  reserved: [256, 256, 'zero'],
 })
 
 const BLOCKS_PER_BITMAP_BLOCK = CHUNK_BLOCKS * CHUNKS_PER_BLOCK

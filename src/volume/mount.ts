@@ -161,6 +161,12 @@ function mountWith(
     sync,
     clock,
   )
+  if (superblock.u32[Superblock.word.repairJournal] !== 0) {
+    throw new HoldfastError(
+      'EUCLEAN',
+      `a repair of ${region.path} was cut short; holdfast fsck --repair finishes it`,
+    )
+  }
   const { uuidCrc, logSeed } = superblock
   const tail = readTail(region, geometry.tailBlock, uuidCrc)
 

@@ -14,7 +14,7 @@
  * - a slot knows what kind of page it verified; who expects another kind gets an error, not a
  *   misreading.
  */
-import { assert } from '../base/errors.js'
+import { assert, HoldfastError } from '../base/errors.js'
 import type { Bytes } from '../base/bytes.js'
 import { BLOCK_BYTES, BLOCK_SHIFT, CACHE_PAGES_MIN } from '../base/limits.js'
 import type { Region } from '../region/region.js'
@@ -75,6 +75,7 @@ export class Pages implements Bytes {
   loads = 0
 
   readonly #region: Region
+  readonly #blocks: number
   readonly #stamp: Uint32Array
   readonly #table: Int32Array
   readonly #tableMask: number
@@ -88,6 +89,7 @@ export class Pages implements Bytes {
 
   constructor(region: Region, arena: Arena) {
     this.#region = region
+    this.#blocks = Math.floor(region.byteLength / BLOCK_BYTES)
     this.arena = arena
     this.u8 = arena.u8
     this.u32 = arena.u32
@@ -144,6 +146,9 @@ export class Pages implements Bytes {
    */
   load(block: number): number {
     if (this.#slotOf(block) >= 0) return -1
+    if (block >= this.#blocks) {
+      throw new HoldfastError('EUCLEAN', `block ${block} is past the end; run holdfast fsck`)
+    }
     const slot = this.#freeSlot()
     this.#region.load(block * BLOCK_BYTES, this.arena.memory, slot << BLOCK_SHIFT, BLOCK_BYTES)
     this.#region.check()

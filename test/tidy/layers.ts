@@ -12,7 +12,7 @@ export interface Layer {
   readonly node: boolean
 }
 
-const ALL = ['base', 'native', 'region', 'media', 'mapping', 'volume', 'check', 'cli']
+const ALL = ['base', 'native', 'region', 'media', 'mapping', 'volume', 'check', 'repair', 'cli']
 
 export const LAYERS: Readonly<Record<string, Layer>> = {
   base: { imports: [], node: true },
@@ -22,6 +22,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   mapping: { imports: ['base', 'native', 'region'], node: true },
   volume: { imports: ['base', 'region', 'media', 'native', 'mapping'], node: false },
   check: { imports: ['base', 'region', 'media'], node: false },
+  repair: { imports: ['base', 'region', 'media', 'native', 'volume', 'check'], node: false },
   cli: { imports: ALL, node: true },
 }
 

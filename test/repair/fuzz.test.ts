@@ -1,0 +1,163 @@
+/**
+ * Repair against images that nobody planned: mount, walk, fsck, repair, fsck again, and then life on
+ * the repaired volume. HOLDFAST_SEED repeats a run, HOLDFAST_REPAIRS makes it longer.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { HoldfastError } from '../../src/base/errors.js'
+import { Prng } from '../../src/base/prng.js'
+import { Checker } from '../../src/check/checker.js'
+import { formatReport } from '../../src/check/report.js'
+import { native } from '../../src/native/native.js'
+import { Repairer, type RepairReport } from '../../src/repair/repairer.js'
+import type { Volume } from '../../src/volume/volume.js'
+import { damage, Ground, metadataOf, mount, samples } from './images.js'
+
+const seed = Number(process.env['HOLDFAST_SEED'] ?? 1)
+const images = Number(process.env['HOLDFAST_REPAIRS'] ?? 10_000)
+const only = Number(process.env['HOLDFAST_IMAGE'] ?? -1)
+/** An image takes a few milliseconds; a machine may be busy. */
+const MILLISECONDS_MAX = 5000
+
+const checker = new Checker(native.crc32cOf)
+const repairer = new Repairer(native.crc32cOf)
+const ground = new Ground()
+const sources = samples().map((image) => ({ image, metadata: metadataOf(image) }))
+
+/** Names of everything below `/`, as far as `fails` lets it go. */
+function walk(volume: Volume, fails: (error: unknown) => void): string[] {
+  const found: string[] = []
+  const queue = ['']
+  const attempt = (run: () => void) => {
+    try {
+      run()
+    } catch (error) {
+      fails(error)
+    }
+  }
+  const bytes = new Uint8Array(8192)
+  // Directories may hold each other: as many as there are inodes are enough.
+  for (let path = queue.shift(); path !== undefined && found.length < 2000; path = queue.shift()) {
+    attempt(() => {
+      for (const entry of volume.readdir(Buffer.from(path === '' ? '/' : path, 'latin1'))) {
+        const name = Buffer.concat([Buffer.from(`${path}/`), entry.name]).toString('latin1')
+        found.push(name)
+        attempt(() => void volume.stat(Buffer.from(name, 'latin1')))
+        if (entry.type === 'directory') queue.push(name)
+        else {
+          attempt(() => {
+            volume.extents(Buffer.from(name, 'latin1'))
+            using file = volume.open(Buffer.from(name, 'latin1'), 'r')
+            file.read(bytes, 0)
+            file.read(bytes, Math.max(0, file.stat().size - bytes.length))
+          })
+        }
+      }
+    })
+  }
+  return found
+}
+
+/** Mounts a damaged volume and uses it: only errors of the world may come of it. */
+function useDamaged(prng: Prng): void {
+  const worldly = (error: unknown) => {
+    if (!(error instanceof HoldfastError)) throw error
+  }
+  let volume: Volume
+  try {
+    volume = mount(ground)
+  } catch (error) {
+    return worldly(error)
+  }
+  const found = walk(volume, worldly)
+  const attempt = (run: () => void) => {
+    try {
+      run()
+    } catch (error) {
+      worldly(error)
+    }
+  }
+  for (let i = 0; i < 6; i++) {
+    const path = Buffer.from(found.length > 0 ? prng.pick(found) : '/a', 'latin1')
+    const kind = prng.below(5)
+    if (kind === 0) attempt(() => volume.writeFile(path, new Uint8Array(prng.below(20_000))))
+    else if (kind === 1) attempt(() => volume.unlink(path))
+    else if (kind === 2) attempt(() => volume.writeFile('/new', new Uint8Array(5000)))
+    else if (kind === 3) attempt(() => volume.rename(path, '/moved'))
+    else attempt(() => volume.truncate(path, prng.below(9000)))
+  }
+  attempt(() => volume.close())
+}
+
+/** Everything on a repaired volume works, and all of it can be removed. */
+function useRepaired(): void {
+  const never = (error: unknown) => {
+    throw error
+  }
+  const volume = mount(ground)
+  const found = walk(volume, never)
+  for (const path of found.reverse()) {
+    const name = Buffer.from(path, 'latin1')
+    if (volume.stat(name).type === 'directory') volume.rmdir(name)
+    else volume.unlink(name)
+  }
+  volume.writeFile('/after', new Uint8Array(3000))
+  volume.close()
+  assertClean('used after the repair')
+}
+
+function assertClean(when: string): void {
+  const report = checker.check(ground.region)
+  assert.equal(report.state, 'clean', `${when}:\n${formatReport(report)}`)
+}
+
+function one(i: number, tally: Map<string, number>): void {
+  const prng = new Prng(seed * 1_000_003 + i)
+  const { image, metadata } = sources[i % sources.length]!
+  ground.u8.set(image)
+  damage(ground, metadata, prng)
+  const damaged = ground.u8.slice()
+  useDamaged(prng)
+  ground.u8.set(damaged)
+  const before = checker.check(ground.region)
+  assert.deepEqual(Buffer.compare(ground.u8, damaged), 0, 'fsck changes nothing')
+  const report = repairer.repair(ground.region, {})
+  count(i, tally, before.state === 'clean' ? 'clean' : report.state, report)
+  if (report.state === 'repaired' || report.state === 'clean') {
+    assertClean('repaired')
+    useRepaired()
+  }
+}
+
+function count(i: number, tally: Map<string, number>, state: string, report: RepairReport): void {
+  tally.set(state, (tally.get(state) ?? 0) + 1)
+  if (state !== 'errors') return
+  if (process.env['SHOW'])
+    console.log(
+      `IMAGE ${i}`,
+      report.left.slice(0, 3),
+      report.fixes.slice(0, 12),
+      formatReport(report.after).slice(0, 700),
+    )
+  for (const { code } of report.after.findings) {
+    tally.set(`  ${code}`, (tally.get(`  ${code}`) ?? 0) + 1)
+  }
+}
+
+test(`${images} damaged images are repaired or reported (HOLDFAST_SEED=${seed})`, (t) => {
+  const tally = new Map<string, number>()
+  let slowest = 0
+  for (let i = Math.max(0, only); i < (only < 0 ? images : only + 1); i++) {
+    const start = performance.now()
+    try {
+      one(i, tally)
+    } catch (error) {
+      t.diagnostic(`HOLDFAST_SEED=${seed} HOLDFAST_IMAGE=${i}`)
+      throw error
+    }
+    slowest = Math.max(slowest, performance.now() - start)
+    assert.ok(slowest < MILLISECONDS_MAX, `image ${i} of seed ${seed} took ${slowest} ms`)
+  }
+  for (const [what, times] of tally) t.diagnostic(`${what}: ${times}`)
+  t.diagnostic(`slowest ${slowest.toFixed(0)} ms`)
+})
