@@ -2,7 +2,7 @@
 import { SLAB_VALUE_BYTES_MAX } from '../base/limits.js'
 import { assert, HoldfastError } from '../base/errors.js'
 import { invalidName, NAME_MAGIC, NAME_SLOT_BYTES, NameHeader, nameSlots } from '../media/name.js'
-import { SlabHeader, SlabKind, slotsOf } from '../media/slab.js'
+import { SlabKind, slotsOf } from '../media/slab.js'
 import type { Allocator } from './allocator.js'
 import type { Pages } from './pages.js'
 import { Slabs } from './slabs.js'
@@ -20,7 +20,9 @@ export class Names {
 
   constructor(pages: Pages, allocator: Allocator, state: VolumeState) {
     this.#pages = pages
-    this.#slabs = new Slabs(pages, allocator, state, SlabKind.names, (base) => this.#damaged(base))
+    this.#slabs = new Slabs(pages, allocator, state, SlabKind.names, (base, slot) =>
+      invalidName(pages, base + slot * NAME_SLOT_BYTES, SLOTS - slot),
+    )
   }
 
   /** Writes a name or value: sets `block` and `slot`. Allocates at most one block. */
@@ -68,30 +70,10 @@ export class Names {
   /** Byte offset of a name in use. */
   #at(block: number, slot: number): number {
     const page = this.#slabs.at(block)
-    const base = page + slot * NAME_SLOT_BYTES
-    if (
-      slot < 1 ||
-      slot >= SLOTS ||
-      !this.#slabs.used(page, slot) ||
-      this.#pages.u32[(base >>> 2) + at.magic] !== NAME_MAGIC
-    ) {
+    if (slot < 1 || slot >= SLOTS || !this.#slabs.used(page, slot)) {
       throw new HoldfastError('EUCLEAN', `no name in slot ${slot} of block ${block}`)
     }
-    return base
-  }
-
-  /** Each name of a slab that is being loaded. */
-  #damaged(page: number): string | null {
-    const u32 = this.#pages.u32
-    const w = page >>> 2
-    for (let slot = 1; slot < SLOTS; slot++) {
-      const word = u32[w + (slot < 32 ? SlabHeader.word.usedLow : SlabHeader.word.usedHigh)]!
-      if (((word >>> (slot & 31)) & 1) === 0) continue
-      const base = page + slot * NAME_SLOT_BYTES
-      const why = invalidName(this.#pages, base, SLOTS - slot)
-      if (why !== null) return `slot ${slot}: ${why}`
-      slot += (u32[(base >>> 2) + at.length]! >>> 16) - 1
-    }
-    return null
+    this.#slabs.verify(page, slot)
+    return page + slot * NAME_SLOT_BYTES
   }
 }
