@@ -59,8 +59,7 @@ export class Inodes {
     const block = this.#pages.u32[this.#mapEntry(entry)]!
     if (block === 0) return -1
     const page = this.#slabs.at(block)
-    if (!this.#slabs.used(page, slot)) return -1
-    this.#slabs.verify(page, slot)
+    if (!this.#slabs.inUse(page, slot)) return -1
     const w = (page + slot * Inode.size) >>> 2
     if (this.#pages.u32[w + at.number] !== number) {
       throw new HoldfastError('EUCLEAN', `inode map entry ${entry} leads to another slab`)

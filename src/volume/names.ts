@@ -10,10 +10,14 @@ import type { VolumeState } from './state.js'
 
 const at = NameHeader.word
 const SLOTS = slotsOf(SlabKind.names)
+const POOL_BYTES = 8192
 
 export class Names {
   readonly #pages: Pages
   readonly #slabs: Slabs
+  /** Names that are read together, and how much of it is taken. */
+  #pool = new Uint8Array(0)
+  #pooled = 0
   /** Where the last name written is. */
   block = 0
   slot = 0
@@ -67,13 +71,31 @@ export class Names {
     return this.#pages.u8.slice(base + NameHeader.size, base + NameHeader.size + length)
   }
 
+  /**
+   * The same, as a piece of a buffer that holds many names: half the work when there are thousands.
+   */
+  readPooled(block: number, slot: number): Uint8Array {
+    const base = this.#at(block, slot)
+    const { u8, u32 } = this.#pages
+    const length = u32[(base >>> 2) + at.length]! & 0xffff
+    if (this.#pooled + length > this.#pool.length) {
+      this.#pool = new Uint8Array(POOL_BYTES)
+      this.#pooled = 0
+    }
+    const pool = this.#pool
+    const start = this.#pooled
+    const from = base + NameHeader.size
+    for (let i = 0; i < length; i++) pool[start + i] = u8[from + i]!
+    this.#pooled = start + length
+    return new Uint8Array(pool.buffer, start, length)
+  }
+
   /** Byte offset of a name in use. */
   #at(block: number, slot: number): number {
     const page = this.#slabs.at(block)
-    if (slot < 1 || slot >= SLOTS || !this.#slabs.used(page, slot)) {
+    if (slot < 1 || slot >= SLOTS || !this.#slabs.inUse(page, slot)) {
       throw new HoldfastError('EUCLEAN', `no name in slot ${slot} of block ${block}`)
     }
-    this.#slabs.verify(page, slot)
     return page + slot * NAME_SLOT_BYTES
   }
 }

@@ -63,9 +63,13 @@ export class Slabs {
     return base
   }
 
-  /** Verifies a slot in use, once since its slab was loaded. */
-  verify(base: number, slot: number): void {
-    if (this.#pages.seen(base, slot)) return
+  /**
+   * Whether a slot is in use. It is verified when that is asked first, and seen from then on until
+   * `give` takes it back, so that its slab's header need not be looked at again.
+   */
+  inUse(base: number, slot: number): boolean {
+    if (this.#pages.seen(base, slot)) return true
+    if (!this.used(base, slot)) return false
     const why = this.#check(base, slot)
     if (why !== null) {
       const block = this.#pages.u32[(base >>> 2) + at.block]!
@@ -73,6 +77,7 @@ export class Slabs {
       throw new HoldfastError('EUCLEAN', `${where}: ${why}; run holdfast fsck`)
     }
     this.#pages.see(base, slot)
+    return true
   }
 
   /**
