@@ -18,7 +18,7 @@ import type {
 } from '../base/filesystem.js'
 import { BLOCK_BYTES, NAME_BYTES_MAX, RESERVE_BLOCKS } from '../base/limits.js'
 import { Mode, Want } from '../base/mode.js'
-import { Stats, typeOfBits } from '../base/stats.js'
+import { Stats } from '../base/stats.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import { ROOT_USER } from './access.js'
@@ -236,12 +236,8 @@ export class Volume extends MountedVolume {
     const entries: DirectoryEntry[] = []
     for (let from = cookie; entries.length < limit;) {
       const step = Math.min(64, limit - entries.length)
-      const some = directories.read(inodes.get(number), from, step)
-      for (const { name, inode, type, cookie: after } of some) {
-        entries.push({ name, ino: inode, type: typeOfBits(type), cookie: after })
-      }
-      if (some.length < step) break
-      from = some[some.length - 1]!.cookie
+      if (directories.read(inodes.get(number), from, step, entries) < step) break
+      from = entries[entries.length - 1]!.cookie
       pages.tick()
     }
     this.times.accessedNow(number)

@@ -5,7 +5,11 @@ import { contentOf, newFile, resized, type Call, type ModelFile, type Tree } fro
 
 const O_TMPFILE_RDWR = 0o20200002
 
-type Range = Extract<Call, { op: 'punch' }>
+interface Range {
+  readonly op: string
+  readonly offset: number
+  readonly length: number
+}
 
 const targetOf = (length: number) => 'target/'.repeat(length).slice(0, length)
 const valueOf = (name: string, length: number) => `${name}=`.repeat(length).slice(0, length)
@@ -86,14 +90,11 @@ function applyToFile(node: ModelFile, call: Call): void {
       return
     }
     default:
-      applyRange(node, call as Range)
+      applyRange(node, call as Range & Call)
   }
 }
 
-function applyRange(
-  node: ModelFile,
-  { op, offset, length }: Omit<Range, 'op'> & { op: string },
-): void {
+function applyRange(node: ModelFile, { op, offset, length }: Range): void {
   const end = offset + length
   const old = node.content
   if (op === 'zero' || op === 'allocate') node.content = resized(old, Math.max(old.length, end))
@@ -170,7 +171,7 @@ function performOnHandle(volume: Volume, tree: Tree, call: Call): void {
   } else if (call.op === 'write') {
     file.write(content.slice(call.offset, call.offset + call.length), call.offset)
   } else {
-    const { op, offset, length } = call as Range & { op: string }
+    const { op, offset, length } = call as Range & Call
     if (op === 'punch') file.punch(offset, length)
     if (op === 'zero') file.zeroRange(offset, length)
     if (op === 'collapse') file.collapse(offset, length)

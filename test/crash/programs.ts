@@ -73,19 +73,23 @@ export const CALLS: readonly Call[] = [
 ]
 
 /** Every other block of /a written, so that it has more extents than its inode holds. */
-const PIECES: readonly Call[] = Array.from({ length: 14 }, (_, i) => ({
+export const PIECES: readonly Call[] = Array.from({ length: 14 }, (_, i) => ({
   op: 'write',
   path: '/a',
   offset: (5 + 2 * i) * 4096,
   length: 100,
 }))
 
+/** Calls on that file. */
+export const ON_PIECES: readonly Call[] = [
+  { op: 'punch', path: '/a', offset: 4096, length: 24 * 4096 },
+  { op: 'collapse', path: '/a', offset: 4096, length: 8 * 4096 },
+  { op: 'insert', path: '/a', offset: 4096, length: 3 * 4096 },
+  { op: 'allocate', path: '/a', offset: 4096, length: 30 * 4096 },
+]
+
 /** Calls that need one before them. */
 export const SEQUENCES: ReadonlyArray<readonly Call[]> = [
-  [...PIECES, { op: 'punch', path: '/a', offset: 4096, length: 24 * 4096 }],
-  [...PIECES, { op: 'collapse', path: '/a', offset: 4096, length: 8 * 4096 }],
-  [...PIECES, { op: 'insert', path: '/a', offset: 4096, length: 3 * 4096 }],
-  [...PIECES, { op: 'allocate', path: '/a', offset: 4096, length: 30 * 4096 }],
   [
     { op: 'setXattr', path: '/a', name: 'user.one', length: 5000 },
     { op: 'setXattr', path: '/a', name: 'user.one', length: 40 },
