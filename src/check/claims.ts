@@ -15,17 +15,29 @@ export const Claim = {
   nameSlab: 3,
   treeNode: 4,
   data: 5,
+  value: 6,
+  /** Listed as bad, and nobody's. */
+  bad: 7,
 } as const
 export type Claim = (typeof Claim)[keyof typeof Claim]
 
-const NAMES = ['nothing', 'the fixed area', 'an inode slab', 'a name slab', 'a tree node', 'data']
+const NAMES = [
+  'nothing',
+  'the fixed area',
+  'an inode slab',
+  'a name slab',
+  'a tree node',
+  'data',
+  'a value block',
+  'a bad block',
+]
 
 export class Claims {
   /** Claim of each block. */
   kind = new Uint8Array(0)
   /**
    * What more is known of a claimed block. Slabs: ordinal in their table. The first block of an
-   * extent: 1 + its ordinal, of its other blocks: 0. Tree nodes: the owner.
+   * extent: 1 + its ordinal, of its other blocks: 0. Tree nodes and value blocks: the owner.
    */
   index = new Uint32Array(0)
   /** Blocks with a claim. */

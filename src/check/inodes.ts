@@ -3,7 +3,7 @@
  * its extents. What later phases compare is kept in columns.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
-import { Inode, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
+import { Inode, InodeFlag, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
 import { Mode } from '../base/mode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { SlabHeader, SlabKind } from '../media/slab.js'
@@ -11,16 +11,29 @@ import type { Claims } from './claims.js'
 import { placeOf, type Findings } from './codes.js'
 import { Column } from './column.js'
 import type { Extents } from './extents.js'
-import { checkFileContent, checkInodeFields } from './inode_fields.js'
+import { checkFileContent, checkInlineUnused, checkInodeFields } from './inode_fields.js'
 import { Scratch, type Crc32cOf, type Medium } from './medium.js'
 import { checkReserved } from './reserved.js'
 import { SlabTable } from './slabs.js'
+import { checkTarget } from './symlinks.js'
 import type { TreeWalker } from './tree.js'
+import type { Values } from './values.js'
 import type { Header, Roots } from './volume_header.js'
 
-/** What stands in an inode slot. `damaged`: in use, and nothing more is known of it. */
-export const SlotType = { none: 0, file: 1, directory: 2, damaged: 3 } as const
-export type SlotType = (typeof SlotType)[keyof typeof SlotType]
+const at = Inode.word
+const typeBits = (mode: number): number => (mode & Mode.typeMask) >>> 12
+
+/**
+ * What stands in an inode slot: bits 12 to 15 of its mode. `damaged`: in use, and nothing more is
+ * known of it.
+ */
+export const SlotType = {
+  none: 0,
+  file: typeBits(Mode.file),
+  directory: typeBits(Mode.directory),
+  symlink: typeBits(Mode.symlink),
+  damaged: 16,
+} as const
 
 const INODE_BYTES = Inode.size
 const INODE_WORDS = INODE_BYTES / 4
@@ -34,7 +47,7 @@ export class Inodes {
   /** Directory entries found that lead here, and the directory of the first. */
   readonly entries = new Column()
   readonly holder = new Column()
-  /** Kind of the orphan record, 0 none. */
+  /** Bit k: it has an orphan record of kind k. */
   readonly orphan = new Column()
   /** Entries of a directory that lead to directories. */
   readonly subdirectories = new Column()
@@ -48,6 +61,16 @@ export class Inodes {
     parent: new Column(),
   }
 
+  /** By inode with extended attributes, or that says it has some: number, slot index, mode, root, attributes it says it has. */
+  readonly attributed = {
+    number: new Column(),
+    slot: new Column(),
+    mode: new Column(),
+    root: new Column(),
+    count: new Column(),
+  }
+
+  /** All that are no directories. */
   files = 0
   /** Slots in use, of slabs that could be read. */
   used = 0
@@ -58,6 +81,8 @@ export class Inodes {
   readonly #pages = new Column()
   /** By map entry, for pages that have any: 1 + ordinal of its slab. */
   readonly #ordinals = new Column()
+  /** By ordinal of the slab: the generation that the inode map says is below all of it. */
+  readonly #floor = new Column()
   readonly #map: Scratch
   readonly #slab: Scratch
   readonly #medium: Medium
@@ -65,6 +90,7 @@ export class Inodes {
   readonly #findings: Findings
   readonly #extents: Extents
   readonly #walker: TreeWalker
+  readonly #values: Values
 
   constructor(
     medium: Medium,
@@ -72,6 +98,7 @@ export class Inodes {
     findings: Findings,
     extents: Extents,
     walker: TreeWalker,
+    values: Values,
     crc32cOf: Crc32cOf,
   ) {
     this.slabs = new SlabTable(SlabKind.inodes, claims, findings)
@@ -80,6 +107,7 @@ export class Inodes {
     this.#findings = findings
     this.#extents = extents
     this.#walker = walker
+    this.#values = values
     this.#map = new Scratch(BLOCK_BYTES, crc32cOf)
     this.#slab = new Scratch(BLOCK_BYTES, crc32cOf)
   }
@@ -88,6 +116,8 @@ export class Inodes {
     this.slabs.reset()
     for (const column of this.#bySlot()) column.reset()
     for (const column of Object.values(this.directories)) column.reset()
+    for (const column of Object.values(this.attributed)) column.reset()
+    this.#floor.reset()
     this.#pages.reset()
     this.#ordinals.reset()
     this.files = 0
@@ -189,6 +219,7 @@ export class Inodes {
     }
     const tag = this.slabs.tag.data[ordinal]!
     this.slabs.tag.data[ordinal] = entry
+    this.#floor.push(this.#map.u32[InodeMapPage.word.entries + 2 * i + 1]!)
     this.#remember(page, i, ordinal)
     for (const column of this.#bySlot()) column.extend(INODES_PER_SLAB)
     if (this.slabs.isDamaged(ordinal)) {
@@ -230,24 +261,52 @@ export class Inodes {
       this.#findings.add('inode-damaged', placeOf(`inode ${number}`, block, base), reason)
       return
     }
+    this.#scanInode(block, base, number, index, this.#floor.data[ordinal]!)
+  }
+
+  /** The inode at byte `base` of the slab, whose checksum is right. */
+  #scanInode(block: number, base: number, number: number, index: number, floor: number): void {
     const w = base >>> 2
     const words = this.#slab.u32
-    const at = Inode.word
-    checkInodeFields(this.#slab, base, number, block, this.#findings)
+    const mode = words[w + at.mode]!
+    const type = typeBits(mode)
+    this.type.data[index] = type
     this.links.data[index] = words[w + at.links]!
     this.flags.data[index] = words[w + at.flags]!
-    if ((words[w + at.mode]! & Mode.typeMask) === Mode.directory) {
-      this.type.data[index] = SlotType.directory
+    const sized = checkInodeFields(this.#slab, base, number, block, floor, this.#findings)
+    const acls = words[w + at.flags]! & (InodeFlag.accessAcl | InodeFlag.defaultAcl)
+    if ((words[w + at.xattrRoot]! | words[w + at.xattrCount]! | acls) !== 0) {
+      this.attributed.number.push(number)
+      this.attributed.slot.push(index)
+      this.attributed.mode.push(mode)
+      this.attributed.root.push(words[w + at.xattrRoot]!)
+      this.attributed.count.push(words[w + at.xattrCount]!)
+    }
+    if (type === SlotType.directory) {
       this.directories.number.push(number)
       this.directories.slot.push(index)
       this.directories.root.push(words[w + at.root]!)
       this.directories.count.push(words[w + at.count]!)
       this.directories.parent.push(words[w + at.parent]!)
-    } else {
-      this.type.data[index] = SlotType.file
-      this.files++
-      checkFileContent(this.#slab, base, number, block, this.#extents, this.#walker, this.#findings)
+      checkInlineUnused(this.#slab, base, 0, number, block, this.#findings)
+      return
     }
+    this.files++
+    if (type === SlotType.file) {
+      checkFileContent(this.#slab, base, number, block, this.#extents, this.#walker, this.#findings)
+    } else if (type !== SlotType.symlink) {
+      checkInlineUnused(this.#slab, base, 0, number, block, this.#findings)
+    } else if (sized) {
+      checkTarget(this.#slab, base, number, block, this.#values, this.#findings)
+    }
+  }
+
+  /** Bytes of the inode with a slot index, read again: few are asked for. */
+  sizeOf(index: number): number {
+    const slot = index % INODES_PER_SLAB
+    const block = this.slabs.block.data[(index - slot) / INODES_PER_SLAB]!
+    this.#medium.read(block, slot * INODE_BYTES, this.#slab.u8, 0, INODE_BYTES)
+    return this.#slab.u32[at.size]! + this.#slab.u32[at.size + 1]! * 2 ** 32
   }
 
   /** A slot not in use is zero but for its generation. */

@@ -263,7 +263,7 @@ damage('inode-damaged', 'an inode with a wrong checksum', (image) => {
 damage('inode-damaged', 'an inode with the number of another', (image) => {
   setInode(image, empty, { number: a })
 })
-damage('inode-field-invalid', 'an unknown flag', (image) => setInode(image, a, { flags: 2 }))
+damage('inode-field-invalid', 'an unknown flag', (image) => setInode(image, a, { flags: 64 }))
 damage('inode-field-invalid', 'a directory with a size', (image) =>
   setInode(image, deep, { size: 1 }),
 )
