@@ -7,6 +7,7 @@
  * replays the same records again. Only afterwards is any checksum of a page believed. What it costs
  * depends on the length of the log, not on the number of files.
  */
+import { HoldfastError } from '../base/errors.js'
 import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
 import { BLOCK_BYTES, CACHE_PAGES_DEFAULT } from '../base/limits.js'
 import { hex } from '../base/struct.js'

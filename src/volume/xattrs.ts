@@ -115,7 +115,6 @@ export class Xattrs extends NamedRecords {
   /** Inside a transaction: removes attributes while `more` says so. True: none is left. */
   clear(w: number, more: () => boolean): boolean {
     while (this.countOf(w) > 0) {
-      if (!more()) return false
       this.lost()
       const owner = this.pages.u32[w + at.number]!
       if (!this.tree.seek(this.rootOf(w), owner, 0, 0)) {
@@ -124,6 +123,7 @@ export class Xattrs extends NamedRecords {
       const name = this.names.read(this.tree.word(2), this.tree.word(1) & 0xff)
       this.find(w, name, 0, name.length)
       this.removeFound(w, name)
+      if (!more()) return this.countOf(w) === 0
     }
     return true
   }
