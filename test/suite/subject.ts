@@ -184,6 +184,9 @@ export class VolumeSubject implements Subject {
     }
   }
 
+  /** The clock of a volume never stands still. */
+  async tick(): Promise<void> {}
+
   async finish(): Promise<void> {
     for (const handle of this.slots.values()) await handle.close()
     this.slots.clear()

@@ -23,6 +23,7 @@
 #include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SLOTS 64
@@ -268,6 +269,15 @@ static int unflag(const char *path, const struct stat *s, int type, struct FTW *
 /* So that the directory can be removed. */
 static long do_unflag(void) { return nftw("/", unflag, 16, FTW_PHYS); }
 
+/* Times of files are those of the coarse clock, which moves some hundred times a second. */
+static long do_tick(void) {
+  struct timespec first, now;
+  clock_gettime(CLOCK_REALTIME_COARSE, &first);
+  do clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  while (now.tv_sec == first.tv_sec && now.tv_nsec == first.tv_nsec);
+  return 0;
+}
+
 static const struct {
   const char *name;
   long (*run)(void);
@@ -285,7 +295,7 @@ static const struct {
     {"setxattr", do_setxattr},   {"lsetxattr", do_lsetxattr}, {"removexattr", do_removexattr},
     {"lremovexattr", do_lremovexattr}, {"readdir", do_readdir}, {"fallocate", do_fallocate},
     {"seek", do_seek},           {"copy", do_copy},           {"chattr", do_chattr},
-    {"unflag", do_unflag},
+    {"unflag", do_unflag},       {"tick", do_tick},
 };
 
 static void become(uid_t uid, gid_t gid, char *groups) {

@@ -69,6 +69,10 @@ export class KernelSubject implements Subject {
     return valueOf(name, args, answer.slice(1))
   }
 
+  async tick(): Promise<void> {
+    await this.run(USERS.root, { name: 'tick', args: [] })
+  }
+
   async finish(): Promise<void> {
     await this.run(USERS.root, { name: 'unflag', args: [] })
     this.#child.stdin.end()
