@@ -8,7 +8,7 @@ import { VolumeSubject } from '../subject.js'
 import { KernelSubject } from './kernel.js'
 
 /** The volume and Linux after the last step, as text that ought to be the same. */
-export interface Difference {
+export interface Found {
   readonly index: number
   readonly line: string
   readonly volume: string
@@ -50,7 +50,7 @@ export async function compare(
   lines: readonly string[],
   paths: readonly string[],
   excuse: Excuse,
-): Promise<Difference | null> {
+): Promise<Found | null> {
   const region = heapRegion(16 << 20)
   formatVolume(region)
   const fs = new VolumeFileSystem(Volume.mount(region))
