@@ -8,6 +8,7 @@
  * depends on the length of the log, not on the number of files.
  */
 import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
+import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, CACHE_PAGES_DEFAULT } from '../base/limits.js'
 import { hex } from '../base/struct.js'
 import { Superblock } from '../media/superblock.js'
