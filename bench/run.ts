@@ -1,21 +1,19 @@
 /**
- * npm run bench [-- operations | scale] [-- options]: each part says its options at its top.
+ * npm run bench [-- operations | scale | peers] [-- options]: each part says its options at its
+ * top.
  */
 import { operations } from './operations.js'
+import { peers } from './peers.js'
 import { scale } from './scale.js'
 
-const PARTS: Readonly<Record<string, (args: string[]) => void>> = { operations, scale }
+type Part = (args: string[]) => void | Promise<void>
 
-function main(): void {
-  const args = process.argv.slice(2)
-  const name = args[0] === undefined || args[0].startsWith('-') ? 'operations' : args.shift()!
-  const part = PARTS[name]
-  if (part === undefined) {
-    console.error(`bench: no part '${name}'; there are ${Object.keys(PARTS).join(', ')}`)
-    process.exitCode = 2
-    return
-  }
-  part(args)
-}
+const PARTS: Readonly<Record<string, Part>> = { operations, scale, peers }
 
-main()
+const args = process.argv.slice(2)
+const name = args[0] === undefined || args[0].startsWith('-') ? 'operations' : args.shift()!
+const part = PARTS[name]
+if (part === undefined) {
+  console.error(`bench: no part '${name}'; there are ${Object.keys(PARTS).join(', ')}`)
+  process.exitCode = 2
+} else await part(args)
