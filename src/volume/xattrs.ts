@@ -9,7 +9,6 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import {
-  NAME_BYTES_MAX,
   SLAB_VALUE_BYTES_MAX,
   XATTR_LIST_BYTES_MAX,
   XATTR_VALUE_BYTES_MAX,
@@ -61,11 +60,8 @@ export class Xattrs extends NamedRecords {
     return this.recordBlocks(w) + value
   }
 
-  /** ERANGE, E2BIG or ENOSPC for what no file may have. */
+  /** E2BIG or ENOSPC for what no file may have. */
   checkSize(w: number, name: Uint8Array, length: number): void {
-    if (name.length === 0 || name.length > NAME_BYTES_MAX) {
-      throw new HoldfastError('ERANGE', `attribute name of ${name.length} bytes, 1 to 255`)
-    }
     if (length > XATTR_VALUE_BYTES_MAX) {
       throw new HoldfastError('E2BIG', `value of ${length} bytes, at most ${XATTR_VALUE_BYTES_MAX}`)
     }
