@@ -18,6 +18,7 @@ import type { OpenWish } from './open_flags.js'
 import type { OpenInode } from './open_inodes.js'
 import { PathName } from './paths.js'
 import { Ranges } from './ranges.js'
+import { addNewBlocks } from './resize.js'
 import { Times } from './times.js'
 import type { Volume } from './volume.js'
 import { Work } from './work.js'
@@ -68,6 +69,7 @@ export class MountedVolume {
     this.epoch = mounted.epoch
     this.replayed = mounted.replayed
     this.core.badBlocks.load()
+    addNewBlocks(this.core)
     if (this.readOnly) this.#orphanCursor = -1
     for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#orphanCursor >= 0; i++) this.#freeOrphan()
   }
