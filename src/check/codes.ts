@@ -25,7 +25,8 @@ export const FINDINGS = {
   'slab-tag-wrong':
     'a slab names another entry of the inode map than its own, or names one as a slab of names',
   'slab-empty': 'a slab without a used slot, which ought to be freed',
-  'slab-slot-not-zero': 'a slot that is not in use has content',
+  'slab-slot-not-zero':
+    'a slot that is not in use, or the header after its first line, has content',
   'slab-list-broken': 'a list of slabs leads to what is no slab, or its links disagree',
   'slab-list-cyclic': 'a list of slabs comes back to a slab that it has passed',
   'slab-list-missing': 'a slab with a free slot is not in the list of those',

@@ -190,6 +190,9 @@ damage('slab-empty', 'a slab without any inode', (image) => {
 damage('slab-slot-not-zero', 'content in a slot that is not in use', (image) => {
   image.u8[listedSlab(image) * 4096 + 15 * Inode.size + 100] = 1
 })
+damage('slab-slot-not-zero', 'content after the header of a slab of inodes', (image) => {
+  image.u8[listedSlab(image) * 4096 + 80] = 1
+})
 damage('slab-list-broken', 'a slab list that leads to data', (image) => {
   setSlab(image, listedSlab(image), { next: image.rootOf(sub) })
 })
