@@ -434,12 +434,12 @@ export class FilesystemModel {
     moved.changed = this.now
   }
 
-  /** Every path there is, the root first, in the order of making. */
-  paths(): string[] {
+  /** Every path there is, or every one of a kind, the root first, in the order of making. */
+  paths(kind?: ModelKind): string[] {
     const list = ['/']
     const down = (directory: ModelInode, path: string) => {
       for (const [name, inode] of directory.entries) {
-        list.push(`${path}/${name}`)
+        if (kind === undefined || inode.kind === kind) list.push(`${path}/${name}`)
         if (inode.kind === 'directory') down(inode, `${path}/${name}`)
       }
     }
