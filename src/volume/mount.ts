@@ -9,7 +9,6 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
-import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, CACHE_PAGES_DEFAULT } from '../base/limits.js'
 import { hex } from '../base/struct.js'
 import { Superblock } from '../media/superblock.js'
