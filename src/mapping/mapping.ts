@@ -128,6 +128,16 @@ export class Mapping implements FileMapping {
 
   // ---- what the volume calls ------------------------------------------------------------------
 
+  /** Blocks of [from, to) are about to leave the file: zeros instead, at once. Never throws. */
+  blocksLeave(from: number, to: number): void {
+    if (this.#ended !== null) return
+    try {
+      this.#stitch.blank(from, to)
+    } catch (error) {
+      this.end(`the mapping could not follow its file: ${(error as Error).message}`)
+    }
+  }
+
   /** The file has other blocks in [from, to) than before, or another size. Never throws. */
   layoutChanged(from: number, to: number): void {
     if (this.#ended !== null) return
@@ -167,21 +177,15 @@ export class Mapping implements FileMapping {
   #detachLost(from: number, to: number): void {
     const { walk } = this.#file
     const blocks = this.#file.blocks()
-    let lostFrom = Infinity
-    let lostTo = 0
     const lose = (first: number, end: number) => {
-      lostFrom = Math.min(lostFrom, first)
-      lostTo = Math.max(lostTo, end)
+      this.#punched = true
+      this.#stitch.detach(first, end)
     }
     if (to > blocks) lose(Math.max(from, blocks), to)
-    if (this.writable && from < blocks) {
-      walk(from, Math.min(to, blocks), (fileBlock, regionBlock, count) => {
-        if (regionBlock === 0) lose(fileBlock, fileBlock + count)
-      })
-    }
-    if (lostFrom === Infinity) return
-    this.#punched = true
-    this.#stitch.detach(lostFrom, lostTo)
+    if (!this.writable || from >= blocks) return
+    walk(from, Math.min(to, blocks), (fileBlock, regionBlock, count) => {
+      if (regionBlock === 0) lose(fileBlock, fileBlock + count)
+    })
   }
 
   #enter(offset: number, length: number): void {

@@ -45,8 +45,8 @@ static uint64_t round_up(uint64_t number, uint64_t grain) {
 
 /*
  * Anonymous pages over a run of ours. A process with all the mappings that it may have gets no new
- * one even where it would replace thousands: then those go first, and the run is taken again, unless
- * another thread's mapping has slipped into it.
+ * one even where it would replace thousands: then those go first, and the run is taken again, if no
+ * mapping of another thread has slipped into it.
  */
 static int put_anonymous(uint8_t *start, size_t length, int protection) {
   const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
