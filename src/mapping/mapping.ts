@@ -25,6 +25,8 @@ export interface MappedFile {
   /** Blocks that hold bytes of the file: its size, rounded up. */
   blocks(): number
   readonly walk: Walk
+  /** The layout is another one: `persist` makes it durable, too. */
+  changed(): void
   /** Runs a flush of stores; when it fails the medium has failed for the volume, too. */
   persist(flush: () => void): void
   /** The mapping is done with the file. */
@@ -143,7 +145,9 @@ export class Mapping implements FileMapping {
     if (this.#ended !== null) return
     const first = Math.max(from, this.#stitch.first)
     const end = Math.min(to, this.#stitch.end)
-    if (first < end) this.#replace(first, end)
+    if (first >= end) return
+    this.#file.changed()
+    this.#replace(first, end)
   }
 
   /** Cuts it off from the region and detaches every ArrayBuffer. Never throws. */

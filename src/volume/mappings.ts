@@ -58,7 +58,7 @@ export class Mappings {
       if (inodes.has(w, InodeFlag.immutable)) throw new HoldfastError('EPERM', 'it is immutable')
       if (inodes.has(w, InodeFlag.append)) throw new HoldfastError('EACCES', 'it is append-only')
       transaction.checkUsable()
-      this.#ranges.populate(open, range.offset, Math.min(range.byteLength, size - range.offset))
+      this.#populate(open, range, size)
       if (log.durable !== log.head) transaction.flush()
     }
     opens.open(open.number)
@@ -83,14 +83,32 @@ export class Mappings {
     for (const mapping of [...this.#live]) mapping.release()
   }
 
+  /** Where the grain is larger than a block, whole grains: also past the end of the file. */
+  #populate(open: OpenInode, range: MappedRange, size: number): void {
+    const { grain } = this.#core.region
+    let from = range.offset
+    let to = Math.min(range.offset + range.byteLength, size)
+    if (grain > BLOCK_BYTES) {
+      from -= from % grain
+      to = Math.ceil(to / grain) * grain
+    }
+    this.#ranges.populate(open, from, to - from)
+  }
+
   #file(open: OpenInode, mapping: () => Mapping, write: boolean): MappedFile {
     const core = this.#core
-    const { inodes, transaction } = core
+    const { inodes, transaction, log } = core
+    // Records up to here hold the layout under the mapping.
+    let layoutAt = log.durable
     const blocks = () => Math.ceil(inodes.size(inodes.get(open.number)) / BLOCK_BYTES)
     return {
       blocks,
       walk: (from, to, visit) => walk(core, open.number, from, to, blocks(), visit),
+      changed: () => {
+        layoutAt = log.head
+      },
       persist: (flush) => {
+        if (layoutAt > log.durable) transaction.flush()
         transaction.flushed(flush)
         if (write) this.#times.wrote(open)
       },

@@ -8,7 +8,7 @@
 
 /** Who keeps a copy of a layout, as a mapping does. */
 export interface LayoutWatcher {
-  /** The blocks of [from, to) are about to leave the file; others may have them soon. Never throws. */
+  /** The blocks of [from, to) are about to leave the file. Never throws. */
   blocksLeave(from: number, to: number): void
   /**
    * File blocks of [from, to) are other region blocks than before, or none, or the size moved
@@ -53,8 +53,8 @@ export class OpenInode {
   }
 
   /**
-   * After the last transaction of a change. Watchers read metadata: what the caller had found in the
-   * page cache is no longer good.
+   * After the last transaction of a change. Watchers read metadata: what the caller had found in
+   * the page cache is no longer good.
    */
   layoutChanged(from: number, to: number): void {
     if (this.watchers !== null) for (const one of this.watchers) one.layoutChanged(from, to)

@@ -1,6 +1,6 @@
 /**
- * A file that is mapped, written and cut at random, beside a plain buffer. After each operation every
- * ArrayBuffer that should still be there shows the buffer's bytes, and every other is detached.
+ * A file that is mapped, written and cut at random, beside a plain buffer. After each operation
+ * every ArrayBuffer that should still be there shows the buffer's bytes, and all others are detached.
  */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
@@ -169,14 +169,12 @@ export class MappingPair {
       case 'unmap':
         return this.#unmap(op.slot)
       case 'persist':
-        this.#expectThere(this.#slots[op.slot], 0, Infinity, (mapping) => mapping.persist())
-        return
+        return this.#expectThere(this.#slots[op.slot], 0, Infinity, (mapping) => mapping.persist())
       case 'stray':
         return this.#stray(op.slot)
       case 'reopen':
         this.#file.close()
         this.#file = this.#volume.open(this.#path, 'r+')
-        return
     }
   }
 

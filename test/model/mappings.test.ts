@@ -1,7 +1,7 @@
 /**
- * Random operations on a file that is mapped, on every kind of region that can be mapped here and in
- * both sync modes: mapped bytes, read bytes and a plain buffer are the same, and what is stale is
- * detached. SEED repeats a run, RUNS is the number of sequences of a setting.
+ * Random operations on a file that is mapped, on every kind of region that can be mapped here and
+ * in both sync modes: mapped bytes, read bytes and a plain buffer are the same, and what is stale
+ * is detached. SEED repeats a run, RUNS is the number of sequences of a setting.
  */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Cases: files as memory, where the region can be mapped in pages of 4 KiB, in larger ones, or not. */
+/** Cases: files as memory, on regions mapped in pages of 4 KiB, in larger ones, or not at all. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { FileHandle, FileSystem } from '../../src/base/filesystem.js'
@@ -130,6 +130,31 @@ export const grainCases: Case[] = [
       mapping.unmap()
       await write(fs, '/other', seeded(10, GRAIN))
       await file.truncate(0)
+      await file.close()
+    },
+  },
+  {
+    name: 'a mapping for writing fills its holes with whole large pages',
+    bytes: 32 * MIB,
+    async run({ fs }) {
+      const file = await fs.open('/f', 'w+')
+      await file.truncate(4 * GRAIN + 5 * BLOCK)
+      const first = await file.map({ offset: GRAIN, length: GRAIN, write: true })
+      new Uint8Array(first.buffer).fill(1)
+      const mapping = await file.map({ write: true })
+      const bytes = new Uint8Array(mapping.buffer)
+      sameBytes(bytes, await read(fs, '/f'), 'zeros, and what was stored')
+      bytes.set(seeded(13, 2 * GRAIN + 5 * BLOCK), 2 * GRAIN)
+      sameBytes(bytes, await read(fs, '/f'), 'stored')
+      for (const { fileBlock, regionBlock } of (await file.extents()).extents) {
+        assert.equal((regionBlock - fileBlock) % (GRAIN / BLOCK), 0)
+      }
+      await file.punch(GRAIN, GRAIN)
+      assert.equal(bytes.length, 0)
+      const rest = new Uint8Array(mapping.window(2 * GRAIN, GRAIN))
+      sameBytes(rest, (await read(fs, '/f')).subarray(2 * GRAIN, 3 * GRAIN), 'behind the punch')
+      first.unmap()
+      mapping.unmap()
       await file.close()
     },
   },
