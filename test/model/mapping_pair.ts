@@ -1,6 +1,6 @@
 /**
  * A file that is mapped, written and cut at random, beside a plain buffer. After each operation
- * every ArrayBuffer that should still be there shows the buffer's bytes, and all others are detached.
+ * every ArrayBuffer that should be there shows the buffer's bytes, and all others are detached.
  */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
