@@ -230,7 +230,7 @@ export class Mapping implements FileMapping {
  * gets memory that no detach reaches; it still becomes zeros where the file loses its blocks.
  *
  * Not marked with markAsUntransferable(): from Node 24 on that sets a key without which the engine
- * refuses to detach, and Node-API aborts the process when it tries.
+ * refuses to detach.
  */
 function untransferable(buffer: ArrayBuffer): ArrayBuffer {
   for (const name of TRANSFERS) {
