@@ -12,7 +12,7 @@
  */
 import { loadAddon } from './load.js'
 
-/** A memory: index into the addon's table, never reused while the process lives. */
+/** A memory: its place in the addon's table and a count, never the same again in a process. */
 export type MemoryId = number & { readonly __memory: unique symbol }
 
 /** Flags for `map`. */

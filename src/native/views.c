@@ -106,7 +106,7 @@ static napi_value refuse_view(napi_env env, const struct memory *memory, uint64_
   napi_is_exception_pending(env, &pending);
   if (pending) napi_get_and_clear_last_exception(env, &exception);
   return throw_errno(env, EFBIG, "view", "use windows: several views of at most 4 GiB",
-                     "view of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu32
+                     "view of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu64
                      " is more than this engine allows in one ArrayBuffer",
                      length, offset, memory->id);
 }
@@ -144,7 +144,7 @@ napi_value js_view(napi_env env, napi_callback_info info) {
   if (napi_create_reference(env, buffer, 0, &view->reference) != napi_ok) {
     view->reference = NULL;
     napi_detach_arraybuffer(env, buffer);
-    return throw_errno(env, ENOMEM, "view", NULL, "view of memory %" PRIu32, memory->id);
+    return throw_errno(env, ENOMEM, "view", NULL, "view of memory %" PRIu64, memory->id);
   }
   link_view(memory, view);
   return buffer;

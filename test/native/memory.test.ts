@@ -18,15 +18,21 @@ test('an anonymous memory begins as zeros and keeps what is stored', () => {
   native.unmap(memory)
 })
 
-test('ids are never used again', () => {
+test('ids are never used again, and their entries are', () => {
   const seen = new Set<number>()
-  for (let i = 0; i < 600; i++) {
+  const entries = new Set<number>()
+  let stale: MemoryId | undefined
+  for (let i = 0; i < 2000; i++) {
     const memory = native.reserve(pageBytes)
     assert.ok(!seen.has(memory))
     seen.add(memory)
+    entries.add(memory % 2 ** 24)
+    if (stale !== undefined) fails('EINVAL', () => native.byteLength(stale!))
     native.unmap(memory)
     fails('EINVAL', () => native.byteLength(memory))
+    stale = memory
   }
+  assert.ok(entries.size < 10, `${entries.size} entries`)
 })
 
 test('a memory of no bytes, or of more than there are addresses, is refused', () => {
