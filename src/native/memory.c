@@ -39,6 +39,8 @@ size_t memory_page_size;
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct memory *retired_list;
 static struct memory *free_list;
+/* Retired entries whose last backing store is gone. */
+static _Atomic(uint32_t) retired_ready;
 
 static uint64_t round_up(uint64_t number, uint64_t grain) {
   return (number + grain - 1) / grain * grain;
@@ -121,6 +123,7 @@ static void free_entry(struct memory *memory) {
  * `transfer()` moved cannot be detached by us; until they are collected they see zero pages.
  */
 static void sweep_retired(napi_env env) {
+  if (atomic_load(&retired_ready) == 0) return;
   pthread_mutex_lock(&table_lock);
   for (struct memory **link = &retired_list; *link != NULL;) {
     struct memory *memory = *link;
@@ -128,6 +131,7 @@ static void sweep_retired(napi_env env) {
       *link = memory->next;
       munmap(memory->retired, memory->span);
       memory->retired = NULL;
+      atomic_fetch_sub(&retired_ready, 1);
       free_entry(memory);
     } else {
       link = &memory->next;
@@ -145,8 +149,13 @@ static void retire(struct memory *memory, uint8_t *base) {
     memory->retired = base;
     memory->next = retired_list;
     retired_list = memory;
+    if (memory->stores == 0) atomic_fetch_add(&retired_ready, 1);
   }
   pthread_mutex_unlock(&table_lock);
+}
+
+void memory_drop_store(struct memory *memory) {
+  if (--memory->stores == 0 && memory->retired != NULL) atomic_fetch_add(&retired_ready, 1);
 }
 
 static napi_value create(napi_env env, napi_callback_info info, const char *name, int protection) {
@@ -174,6 +183,7 @@ static napi_value create(napi_env env, napi_callback_info info, const char *name
   }
   memory->length = length;
   memory->span = span;
+  memory->mapped_fd = -1;
   atomic_store_explicit(&memory->base, base, memory_order_release);
   return call_number(&call, memory->id);
 }
@@ -202,21 +212,40 @@ static bool whole_pages(struct call *call, const struct memory *memory, uint64_t
 }
 
 /*
- * mmap(MAP_FIXED) of a file. When it fails late the kernel has already removed what was there, and
- * another thread's mapping could slip into the hole. So the same mapping is tried elsewhere first,
- * which finds nearly all failures, and a hole that appears all the same is filled at once.
+ * Whether a file lets itself be mapped so, tried elsewhere: 0 or an errno. What worked last time for
+ * this memory is not tried again, as when the pieces of one file are put side by side.
  */
-static int map_fixed(uint8_t *at, uint64_t span, int protection, int flags, int fd,
-                     uint64_t file_offset) {
-  void *trial = mmap(NULL, span, protection, flags & ~MAP_POPULATE, fd, (off_t)file_offset);
-  if (trial == MAP_FAILED) {
-    /* Huge pages want an aligned address, which only the real place has for certain. */
-    if (errno != EINVAL) return errno;
-  } else {
-    munmap(trial, span);
+static int try_map(struct memory *memory, uint64_t span, int protection, int flags, int fd,
+                   uint64_t file_offset) {
+  if (memory->mapped_fd == fd && memory->mapped_flags == flags &&
+      memory->mapped_protection == protection) {
+    return 0;
   }
-  if (mmap(at, span, protection, flags | MAP_FIXED, fd, (off_t)file_offset) != MAP_FAILED) return 0;
-  int error = errno;
+  void *trial = mmap(NULL, span, protection, flags & ~MAP_POPULATE, fd, (off_t)file_offset);
+  /* Huge pages want an aligned address, which only the real place has for certain. */
+  if (trial == MAP_FAILED) return errno == EINVAL ? 0 : errno;
+  munmap(trial, span);
+  return 0;
+}
+
+/*
+ * mmap(MAP_FIXED) of a file. When it fails late the kernel has already removed what was there, and
+ * another thread's mapping could slip into the hole. So it is tried elsewhere first, which finds
+ * nearly all failures, and a hole that appears all the same is filled at once.
+ */
+static int map_fixed(struct memory *memory, uint64_t offset, uint64_t span, int protection,
+                     int flags, int fd, uint64_t file_offset) {
+  int error = try_map(memory, span, protection, flags, fd, file_offset);
+  if (error) return error;
+  uint8_t *at = memory_base(memory) + offset;
+  if (mmap(at, span, protection, flags | MAP_FIXED, fd, (off_t)file_offset) != MAP_FAILED) {
+    memory->mapped_fd = fd;
+    memory->mapped_flags = flags;
+    memory->mapped_protection = protection;
+    return 0;
+  }
+  error = errno;
+  memory->mapped_fd = -1;
   mmap(at, span, PROT_NONE,
        MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return error;
@@ -245,7 +274,7 @@ napi_value js_map(napi_env env, napi_callback_info info) {
                    (flags & MAP_FLAG_WRITE ? PROT_WRITE : 0);
   int kind = (flags & MAP_FLAG_SYNC ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED) |
              (flags & MAP_FLAG_POPULATE ? MAP_POPULATE : 0);
-  int error = map_fixed(memory_base(memory) + offset, span, protection, kind, (int)fd, file_offset);
+  int error = map_fixed(memory, offset, span, protection, kind, (int)fd, file_offset);
   if (error) {
     return throw_errno(env, error, "mmap", NULL,
                        "map of 0x%" PRIx64 " bytes of fd %d at 0x%" PRIx64

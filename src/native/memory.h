@@ -41,6 +41,10 @@ struct memory {
   napi_env env;
   /* Slot, and above MEMORY_SLOT_BITS the uses before this one. */
   _Atomic(uint64_t) id;
+  /* What was mapped last into it, and worked. */
+  int mapped_fd;
+  int mapped_flags;
+  int mapped_protection;
   /* msync calls that run on other threads. */
   uint32_t syncs;
   /* Backing stores of ArrayBuffers that the engine has not let go of, detached or not. */
@@ -71,6 +75,9 @@ static inline struct memory *memory_find(napi_env env, uint64_t id) {
 static inline uint8_t *memory_base(const struct memory *memory) {
   return atomic_load_explicit(&((struct memory *)memory)->base, memory_order_relaxed);
 }
+
+/* The engine has let go of a backing store over the memory. */
+void memory_drop_store(struct memory *memory);
 
 /* Puts private anonymous pages over a page-aligned run. Async-signal-safe. 0 or an errno. */
 int memory_overlay(uint8_t *start, size_t length);

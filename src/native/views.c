@@ -43,7 +43,7 @@ static void finalize(napi_env env, void *data, void *hint) {
   (void)data;
   struct view *view = hint;
   unlink_view(env, view);
-  if (view->counted) view->memory->stores--;
+  if (view->counted) memory_drop_store(view->memory);
   free(view);
 }
 

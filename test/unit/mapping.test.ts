@@ -1,12 +1,13 @@
 /** Files as memory: what a mapping shows, and what becomes of it when its file changes. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, read, rmSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, read, rmSync, truncateSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { MessageChannel } from 'node:worker_threads'
+import { createRegion } from '../../src/region/file_region.js'
 import { heapRegion } from '../../src/region/memory_region.js'
 import { TracedRegion } from '../../src/region/traced_region.js'
 import { formatVolume } from '../../src/volume/format.js'
@@ -16,6 +17,7 @@ import {
   bytesOf,
   contentOf,
   fails,
+  MIB,
   newVolume,
   patterned,
   same,
@@ -398,4 +400,28 @@ test('a store to a mapping that is not for writing is dropped, and reported', (t
     same(bytes, expected, 'the mapping again')
     mapping.check()
   }
+})
+
+test('a region that is cut short under a mapping is EIO, and ends nothing', (t) => {
+  const directory = mkdtempSync('/dev/shm/holdfast-cut-')
+  t.after(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'volume')
+  const region = createRegion(path, 8 * MIB)
+  formatVolume(region)
+  const volume = Volume.mount(region)
+  const file = scattered(volume, '/f', 4)
+  const mapping = file.map({ write: true })
+  const bytes = bytesOf(mapping)
+  bytes.fill(7)
+  mapping.check()
+  truncateSync(path, 64 * 1024)
+  assert.equal(bytes[BLOCK], 0, 'zeros in the place of what is gone')
+  bytes[BLOCK] = 1
+  fails('EIO', () => mapping.check(), /SIGBUS.*near byte 4096 of the file/)
+  assert.equal(bytes[2 * BLOCK], 0)
+  fails('EIO', () => mapping.persist())
+  mapping.unmap()
+  fails('EIO', () => contentOf(file))
+  assert.throws(() => volume.close())
+  region.close()
 })
