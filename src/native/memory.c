@@ -212,8 +212,8 @@ static bool whole_pages(struct call *call, const struct memory *memory, uint64_t
 }
 
 /*
- * Whether a file lets itself be mapped so, tried elsewhere: 0 or an errno. What worked last time for
- * this memory is not tried again, as when the pieces of one file are put side by side.
+ * Whether a file lets itself be mapped so, tried elsewhere: 0 or an errno. What worked last time
+ * for this memory is not tried again, as when the pieces of one file are put side by side.
  */
 static int try_map(struct memory *memory, uint64_t span, int protection, int flags, int fd,
                    uint64_t file_offset) {

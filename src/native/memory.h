@@ -2,8 +2,8 @@
  * The table of memories.
  *
  * Invariants:
- *  - an id is the slot of an entry, counted from 1, and how often the entry was in use before; it is
- *    never given out twice in a process: a stale id finds a dead entry or another id, never a
+ *  - an id is the slot of an entry, counted from 1, and how often the entry was in use before; it
+ *    is never given out twice in a process: a stale id finds a dead entry or another id, never a
  *    stranger's memory;
  *  - an entry never moves and is never freed, so that finalizers and the fault handler may keep
  *    pointers to it; it is used again when the last backing store over its memory is gone;
