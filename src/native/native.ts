@@ -12,7 +12,7 @@
  */
 import { loadAddon } from './load.js'
 
-/** A memory: index into the addon's table, never reused while the process lives. */
+/** A memory: its place in the addon's table and a count, never the same again in a process. */
 export type MemoryId = number & { readonly __memory: unique symbol }
 
 /** Flags for `map`. */
@@ -154,7 +154,10 @@ export interface Native {
    * beyond.
    */
   view(memory: MemoryId, offset: number, length: number): ArrayBuffer
-  /** Detaches every view that overlaps [offset, offset+length); returns how many. */
+  /**
+   * Detaches every view that overlaps [offset, offset+length); returns how many. One that somebody
+   * gave to markAsUntransferable stays on Node 24 and later: put zeros under it first.
+   */
   detach(memory: MemoryId, offset: number, length: number): number
   /** Live (not detached, not collected) views of a memory. */
   viewCount(memory: MemoryId): number

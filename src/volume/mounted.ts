@@ -63,7 +63,7 @@ export class MountedVolume {
     this.ranges = new Ranges(mounted.core, this.files, this.work)
     this.attributes = new Attributes(mounted.core, this.times)
     this.namespace = new Namespace(mounted.core, this.work)
-    this.mappings = new Mappings(mounted.core, this.ranges, this.times, (inode) =>
+    this.mappings = new Mappings(mounted.core, this.work, this.ranges, this.times, (inode) =>
       this.releaseInode(inode),
     )
     this.epoch = mounted.epoch
