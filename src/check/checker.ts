@@ -4,7 +4,7 @@
  *
  *      superblocks -> log (replayed in memory) -> state
  *        -> inode map -> inode slabs -> files' extents        each walk claims the blocks it meets
- *        -> name slabs -> directories -> orphans -> links     all against all inodes
+ *        -> name slabs -> directories, attributes -> orphans -> links     all against all inodes
  *        -> reverse map                                       against all extents
  *        -> bitmap                                            against all claims
  *
@@ -12,6 +12,7 @@
  * one format, so that an error of one is seen by the other.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
+import { checkBadBlocks } from './bad_blocks.js'
 import { Bitmap } from './bitmap.js'
 import { Claim, Claims } from './claims.js'
 import { Findings, placeOf } from './codes.js'
@@ -24,7 +25,9 @@ import { Names } from './names.js'
 import { replayLog } from './replay.js'
 import type { Counts, Report, VolumeInfo } from './report.js'
 import { TreeWalker } from './tree.js'
+import { Values } from './values.js'
 import { readHeader, readRoots, type Header, type Roots } from './volume_header.js'
+import { Xattrs } from './xattrs.js'
 
 export type Phase = 'log' | 'inodes' | 'directories' | 'reverse map' | 'bitmap'
 export type OnProgress = (phase: Phase, done: number, total: number) => void
@@ -47,25 +50,30 @@ export class Checker {
   readonly #extents = new Extents(this.#claims, this.#findings)
   readonly #scratch: Scratch
   readonly #walker: TreeWalker
+  readonly #values: Values
   readonly #inodes: Inodes
   readonly #names: Names
   readonly #directories: Directories
+  readonly #xattrs: Xattrs
   readonly #links: Links
   readonly #bitmap: Bitmap
 
   constructor(crc32cOf: Crc32cOf) {
     this.#scratch = new Scratch(BLOCK_BYTES, crc32cOf)
     this.#walker = new TreeWalker(this.#medium, this.#claims, this.#findings, crc32cOf)
+    this.#values = new Values(this.#medium, this.#claims, this.#findings, crc32cOf)
     this.#inodes = new Inodes(
       this.#medium,
       this.#claims,
       this.#findings,
       this.#extents,
       this.#walker,
+      this.#values,
       crc32cOf,
     )
     this.#names = new Names(this.#medium, this.#claims, this.#findings, crc32cOf)
     this.#directories = new Directories(this.#inodes, this.#names, this.#walker, this.#findings)
+    this.#xattrs = new Xattrs(this.#inodes, this.#names, this.#walker, this.#values, this.#findings)
     this.#links = new Links(this.#inodes, this.#walker, this.#findings)
     this.#bitmap = new Bitmap(this.#medium, this.#claims, this.#findings, this.#scratch)
   }
@@ -119,20 +127,23 @@ export class Checker {
     inodes.slabs.checkMembership()
     this.#names.slabs.walkList(roots.nameSlabs, this.#names.find)
     this.#directories.walkAll(header, (done, total) => onProgress('directories', done, total))
+    this.#xattrs.walkAll(header)
     this.#names.slabs.checkMembership()
-    this.#names.checkUnowned(this.#directories.incomplete)
+    this.#names.checkUnowned(this.#directories.incomplete || this.#xattrs.incomplete)
     this.#links.walkOrphans(roots.orphanRoot)
     this.#links.check(this.#directories.incomplete)
     onProgress('reverse map', 0, 1)
     this.#extents.checkReverseMap(this.#walker, roots.reverseMapRoot)
     onProgress('reverse map', 1, 1)
+    checkBadBlocks(roots.badBlockRoot, this.#walker, this.#claims, this.#findings)
     this.#bitmap.check(header, roots, (done, total) => onProgress('bitmap', done, total))
   }
 
   /** Replay stores metadata pages; a block that holds data by now would lose it. */
   #checkReplayed(): void {
     for (const block of this.#medium.overlay.keys()) {
-      if (this.#claims.kind[block] !== Claim.data) continue
+      const claim = this.#claims.kind[block]
+      if (claim !== Claim.data && claim !== Claim.value) continue
       const message = 'a log record changes it, and after the log it is data of a file'
       this.#findings.add('log-overwrites-data', placeOf('page', block), message)
     }

@@ -15,10 +15,23 @@ export const Claim = {
   nameSlab: 3,
   treeNode: 4,
   data: 5,
+  /** A value block: a part of a long text. */
+  value: 6,
+  /** In the list of bad blocks, and nobody's. */
+  bad: 7,
 } as const
 export type Claim = (typeof Claim)[keyof typeof Claim]
 
-const NAMES = ['nothing', 'the fixed area', 'an inode slab', 'a name slab', 'a tree node', 'data']
+const NAMES = [
+  'nothing',
+  'the fixed area',
+  'an inode slab',
+  'a name slab',
+  'a tree node',
+  'data',
+  'a value block',
+  'a bad block',
+]
 
 export class Claims {
   /** Claim of each block. */

@@ -32,6 +32,8 @@ export const FINDINGS = {
   'slab-listed-wrong': "a slab's own note of being in the list is wrong",
   'inode-damaged': 'a slot in use does not hold the inode that it should',
   'inode-field-invalid': 'a field of an inode has a value that it cannot have',
+  'symlink-invalid': 'a symlink has a target that it cannot have',
+  'value-damaged': 'a block of a long text is not valid, or not where it should be',
   'inode-count-wrong': 'the state miscounts the inodes',
   'inode-blocks-wrong': 'an inode miscounts its blocks',
 
@@ -62,6 +64,9 @@ export const FINDINGS = {
   'name-hash-wrong': 'a directory entry has another hash than its name',
   'name-duplicate': 'a directory has the same name twice',
   'directory-count-wrong': 'a directory miscounts its entries',
+  'xattr-invalid': 'an extended attribute has a value that it cannot have',
+  'xattr-count-wrong': 'an inode miscounts its extended attributes',
+  'acl-flag-wrong': "an inode's flags and its attributes disagree on access control lists",
   'directory-linked-twice': 'a directory has more than one entry',
   'directory-parent-wrong': 'a directory names another parent than the one that holds it',
   'directory-cycle': 'directories hold each other in a circle',
@@ -70,9 +75,10 @@ export const FINDINGS = {
   'orphan-record-invalid': 'an orphan record has words that it cannot have',
   'orphan-target-missing': 'an orphan record names an inode that is not in use',
   'orphan-still-linked': 'an inode that is recorded as unlinked has a name or entries',
-  'orphan-flag-wrong': "an inode's truncating flag and the orphan records disagree",
+  'orphan-flag-wrong': "an inode's unfinished flag and the orphan records disagree",
 
   // ---- space -----------------------------------------------------------------------------------
+  'bad-block-invalid': 'a record of a bad block names what can be none',
   'block-claimed-twice': 'two structures claim the same block',
   'bitmap-damaged': 'a chunk of the bitmap is not valid',
   'bitmap-end-clear': 'bits of blocks past the end of the volume are clear',

@@ -4,7 +4,6 @@
  */
 import { halfSipHash } from '../base/halfsiphash.js'
 import { hex } from '../base/struct.js'
-import { Mode } from '../base/mode.js'
 import { NameHeader } from '../media/name.js'
 import { RecordKinds } from '../media/tree_node.js'
 import { placeOf, type Findings } from './codes.js'
@@ -12,12 +11,6 @@ import { SlotType, type Inodes } from './inodes.js'
 import type { Names, ReadName } from './names.js'
 import type { TreeWalker } from './tree.js'
 import type { Header } from './volume_header.js'
-
-const typeBits = (mode: number): number => mode >>> 12
-const ENTRY_TYPE = {
-  [typeBits(Mode.file)]: SlotType.file,
-  [typeBits(Mode.directory)]: SlotType.directory,
-} as Record<number, SlotType | undefined>
 
 export class Directories {
   /** Entries of all directories. */
@@ -128,9 +121,8 @@ export class Directories {
       this.#findings.add('entry-target-missing', this.#place(), `leads to inode ${target}`)
       return
     }
-    if (ENTRY_TYPE[type] !== found) {
-      const is = found === SlotType.file ? 'file' : 'directory'
-      const message = `type ${type}, inode ${target} is a ${is}`
+    if (type !== found) {
+      const message = `type ${type}, inode ${target} is of type ${found}`
       this.#findings.add('entry-type-wrong', this.#place(), message)
     }
     inodes.entries.data[index]!++

@@ -1,18 +1,30 @@
 /** What one inode says by itself: its fields, and for a file its extents. */
 import type { Bytes } from '../base/bytes.js'
-import { FILE_BYTES_MAX } from '../base/limits.js'
+import { FILE_BYTES_MAX, TARGET_BYTES_MAX } from '../base/limits.js'
 import { hex } from '../base/struct.js'
-import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
+import {
+  EXTENT_WORDS,
+  Inode,
+  INLINE_EXTENTS,
+  INLINE_TARGET_BYTES,
+  INODE_FLAGS_KNOWN,
+} from '../media/inode.js'
 import { Mode } from '../base/mode.js'
 import { placeOf, type Findings } from './codes.js'
 import type { Extents } from './extents.js'
 import { checkReserved } from './reserved.js'
 import type { TreeWalker } from './tree.js'
+import type { Values } from './values.js'
 
 const at = Inode.word
 const MODE_BITS = 0o177777
 const TIMES = ['modified', 'changed', 'accessed', 'born'] as const
 const NANOSECONDS = 1_000_000_000
+/** Largest size by type; of all others 0. */
+const LARGEST: Readonly<Record<number, number>> = {
+  [Mode.file]: FILE_BYTES_MAX,
+  [Mode.symlink]: TARGET_BYTES_MAX,
+}
 
 /** Fields that are wrong whatever else is on the volume. */
 export function checkInodeFields(
@@ -30,25 +42,32 @@ export function checkInodeFields(
       placeOf(`inode ${number}, ${field}`, block, base + Inode.at[field]),
       message,
     )
-  const directory = (get(at.mode) & Mode.typeMask) === Mode.directory
+  const type = get(at.mode) & Mode.typeMask
+  const directory = type === Mode.directory
   if (get(at.mode) > MODE_BITS) wrong('mode', `${hex(get(at.mode))}, expected 16 bits`)
-  const unknown = get(at.flags) & ~InodeFlag.unfinished
+  const unknown = get(at.flags) & ~INODE_FLAGS_KNOWN
   if (unknown !== 0) wrong('flags', `unknown flags ${hex(unknown)}`)
   const size = get(at.size) + get(at.size + 1) * 2 ** 32
-  const largest = directory ? 0 : FILE_BYTES_MAX
+  const largest = LARGEST[type] ?? 0
   if (size > largest) wrong('size', `${size}, expected at most ${largest}`)
-  if (get(at.device) !== 0) wrong('device', `${get(at.device)}, expected 0`)
-  if (directory ? get(at.blocks) !== 0 : get(at.parent) !== 0) {
-    const field = directory ? 'blocks' : 'parent'
-    wrong(field, `${get(at[field])}, expected 0 of a ${directory ? 'directory' : 'file'}`)
+  const device = type === Mode.character || type === Mode.block
+  if (!device && get(at.device) !== 0) wrong('device', `${get(at.device)}, expected 0`)
+  if (type !== Mode.file && get(at.blocks) !== 0) wrong('blocks', `${get(at.blocks)}, expected 0`)
+  if (!directory && get(at.parent) !== 0) wrong('parent', `${get(at.parent)}, expected 0`)
+  if ((get(at.xattrRoot) === 0) !== (get(at.xattrCount) === 0)) {
+    wrong('xattrCount', `${get(at.xattrCount)} with the root ${get(at.xattrRoot)}`)
   }
   for (const time of TIMES) {
     const nanoseconds = get(at[time] + 1) >>> 2
     if (nanoseconds >= NANOSECONDS) wrong(time, `${nanoseconds} nanoseconds`)
   }
-  if (directory || get(at.root) !== 0) {
+  const content = type === Mode.file || directory
+  if (!content && get(at.count) !== 0) wrong('count', `${get(at.count)}, expected 0`)
+  const rooted = content || type === Mode.symlink
+  if (!rooted && get(at.root) !== 0) wrong('root', `${get(at.root)}, expected 0`)
+  if (directory || get(at.root) !== 0 || !rooted) {
     checkInlineUnused(bytes, w, 0, number, block, findings)
-    if ((get(at.root) === 0) !== (get(at.count) === 0)) {
+    if (content && (get(at.root) === 0) !== (get(at.count) === 0)) {
       wrong('count', `${get(at.count)} with the root ${get(at.root)}`)
     }
   }
@@ -88,6 +107,38 @@ export function checkFileContent(
   if (extents.fileBlocks !== blocks) {
     const message = `blocks is ${blocks}, its extents have ${extents.fileBlocks}`
     findings.add('inode-blocks-wrong', place, message)
+  }
+}
+
+/** The target of a symlink, in the inode or in value blocks. */
+export function checkSymlink(
+  bytes: Bytes,
+  base: number,
+  number: number,
+  block: number,
+  values: Values,
+  findings: Findings,
+): void {
+  const w = base >>> 2
+  const root = bytes.u32[w + at.root]!
+  const length = bytes.u32[w + at.size]!
+  const place = placeOf(`inode ${number}`, block, base)
+  if (length === 0 || length > TARGET_BYTES_MAX || length > INLINE_TARGET_BYTES !== (root !== 0)) {
+    const message = `target of ${length} bytes, first value block ${root}`
+    findings.add('symlink-invalid', place, message)
+    if (root === 0) return
+  }
+  if (root !== 0) {
+    values.walk(root, number, length, place)
+    return
+  }
+  const from = base + Inode.at.extents
+  const target = bytes.u8.subarray(from, from + INLINE_TARGET_BYTES)
+  const inside = target.subarray(0, length)
+  const after = target.subarray(length)
+  if (inside.includes(0) || after.some((byte) => byte !== 0)) {
+    const message = `${inside.includes(0) ? 'NUL in the target' : 'bytes after the target'}`
+    findings.add('symlink-invalid', place, message)
   }
 }
 

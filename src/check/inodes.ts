@@ -3,7 +3,7 @@
  * its extents. What later phases compare is kept in columns.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
-import { Inode, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
+import { Inode, InodeFlag, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
 import { Mode } from '../base/mode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { SlabHeader, SlabKind } from '../media/slab.js'
@@ -11,19 +11,23 @@ import type { Claims } from './claims.js'
 import { placeOf, type Findings } from './codes.js'
 import { Column } from './column.js'
 import type { Extents } from './extents.js'
-import { checkFileContent, checkInodeFields } from './inode_fields.js'
+import { checkFileContent, checkInodeFields, checkSymlink } from './inode_fields.js'
 import { Scratch, type Crc32cOf, type Medium } from './medium.js'
 import { checkReserved } from './reserved.js'
 import { SlabTable } from './slabs.js'
 import type { TreeWalker } from './tree.js'
+import type { Values } from './values.js'
 import type { Header, Roots } from './volume_header.js'
 
-/** What stands in an inode slot. `damaged`: in use, and nothing more is known of it. */
-export const SlotType = { none: 0, file: 1, directory: 2, damaged: 3 } as const
-export type SlotType = (typeof SlotType)[keyof typeof SlotType]
+/**
+ * What stands in an inode slot: the type of the inode (mode >>> 12), as directory entries have it.
+ * `damaged`: in use, and nothing more is known of it.
+ */
+export const SlotType = { none: 0, directory: Mode.directory >>> 12, damaged: 15 } as const
 
 const INODE_BYTES = Inode.size
 const INODE_WORDS = INODE_BYTES / 4
+const ACL_FLAGS = InodeFlag.accessAcl | InodeFlag.defaultAcl
 
 export class Inodes {
   readonly slabs: SlabTable
@@ -34,7 +38,7 @@ export class Inodes {
   /** Directory entries found that lead here, and the directory of the first. */
   readonly entries = new Column()
   readonly holder = new Column()
-  /** Kind of the orphan record, 0 none. */
+  /** Orphan records: bit i for one of kind i. */
   readonly orphan = new Column()
   /** Entries of a directory that lead to directories. */
   readonly subdirectories = new Column()
@@ -48,6 +52,15 @@ export class Inodes {
     parent: new Column(),
   }
 
+  /** By inode with extended attributes: number, slot index, root, how many it says it has. */
+  readonly attributed = {
+    number: new Column(),
+    slot: new Column(),
+    root: new Column(),
+    count: new Column(),
+  }
+
+  /** Inodes of all other types. */
   files = 0
   /** Slots in use, of slabs that could be read. */
   used = 0
@@ -65,6 +78,7 @@ export class Inodes {
   readonly #findings: Findings
   readonly #extents: Extents
   readonly #walker: TreeWalker
+  readonly #values: Values
 
   constructor(
     medium: Medium,
@@ -72,6 +86,7 @@ export class Inodes {
     findings: Findings,
     extents: Extents,
     walker: TreeWalker,
+    values: Values,
     crc32cOf: Crc32cOf,
   ) {
     this.slabs = new SlabTable(SlabKind.inodes, claims, findings)
@@ -80,6 +95,7 @@ export class Inodes {
     this.#findings = findings
     this.#extents = extents
     this.#walker = walker
+    this.#values = values
     this.#map = new Scratch(BLOCK_BYTES, crc32cOf)
     this.#slab = new Scratch(BLOCK_BYTES, crc32cOf)
   }
@@ -88,6 +104,7 @@ export class Inodes {
     this.slabs.reset()
     for (const column of this.#bySlot()) column.reset()
     for (const column of Object.values(this.directories)) column.reset()
+    for (const column of Object.values(this.attributed)) column.reset()
     this.#pages.reset()
     this.#ordinals.reset()
     this.files = 0
@@ -236,18 +253,35 @@ export class Inodes {
     checkInodeFields(this.#slab, base, number, block, this.#findings)
     this.links.data[index] = words[w + at.links]!
     this.flags.data[index] = words[w + at.flags]!
-    if ((words[w + at.mode]! & Mode.typeMask) === Mode.directory) {
-      this.type.data[index] = SlotType.directory
+    const type = words[w + at.mode]! & Mode.typeMask
+    this.type.data[index] = type >>> 12
+    if (words[w + at.xattrRoot] !== 0) this.#attribute(index, number, w)
+    else if ((words[w + at.flags]! & ACL_FLAGS) !== 0) {
+      const message = 'the flags tell of access control lists, there are no attributes'
+      this.#findings.add('acl-flag-wrong', placeOf(`inode ${number}`, block, base), message)
+    }
+    if (type === Mode.directory) {
       this.directories.number.push(number)
       this.directories.slot.push(index)
       this.directories.root.push(words[w + at.root]!)
       this.directories.count.push(words[w + at.count]!)
       this.directories.parent.push(words[w + at.parent]!)
-    } else {
-      this.type.data[index] = SlotType.file
-      this.files++
-      checkFileContent(this.#slab, base, number, block, this.#extents, this.#walker, this.#findings)
+      return
     }
+    this.files++
+    const findings = this.#findings
+    if (type === Mode.file) {
+      checkFileContent(this.#slab, base, number, block, this.#extents, this.#walker, findings)
+    } else if (type === Mode.symlink) {
+      checkSymlink(this.#slab, base, number, block, this.#values, findings)
+    }
+  }
+
+  #attribute(index: number, number: number, w: number): void {
+    this.attributed.number.push(number)
+    this.attributed.slot.push(index)
+    this.attributed.root.push(this.#slab.u32[w + Inode.word.xattrRoot]!)
+    this.attributed.count.push(this.#slab.u32[w + Inode.word.xattrCount]!)
   }
 
   /** A slot not in use is zero but for its generation. */

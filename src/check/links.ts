@@ -3,15 +3,14 @@
  * that everything can be reached from the root.
  */
 import { InodeFlag, ROOT_INODE } from '../media/inode.js'
-import { RecordKinds } from '../media/tree_node.js'
+import { OrphanKind, RecordKinds } from '../media/tree_node.js'
 import { placeOf, type Findings } from './codes.js'
 import { Column } from './column.js'
 import { SlotType, type Inodes } from './inodes.js'
 import type { TreeWalker } from './tree.js'
 
-/** Second word of an orphan record. */
-const OrphanKind = { unlinked: 1, truncating: 2 } as const
-
+/** Bit of the records in `inodes.orphan` that say that an inode has no name. */
+const UNLINKED = 1 << OrphanKind.unlinked
 /** What is known of the way from a directory up to the root. */
 const Way = { unknown: 0, underway: 1, known: 2 } as const
 
@@ -36,14 +35,16 @@ export class Links {
       const number = words[w]!
       const kind = words[w + 1]!
       const place = placeOf(`orphan record of inode ${number}`, block)
-      const known = kind === OrphanKind.unlinked || kind === OrphanKind.truncating
-      if (!known || words[w + 2] !== 0 || words[w + 3] !== 0) {
-        const message = `words ${kind}, ${words[w + 2]!}, ${words[w + 3]!}, expected 1 or 2, 0, 0`
+      const known = kind >= OrphanKind.unlinked && kind <= OrphanKind.insertEnd
+      const bare = kind === OrphanKind.unlinked || kind === OrphanKind.beyond
+      if (!known || (bare && (words[w + 2] !== 0 || words[w + 3] !== 0))) {
+        const message = `kind ${kind}, arguments ${words[w + 2]!} and ${words[w + 3]!}`
         this.#findings.add('orphan-record-invalid', place, message)
+        if (!known) return
       }
       const index = this.#inodes.slotOf(number)
       const type = index < 0 ? SlotType.none : this.#inodes.type.data[index]!
-      if (type !== SlotType.none) this.#inodes.orphan.data[index] = kind
+      if (type !== SlotType.none) this.#inodes.orphan.data[index]! |= 1 << kind
       else if (index >= 0 || !this.#inodes.incomplete) {
         this.#findings.add('orphan-target-missing', place, `inode ${number} is not in use`)
       }
@@ -55,8 +56,8 @@ export class Links {
   check(incomplete: boolean): void {
     const root = this.#inodes.slotOf(ROOT_INODE)
     const type = root < 0 ? SlotType.none : this.#inodes.type.data[root]!
-    if (type === SlotType.none || type === SlotType.file) {
-      const found = type === SlotType.file ? 'a file' : 'not in use'
+    if (type !== SlotType.directory && type !== SlotType.damaged) {
+      const found = type === SlotType.none ? 'not in use' : `of type ${type}`
       this.#findings.add(
         'root-missing',
         `inode ${ROOT_INODE}`,
@@ -67,19 +68,19 @@ export class Links {
     this.#checkCycles(root)
     for (let index = 0; index < this.#inodes.type.length; index++) {
       const found = this.#inodes.type.data[index]
-      if (found !== SlotType.file && found !== SlotType.directory) continue
+      if (found === SlotType.none || found === SlotType.damaged) continue
       this.#checkFlag(index)
       this.#checkLinks(index, index === root, incomplete)
     }
   }
 
   #checkFlag(index: number): void {
-    const truncating = (this.#inodes.flags.data[index]! & InodeFlag.unfinished) !== 0
-    const recorded = this.#inodes.orphan.data[index] === OrphanKind.truncating
-    if (truncating === recorded || (truncating && this.#orphansLost)) return
-    const message = truncating
-      ? 'the flag is set, there is no orphan record of kind 2'
-      : 'there is an orphan record of kind 2, the flag is clear'
+    const unfinished = (this.#inodes.flags.data[index]! & InodeFlag.unfinished) !== 0
+    const recorded = (this.#inodes.orphan.data[index]! & ~UNLINKED) !== 0
+    if (unfinished === recorded || (unfinished && this.#orphansLost)) return
+    const message = unfinished
+      ? 'the flag is set, no orphan record says what is unfinished'
+      : 'an orphan record says that work is unfinished, the flag is clear'
     this.#findings.add('orphan-flag-wrong', this.#inodes.placeOf(index), message)
   }
 
@@ -88,7 +89,7 @@ export class Links {
     const links = inodes.links.data[index]!
     const entries = inodes.entries.data[index]!
     const directory = inodes.type.data[index] === SlotType.directory
-    const orphan = inodes.orphan.data[index] === OrphanKind.unlinked
+    const orphan = (inodes.orphan.data[index]! & UNLINKED) !== 0
     if (orphan && (entries > 0 || root)) {
       const message = `recorded as unlinked, and has ${entries} entries`
       this.#findings.add('orphan-still-linked', this.#inodes.placeOf(index), message)
@@ -124,7 +125,7 @@ export class Links {
         const message = `parent ${parent.data[i]!}, expected ${holder}`
         this.#findings.add('directory-parent-wrong', this.#inodes.placeOf(index), message)
       }
-      if (this.#inodes.orphan.data[index] === OrphanKind.unlinked && count.data[i] !== 0) {
+      if ((this.#inodes.orphan.data[index]! & UNLINKED) !== 0 && count.data[i] !== 0) {
         const message = `recorded as unlinked, and has ${count.data[i]!} entries of its own`
         this.#findings.add('orphan-still-linked', this.#inodes.placeOf(index), message)
       }

@@ -1,5 +1,5 @@
 /** Names in their slabs: each used slot belongs to exactly one directory entry. */
-import { BLOCK_BYTES, NAME_BYTES_MAX } from '../base/limits.js'
+import { BLOCK_BYTES, NAME_BYTES_MAX, SLAB_VALUE_BYTES_MAX } from '../base/limits.js'
 import { invalidName, NameHeader, nameSlots, NAME_SLOT_BYTES } from '../media/name.js'
 import { SlabKind, slotsOf } from '../media/slab.js'
 import type { Claims } from './claims.js'
@@ -9,7 +9,10 @@ import { Scratch, type Crc32cOf, type Medium } from './medium.js'
 import { findSlab, SlabTable } from './slabs.js'
 
 const SLOTS = slotsOf(SlabKind.names)
-const NAME_BYTES = nameSlots(NAME_BYTES_MAX) * NAME_SLOT_BYTES
+const NAME_BYTES = nameSlots(SLAB_VALUE_BYTES_MAX) * NAME_SLOT_BYTES
+
+/** What the bytes are, which says what they may be. */
+export type NameUse = 'entry' | 'attribute' | 'value'
 
 /** A name as it was read: valid until the read after the next, so that two can be compared. */
 export interface ReadName {
@@ -58,7 +61,13 @@ export class Names {
    * The name in `slot` of the slab in `block`, for an entry of `directory` (`entry` says where that
    * stands); null when there is none to go by, which is then a finding.
    */
-  take(block: number, slot: number, directory: number, entry: () => string): ReadName | null {
+  take(
+    block: number,
+    slot: number,
+    directory: number,
+    entry: () => string,
+    use: NameUse = 'entry',
+  ): ReadName | null {
     if (!this.#claims.inData(block, 1) || slot < 1 || slot >= SLOTS) {
       this.#findings.add('entry-invalid', entry(), `name in slot ${slot} of block ${block}`)
       return null
@@ -72,20 +81,22 @@ export class Names {
     this.#medium.read(block, offset, name.scratch.u8, 0, length)
     this.#block = block
     this.#slot = slot
-    const reason = invalidName(name.scratch, 0, SLOTS - slot)
+    const words = name.scratch.u32
+    let reason = invalidName(name.scratch, 0, SLOTS - slot)
+    const bytes = words[NameHeader.word.length]! & 0xffff
+    if (use !== 'value' && bytes > NAME_BYTES_MAX) reason ??= `name of ${bytes} bytes`
     if (reason !== null) {
       this.#findings.add('name-damaged', this.#place(), reason)
       this.#claimSlots(ordinal, slot, 1)
       return null
     }
-    const words = name.scratch.u32
-    name.length = words[NameHeader.word.length]! & 0xffff
+    name.length = bytes
     this.#claimSlots(ordinal, slot, words[NameHeader.word.length]! >>> 16)
     if (words[NameHeader.word.owner] !== directory) {
       const message = `owner ${words[NameHeader.word.owner]!}, entry of directory ${directory}`
       this.#findings.add('name-owner-wrong', this.#place(), message)
     }
-    this.#checkBytes(name)
+    this.#checkBytes(name, use)
     return name
   }
 
@@ -94,14 +105,14 @@ export class Names {
     return placeOf(structure, this.#block, this.#slot * NAME_SLOT_BYTES)
   }
 
-  #checkBytes(name: ReadName): void {
+  #checkBytes(name: ReadName, use: NameUse): void {
     const bytes = name.scratch.u8
     const start = NameHeader.size
     const end = start + name.length
     const dots = name.length <= 2 && bytes[start] === 0x2e && bytes[end - 1] === 0x2e
-    let forbidden = dots
-    for (let i = start; i < end; i++) {
-      if (bytes[i] === 0 || bytes[i] === 0x2f) forbidden = true
+    let forbidden = use === 'entry' && dots
+    for (let i = start; i < end && use !== 'value'; i++) {
+      if (bytes[i] === 0 || (use === 'entry' && bytes[i] === 0x2f)) forbidden = true
     }
     if (forbidden) {
       const text = JSON.stringify(Buffer.from(bytes.subarray(start, end)).toString('latin1'))

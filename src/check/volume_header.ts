@@ -44,6 +44,7 @@ export interface Roots {
   reverseMapRoot: number
   orphanRoot: number
   inodeMapHigh: number
+  badBlockRoot: number
 }
 
 const at = Superblock.word
@@ -180,5 +181,6 @@ export function readRoots(
     reverseMapRoot: get(State.word.reverseMapRoot),
     orphanRoot: get(State.word.orphanRoot),
     inodeMapHigh: get(State.word.inodeMapHigh),
+    badBlockRoot: get(State.word.badBlockRoot),
   }
 }

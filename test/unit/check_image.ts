@@ -4,14 +4,16 @@
  *
  * The volume has 1024 blocks. Directories: / holds `a` (10 extents, two links), `tree` (60 extents,
  * in a tree), `empty`, `sub`, `big`; `sub` holds `deep`, a second link to `a` and a name of 255
- * bytes; `deep` is empty; `big` holds 600 files. Without a name: an unlinked file. `tree` is being
- * truncated.
+ * bytes; `deep` holds a short and a long symlink, a FIFO, a device and `attributed`, a file with
+ * extended attributes of all sizes; `big` holds 600 files. Without a name: an unlinked file. `tree`
+ * is being truncated. Block 1020 is bad.
  */
 import { popcount } from '../../src/base/bytes.js'
 import { halfSipHash } from '../../src/base/halfsiphash.js'
 import type { Struct } from '../../src/base/struct.js'
 import { BITMAP_MAGIC, BitmapChunk, CHUNK_BLOCKS } from '../../src/media/bitmap.js'
-import { Inode, INODE_MAGIC, InodeFlag } from '../../src/media/inode.js'
+import { Inode, INODE_MAGIC, InodeFlag, INLINE_TARGET_BYTES } from '../../src/media/inode.js'
+import { SLAB_VALUE_BYTES_MAX } from '../../src/base/limits.js'
 import { Mode } from '../../src/base/mode.js'
 import { INODE_MAP_MAGIC, InodeMapPage } from '../../src/media/inode_map.js'
 import {
@@ -23,6 +25,7 @@ import {
 } from '../../src/media/log.js'
 import { NAME_MAGIC, NameHeader, nameSlots } from '../../src/media/name.js'
 import { SLAB_MAGIC, SlabHeader, SlabKind, slotsOf } from '../../src/media/slab.js'
+import { VALUE_BLOCK_BYTES, VALUE_MAGIC, ValueBlock } from '../../src/media/value.js'
 import { State, STATE_MAGIC } from '../../src/media/state.js'
 import { Superblock, SUPERBLOCK_MAGIC } from '../../src/media/superblock.js'
 import {
@@ -96,6 +99,9 @@ export class Image {
 
   /** A tree node is sealed as far as its records go; a count that is no count seals all of it. */
   #sealed(base: number, struct: Struct): number {
+    if (struct.name === ValueBlock.name) {
+      return Math.min(struct.size, ValueBlock.at.bytes + this.get(base, ValueBlock, 'length'))
+    }
     if (struct.name !== TreeNode.name) return struct.size
     return Math.min(struct.size, sealedBytes(this.get(base, TreeNode, 'count')))
   }
@@ -184,6 +190,7 @@ export class ImageBuilder {
   readonly #types = new Map<number, number>()
   readonly #reverse: Words[] = []
   readonly #orphans: Words[] = []
+  readonly #bad: Words[] = []
   readonly #slabs = new Map<number, number>()
   readonly #nameSlabs: number[] = []
   #nameSlot = 64
@@ -260,6 +267,59 @@ export class ImageBuilder {
     this.#orphans.push([number, kind, 0, 0])
   }
 
+  bad(block: number): void {
+    this.#used.add(block)
+    this.#bad.push([block, 0, 0, 0])
+  }
+
+  /** An inode without content. */
+  special(number: number, mode: number, fields: Record<string, number> = {}): void {
+    this.#inode(number, mode, { links: 1, ...fields })
+  }
+
+  symlink(number: number, target: string): void {
+    const bytes = Buffer.from(target, 'latin1')
+    const inline = bytes.length <= INLINE_TARGET_BYTES
+    const root = inline ? 0 : this.#value(number, bytes)
+    const base = this.#inode(number, Mode.symlink | 0o777, { links: 1, size: bytes.length, root })
+    if (!inline) return
+    this.image.u8.set(bytes, base + Inode.at.extents)
+    this.image.seal(base, Inode)
+  }
+
+  /** Attributes of an inode: the fields that lead to them. */
+  xattrs(
+    number: number,
+    values: Record<string, number>,
+  ): { xattrRoot: number; xattrCount: number } {
+    const words = Object.entries(values).map(([text, length]): Words => {
+      const name = Buffer.from(text, 'latin1')
+      const [block, slot] = this.#name(number, name)
+      const value = Buffer.alloc(length, 'v')
+      const hash = halfSipHash(HASH_KEY[0], HASH_KEY[1], name, 0, name.length)
+      if (length === 0) return [hash, slot, block, 0]
+      if (length > SLAB_VALUE_BYTES_MAX) return [hash, slot, block, this.#value(number, value)]
+      const [valueBlock, valueSlot] = this.#name(number, value)
+      return [hash, (valueSlot << 8) | slot, block, valueBlock]
+    })
+    return { xattrRoot: this.tree(RecordKinds.xattrs, number, words), xattrCount: words.length }
+  }
+
+  /** A chain of value blocks; returns the first. */
+  #value(owner: number, text: Buffer): number {
+    let next = 0
+    for (let i = Math.ceil(text.length / VALUE_BLOCK_BYTES) - 1; i >= 0; i--) {
+      const part = text.subarray(i * VALUE_BLOCK_BYTES, (i + 1) * VALUE_BLOCK_BYTES)
+      const block = this.block()
+      const base = block * 4096
+      this.image.u8.set(part, base + ValueBlock.at.bytes)
+      const fields = { magic: VALUE_MAGIC, block, owner, length: part.length, next }
+      this.image.set(base, ValueBlock, fields, ValueBlock.at.bytes + part.length)
+      next = block
+    }
+    return next
+  }
+
   /** A tree of these records, as full as may be; returns its root. */
   tree(kind: RecordKind, owner: number, records: Words[]): number {
     if (records.length === 0) return 0
@@ -333,6 +393,7 @@ export class ImageBuilder {
   finish(): Image {
     const reverseMapRoot = this.tree(RecordKinds.reverseMap, 0, this.#reverse)
     const orphanRoot = this.tree(RecordKinds.orphans, 0, this.#orphans)
+    const badBlockRoot = this.tree(RecordKinds.badBlocks, 0, this.#bad)
     const map = (MAP * 4096) >>> 2
     for (const [entry, block] of this.#slabs) {
       this.image.u32[map + InodeMapPage.word.entries + entry * 2] = block
@@ -347,6 +408,7 @@ export class ImageBuilder {
       nameSlabs: this.#slabList(this.#nameSlabs, SlabKind.names),
       reverseMapRoot,
       orphanRoot,
+      badBlockRoot,
       inodeMapHigh: Math.max(...this.#slabs.keys()) + 1,
     }
     this.image.set(this.image.state, State, { magic: STATE_MAGIC, ...state })
@@ -471,6 +533,11 @@ export interface Sample {
   readonly deep: number
   readonly big: number
   readonly unlinked: number
+  readonly short: number
+  readonly long: number
+  readonly fifo: number
+  readonly device: number
+  readonly attributed: number
 }
 
 /** The volume that the head of this file describes. */
@@ -489,6 +556,10 @@ export function buildSample(files = 600): Sample {
   ]
   const unlinked = b.number()
   const small = Array.from({ length: files }, () => b.type(b.number(), Mode.file))
+  const [short, long] = [0, 0].map(() => b.type(b.number(), Mode.symlink)) as [number, number]
+  const fifo = b.type(b.number(), Mode.fifo)
+  const device = b.type(b.number(), Mode.character)
+  const attributed = b.type(b.number(), Mode.file)
   const extents = (count: number): Array<[number, number, number]> =>
     Array.from({ length: count }, (_, i) => {
       b.gap()
@@ -506,7 +577,28 @@ export function buildSample(files = 600): Sample {
     root,
     small.map((inode, i) => ({ name: `file-${i}`, inode })),
   )
-  b.directory(deep, sub, [])
+  b.symlink(short, '../a')
+  b.symlink(long, 'l'.repeat(4095))
+  b.special(fifo, Mode.fifo | 0o600)
+  b.special(device, Mode.character | 0o600, { device: (1 << 20) | 3 })
+  b.file(attributed, [[0, b.block(), 1]], {
+    flags: InodeFlag.accessAcl,
+    ...b.xattrs(attributed, {
+      'user.empty': 0,
+      'user.small': 100,
+      'user.most': 512,
+      'user.long': 5000,
+      'system.posix_acl_access': 28,
+    }),
+  })
+  b.bad(1020)
+  b.directory(deep, sub, [
+    { name: 'short', inode: short },
+    { name: 'long', inode: long },
+    { name: 'fifo', inode: fifo },
+    { name: 'device', inode: device },
+    { name: 'attributed', inode: attributed },
+  ])
   b.directory(sub, root, [
     { name: 'deep', inode: deep },
     { name: 'again', inode: a },
@@ -520,5 +612,6 @@ export function buildSample(files = 600): Sample {
     { name: 'sub', inode: sub },
     { name: 'big', inode: big },
   ])
-  return { image: b.finish(), a, tree, empty, sub, deep, big, unlinked }
+  const others = { short, long, fifo, device, attributed }
+  return { image: b.finish(), a, tree, empty, sub, deep, big, unlinked, ...others }
 }
