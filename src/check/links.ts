@@ -3,7 +3,7 @@
  * that everything can be reached from the root.
  */
 import { InodeFlag, ROOT_INODE } from '../media/inode.js'
-import { OrphanKind, RecordKinds } from '../media/tree_node.js'
+import { invalidOrphan, OrphanKind, RecordKinds } from '../media/tree_node.js'
 import { placeOf, type Findings } from './codes.js'
 import { Column } from './column.js'
 import { SlotType, type Inodes } from './inodes.js'
@@ -11,6 +11,7 @@ import type { TreeWalker } from './tree.js'
 
 /** Bit of the records in `inodes.orphan` that say that an inode has no name. */
 const UNLINKED = 1 << OrphanKind.unlinked
+const INSERTION = (1 << OrphanKind.insert) | (1 << OrphanKind.insertEnd)
 /** What is known of the way from a directory up to the root. */
 const Way = { unknown: 0, underway: 1, known: 2 } as const
 
@@ -35,13 +36,10 @@ export class Links {
       const number = words[w]!
       const kind = words[w + 1]!
       const place = placeOf(`orphan record of inode ${number}`, block)
-      const known = kind >= OrphanKind.unlinked && kind <= OrphanKind.insertEnd
-      const bare = kind === OrphanKind.unlinked || kind === OrphanKind.beyond
-      if (!known || (bare && (words[w + 2] !== 0 || words[w + 3] !== 0))) {
-        const message = `kind ${kind}, arguments ${words[w + 2]!} and ${words[w + 3]!}`
-        this.#findings.add('orphan-record-invalid', place, message)
-        if (!known) return
-      }
+      // Whether the two records of an insertion are both there is seen when all are read.
+      const reason = invalidOrphan(kind, words[w + 2]!, words[w + 3]!, INSERTION)
+      if (reason !== null) this.#findings.add('orphan-record-invalid', place, reason)
+      if (kind > OrphanKind.insertEnd) return
       const index = this.#inodes.slotOf(number)
       const type = index < 0 ? SlotType.none : this.#inodes.type.data[index]!
       if (type !== SlotType.none) this.#inodes.orphan.data[index]! |= 1 << kind
@@ -75,6 +73,11 @@ export class Links {
   }
 
   #checkFlag(index: number): void {
+    const insertion = this.#inodes.orphan.data[index]! & INSERTION
+    if (insertion !== 0 && insertion !== INSERTION && !this.#orphansLost) {
+      const message = 'one of the two orphan records of an insertion'
+      this.#findings.add('orphan-record-invalid', this.#inodes.placeOf(index), message)
+    }
     const unfinished = (this.#inodes.flags.data[index]! & InodeFlag.unfinished) !== 0
     const recorded = (this.#inodes.orphan.data[index]! & ~UNLINKED) !== 0
     if (unfinished === recorded || (unfinished && this.#orphansLost)) return

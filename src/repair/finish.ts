@@ -28,6 +28,7 @@ import { Use } from './space.js'
 export interface FinalRoots {
   readonly reverseMapRoot: number
   readonly orphanRoot: number
+  readonly badBlockRoot: number
 }
 
 export function finish(ground: Ground, names: NameSlabs, roots: FinalRoots): void {
@@ -51,6 +52,7 @@ export function finish(ground: Ground, names: NameSlabs, roots: FinalRoots): voi
     inodeSlabs: inodeHead,
     reverseMapRoot: roots.reverseMapRoot,
     orphanRoot: roots.orphanRoot,
+    badBlockRoot: roots.badBlockRoot,
     inodeMapHigh: high,
   })
 }

@@ -1,18 +1,15 @@
 /** Fields of an inode that are wrong whatever else is on the volume, and what they become. */
 import { FILE_BYTES_MAX } from '../base/limits.js'
 import { Mode } from '../base/mode.js'
-import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
+import { EXTENT_WORDS, Inode, INLINE_EXTENTS, INODE_FLAGS_KNOWN } from '../media/inode.js'
 import type { Draft } from './draft.js'
 import type { Fixes } from './fixes.js'
 
 const at = Inode.word
 const TIMES = ['modified', 'changed', 'accessed', 'born'] as const
-const FLAGS_KNOWN = InodeFlag.unfinished
 const NANOSECONDS = 1_000_000_000
-const RESERVED_WORDS = [
-  at.reserved,
-  (Inode.at.layoutGeneration - Inode.at.reserved) / 4 + at.reserved,
-] as const
+const RESERVED_END = at.reserved + (Inode.at.layoutGeneration - Inode.at.reserved) / 4
+const INLINE_END = at.extents + INLINE_EXTENTS * EXTENT_WORDS
 
 /** Word of the inode, and what it ought to be. */
 type Change = readonly [word: number, value: number]
@@ -47,33 +44,33 @@ function fieldAt(offset: number): string {
 
 function wrongFields(words: Uint32Array): Change[] {
   const changes: Change[] = []
+  const zero = (word: number, end = word + 1) => {
+    for (let i = word; i < end; i++) if (words[i] !== 0) changes.push([i, 0])
+  }
   const mode = words[at.mode]!
-  const directory = (mode & Mode.typeMask) === Mode.directory
   if (mode > 0xffff) changes.push([at.mode, mode & 0xffff])
-  if ((words[at.flags]! & ~FLAGS_KNOWN) !== 0) {
-    changes.push([at.flags, (words[at.flags]! & FLAGS_KNOWN) >>> 0])
+  if ((words[at.flags]! & ~INODE_FLAGS_KNOWN) !== 0) {
+    changes.push([at.flags, (words[at.flags]! & INODE_FLAGS_KNOWN) >>> 0])
   }
+  const type = mode & Mode.typeMask
   const size = words[at.size]! + words[at.size + 1]! * 2 ** 32
-  const largest = directory ? 0 : FILE_BYTES_MAX
-  if (size > largest) {
-    changes.push([at.size, largest >>> 0], [at.size + 1, Math.floor(largest / 2 ** 32)])
+  if (type === Mode.file && size > FILE_BYTES_MAX) {
+    const high = Math.floor(FILE_BYTES_MAX / 2 ** 32)
+    changes.push([at.size, FILE_BYTES_MAX >>> 0], [at.size + 1, high])
   }
-  if (words[at.device] !== 0) changes.push([at.device, 0])
-  if (directory && words[at.blocks] !== 0) changes.push([at.blocks, 0])
-  if (!directory && words[at.parent] !== 0) changes.push([at.parent, 0])
+  if (type !== Mode.file) zero(at.blocks)
+  if (type !== Mode.directory) zero(at.parent)
+  if (type !== Mode.character && type !== Mode.block) zero(at.device)
+  if (type !== Mode.file && type !== Mode.symlink) zero(at.size, at.size + 2)
+  if (type !== Mode.file && type !== Mode.directory) zero(at.count)
+  // Of a file and a symlink it may be that `root` is wrong: its content says.
+  if (type !== Mode.file && type !== Mode.symlink) zero(at.extents, INLINE_END)
+  if (type !== Mode.file && type !== Mode.symlink && type !== Mode.directory) zero(at.root)
   for (const time of TIMES) {
     if (words[at[time] + 1]! >>> 2 >= NANOSECONDS) {
       changes.push([at[time] + 1, words[at[time] + 1]! & 3])
     }
   }
-  for (let i = RESERVED_WORDS[0]; i < RESERVED_WORDS[1]; i++) {
-    if (words[i] !== 0) changes.push([i, 0])
-  }
-  // Of a file it may be that `root` is wrong and the extents are right: its content says.
-  if (directory) {
-    for (let i = at.extents; i < at.extents + INLINE_EXTENTS * EXTENT_WORDS; i++) {
-      if (words[i] !== 0) changes.push([i, 0])
-    }
-  }
+  zero(at.reserved, RESERVED_END)
   return changes
 }

@@ -10,7 +10,7 @@
 import { checksumOf } from '../base/bytes.js'
 import { Column } from '../check/column.js'
 import type { Header } from '../check/volume_header.js'
-import { Mode } from '../base/mode.js'
+import { isKnownType, Mode } from '../base/mode.js'
 import { Inode, INODE_MAGIC, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { invalidSlab, SLAB_MAGIC, SlabHeader, SlabKind } from '../media/slab.js'
@@ -39,7 +39,9 @@ export class InodeTable {
   readonly subdirectories = new Column()
   /** 1 + its tree of extents or entries, 0 none. */
   readonly tree = new Column()
-  /** Kind of orphan record. */
+  /** 1 + the tree of its extended attributes, 0 none. */
+  readonly attributes = new Column()
+  /** 1: an orphan record says that it has no name. */
   readonly unlinked = new Column()
   /** Numbers whose inode was in use and cannot be read. */
   readonly lost = new Set<number>()
@@ -145,7 +147,15 @@ export class InodeTable {
   }
 
   #bySlot(): Column[] {
-    return [this.type, this.names, this.holder, this.subdirectories, this.tree, this.unlinked]
+    return [
+      this.type,
+      this.names,
+      this.holder,
+      this.subdirectories,
+      this.tree,
+      this.attributes,
+      this.unlinked,
+    ]
   }
 
   /** Slab of a map entry, or -1. */
@@ -207,12 +217,10 @@ export class InodeTable {
   /** Whether a slot whose checksum does not fit still says what it is. */
   #alike(page: Page, slot: number, number: number): boolean {
     const w = slot * WORDS
-    const type = page.u32[w + at.mode]! & Mode.typeMask
     return (
       page.u32[w] === INODE_MAGIC &&
       page.u32[w + at.number] === number &&
-      page.u32[w + at.mode]! < 0x1_0000 &&
-      (type === Mode.file || type === Mode.directory)
+      isKnownType(page.u32[w + at.mode]!)
     )
   }
 
@@ -271,6 +279,14 @@ export class InodeTable {
     page.seal(Inode, slot * Inode.size)
   }
 
+  /** An inode goes away; what it had is not claimed any more when its slot is read again. */
+  remove(index: number): void {
+    const slot = index % INODES_PER_SLAB
+    const block = this.block.data[(index - slot) / INODES_PER_SLAB]!
+    this.type.data[index] = 0
+    this.#clear(this.#draft.view(block), block, slot, null)
+  }
+
   isDirectory(index: number): boolean {
     return this.type.data[index] === Mode.directory >>> 12
   }
@@ -302,6 +318,7 @@ export class InodeTable {
     page.u32.fill(0, w, w + WORDS)
     this.type.data[index] = mode >>> 12
     this.tree.data[index] = 0
+    this.attributes.data[index] = 0
     const links = mode >>> 12 === Mode.directory >>> 12 ? 2 : 1
     this.set(index, [
       [at.magic, INODE_MAGIC],

@@ -5,13 +5,12 @@
 import { Column } from '../check/column.js'
 import { Mode } from '../base/mode.js'
 import { Inode, InodeFlag, ROOT_INODE } from '../media/inode.js'
-import { RecordKinds } from '../media/tree_node.js'
+import { invalidOrphan, OrphanKind, RecordKinds } from '../media/tree_node.js'
 import type { Directories } from './directories.js'
 import type { Ground } from './ground.js'
 import { Records } from './tree_builder.js'
 
 const at = Inode.word
-const OrphanKind = { unlinked: 1, beyond: 2 } as const
 /** What is known of the way from a directory up to the root. */
 const Way = { unknown: 0, underway: 1, known: 2 } as const
 const LOST_AND_FOUND = 'lost+found'
@@ -50,36 +49,53 @@ export class Links {
   /** Keeps the orphan records that say what can be; to be called when all names are known. */
   settleOrphans(): void {
     const { trees, inodes, fixes } = this.#ground
+    const kinds = this.#orphanKinds()
     const flagged = new Set<number>()
-    trees.forEach(this.orphanTree, (number, kind, w2, w3) => {
+    trees.forEach(this.orphanTree, (number, kind, first, second) => {
       const index = inodes.find(number)
-      const known = kind === OrphanKind.unlinked || kind === OrphanKind.beyond
-      const drop =
-        index < 0
-          ? 'is of no inode'
-          : !known
-            ? `asks for what there is not (${kind})`
-            : kind === OrphanKind.unlinked
-              ? this.#stillLinked(index)
-              : inodes.isFile(index) && this.#isFlagged(index)
-                ? null
-                : 'is of an inode that does not say so'
-      if (drop !== null) {
+      const why = this.#wrongOrphan(index, kind, first, second, kinds.get(number) ?? 0)
+      if (why !== null) {
         this.#orphansChanged = true
         const code = index < 0 ? 'orphan-target-missing' : 'orphan-still-linked'
-        fixes.add(code, `the orphan record of inode ${number} ${drop}: it is removed`)
+        fixes.add(code, `the orphan record of inode ${number} (${kind}) ${why}: it is removed`)
         return
       }
-      if (w2 !== 0 || w3 !== 0) {
+      const bare = kind === OrphanKind.unlinked || kind === OrphanKind.beyond
+      if (bare && (first !== 0 || second !== 0)) {
         this.#orphansChanged = true
         fixes.add('orphan-record-invalid', `the orphan record of inode ${number} is set right`)
       }
       if (kind === OrphanKind.unlinked) inodes.unlinked.data[index] = 1
       else flagged.add(index)
-      this.#orphans.push(number, kind, 0, 0)
+      this.#orphans.push(number, kind, bare ? 0 : first, bare ? 0 : second)
     })
     this.#orphansChanged ||= trees.sound.data[this.orphanTree] === 0
     this.#clearFlags(flagged)
+  }
+
+  /** By inode: bit i for a record of kind i. */
+  #orphanKinds(): Map<number, number> {
+    const kinds = new Map<number, number>()
+    this.#ground.trees.forEach(this.orphanTree, (number, kind) => {
+      if (kind < 32) kinds.set(number, (kinds.get(number) ?? 0) | (1 << kind))
+    })
+    return kinds
+  }
+
+  /** Why a record cannot stay, or null. `kinds`: those of all records of its inode. */
+  #wrongOrphan(
+    index: number,
+    kind: number,
+    first: number,
+    second: number,
+    kinds: number,
+  ): string | null {
+    const { inodes } = this.#ground
+    if (index < 0) return 'is of no inode'
+    if (kind === OrphanKind.unlinked) return this.#stillLinked(index)
+    if (invalidOrphan(kind, first, second, kinds) !== null) return 'asks for what cannot be'
+    if (!inodes.isFile(index) || !this.#isFlagged(index)) return 'is of one that does not say so'
+    return null
   }
 
   #stillLinked(index: number): string | null {
@@ -111,12 +127,7 @@ export class Links {
     const { builder, trees, fixes } = this.#ground
     if (!this.#orphansChanged) return trees.root.data[this.orphanTree]!
     this.#orphans.sort(RecordKinds.orphans.keyWords)
-    let before: readonly number[] | null = null
-    this.#orphans.remove((record) => {
-      const same = before !== null && before[0] === record[0]
-      before = [...record]
-      return same
-    })
+    this.#orphans.unique(RecordKinds.orphans.keyWords)
     const root = builder.replace(this.orphanTree, this.#orphans)
     if (root >= 0) return root
     fixes.leave('orphan-record-invalid', 'no room for the orphan records')
