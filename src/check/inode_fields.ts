@@ -4,10 +4,10 @@ import { FILE_BYTES_MAX, TARGET_BYTES_MAX } from '../base/limits.js'
 import { hex } from '../base/struct.js'
 import {
   EXTENT_WORDS,
+  flagsOf,
   Inode,
   INLINE_EXTENTS,
   INLINE_TARGET_BYTES,
-  INODE_FLAGS_KNOWN,
 } from '../media/inode.js'
 import { Mode } from '../base/mode.js'
 import { placeOf, type Findings } from './codes.js'
@@ -45,7 +45,7 @@ export function checkInodeFields(
   const type = get(at.mode) & Mode.typeMask
   const directory = type === Mode.directory
   if (get(at.mode) > MODE_BITS) wrong('mode', `${hex(get(at.mode))}, expected 16 bits`)
-  const unknown = get(at.flags) & ~INODE_FLAGS_KNOWN
+  const unknown = get(at.flags) & ~flagsOf(type)
   if (unknown !== 0) wrong('flags', `unknown flags ${hex(unknown)}`)
   const size = get(at.size) + get(at.size + 1) * 2 ** 32
   const largest = LARGEST[type] ?? 0

@@ -8,7 +8,7 @@
  * 3. of files that are not, or that met another's blocks: what the reverse map has of them, and
  *    then what is left of their own. What another file has by now they get a copy of.
  */
-import { BLOCK_BYTES } from '../base/limits.js'
+import { BLOCK_BYTES, RESERVE_BLOCKS } from '../base/limits.js'
 import { Mode } from '../base/mode.js'
 import { EXTENT_WORDS, INLINE_EXTENTS, Inode } from '../media/inode.js'
 import { RecordKinds } from '../media/tree_node.js'
@@ -205,16 +205,21 @@ export class Contents {
       return
     }
     let done = 0
-    while (done < count) {
-      const [start, run] = space.findUnused(count - done)
+    // What the volume keeps back for freeing is not for copies: files could not be removed then.
+    for (let spare = space.free - RESERVE_BLOCKS; done < count && spare > 0;) {
+      const [start, run] = space.findUnused(Math.min(count - done, spare))
       if (run === 0) break
       copyBlocks(region + done, start, run)
       this.extents.add(index, file + done, start, run)
       done += run
+      spare -= run
     }
     if (done > 0) fixes.add('block-claimed-twice', `${what} are another file's: they are copied`)
     if (done < count) {
-      fixes.leave('block-claimed-twice', `${what}: no room for a copy of ${count - done} blocks`)
+      fixes.leave(
+        'block-claimed-twice',
+        `${what}: no room for a copy of ${count - done}; remove something and repair again`,
+      )
     }
   }
 

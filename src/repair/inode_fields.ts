@@ -1,7 +1,7 @@
 /** Fields of an inode that are wrong whatever else is on the volume, and what they become. */
 import { FILE_BYTES_MAX } from '../base/limits.js'
 import { Mode } from '../base/mode.js'
-import { EXTENT_WORDS, Inode, INLINE_EXTENTS, INODE_FLAGS_KNOWN } from '../media/inode.js'
+import { EXTENT_WORDS, flagsOf, Inode, INLINE_EXTENTS } from '../media/inode.js'
 import type { Draft } from './draft.js'
 import type { Fixes } from './fixes.js'
 
@@ -49,10 +49,11 @@ function wrongFields(words: Uint32Array): Change[] {
   }
   const mode = words[at.mode]!
   if (mode > 0xffff) changes.push([at.mode, mode & 0xffff])
-  if ((words[at.flags]! & ~INODE_FLAGS_KNOWN) !== 0) {
-    changes.push([at.flags, (words[at.flags]! & INODE_FLAGS_KNOWN) >>> 0])
-  }
   const type = mode & Mode.typeMask
+  const known = flagsOf(type)
+  if ((words[at.flags]! & ~known) !== 0) {
+    changes.push([at.flags, (words[at.flags]! & known) >>> 0])
+  }
   const size = words[at.size]! + words[at.size + 1]! * 2 ** 32
   if (type === Mode.file && size > FILE_BYTES_MAX) {
     const high = Math.floor(FILE_BYTES_MAX / 2 ** 32)

@@ -186,7 +186,7 @@ function discoverNames({ inodes }: Ground, directories: Directories): void {
 
 function noteOrigin(space: Space, origin: Uint8Array): void {
   for (let block = 0; block < space.blockCount; block++) {
-    origin[block] = space.kind[block] !== Use.none ? 1 : space.before[block]!
+    origin[block] = space.kind[block] === Use.none && space.isUnused(block) ? 0 : 1
   }
 }
 
