@@ -4,6 +4,7 @@
  */
 import { halfSipHash } from '../base/halfsiphash.js'
 import { XATTR_VALUE_BYTES_MAX } from '../base/limits.js'
+import { ACCESS_ACL_NAME, DEFAULT_ACL_NAME } from '../base/posix_acl.js'
 import { hex } from '../base/struct.js'
 import { InodeFlag } from '../media/inode.js'
 import { NameHeader } from '../media/name.js'
@@ -18,8 +19,8 @@ import type { Header } from './volume_header.js'
 const ACL_FLAGS = InodeFlag.accessAcl | InodeFlag.defaultAcl
 /** The attributes that an inode's flags tell of. */
 const ACLS: ReadonlyMap<string, number> = new Map([
-  ['system.posix_acl_access', InodeFlag.accessAcl],
-  ['system.posix_acl_default', InodeFlag.defaultAcl],
+  [ACCESS_ACL_NAME, InodeFlag.accessAcl],
+  [DEFAULT_ACL_NAME, InodeFlag.defaultAcl],
 ])
 
 export class Xattrs {

@@ -4,7 +4,8 @@
  */
 import { halfSipHash } from '../base/halfsiphash.js'
 import { XATTR_VALUE_BYTES_MAX } from '../base/limits.js'
-import { Inode, InodeFlag } from '../media/inode.js'
+import { ACCESS_ACL_NAME, DEFAULT_ACL_NAME } from '../base/posix_acl.js'
+import { flagsOf, Inode, InodeFlag } from '../media/inode.js'
 import type { Ground } from './ground.js'
 import type { NameSlabs } from './name_slabs.js'
 import { numberRecords } from './numbers.js'
@@ -15,8 +16,8 @@ const at = Inode.word
 const ACL_FLAGS = InodeFlag.accessAcl | InodeFlag.defaultAcl
 /** The attributes that an inode's flags tell of. */
 const ACLS: ReadonlyMap<string, number> = new Map([
-  ['system.posix_acl_access', InodeFlag.accessAcl],
-  ['system.posix_acl_default', InodeFlag.defaultAcl],
+  [ACCESS_ACL_NAME, InodeFlag.accessAcl],
+  [DEFAULT_ACL_NAME, InodeFlag.defaultAcl],
 ])
 
 type Words = readonly [hash: number, detail: number, block: number, target: number]
@@ -113,7 +114,14 @@ export class Attributes {
     const slot = (detail >>> 8) & 0xff
     if (!this.#hasValue(slot, target)) return null
     if (slot !== 0 && this.#names.owner(target, slot) !== number) return null
-    return Buffer.from(name).toString('latin1')
+    const text = Buffer.from(name).toString('latin1')
+    return this.#isAllowed(index, text) ? text : null
+  }
+
+  /** A list of access rights is for a type of inode whose flags can tell of it. */
+  #isAllowed(index: number, text: string): boolean {
+    const flags = flagsOf(this.#ground.inodes.get(index, at.mode))
+    return ((ACLS.get(text) ?? 0) & ~flags) === 0
   }
 
   #hasValue(slot: number, target: number): boolean {
@@ -159,6 +167,10 @@ export class Attributes {
     }
     const right = this.#hash(name)
     const text = Buffer.from(name).toString('latin1')
+    if (!this.#isAllowed(index, text)) {
+      fixes.add('xattr-invalid', `${what} is a list of rights where none can be: it is removed`)
+      return
+    }
     if (this.#has(kept, right, name) || !this.#claim(words)) {
       fixes.add('name-claimed-twice', `${what} has what another has: it is removed`)
       return

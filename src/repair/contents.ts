@@ -216,10 +216,9 @@ export class Contents {
     }
     if (done > 0) fixes.add('block-claimed-twice', `${what} are another file's: they are copied`)
     if (done < count) {
-      fixes.leave(
-        'block-claimed-twice',
-        `${what}: no room for a copy of ${count - done}; remove something and repair again`,
-      )
+      // Whom the reverse map does not name has the weaker claim; the bytes stay with the other.
+      const why = `no room to copy ${count - done} of them: they are a hole now`
+      fixes.add('block-claimed-twice', `${what} are another file's; ${why}`)
     }
   }
 

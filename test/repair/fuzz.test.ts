@@ -26,6 +26,16 @@ const repairer = new Repairer(native.crc32cOf)
 const ground = new Ground()
 const sources = samples().map((image) => ({ image, metadata: metadataOf(image) }))
 
+/** Attributes of what namespaces ever, and of any file, may be on the medium: they are not read. */
+function readAttribute(volume: Volume, path: Uint8Array, name: string): void {
+  try {
+    volume.getXattr(path, name, NOT_THROUGH)
+  } catch (error) {
+    const code = error instanceof HoldfastError ? error.code : ''
+    if (!['EOPNOTSUPP', 'ENODATA', 'EINVAL'].includes(code)) throw error
+  }
+}
+
 /** Names of everything below `/`, as far as `fails` lets it go. */
 function walk(volume: Volume, fails: (error: unknown) => void): string[] {
   const found: string[] = []
@@ -48,7 +58,7 @@ function walk(volume: Volume, fails: (error: unknown) => void): string[] {
         attempt(() => void volume.lstat(full))
         attempt(() => {
           for (const attribute of volume.listXattrs(full, NOT_THROUGH)) {
-            attempt(() => void volume.getXattr(full, attribute, NOT_THROUGH))
+            attempt(() => readAttribute(volume, full, attribute))
           }
         })
         if (entry.type === 'directory') queue.push(name)
@@ -116,6 +126,7 @@ function useRepaired(): void {
     throw error
   }
   const volume = mount(ground)
+  if (volume.readOnly) return volume.close() // features that are not known
   volume.setInodeFlags('/', { append: false, immutable: false })
   const found = walk(volume, never)
   // A damaged superblock may make the volume smaller than what is kept back for removing.
