@@ -524,6 +524,17 @@ export function appendRecord(
   return base
 }
 
+/** Puts something into every block that the reverse map knows as data. */
+export function fillData(image: Image): void {
+  const root = image.stateOf('reverseMapRoot')
+  const count = image.get(root * 4096, TreeNode, 'count')
+  for (let i = 0; i < count; i++) {
+    const w = image.record(root, i)
+    const [block, blocks] = [image.u32[w]!, image.u32[w + 3]!]
+    for (let b = block; b < block + blocks; b++) image.u32.fill(b * 7 + 1, b * 1024, (b + 1) * 1024)
+  }
+}
+
 export interface Sample {
   readonly image: Image
   readonly a: number
