@@ -4,9 +4,19 @@
  * Peer: fs.openSync(path, 'wx') + fs.closeSync, fs.renameSync, fs.unlinkSync, fs.statSync: the
  * fastest forms of node:fs, on tmpfs, which keeps nothing through a crash of the machine. Ours: the
  * volume's synchronous calls, sync=always: every operation is in the log and fenced when it
- * returns. Both: the same names in one directory, in the same order.
+ * returns. Both: the same names in one directory, in the same order. A listing is of 100 000 names
+ * with their types; readdirSync gives them as strings, which it does faster than bytes.
  */
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
 import type { Volume } from '../src/volume/volume.js'
 import type { Comparison } from './pairs.js'
 
@@ -75,7 +85,34 @@ export function metadataComparisons(
         cleanUp: removeTheirs,
       },
     },
+    listing(volume, directory),
   ]
+}
+
+/** Names of the directory that is listed. */
+const LISTED = 100_000
+
+/** A number of entries, so that nobody finds the listing unused. */
+let listed = 0
+
+function listing(volume: Volume, directory: string): Comparison {
+  const theirs = `${directory}/listed`
+  volume.mkdir('/listed')
+  mkdirSync(theirs)
+  for (let i = 0; i < LISTED; i++) {
+    volume.open(`/listed/file${i}`, 'wx').close()
+    closeSync(openSync(`${theirs}/file${i}`, 'wx'))
+  }
+  return {
+    question: 'readdir with types, a name',
+    count: LISTED,
+    wantRatio: 2,
+    ours: { name: 'holdfast', run: () => (listed += volume.readdir('/listed').length) },
+    peer: {
+      name: PEER,
+      run: () => (listed += readdirSync(theirs, { withFileTypes: true }).length),
+    },
+  }
 }
 
 function renaming(

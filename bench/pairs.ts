@@ -4,6 +4,7 @@
  */
 import type { MemoryRegion } from '../src/region/memory_region.js'
 import type { Volume } from '../src/volume/volume.js'
+import { spread, type Spread } from './table.js'
 
 /** One side of a comparison. */
 export interface Side {
@@ -30,12 +31,6 @@ export interface Comparison {
   readonly wantBoth?: boolean
 }
 
-export interface Spread {
-  readonly median: number
-  readonly min: number
-  readonly max: number
-}
-
 export interface Result {
   readonly question: string
   /** Nanoseconds an operation. */
@@ -60,14 +55,6 @@ export interface Counts {
   readonly bytesStored: number
   readonly linesFlushed: number
   readonly fences: number
-}
-
-export function spread(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const median =
-    sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-  return { median, min: sorted[0]!, max: sorted[sorted.length - 1]! }
 }
 
 function time(side: Side, count: number): number {

@@ -1,24 +1,40 @@
-/** The list of bad blocks: in use for good, whether somebody has them or not. */
+/** The list of bad blocks: each is in use, its owner's or nobody's. */
 import { RecordKinds } from '../media/tree_node.js'
 import { Claim, type Claims } from './claims.js'
 import { placeOf, type Findings } from './codes.js'
+import { Column } from './column.js'
 import type { TreeWalker } from './tree.js'
 
-/** Claims the bad blocks that nobody has; to be called when all others are claimed. */
-export function checkBadBlocks(
-  root: number,
-  walker: TreeWalker,
-  claims: Claims,
-  findings: Findings,
-): void {
-  walker.walk(root, RecordKinds.badBlocks, 0, (words, w, leaf) => {
-    const block = words[w]!
-    const rest = words.subarray(w + 1, w + 4)
-    if (!claims.inData(block, 1) || rest.some((word) => word !== 0)) {
-      const message = `block ${block}, words ${rest.join(', ')}`
-      findings.add('bad-block-invalid', placeOf('record of a bad block', leaf), message)
-      return
+export class BadBlocks {
+  readonly #claims: Claims
+  readonly #walker: TreeWalker
+  readonly #findings: Findings
+  readonly #blocks = new Column()
+
+  constructor(claims: Claims, walker: TreeWalker, findings: Findings) {
+    this.#claims = claims
+    this.#walker = walker
+    this.#findings = findings
+  }
+
+  /** When everything else is claimed: what is bad and nobody's is in use for being bad. */
+  check(root: number): void {
+    this.#blocks.reset()
+    this.#walker.walk(root, RecordKinds.badBlocks, 0, (words, w, block) => {
+      const bad = words[w]!
+      const rest = words[w + 1]! | words[w + 2]! | words[w + 3]!
+      if (bad < this.#claims.blockCount && rest === 0) {
+        this.#blocks.push(bad)
+        return
+      }
+      const [second, third, fourth] = words.subarray(w + 1, w + 4)
+      const message = `block ${bad}, words ${second}, ${third}, ${fourth}`
+      this.#findings.add('bad-block-invalid', placeOf('bad blocks', block), message)
+    })
+    // Only now: the tree itself may stand in blocks of the list.
+    for (let i = 0; i < this.#blocks.length; i++) {
+      const bad = this.#blocks.data[i]!
+      if (this.#claims.kind[bad] === Claim.none) this.#claims.claim(bad, 1, Claim.bad, 0, 0)
     }
-    if (claims.kind[block] === Claim.none) claims.claim(block, 1, Claim.bad, 0, 0)
-  })
+  }
 }

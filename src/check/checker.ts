@@ -3,16 +3,17 @@
  * and ends on every input.
  *
  *      superblocks -> log (replayed in memory) -> state
- *        -> inode map -> inode slabs -> files' extents        each walk claims the blocks it meets
- *        -> name slabs -> directories, attributes -> orphans -> links     all against all inodes
+ *        -> inode map -> inode slabs -> extents, targets      each walk claims the blocks it meets
+ *        -> name slabs -> attributes -> directories
+ *           -> orphans -> links                               all against all inodes
  *        -> reverse map                                       against all extents
- *        -> bitmap                                            against all claims
+ *        -> bad blocks -> bitmap                              against all claims
  *
  * It shares only the declarations of src/media with the code that writes volumes: two readings of
  * one format, so that an error of one is seen by the other.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
-import { checkBadBlocks } from './bad_blocks.js'
+import { BadBlocks } from './bad_blocks.js'
 import { Bitmap } from './bitmap.js'
 import { Claim, Claims } from './claims.js'
 import { Findings, placeOf } from './codes.js'
@@ -22,6 +23,7 @@ import { Inodes } from './inodes.js'
 import { Links } from './links.js'
 import { Medium, Scratch, type Crc32cOf, type Readable } from './medium.js'
 import { Names } from './names.js'
+import { Orphans } from './orphans.js'
 import { replayLog } from './replay.js'
 import type { Counts, Report, VolumeInfo } from './report.js'
 import { TreeWalker } from './tree.js'
@@ -53,28 +55,32 @@ export class Checker {
   readonly #values: Values
   readonly #inodes: Inodes
   readonly #names: Names
-  readonly #directories: Directories
   readonly #xattrs: Xattrs
+  readonly #directories: Directories
+  readonly #orphans: Orphans
   readonly #links: Links
+  readonly #badBlocks: BadBlocks
   readonly #bitmap: Bitmap
 
   constructor(crc32cOf: Crc32cOf) {
     this.#scratch = new Scratch(BLOCK_BYTES, crc32cOf)
     this.#walker = new TreeWalker(this.#medium, this.#claims, this.#findings, crc32cOf)
-    this.#values = new Values(this.#medium, this.#claims, this.#findings, crc32cOf)
+    const values = new Values(this.#medium, this.#claims, this.#findings, crc32cOf)
     this.#inodes = new Inodes(
       this.#medium,
       this.#claims,
       this.#findings,
       this.#extents,
       this.#walker,
-      this.#values,
+      values,
       crc32cOf,
     )
     this.#names = new Names(this.#medium, this.#claims, this.#findings, crc32cOf)
+    this.#xattrs = new Xattrs(this.#inodes, this.#names, values, this.#walker, this.#findings)
     this.#directories = new Directories(this.#inodes, this.#names, this.#walker, this.#findings)
-    this.#xattrs = new Xattrs(this.#inodes, this.#names, this.#walker, this.#values, this.#findings)
-    this.#links = new Links(this.#inodes, this.#walker, this.#findings)
+    this.#orphans = new Orphans(this.#inodes, this.#extents, this.#walker, this.#findings)
+    this.#links = new Links(this.#inodes, this.#findings)
+    this.#badBlocks = new BadBlocks(this.#claims, this.#walker, this.#findings)
     this.#bitmap = new Bitmap(this.#medium, this.#claims, this.#findings, this.#scratch)
   }
 
@@ -126,16 +132,17 @@ export class Checker {
     )
     inodes.slabs.checkMembership()
     this.#names.slabs.walkList(roots.nameSlabs, this.#names.find)
+    this.#xattrs.walkAll(header)
     this.#directories.walkAll(header, (done, total) => onProgress('directories', done, total))
     this.#xattrs.walkAll(header)
     this.#names.slabs.checkMembership()
     this.#names.checkUnowned(this.#directories.incomplete || this.#xattrs.incomplete)
-    this.#links.walkOrphans(roots.orphanRoot)
-    this.#links.check(this.#directories.incomplete)
+    this.#orphans.walk(roots.orphanRoot)
+    this.#links.check(this.#directories.incomplete, this.#orphans.lost)
     onProgress('reverse map', 0, 1)
     this.#extents.checkReverseMap(this.#walker, roots.reverseMapRoot)
     onProgress('reverse map', 1, 1)
-    checkBadBlocks(roots.badBlockRoot, this.#walker, this.#claims, this.#findings)
+    this.#badBlocks.check(roots.badBlockRoot)
     this.#bitmap.check(header, roots, (done, total) => onProgress('bitmap', done, total))
   }
 

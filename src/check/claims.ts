@@ -15,9 +15,8 @@ export const Claim = {
   nameSlab: 3,
   treeNode: 4,
   data: 5,
-  /** A value block: a part of a long text. */
   value: 6,
-  /** In the list of bad blocks, and nobody's. */
+  /** Listed as bad, and nobody's. */
   bad: 7,
 } as const
 export type Claim = (typeof Claim)[keyof typeof Claim]
@@ -38,7 +37,7 @@ export class Claims {
   kind = new Uint8Array(0)
   /**
    * What more is known of a claimed block. Slabs: ordinal in their table. The first block of an
-   * extent: 1 + its ordinal, of its other blocks: 0. Tree nodes: the owner.
+   * extent: 1 + its ordinal, of its other blocks: 0. Tree nodes and value blocks: the owner.
    */
   index = new Uint32Array(0)
   /** Blocks with a claim. */

@@ -13,6 +13,12 @@ import type { TreeWalker } from './tree.js'
 /** File blocks are numbered below this. */
 const FILE_BLOCKS_MAX = 0xffff_ffff
 
+/** File blocks [from, to). */
+export interface FileRange {
+  readonly from: number
+  readonly to: number
+}
+
 export class Extents {
   /** Blocks and extents of the file begun last. */
   fileBlocks = 0
@@ -25,7 +31,9 @@ export class Extents {
   readonly #claims: Claims
   readonly #findings: Findings
   #owner = 0
+  /** Where the extent before ends, in the file and in the region. */
   #end = 0
+  #regionEnd = 0
   readonly #visit = (words: Uint32Array, w: number, block: number): void =>
     this.add(words, w, block, words[w + 3]!)
 
@@ -49,6 +57,7 @@ export class Extents {
   begin(owner: number): void {
     this.#owner = owner
     this.#end = 0
+    this.#regionEnd = 0
     this.fileBlocks = 0
     this.fileExtents = 0
   }
@@ -74,7 +83,12 @@ export class Extents {
       const message = `begins before ${this.#end}, where the one before it ends`
       this.#findings.add('extents-overlap', this.#place(block, fileBlock), message)
     }
+    if (fileBlock === this.#end && regionBlock === this.#regionEnd) {
+      const message = `goes on where the one before it ends, at block ${regionBlock}`
+      this.#findings.add('extents-unmerged', this.#place(block, fileBlock), message)
+    }
     this.#end = Math.max(this.#end, fileBlock + count)
+    this.#regionEnd = regionBlock + count
     const free = this.#claims.kind[regionBlock] === Claim.none
     this.#claims.claim(regionBlock, count, Claim.data, this.length + 1, this.#owner)
     if (!free) return
@@ -98,6 +112,17 @@ export class Extents {
 
   #place(block: number, fileBlock: number): string {
     return placeOf(`extent of inode ${this.#owner} at file block ${fileBlock}`, block)
+  }
+
+  /** Says of each extent that reaches into a range of file blocks that its inode has here. */
+  findWithin(ranges: ReadonlyMap<number, FileRange>, visit: (owner: number) => void): void {
+    if (ranges.size === 0) return
+    for (let i = 0; i < this.length; i++) {
+      const range = ranges.get(this.#ino.data[i]!)
+      if (range === undefined) continue
+      const first = this.#fileBlock.data[i]!
+      if (first < range.to && first + this.#count.data[i]! > range.from) visit(this.#ino.data[i]!)
+    }
   }
 
   /** When all files are walked: that the reverse map has these extents and no others. */

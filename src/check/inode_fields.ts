@@ -1,15 +1,9 @@
 /** What one inode says by itself: its fields, and for a file its extents. */
 import type { Bytes } from '../base/bytes.js'
 import { FILE_BYTES_MAX, TARGET_BYTES_MAX } from '../base/limits.js'
-import { hex } from '../base/struct.js'
-import {
-  EXTENT_WORDS,
-  flagsOf,
-  Inode,
-  INLINE_EXTENTS,
-  INLINE_TARGET_BYTES,
-} from '../media/inode.js'
 import { Mode } from '../base/mode.js'
+import { hex } from '../base/struct.js'
+import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
 import { placeOf, type Findings } from './codes.js'
 import type { Extents } from './extents.js'
 import { checkReserved } from './reserved.js'
@@ -17,7 +11,6 @@ import type { TreeWalker } from './tree.js'
 import type { Values } from './values.js'
 
 const at = Inode.word
-const MODE_BITS = 0o177777
 const TIMES = ['modified', 'changed', 'accessed', 'born'] as const
 const NANOSECONDS = 1_000_000_000
 /** Largest size by type; of all others 0. */
@@ -26,14 +19,52 @@ const LARGEST: Readonly<Record<number, number>> = {
   [Mode.symlink]: TARGET_BYTES_MAX,
 }
 
-/** Fields that are wrong whatever else is on the volume. */
+/** Fields that are zero in an inode whose type has no use for them; the last has two words. */
+const OPTIONAL = ['blocks', 'root', 'count', 'parent', 'device', 'layoutGeneration'] as const
+
+interface Shape {
+  /** Optional fields that it has. */
+  readonly has: ReadonlyArray<(typeof OPTIONAL)[number]>
+  /** Least and greatest size. */
+  readonly size: readonly [number, number]
+  readonly flags: number
+}
+
+const SPECIAL: Shape = { has: [], size: [0, 0], flags: InodeFlag.accessAcl }
+const DEVICE: Shape = { ...SPECIAL, has: ['device'] }
+const KEPT = InodeFlag.append | InodeFlag.immutable | InodeFlag.accessAcl
+
+/** What the inodes of each type may have. */
+const SHAPES: Readonly<Record<number, Shape>> = {
+  [Mode.fifo]: SPECIAL,
+  [Mode.socket]: SPECIAL,
+  [Mode.character]: DEVICE,
+  [Mode.block]: DEVICE,
+  [Mode.symlink]: { has: ['root'], size: [1, TARGET_BYTES_MAX], flags: 0 },
+  [Mode.directory]: {
+    has: ['root', 'count', 'parent'],
+    size: [0, 0],
+    flags: KEPT | InodeFlag.defaultAcl,
+  },
+  [Mode.file]: {
+    has: ['blocks', 'root', 'count', 'layoutGeneration'],
+    size: [0, FILE_BYTES_MAX],
+    flags: KEPT | InodeFlag.unfinished | InodeFlag.preallocated,
+  },
+}
+
+/**
+ * Fields that are wrong whatever else is on the volume; false when the size is one of them. `floor`:
+ * generation that the inode map says is below those of its slab.
+ */
 export function checkInodeFields(
   bytes: Bytes,
   base: number,
   number: number,
   block: number,
+  floor: number,
   findings: Findings,
-): void {
+): boolean {
   const w = base >>> 2
   const get = (index: number) => bytes.u32[w + index]!
   const wrong = (field: keyof typeof Inode.at, message: string) =>
@@ -42,37 +73,39 @@ export function checkInodeFields(
       placeOf(`inode ${number}, ${field}`, block, base + Inode.at[field]),
       message,
     )
-  const type = get(at.mode) & Mode.typeMask
-  const directory = type === Mode.directory
-  if (get(at.mode) > MODE_BITS) wrong('mode', `${hex(get(at.mode))}, expected 16 bits`)
-  const unknown = get(at.flags) & ~flagsOf(type)
-  if (unknown !== 0) wrong('flags', `unknown flags ${hex(unknown)}`)
-  const size = get(at.size) + get(at.size + 1) * 2 ** 32
-  const largest = LARGEST[type] ?? 0
-  if (size > largest) wrong('size', `${size}, expected at most ${largest}`)
-  const device = type === Mode.character || type === Mode.block
-  if (!device && get(at.device) !== 0) wrong('device', `${get(at.device)}, expected 0`)
-  if (type !== Mode.file && get(at.blocks) !== 0) wrong('blocks', `${get(at.blocks)}, expected 0`)
-  if (!directory && get(at.parent) !== 0) wrong('parent', `${get(at.parent)}, expected 0`)
-  if ((get(at.xattrRoot) === 0) !== (get(at.xattrCount) === 0)) {
-    wrong('xattrCount', `${get(at.xattrCount)} with the root ${get(at.xattrRoot)}`)
+  const shape = SHAPES[get(at.mode) & Mode.typeMask]!
+  for (const field of OPTIONAL) {
+    const value = get(at[field]) || (field === 'layoutGeneration' ? get(at[field] + 1) : 0)
+    if (value !== 0 && !shape.has.includes(field)) {
+      wrong(field, `${value}, expected 0 of its type, ${modeText(get(at.mode))}`)
+    }
+  }
+  const unknown = get(at.flags) & ~shape.flags
+  if (unknown !== 0) {
+    wrong(
+      'flags',
+      `flags ${hex(unknown >>> 0)}, which its type, ${modeText(get(at.mode))}, has not`,
+    )
+  }
+  if (get(at.generation) <= floor) {
+    wrong('generation', `${get(at.generation)}, expected more than ${floor}`)
   }
   for (const time of TIMES) {
     const nanoseconds = get(at[time] + 1) >>> 2
     if (nanoseconds >= NANOSECONDS) wrong(time, `${nanoseconds} nanoseconds`)
   }
-  const content = type === Mode.file || directory
-  if (!content && get(at.count) !== 0) wrong('count', `${get(at.count)}, expected 0`)
-  const rooted = content || type === Mode.symlink
-  if (!rooted && get(at.root) !== 0) wrong('root', `${get(at.root)}, expected 0`)
-  if (directory || get(at.root) !== 0 || !rooted) {
-    checkInlineUnused(bytes, w, 0, number, block, findings)
-    if (content && (get(at.root) === 0) !== (get(at.count) === 0)) {
-      wrong('count', `${get(at.count)} with the root ${get(at.root)}`)
-    }
+  if ((get(at.root) === 0) !== (get(at.count) === 0) && shape.has.includes('parent')) {
+    wrong('count', `${get(at.count)} with the root ${get(at.root)}`)
   }
   checkReserved(bytes, base, Inode, block, base, findings)
+  const size = get(at.size) + get(at.size + 1) * 2 ** 32
+  const [least, most] = shape.size
+  if (size >= least && size <= most) return true
+  wrong('size', `${size}, expected ${least === most ? least : `${least} to ${most}`}`)
+  return false
 }
+
+const modeText = (mode: number): string => `0${mode.toString(8)}`
 
 /** The extents of a file, in the inode or in a tree, and the inode's counts of them. */
 export function checkFileContent(
@@ -89,6 +122,7 @@ export function checkFileContent(
   const count = bytes.u32[w + at.count]!
   extents.begin(number)
   if (root !== 0) {
+    checkInlineUnused(bytes, base, 0, number, block, findings)
     extents.walk(walker, root)
     // What is below a lost node is not counted, and that is no second finding.
     if (walker.broken) return
@@ -96,7 +130,7 @@ export function checkFileContent(
     const inline = Math.min(count, INLINE_EXTENTS)
     for (let i = 0; i < inline; i++)
       extents.add(bytes.u32, w + at.extents + i * EXTENT_WORDS, block)
-    checkInlineUnused(bytes, w, inline, number, block, findings)
+    checkInlineUnused(bytes, base, inline, number, block, findings)
   }
   const place = placeOf(`inode ${number}`, block, base)
   if (extents.fileExtents !== count) {
@@ -143,14 +177,15 @@ export function checkSymlink(
 }
 
 /** The extents in the inode from the `first` on are zero. */
-function checkInlineUnused(
+export function checkInlineUnused(
   bytes: Bytes,
-  w: number,
+  base: number,
   first: number,
   number: number,
   block: number,
   findings: Findings,
 ): void {
+  const w = base >>> 2
   for (let i = first * EXTENT_WORDS; i < INLINE_EXTENTS * EXTENT_WORDS; i++) {
     if (bytes.u32[w + at.extents + i] === 0) continue
     const place = placeOf(`inode ${number}, extents`, block, (w + at.extents + i) * 4)

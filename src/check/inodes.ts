@@ -11,19 +11,29 @@ import type { Claims } from './claims.js'
 import { placeOf, type Findings } from './codes.js'
 import { Column } from './column.js'
 import type { Extents } from './extents.js'
-import { checkFileContent, checkInodeFields, checkSymlink } from './inode_fields.js'
+import { checkFileContent, checkInlineUnused, checkInodeFields } from './inode_fields.js'
 import { Scratch, type Crc32cOf, type Medium } from './medium.js'
 import { checkReserved } from './reserved.js'
 import { SlabTable } from './slabs.js'
+import { checkTarget } from './symlinks.js'
 import type { TreeWalker } from './tree.js'
 import type { Values } from './values.js'
 import type { Header, Roots } from './volume_header.js'
 
+const at = Inode.word
+const typeBits = (mode: number): number => (mode & Mode.typeMask) >>> 12
+
 /**
- * What stands in an inode slot: the type of the inode (mode >>> 12), as directory entries have it.
- * `damaged`: in use, and nothing more is known of it.
+ * What stands in an inode slot: bits 12 to 15 of its mode. `damaged`: in use, and nothing more is
+ * known of it.
  */
-export const SlotType = { none: 0, directory: Mode.directory >>> 12, damaged: 15 } as const
+export const SlotType = {
+  none: 0,
+  file: typeBits(Mode.file),
+  directory: typeBits(Mode.directory),
+  symlink: typeBits(Mode.symlink),
+  damaged: 16,
+} as const
 
 const INODE_BYTES = Inode.size
 const INODE_WORDS = INODE_BYTES / 4
@@ -38,7 +48,7 @@ export class Inodes {
   /** Directory entries found that lead here, and the directory of the first. */
   readonly entries = new Column()
   readonly holder = new Column()
-  /** Orphan records: bit i for one of kind i. */
+  /** Bit k: it has an orphan record of kind k. */
   readonly orphan = new Column()
   /** Entries of a directory that lead to directories. */
   readonly subdirectories = new Column()
@@ -52,15 +62,16 @@ export class Inodes {
     parent: new Column(),
   }
 
-  /** By inode with extended attributes: number, slot index, root, how many it says it has. */
+  /** By inode with extended attributes, or that says it has some: number, slot index, mode, root, attributes it says it has. */
   readonly attributed = {
     number: new Column(),
     slot: new Column(),
+    mode: new Column(),
     root: new Column(),
     count: new Column(),
   }
 
-  /** Inodes of all other types. */
+  /** All that are no directories. */
   files = 0
   /** Slots in use, of slabs that could be read. */
   used = 0
@@ -71,6 +82,8 @@ export class Inodes {
   readonly #pages = new Column()
   /** By map entry, for pages that have any: 1 + ordinal of its slab. */
   readonly #ordinals = new Column()
+  /** By ordinal of the slab: the generation that the inode map says is below all of it. */
+  readonly #floor = new Column()
   readonly #map: Scratch
   readonly #slab: Scratch
   readonly #medium: Medium
@@ -105,6 +118,7 @@ export class Inodes {
     for (const column of this.#bySlot()) column.reset()
     for (const column of Object.values(this.directories)) column.reset()
     for (const column of Object.values(this.attributed)) column.reset()
+    this.#floor.reset()
     this.#pages.reset()
     this.#ordinals.reset()
     this.files = 0
@@ -206,6 +220,7 @@ export class Inodes {
     }
     const tag = this.slabs.tag.data[ordinal]!
     this.slabs.tag.data[ordinal] = entry
+    this.#floor.push(this.#map.u32[InodeMapPage.word.entries + 2 * i + 1]!)
     this.#remember(page, i, ordinal)
     for (const column of this.#bySlot()) column.extend(INODES_PER_SLAB)
     if (this.slabs.isDamaged(ordinal)) {
@@ -247,41 +262,52 @@ export class Inodes {
       this.#findings.add('inode-damaged', placeOf(`inode ${number}`, block, base), reason)
       return
     }
+    this.#scanInode(block, base, number, index, this.#floor.data[ordinal]!)
+  }
+
+  /** The inode at byte `base` of the slab, whose checksum is right. */
+  #scanInode(block: number, base: number, number: number, index: number, floor: number): void {
     const w = base >>> 2
     const words = this.#slab.u32
-    const at = Inode.word
-    checkInodeFields(this.#slab, base, number, block, this.#findings)
+    const mode = words[w + at.mode]!
+    const type = typeBits(mode)
+    this.type.data[index] = type
     this.links.data[index] = words[w + at.links]!
     this.flags.data[index] = words[w + at.flags]!
-    const type = words[w + at.mode]! & Mode.typeMask
-    this.type.data[index] = type >>> 12
-    if (words[w + at.xattrRoot] !== 0) this.#attribute(index, number, w)
-    else if ((words[w + at.flags]! & ACL_FLAGS) !== 0) {
-      const message = 'the flags tell of access control lists, there are no attributes'
-      this.#findings.add('acl-flag-wrong', placeOf(`inode ${number}`, block, base), message)
+    const sized = checkInodeFields(this.#slab, base, number, block, floor, this.#findings)
+    const acls = words[w + at.flags]! & (InodeFlag.accessAcl | InodeFlag.defaultAcl)
+    if ((words[w + at.xattrRoot]! | words[w + at.xattrCount]! | acls) !== 0) {
+      this.attributed.number.push(number)
+      this.attributed.slot.push(index)
+      this.attributed.mode.push(mode)
+      this.attributed.root.push(words[w + at.xattrRoot]!)
+      this.attributed.count.push(words[w + at.xattrCount]!)
     }
-    if (type === Mode.directory) {
+    if (type === SlotType.directory) {
       this.directories.number.push(number)
       this.directories.slot.push(index)
       this.directories.root.push(words[w + at.root]!)
       this.directories.count.push(words[w + at.count]!)
       this.directories.parent.push(words[w + at.parent]!)
+      checkInlineUnused(this.#slab, base, 0, number, block, this.#findings)
       return
     }
     this.files++
-    const findings = this.#findings
-    if (type === Mode.file) {
-      checkFileContent(this.#slab, base, number, block, this.#extents, this.#walker, findings)
-    } else if (type === Mode.symlink) {
-      checkSymlink(this.#slab, base, number, block, this.#values, findings)
+    if (type === SlotType.file) {
+      checkFileContent(this.#slab, base, number, block, this.#extents, this.#walker, this.#findings)
+    } else if (type !== SlotType.symlink) {
+      checkInlineUnused(this.#slab, base, 0, number, block, this.#findings)
+    } else if (sized) {
+      checkTarget(this.#slab, base, number, block, this.#values, this.#findings)
     }
   }
 
-  #attribute(index: number, number: number, w: number): void {
-    this.attributed.number.push(number)
-    this.attributed.slot.push(index)
-    this.attributed.root.push(this.#slab.u32[w + Inode.word.xattrRoot]!)
-    this.attributed.count.push(this.#slab.u32[w + Inode.word.xattrCount]!)
+  /** Bytes of the inode with a slot index, read again: few are asked for. */
+  sizeOf(index: number): number {
+    const slot = index % INODES_PER_SLAB
+    const block = this.slabs.block.data[(index - slot) / INODES_PER_SLAB]!
+    this.#medium.read(block, slot * INODE_BYTES, this.#slab.u8, 0, INODE_BYTES)
+    return this.#slab.u32[at.size]! + this.#slab.u32[at.size + 1]! * 2 ** 32
   }
 
   /** A slot not in use is zero but for its generation. */

@@ -1,57 +1,37 @@
 /**
- * What inodes say of their names, against the names that were found: links, parents, orphans, and
+ * What inodes say of their names, against the names that were found: links, parents, flags, and
  * that everything can be reached from the root.
  */
 import { InodeFlag, ROOT_INODE } from '../media/inode.js'
-import { invalidOrphan, OrphanKind, RecordKinds } from '../media/tree_node.js'
-import { placeOf, type Findings } from './codes.js'
+import { OrphanKind } from '../media/tree_node.js'
+import type { Findings } from './codes.js'
 import { Column } from './column.js'
 import { SlotType, type Inodes } from './inodes.js'
-import type { TreeWalker } from './tree.js'
 
-/** Bit of the records in `inodes.orphan` that say that an inode has no name. */
 const UNLINKED = 1 << OrphanKind.unlinked
-const INSERTION = (1 << OrphanKind.insert) | (1 << OrphanKind.insertEnd)
+
 /** What is known of the way from a directory up to the root. */
 const Way = { unknown: 0, underway: 1, known: 2 } as const
 
 export class Links {
   readonly #inodes: Inodes
-  readonly #walker: TreeWalker
   readonly #findings: Findings
   /** By inode slot. */
   readonly #way = new Column()
   /** Part of the orphan records could not be read. */
   #orphansLost = false
 
-  constructor(inodes: Inodes, walker: TreeWalker, findings: Findings) {
+  constructor(inodes: Inodes, findings: Findings) {
     this.#inodes = inodes
-    this.#walker = walker
     this.#findings = findings
   }
 
-  /** Notes which inodes have an orphan record. */
-  walkOrphans(root: number): void {
-    this.#walker.walk(root, RecordKinds.orphans, 0, (words, w, block) => {
-      const number = words[w]!
-      const kind = words[w + 1]!
-      const place = placeOf(`orphan record of inode ${number}`, block)
-      // Whether the two records of an insertion are both there is seen when all are read.
-      const reason = invalidOrphan(kind, words[w + 2]!, words[w + 3]!, INSERTION)
-      if (reason !== null) this.#findings.add('orphan-record-invalid', place, reason)
-      if (kind > OrphanKind.insertEnd) return
-      const index = this.#inodes.slotOf(number)
-      const type = index < 0 ? SlotType.none : this.#inodes.type.data[index]!
-      if (type !== SlotType.none) this.#inodes.orphan.data[index]! |= 1 << kind
-      else if (index >= 0 || !this.#inodes.incomplete) {
-        this.#findings.add('orphan-target-missing', place, `inode ${number} is not in use`)
-      }
-    })
-    this.#orphansLost = this.#walker.broken
-  }
-
-  /** `incomplete`: entries are missing, so that a missing link is no second finding. */
-  check(incomplete: boolean): void {
+  /**
+   * `incomplete`, `orphansLost`: entries, or orphan records, are missing, so that a missing link is
+   * no second finding.
+   */
+  check(incomplete: boolean, orphansLost: boolean): void {
+    this.#orphansLost = orphansLost
     const root = this.#inodes.slotOf(ROOT_INODE)
     const type = root < 0 ? SlotType.none : this.#inodes.type.data[root]!
     if (type !== SlotType.directory && type !== SlotType.damaged) {
@@ -73,11 +53,6 @@ export class Links {
   }
 
   #checkFlag(index: number): void {
-    const insertion = this.#inodes.orphan.data[index]! & INSERTION
-    if (insertion !== 0 && insertion !== INSERTION && !this.#orphansLost) {
-      const message = 'one of the two orphan records of an insertion'
-      this.#findings.add('orphan-record-invalid', this.#inodes.placeOf(index), message)
-    }
     const unfinished = (this.#inodes.flags.data[index]! & InodeFlag.unfinished) !== 0
     const recorded = (this.#inodes.orphan.data[index]! & ~UNLINKED) !== 0
     if (unfinished === recorded || (unfinished && this.#orphansLost)) return

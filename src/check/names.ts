@@ -1,4 +1,7 @@
-/** Names in their slabs: each used slot belongs to exactly one directory entry. */
+/**
+ * Names, and short values of attributes, in their slabs: each used slot belongs to exactly one
+ * directory entry or attribute.
+ */
 import { BLOCK_BYTES, NAME_BYTES_MAX, SLAB_VALUE_BYTES_MAX } from '../base/limits.js'
 import { invalidName, NameHeader, nameSlots, NAME_SLOT_BYTES } from '../media/name.js'
 import { SlabKind, slotsOf } from '../media/slab.js'
@@ -9,12 +12,15 @@ import { Scratch, type Crc32cOf, type Medium } from './medium.js'
 import { findSlab, SlabTable } from './slabs.js'
 
 const SLOTS = slotsOf(SlabKind.names)
-const NAME_BYTES = nameSlots(SLAB_VALUE_BYTES_MAX) * NAME_SLOT_BYTES
+const TEXT_BYTES = nameSlots(SLAB_VALUE_BYTES_MAX) * NAME_SLOT_BYTES
 
-/** What the bytes are, which says what they may be. */
-export type NameUse = 'entry' | 'attribute' | 'value'
+/** What stands in a slab of names, for messages. */
+export type NameUse = 'entry of directory' | 'attribute of inode' | 'value of inode'
 
-/** A name as it was read: valid until the read after the next, so that two can be compared. */
+/**
+ * A name as it was read: valid until the read after the next, so that two can be compared. A value
+ * is valid until the next value is read.
+ */
 export interface ReadName {
   readonly scratch: Scratch
   length: number
@@ -22,11 +28,12 @@ export interface ReadName {
 
 export class Names {
   readonly slabs: SlabTable
-  /** By ordinal of the slab: slots that an entry has. Grows with the slabs. */
+  /** By ordinal of the slab: slots that have an owner. Grows with the slabs. */
   readonly #claimedLow = new Column()
   readonly #claimedHigh = new Column()
   readonly #header: Scratch
-  readonly #read: [ReadName, ReadName]
+  readonly #names: readonly [ReadName, ReadName]
+  readonly #value: ReadName
   #turn = 0
   /** The name being looked at, for messages. */
   #block = 0
@@ -41,10 +48,9 @@ export class Names {
     this.#claims = claims
     this.#findings = findings
     this.#header = new Scratch(NAME_SLOT_BYTES, crc32cOf)
-    this.#read = [
-      { scratch: new Scratch(NAME_BYTES, crc32cOf), length: 0 },
-      { scratch: new Scratch(NAME_BYTES, crc32cOf), length: 0 },
-    ]
+    const read = (): ReadName => ({ scratch: new Scratch(TEXT_BYTES, crc32cOf), length: 0 })
+    this.#names = [read(), read()]
+    this.#value = read()
   }
 
   reset(): void {
@@ -58,42 +64,43 @@ export class Names {
     findSlab(this.slabs, block, this.#claims, this.#medium, this.#header)
 
   /**
-   * The name in `slot` of the slab in `block`, for an entry of `directory` (`entry` says where that
-   * stands); null when there is none to go by, which is then a finding.
+   * The name or value in `slot` of the slab in `block`, for a record of inode `owner` (`place` says
+   * where that stands); null when there is none to go by, which is then a finding.
    */
   take(
     block: number,
     slot: number,
-    directory: number,
-    entry: () => string,
-    use: NameUse = 'entry',
+    owner: number,
+    use: NameUse,
+    place: () => string,
   ): ReadName | null {
     if (!this.#claims.inData(block, 1) || slot < 1 || slot >= SLOTS) {
-      this.#findings.add('entry-invalid', entry(), `name in slot ${slot} of block ${block}`)
+      this.#findings.add('entry-invalid', place(), `${use}: slot ${slot} of block ${block}`)
       return null
     }
     const ordinal = this.find(block)
     if (ordinal < 0 || this.slabs.isDamaged(ordinal)) return null
-    this.#turn ^= 1
-    const name = this.#read[this.#turn]!
+    const isValue = use === 'value of inode'
+    if (!isValue) this.#turn ^= 1
+    const name = isValue ? this.#value : this.#names[this.#turn]!
     const offset = slot * NAME_SLOT_BYTES
-    const length = Math.min(NAME_BYTES, BLOCK_BYTES - offset)
-    this.#medium.read(block, offset, name.scratch.u8, 0, length)
+    const bytes = Math.min(TEXT_BYTES, BLOCK_BYTES - offset)
+    this.#medium.read(block, offset, name.scratch.u8, 0, bytes)
     this.#block = block
     this.#slot = slot
     const words = name.scratch.u32
-    let reason = invalidName(name.scratch, 0, SLOTS - slot)
-    const bytes = words[NameHeader.word.length]! & 0xffff
-    if (use !== 'value' && bytes > NAME_BYTES_MAX) reason ??= `name of ${bytes} bytes`
+    name.length = words[NameHeader.word.length]! & 0xffff
+    const reason =
+      invalidName(name.scratch, 0, SLOTS - slot) ??
+      (isValue || name.length <= NAME_BYTES_MAX ? null : `name of ${name.length} bytes`)
     if (reason !== null) {
       this.#findings.add('name-damaged', this.#place(), reason)
       this.#claimSlots(ordinal, slot, 1)
       return null
     }
-    name.length = bytes
     this.#claimSlots(ordinal, slot, words[NameHeader.word.length]! >>> 16)
-    if (words[NameHeader.word.owner] !== directory) {
-      const message = `owner ${words[NameHeader.word.owner]!}, entry of directory ${directory}`
+    if (words[NameHeader.word.owner] !== owner) {
+      const message = `owner ${words[NameHeader.word.owner]!}, ${use} ${owner}`
       this.#findings.add('name-owner-wrong', this.#place(), message)
     }
     this.#checkBytes(name, use)
@@ -109,12 +116,7 @@ export class Names {
     const bytes = name.scratch.u8
     const start = NameHeader.size
     const end = start + name.length
-    const dots = name.length <= 2 && bytes[start] === 0x2e && bytes[end - 1] === 0x2e
-    let forbidden = use === 'entry' && dots
-    for (let i = start; i < end && use !== 'value'; i++) {
-      if (bytes[i] === 0 || (use === 'entry' && bytes[i] === 0x2f)) forbidden = true
-    }
-    if (forbidden) {
+    if (use !== 'value of inode' && isForbidden(bytes, start, end, use)) {
       const text = JSON.stringify(Buffer.from(bytes.subarray(start, end)).toString('latin1'))
       this.#findings.add('name-forbidden', this.#place(), text)
     }
@@ -143,14 +145,14 @@ export class Names {
         this.#findings.add('name-slot-unused', this.#place(), `slot ${i} is not in use`)
       }
       if ((column.data[ordinal]! & bit) !== 0) {
-        this.#findings.add('name-claimed-twice', this.#place(), `slot ${i} has an entry already`)
+        this.#findings.add('name-claimed-twice', this.#place(), `slot ${i} has an owner already`)
       }
       column.data[ordinal]! |= bit
     }
   }
 
   /**
-   * When all directories are walked: slots in use that no entry led to. `lost`: entries are
+   * When all directories and attributes are walked: slots in use that none led to. `lost`: some are
    * missing.
    */
   checkUnowned(lost: boolean): void {
@@ -170,7 +172,17 @@ export class Names {
         if ((((slot < 32 ? low : high) >>> (slot & 31)) & 1) !== 0) slots.push(slot)
       }
       const place = placeOf('name slab', this.slabs.block.data[i]!)
-      this.#findings.add('name-unowned', place, `slots ${slots.join(', ')} have no entry`)
+      this.#findings.add('name-unowned', place, `slots ${slots.join(', ')} have no owner`)
     }
   }
+}
+
+/** Entries are not `.` or `..` and have no `/`; nor has any name a NUL. */
+function isForbidden(bytes: Uint8Array, start: number, end: number, use: NameUse): boolean {
+  const entry = use === 'entry of directory'
+  if (entry && end - start <= 2 && bytes[start] === 0x2e && bytes[end - 1] === 0x2e) return true
+  for (let i = start; i < end; i++) {
+    if (bytes[i] === 0 || (entry && bytes[i] === 0x2f)) return true
+  }
+  return false
 }

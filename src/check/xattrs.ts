@@ -1,134 +1,154 @@
 /**
- * Extended attributes: named records of an inode, each with a name in a slab, and a value in a slab
- * or in a chain of blocks.
+ * Extended attributes: each has a name and a value; those that hold access control lists agree with
+ * the flags and the mode of the inode.
  */
-import { halfSipHash } from '../base/halfsiphash.js'
-import { XATTR_VALUE_BYTES_MAX } from '../base/limits.js'
-import { ACCESS_ACL_NAME, DEFAULT_ACL_NAME } from '../base/posix_acl.js'
-import { hex } from '../base/struct.js'
+import { HoldfastError } from '../base/errors.js'
+import {
+  SLAB_VALUE_BYTES_MAX,
+  XATTR_LIST_BYTES_MAX,
+  XATTR_VALUE_BYTES_MAX,
+} from '../base/limits.js'
+import {
+  ACCESS_ACL_NAME,
+  aclEquivalentMode,
+  decodeAcl,
+  DEFAULT_ACL_NAME,
+  type Acl,
+} from '../base/posix_acl.js'
 import { InodeFlag } from '../media/inode.js'
 import { NameHeader } from '../media/name.js'
 import { RecordKinds } from '../media/tree_node.js'
-import { placeOf, type Findings } from './codes.js'
+import type { Findings } from './codes.js'
 import type { Inodes } from './inodes.js'
-import type { Names } from './names.js'
+import { NamedRecords, textOf } from './named_records.js'
+import type { Names, ReadName } from './names.js'
 import type { TreeWalker } from './tree.js'
 import type { Values } from './values.js'
 import type { Header } from './volume_header.js'
 
 const ACL_FLAGS = InodeFlag.accessAcl | InodeFlag.defaultAcl
-/** The attributes that an inode's flags tell of. */
-const ACLS: ReadonlyMap<string, number> = new Map([
-  [ACCESS_ACL_NAME, InodeFlag.accessAcl],
-  [DEFAULT_ACL_NAME, InodeFlag.defaultAcl],
-])
+const EMPTY = new Uint8Array(0)
 
 export class Xattrs {
-  /** Part of the attributes could not be read: name slots without an owner are no finding. */
+  /** Attributes could not be read: names and values of them are not known. */
   incomplete = false
   readonly #inodes: Inodes
   readonly #names: Names
-  readonly #walker: TreeWalker
   readonly #values: Values
   readonly #findings: Findings
-  #keyLow = 0
-  #keyHigh = 0
-  /** The inode being looked at, the leaf and hash of the record, and the names of this hash. */
+  readonly #records: NamedRecords
+  /** The inode being walked: its number, its mode, the flags that its ACLs ask for, bytes of names. */
   #number = 0
-  #block = 0
-  #hash = -1
-  #ordinal = -1
-  #group = new Set<string>()
+  #mode = 0
   #acls = 0
+  #listBytes = 0
 
   constructor(
     inodes: Inodes,
     names: Names,
-    walker: TreeWalker,
     values: Values,
+    walker: TreeWalker,
     findings: Findings,
   ) {
     this.#inodes = inodes
     this.#names = names
-    this.#walker = walker
     this.#values = values
     this.#findings = findings
+    const kind = RecordKinds.xattrs
+    const use = 'attribute of inode'
+    this.#records = new NamedRecords(names, walker, findings, kind, use, this.#visit)
   }
 
   walkAll(header: Header): void {
     this.incomplete = false
-    this.#keyLow = header.hashKeyLow
-    this.#keyHigh = header.hashKeyHigh
-    const { number, slot, root, count } = this.#inodes.attributed
+    this.#records.begin(header)
+    const { number, slot, mode, root, count } = this.#inodes.attributed
     for (let i = 0; i < number.length; i++) {
       this.#number = number.data[i]!
-      this.#hash = -1
+      this.#mode = mode.data[i]!
       this.#acls = 0
-      this.#walker.walk(root.data[i]!, RecordKinds.xattrs, this.#number, this.#visit)
-      const place = this.#inodes.placeOf(slot.data[i]!)
-      if (this.#walker.broken) {
+      this.#listBytes = 0
+      const found = this.#records.walk(root.data[i]!, this.#number)
+      if (found < 0) {
         this.incomplete = true
         continue
       }
-      if (this.#walker.records !== count.data[i]) {
-        const message = `count is ${count.data[i]!}, there are ${this.#walker.records} attributes`
+      const place = this.#inodes.placeOf(slot.data[i]!)
+      if (found !== count.data[i]) {
+        const message = `xattrCount is ${count.data[i]!}, there are ${found} attributes`
         this.#findings.add('xattr-count-wrong', place, message)
       }
-      const flags = this.#inodes.flags.data[slot.data[i]!]! & ACL_FLAGS
-      if (flags !== this.#acls) {
-        const message = `flags ${flags}, its attributes are those of ${this.#acls}`
-        this.#findings.add('acl-flag-wrong', place, message)
+      if (this.#listBytes > XATTR_LIST_BYTES_MAX) {
+        const message = `names of ${this.#listBytes} bytes, at most ${XATTR_LIST_BYTES_MAX}`
+        this.#findings.add('xattr-list-too-long', place, message)
       }
+      this.#checkFlags(slot.data[i]!, place)
     }
-    this.#group.clear()
   }
 
-  readonly #place = (): string =>
-    placeOf(`attribute ${hex(this.#hash)} of inode ${this.#number}`, this.#block)
-
-  readonly #visit = (words: Uint32Array, w: number, block: number): void => {
-    this.#block = block
-    const hash = words[w]!
-    const detail = words[w + 1]!
-    const target = words[w + 3]!
-    if (hash !== this.#hash) {
-      this.#hash = hash
-      this.#ordinal = -1
-      this.#group.clear()
-    }
-    if (this.#ordinal === detail >>> 16) {
-      const message = `number ${detail >>> 16} among the names of its hash`
-      this.#findings.add('entry-number-duplicate', this.#place(), message)
-    }
-    this.#ordinal = detail >>> 16
-    this.#checkName(words[w + 2]!, detail & 0xff)
-    this.#checkValue((detail >>> 8) & 0xff, target)
+  /** The flags say which ACLs there are. One that is being freed may have lost them first. */
+  #checkFlags(slot: number, place: string): void {
+    const flags = this.#inodes.flags.data[slot]! & ACL_FLAGS
+    const extra = this.#inodes.links.data[slot] === 0 ? 0 : flags & ~this.#acls
+    const missing = this.#acls & ~flags
+    if (extra === 0 && missing === 0) return
+    const message = `flags ${flags}, expected ${this.#acls}`
+    this.#findings.add('acl-flag-wrong', place, message)
   }
 
-  #checkName(block: number, slot: number): void {
-    const name = this.#names.take(block, slot, this.#number, this.#place, 'attribute')
+  readonly #visit = (name: ReadName | null, slot: number, block: number): void => {
+    const value = this.#valueOf(slot, block)
     if (name === null) return
-    const bytes = name.scratch.u8
-    const computed = halfSipHash(this.#keyLow, this.#keyHigh, bytes, NameHeader.size, name.length)
-    if (computed !== this.#hash) {
-      const message = `hash ${hex(this.#hash)}, computed ${hex(computed)}`
-      this.#findings.add('name-hash-wrong', this.#place(), message)
-    }
-    const text = Buffer.from(bytes.buffer, NameHeader.size, name.length).toString('latin1')
-    if (this.#group.has(text)) {
-      this.#findings.add('name-duplicate', this.#place(), JSON.stringify(text))
-    }
-    this.#group.add(text)
-    this.#acls |= ACLS.get(text) ?? 0
+    this.#listBytes += name.length + 1
+    if (name.length !== ACCESS_ACL_NAME.length && name.length !== DEFAULT_ACL_NAME.length) return
+    const text = textOf(name)
+    if (text === ACCESS_ACL_NAME) this.#acls |= InodeFlag.accessAcl
+    else if (text === DEFAULT_ACL_NAME) this.#acls |= InodeFlag.defaultAcl
+    else return
+    if (value !== null) this.#checkAcl(value, text === ACCESS_ACL_NAME)
   }
 
-  #checkValue(slot: number, target: number): void {
+  /** The bytes of a value, null when they are lost. */
+  #valueOf(slot: number, block: number): Uint8Array | null {
+    const place = this.#records.place
     if (slot !== 0) {
-      this.#names.take(target, slot, this.#number, this.#place, 'value')
-    } else if (target !== 0) {
-      const length = this.#values.walk(target, this.#number, -1, this.#place())
-      if (length <= XATTR_VALUE_BYTES_MAX) return
-      this.#findings.add('xattr-invalid', this.#place(), `value of ${length} bytes`)
+      const value = this.#names.take(block, slot, this.#number, 'value of inode', place)
+      if (value === null) return null
+      return value.scratch.u8.subarray(NameHeader.size, NameHeader.size + value.length)
     }
+    if (block === 0) return EMPTY
+    const length = this.#values.read(block, this.#number, place)
+    if (length < 0) return null
+    if (length <= SLAB_VALUE_BYTES_MAX || length > XATTR_VALUE_BYTES_MAX) {
+      const range = `${SLAB_VALUE_BYTES_MAX + 1} to ${XATTR_VALUE_BYTES_MAX}`
+      const message = `value of ${length} bytes in value blocks, expected ${range}`
+      this.#findings.add('value-length-wrong', place(), message)
+      return null
+    }
+    return this.#values.text.subarray(0, length)
+  }
+
+  #checkAcl(value: Uint8Array, access: boolean): void {
+    const place = this.#records.place
+    const acl = aclOf(value)
+    if (typeof acl === 'string') {
+      this.#findings.add('acl-invalid', place(), acl)
+      return
+    }
+    const said = aclEquivalentMode(acl)
+    const bits = this.#mode & 0o777
+    if (!access || said === bits) return
+    const message = `mode 0${bits.toString(8)}, its ACL says 0${said.toString(8)}`
+    this.#findings.add('acl-mode-wrong', place(), message)
+  }
+}
+
+/** The ACL in a value, or why there is none. */
+function aclOf(value: Uint8Array): Acl | string {
+  try {
+    return decodeAcl(value) ?? 'it has no entries'
+  } catch (error) {
+    if (error instanceof HoldfastError) return error.message
+    throw error
   }
 }

@@ -6,7 +6,7 @@ import { failureLine } from './failure.js'
 import { breathe } from './interrupt.js'
 import { formatProgress, ProgressLine } from './output.js'
 import type { Entry, Place } from './places.js'
-import { joinPath } from './session.js'
+import { joinPath, parentOf } from './session.js'
 
 const COPY_BYTES = 1 << 20
 
@@ -178,13 +178,4 @@ export class Copy {
 
 function count(n: number, one: string, many: string): string {
   return `${n} ${n === 1 ? one : many}`
-}
-
-/** The directory that the last name of a path is in. */
-function parentOf(path: Uint8Array): Buffer {
-  let end = path.length
-  while (end > 0 && path[end - 1] === 0x2f) end--
-  const slash = Buffer.from(path.subarray(0, end)).lastIndexOf(0x2f)
-  if (slash < 0) return Buffer.from('.')
-  return Buffer.from(path.subarray(0, slash + 1))
 }

@@ -23,12 +23,19 @@ const REMEDY: Readonly<Record<string, string>> = {
   'cp EISDIR': 'cp -r copies directories',
   'cp ENOSPC': 'free some space, or make a larger volume',
   'seed ENOSPC': 'free some space, or make a larger volume',
+  'fallocate ENOSPC': 'free some space, or make a larger volume',
+  'ln EEXIST': 'ln -f replaces it',
   'rm EISDIR': 'rm -r removes directories',
   'rmdir ENOTEMPTY': 'rm -r removes what is in it too',
   'rmdir ENOTDIR': 'rm removes files',
   'mkdir ENOENT': 'mkdir -p makes the directories above it',
   'mkdir EEXIST': 'mkdir -p takes a directory as it is',
   'mkfs ENOSPC': 'choose a smaller --size',
+}
+
+const FLAG_REMEDY: Readonly<Record<string, string>> = {
+  'it is immutable': 'chattr -i lifts that',
+  'it is append-only': 'chattr -a lifts that',
 }
 
 /** The line, with its newline. */
@@ -59,7 +66,7 @@ function describe(command: string, error: unknown): string {
 }
 
 function finish(command: string, code: string, detail: string, place: string): string {
-  const remedy = REMEDY[`${command} ${code}`]
+  const remedy = REMEDY[`${command} ${code}`] ?? FLAG_REMEDY[detail]
   const where = place === '' ? '' : `, ${place}`
   return `${code}: ${detail}${where}${remedy === undefined ? '' : `; ${remedy}`}`
 }

@@ -23,7 +23,7 @@ import { displayPath, HoldfastError } from '../base/errors.js'
 import type { FileSystem } from '../base/filesystem.js'
 import type { Target } from './arguments.js'
 import { inVolume } from './failure.js'
-import { entriesOf, USER, type Session } from './session.js'
+import { entriesOf, USER, type Purpose, type Session } from './session.js'
 
 export interface Entry {
   /** Same file, same id. */
@@ -61,9 +61,10 @@ export interface Place {
   remove(path: Uint8Array): Promise<void>
 }
 
-export function placeOf(session: Session, target: Target): Place {
+export function placeOf(session: Session, target: Target, purpose: Purpose): Place {
   const { region } = target
-  return region === null ? hostPlace : new VolumePlace(session.volume(region), region)
+  if (region === null) return hostPlace
+  return new VolumePlace(session.volume(region, purpose), region)
 }
 
 class VolumePlace implements Place {

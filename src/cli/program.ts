@@ -2,19 +2,36 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { catCommand } from './commands/cat.js'
+import { chattrCommand } from './commands/chattr.js'
+import { chmodCommand } from './commands/chmod.js'
+import { chownCommand } from './commands/chown.js'
 import { cpCommand } from './commands/cp.js'
+import { dfCommand } from './commands/df.js'
+import { duCommand } from './commands/du.js'
 import { extentsCommand } from './commands/extents.js'
+import { fallocateCommand } from './commands/fallocate.js'
 import { fsckCommand } from './commands/fsck.js'
 import { infoCommand } from './commands/info.js'
+import { labelCommand } from './commands/label.js'
+import { lnCommand } from './commands/ln.js'
 import { lsCommand } from './commands/ls.js'
+import { lsattrCommand } from './commands/lsattr.js'
 import { mkdirCommand } from './commands/mkdir.js'
+import { mkfifoCommand } from './commands/mkfifo.js'
 import { mkfsCommand } from './commands/mkfs.js'
+import { mknodCommand } from './commands/mknod.js'
 import { mvCommand } from './commands/mv.js'
+import { punchCommand } from './commands/punch.js'
+import { readlinkCommand } from './commands/readlink.js'
 import { rmCommand } from './commands/rm.js'
 import { rmdirCommand } from './commands/rmdir.js'
 import { seedCommand } from './commands/seed.js'
 import { statCommand } from './commands/stat.js'
+import { touchCommand } from './commands/touch.js'
+import { treeCommand } from './commands/tree.js'
+import { truncateCommand } from './commands/truncate.js'
 import { verifyCommand } from './commands/verify.js'
+import { xattrCommand } from './commands/xattr.js'
 import { failureLine } from './failure.js'
 import { Stopped } from './interrupt.js'
 import { flushOutput } from './output.js'
@@ -24,22 +41,30 @@ const EXIT_USAGE = 2
 /** fsck that could not check (e2fsck(8)). */
 const EXIT_NOT_CHECKED = 8
 
-const COMMANDS = [
-  mkfsCommand,
-  infoCommand,
-  fsckCommand,
-  lsCommand,
-  statCommand,
-  catCommand,
-  cpCommand,
-  mvCommand,
-  rmCommand,
-  mkdirCommand,
-  rmdirCommand,
-  extentsCommand,
-  seedCommand,
-  verifyCommand,
-]
+/** By what they are about, in the order of `--help`. */
+const COMMANDS = {
+  'Volumes:': [mkfsCommand, infoCommand, labelCommand, dfCommand, fsckCommand],
+  'Files and directories:': [
+    lsCommand,
+    treeCommand,
+    statCommand,
+    duCommand,
+    catCommand,
+    cpCommand,
+    mvCommand,
+    rmCommand,
+    mkdirCommand,
+    rmdirCommand,
+    lnCommand,
+    readlinkCommand,
+    touchCommand,
+    mknodCommand,
+    mkfifoCommand,
+  ],
+  'Attributes:': [chmodCommand, chownCommand, chattrCommand, lsattrCommand, xattrCommand],
+  'Blocks:': [extentsCommand, truncateCommand, fallocateCommand, punchCommand],
+  'Tests:': [seedCommand, verifyCommand],
+} as const
 
 const ABOUT = `A filesystem in memory that you own: files that stay put.
 
@@ -61,16 +86,29 @@ export function buildProgram(): Command {
     .version(packageVersion())
     .usage('COMMAND [options] [arguments]')
     .addHelpText('after', EXAMPLES)
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .showHelpAfterError('(holdfast --help shows the commands)')
+    .enablePositionalOptions() // what comes after the command's name is the command's
     .exitOverride()
     .configureOutput({
       outputError: (text, write) => write(`holdfast: ${plainUsageError(text)}`),
     })
-  for (const add of COMMANDS) {
-    const command = add(program)
-    command.showHelpAfterError(`(holdfast ${command.name()} --help shows how)`)
+  for (const [group, commands] of Object.entries(COMMANDS)) {
+    program.commandsGroup(group)
+    for (const add of commands) finishCommand(add(program))
   }
   return program
+}
+
+/** The words after `holdfast` that lead to a command: 'ls', 'xattr get'. */
+export function commandPath(command: Command): string {
+  const { parent } = command
+  return parent === null ? '' : `${commandPath(parent)} ${command.name()}`.trim()
+}
+
+function finishCommand(command: Command): void {
+  command.showHelpAfterError(`(holdfast ${commandPath(command)} --help shows how)`)
+  for (const below of command.commands) finishCommand(below)
 }
 
 /** Commander's sentence, shorter: the value, and what is wrong with it. */
@@ -78,7 +116,7 @@ function plainUsageError(text: string): string {
   return text
     .replace(/^error: /, '')
     .replace(/^command-argument value ('.*') is invalid for argument '.*?'\. /s, '$1: ')
-    .replace(/^option '(?:-\w, )?(--\w+).*?' argument ('.*') is invalid\. /s, '$1 $2: ')
+    .replace(/^option '(?:-\w, )?(--[\w-]+).*?' argument ('.*') is invalid\. /s, '$1 $2: ')
 }
 
 function packageVersion(): string {
@@ -90,7 +128,7 @@ function packageVersion(): string {
 export async function run(args: readonly string[]): Promise<number> {
   const program = buildProgram()
   let name = ''
-  program.hook('preAction', (_program, command) => void (name = command.name()))
+  program.hook('preAction', (_program, command) => void (name = commandPath(command)))
   try {
     if (args.length === 0) {
       program.outputHelp({ error: true })

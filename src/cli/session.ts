@@ -1,4 +1,5 @@
 /** Volumes that a command has open: each once, all closed at its end. */
+import assert from 'node:assert/strict'
 import { realpathSync } from 'node:fs'
 import type { Credentials, DirectoryEntry, FileSystem } from '../base/filesystem.js'
 import { openVolume } from '../volume/embedded.js'
@@ -12,29 +13,39 @@ export const USER: Credentials = {
   gid: process.getgid?.() ?? 0,
 }
 
-export class Session implements AsyncDisposable {
-  readonly #open = new Map<string, FileSystem>()
+/** What is done to a volume. Several commands may read one at a time; who writes has it alone. */
+export type Purpose = 'read' | 'write'
 
-  /** The volume in a region. */
-  volume(region: string): FileSystem {
+interface OpenedVolume {
+  readonly files: FileSystem
+  readonly purpose: Purpose
+}
+
+export class Session implements AsyncDisposable {
+  readonly #open = new Map<string, OpenedVolume>()
+
+  /** The volume in a region. What is written to is asked for first, so that it is opened once. */
+  volume(region: string, purpose: Purpose): FileSystem {
     let key = region
     try {
       key = realpathSync(region)
     } catch {
       // Opening it says what is wrong.
     }
-    let volume = this.#open.get(key)
-    if (volume === undefined) {
-      volume = new VolumeFileSystem(openVolume(region))
-      this.#open.set(key, volume)
+    const known = this.#open.get(key)
+    if (known !== undefined) {
+      assert(purpose === 'read' || known.purpose === 'write', 'a volume opened for reading')
+      return known.files
     }
-    return volume
+    const files = new VolumeFileSystem(openVolume(region, { readOnly: purpose === 'read' }))
+    this.#open.set(key, { files, purpose })
+    return files
   }
 
   async close(): Promise<void> {
     let failure: unknown
-    for (const volume of this.#open.values()) {
-      await volume.close().catch((error: unknown) => (failure ??= error))
+    for (const { files } of this.#open.values()) {
+      await files.close().catch((error: unknown) => (failure ??= error))
     }
     this.#open.clear()
     if (failure !== undefined) throw failure
@@ -60,10 +71,11 @@ export async function withSession(work: (session: Session) => Promise<void>): Pr
 /** Runs `work` on the volume of a target. */
 export async function onVolume(
   target: VolumeTarget,
+  purpose: Purpose,
   work: (volume: FileSystem, path: Buffer) => Promise<void>,
 ): Promise<void> {
   await withSession(async (session) => {
-    const volume = session.volume(target.region)
+    const volume = session.volume(target.region, purpose)
     await inVolume(target.region, () => work(volume, target.path))
   })
 }
@@ -71,11 +83,12 @@ export async function onVolume(
 /** As `onVolume`, for each of several. */
 export async function onVolumes(
   targets: readonly VolumeTarget[],
+  purpose: Purpose,
   work: (volume: FileSystem, path: Buffer) => Promise<void>,
 ): Promise<void> {
   await withSession(async (session) => {
     for (const { region, path } of targets) {
-      const volume = session.volume(region)
+      const volume = session.volume(region, purpose)
       await inVolume(region, () => work(volume, path))
     }
   })
@@ -110,4 +123,13 @@ export function baseName(path: Uint8Array): Buffer {
   while (end > 0 && path[end - 1] === SLASH) end--
   const bytes = Buffer.from(path.subarray(0, end))
   return bytes.subarray(bytes.lastIndexOf(SLASH) + 1)
+}
+
+/** The directory that the last name of a path is in. */
+export function parentOf(path: Uint8Array): Buffer {
+  let end = path.length
+  while (end > 0 && path[end - 1] === SLASH) end--
+  const slash = Buffer.from(path.subarray(0, end)).lastIndexOf(SLASH)
+  if (slash < 0) return Buffer.from('.')
+  return Buffer.from(path.subarray(0, slash + 1))
 }

@@ -13,7 +13,7 @@
 #include "errors.h"
 #include "memory.h"
 
-enum { ARGUMENTS_MAX = 6 };
+enum { ARGUMENTS_MAX = 11 };
 
 /* Number.MAX_SAFE_INTEGER. */
 #define SAFE_MAX ((UINT64_C(1) << 53) - 1)

@@ -4,7 +4,7 @@
  * the result from there. The addon checks what it finds as strictly as it would arguments:
  * something that is not a number has become NaN, which fits nowhere.
  */
-import type { Native } from './native.js'
+import type { Native, ScanEnd } from './native.js'
 
 type Call = () => void
 type CallWithBytes = (bytes: Uint8Array) => void
@@ -24,6 +24,8 @@ export interface HotAddon {
   readonly fence: Call
   readonly gatherLines: Call
   readonly writePages: Call
+  readonly storeLines: Call
+  readonly scanRecords: Call
   readonly crc32c: Call
   readonly crc32cOf: CallWithBytes
   readonly crc32cPortable: CallWithBytes
@@ -114,11 +116,11 @@ function storeCalls(hot: HotAddon): Stores {
   }
 }
 
-type Pages = Pick<Native, 'gatherLines' | 'writePages' | 'sealBatch'>
+type Pages = Pick<Native, 'gatherLines' | 'writePages' | 'storeLines' | 'sealBatch'>
 
 function pageCalls(hot: HotAddon): Pages {
   const r = hot.registers
-  const { gatherLines, writePages, sealBatch } = hot
+  const { gatherLines, writePages, storeLines, sealBatch } = hot
   return {
     gatherLines(target, targetOffset, source, commands, commandsOffset, count) {
       r[0] = target
@@ -140,12 +142,53 @@ function pageCalls(hot: HotAddon): Pages {
       writePages()
       return r[0]
     },
+    storeLines(target, source, commands, commandsOffset, count, mode) {
+      r[0] = target
+      r[1] = source
+      r[2] = commands
+      r[3] = commandsOffset
+      r[4] = count
+      r[5] = mode
+      storeLines()
+      return r[0]
+    },
     sealBatch(memory, commands, commandsOffset, count) {
       r[0] = memory
       r[1] = commands
       r[2] = commandsOffset
       r[3] = count
       sealBatch()
+    },
+  }
+}
+
+type Records = Pick<Native, 'scanRecords'>
+
+function recordCalls(hot: HotAddon): Records {
+  const r = hot.registers
+  const { scanRecords } = hot
+  return {
+    scanRecords(memory, offset, length, expected, commands) {
+      r[0] = memory
+      r[1] = offset
+      r[2] = length
+      r[3] = expected.position
+      r[4] = expected.sequence
+      r[5] = expected.linesToEnd
+      r[6] = expected.seed
+      r[7] = expected.firstBlock
+      r[8] = expected.endBlock
+      r[9] = expected.stateBlock
+      r[10] = commands
+      scanRecords()
+      return {
+        lines: r[0],
+        records: r[1],
+        sequence: r[2],
+        end: r[3] as ScanEnd,
+        detail: r[4],
+        commands: r[5],
+      }
     },
   }
 }
@@ -182,5 +225,11 @@ function checksumCalls(hot: HotAddon): Checksums {
 }
 
 export function hotCalls(hot: HotAddon): HotCalls {
-  return { ...byteCalls(hot), ...storeCalls(hot), ...pageCalls(hot), ...checksumCalls(hot) }
+  return {
+    ...byteCalls(hot),
+    ...storeCalls(hot),
+    ...pageCalls(hot),
+    ...recordCalls(hot),
+    ...checksumCalls(hot),
+  }
 }

@@ -28,7 +28,7 @@ export const MapFlag = {
   populate: 8,
 } as const
 
-/** How `writePages` stores the lines. */
+/** How `writePages` and `storeLines` store the lines. */
 export const StoreMode = {
   /** Cached stores; nothing flushed (memory that dies with the machine, or a page cache). */
   cached: 0,
@@ -71,6 +71,45 @@ export interface Fault {
   readonly signal: string
   /** si_code of sigaction(2): BUS_ADRERR 2, BUS_MCEERR_AR 4, SEGV_ACCERR 2, … */
   readonly code: number
+}
+
+/** What the first of some records must be. */
+export interface ExpectedRecord {
+  readonly position: number
+  /** 0: any. */
+  readonly sequence: number
+  /** Lines from `position` to the end of the ring. */
+  readonly linesToEnd: number
+  readonly seed: number
+  /** Pages that a record may write: `stateBlock`, and those in [firstBlock, endBlock). */
+  readonly firstBlock: number
+  readonly endBlock: number
+  readonly stateBlock: number
+}
+
+/** Why `scanRecords` stopped. */
+export const ScanEnd = {
+  /** All lines were looked at. */
+  used: 0,
+  /** No valid record follows. */
+  end: 1,
+  /** The next record is longer than the lines at hand: `detail` lines. */
+  longer: 2,
+  /** The next is sealed and wrong: it writes block `detail`, or (-2) lacks lines of its pages. */
+  forged: 3,
+} as const
+export type ScanEnd = (typeof ScanEnd)[keyof typeof ScanEnd]
+
+export interface ScannedRecords {
+  /** Of the valid records; a pad record at the end counts in full. */
+  readonly lines: number
+  readonly records: number
+  /** That the next record must have. */
+  readonly sequence: number
+  readonly end: ScanEnd
+  readonly detail: number
+  /** Commands written. */
+  readonly commands: number
 }
 
 /**
@@ -205,6 +244,33 @@ export interface Native {
     count: number,
     mode: StoreMode,
   ): number
+
+  /**
+   * Stores lines that stand one after another, or zeros: `count` entries of six u32: target block,
+   * byte offset in `source` of the first line, mask of the lines that are set, low and high, mask
+   * of those that become zero, low and high. Returns the number of lines stored.
+   */
+  storeLines(
+    target: MemoryId,
+    source: MemoryId,
+    commands: MemoryId,
+    commandsOffset: number,
+    count: number,
+    mode: StoreMode,
+  ): number
+
+  // ---- records.c: records of the log (src/media/log.ts) ----------------------------------------
+  /**
+   * Looks at the records in [offset, offset + length), below 4 GiB, until one is not valid. What
+   * they store goes to `commands`, as `storeLines` obeys it: at most `length` bytes.
+   */
+  scanRecords(
+    memory: MemoryId,
+    offset: number,
+    length: number,
+    expected: ExpectedRecord,
+    commands: MemoryId,
+  ): ScannedRecords
 
   // ---- crc32c.c ---------------------------------------------------------------------------------
   /**

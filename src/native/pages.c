@@ -132,6 +132,63 @@ napi_value js_writePages(napi_env env, napi_callback_info info) {
   return call_result(&call, (double)lines);
 }
 
+/* A command of storeLines: the lines that are set stand one after another from `source` on. */
+struct lines_command {
+  uint32_t block;
+  uint32_t source;
+  uint64_t present;
+  uint64_t zero;
+};
+
+static uint64_t store_lines(const struct lines_command *command, uint8_t *page,
+                            const uint8_t *source, bool flushed) {
+  uint64_t zero = command->zero & ~command->present;
+  for (uint64_t mask = command->present; mask != 0; mask &= mask - 1, source += LINE_BYTES) {
+    uint8_t *line = page + __builtin_ctzll(mask) * LINE_BYTES;
+    copy_line(line, source);
+    if (flushed) flush_line(line);
+  }
+  for (uint64_t mask = zero; mask != 0; mask &= mask - 1) {
+    uint8_t *line = page + __builtin_ctzll(mask) * LINE_BYTES;
+    memset(line, 0, LINE_BYTES);
+    if (flushed) flush_line(line);
+  }
+  return (uint64_t)__builtin_popcountll(command->present | zero);
+}
+
+napi_value js_storeLines(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct memory *target, *source, *commands;
+  uint64_t offset, count, mode, lines = 0;
+  (void)info;
+  call_begin_hot(&call, env, "storeLines");
+  if (!call_memory(&call, 0, "target", &target) || !call_memory(&call, 1, "source", &source) ||
+      !call_memory(&call, 2, "commands", &commands) ||
+      !call_integer(&call, 3, "commandsOffset", SAFE_MAX, &offset) ||
+      !call_integer(&call, 4, "count", U32_MAX, &count) ||
+      !call_integer(&call, 5, "mode", MODE_FLUSHED, &mode) ||
+      !call_fits(&call, commands, offset, count * sizeof(struct lines_command))) {
+    return NULL;
+  }
+  for (uint64_t i = 0; i < count; i++) {
+    struct lines_command command;
+    memcpy(&command, memory_base(commands) + offset + i * sizeof command, sizeof command);
+    struct command shown = {{command.block, (uint32_t)command.present,
+                             (uint32_t)(command.present >> 32), command.source}};
+    uint64_t length = (uint64_t)__builtin_popcountll(command.present) * LINE_BYTES;
+    uint64_t block = (uint64_t)command.block * PAGE_BYTES;
+    if (!fits(source, command.source, length)) {
+      return refuse_command(&call, i, &shown, "reads lines outside", source);
+    }
+    if (!fits(target, block, PAGE_BYTES)) {
+      return refuse_command(&call, i, &shown, "writes a block outside", target);
+    }
+    lines += store_lines(&command, memory_base(target) + block,
+                         memory_base(source) + command.source, mode == MODE_FLUSHED);
+  }
+  return call_result(&call, (double)lines);
+}
+
 napi_value js_sealBatch(napi_env env, napi_callback_info info) {
   static const uint8_t zero_field[4];
   struct call call;

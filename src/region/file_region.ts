@@ -3,6 +3,7 @@
  *
  * One process owns a region: it holds an OFD write lock on its first byte (fcntl(2)) for as long as
  * it has it open, and the kernel takes it back when the process dies. Who comes second gets EBUSY.
+ * While nobody owns it, several may read: they share an OFD read lock on that byte.
  */
 import {
   closeSync,
@@ -29,8 +30,10 @@ const F_SEAL_SHRINK = 2
 export interface OpenRegionOptions {
   /** Durability other than the kind's own: to measure persistent memory on DRAM. */
   readonly persistence?: Persistence
-  /** No lock, mapped for reading only: for looking at a region. */
+  /** Mapped for reading only; no lock, for looking at a region, unless `shared`. */
   readonly readOnly?: boolean
+  /** With `readOnly`: a lock that other readers share and that keeps writers away. */
+  readonly shared?: boolean
   /** What to say of the owner when the region is locked. */
   readonly describeOwner?: (path: string) => string
 }
@@ -112,7 +115,7 @@ function adopt(
   let memory: MemoryId | undefined
   try {
     const kind = probe(fd, path)
-    if (options.readOnly !== true) lockOwner(fd, path, options)
+    if (options.readOnly !== true || options.shared === true) lockOwner(fd, path, options)
     memory = native.reserve(kind.byteLength)
     const write = options.readOnly === true ? 0 : MapFlag.write
     const flags = kind.mapFlags | MapFlag.read | write
@@ -196,7 +199,11 @@ function isMemfd(fd: number): boolean {
 }
 
 function lockOwner(fd: number, path: string, options: OpenRegionOptions): void {
-  if (native.lock(fd, 0, 1, true)) return
+  const exclusive = options.readOnly !== true
+  if (native.lock(fd, 0, 1, exclusive)) return
+  if (exclusive && !native.locked(fd, 0, 1, false)) {
+    throw new HoldfastError('EBUSY', `${path} is being read by another process; try again later`)
+  }
   const owner = options.describeOwner?.(path) ?? 'another process'
   throw new HoldfastError(
     'EBUSY',

@@ -107,6 +107,13 @@ export class MemoryRegion implements Region {
     if (this.#flushes) this.counters.linesFlushed += lines
   }
 
+  storeLines(memory: MemoryId, commands: MemoryId, count: number): void {
+    const mode = this.#flushes ? StoreMode.flushed : StoreMode.cached
+    const lines = native.storeLines(this.memory, memory, commands, 0, count, mode)
+    this.counters.bytesStored += lines * LINE_BYTES
+    if (this.#flushes) this.counters.linesFlushed += lines
+  }
+
   store8(offset: number, low: number, high: number): void {
     this.counters.bytesStored += 8
     native.store8(this.memory, offset, low, high)

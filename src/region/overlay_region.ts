@@ -61,15 +61,31 @@ export class OverlayRegion implements Region {
   }
 
   storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void {
-    const words = new Uint32Array(count * 4)
-    native.copyOut(commands, commandsOffset, new Uint8Array(words.buffer), 0, count * 16)
+    const words = wordsOf(commands, commandsOffset, count * 4)
     for (let i = 0; i < count; i++) {
       const [slot, low, high, block] = words.subarray(i * 4, i * 4 + 4) as unknown as number[]
       for (let line = 0; line < BLOCK_BYTES / LINE_BYTES; line++) {
-        const mask = line < 32 ? low! : high!
-        if (((mask >>> (line & 31)) & 1) === 0) continue
+        if (!has(low!, high!, line)) continue
         native.copyOut(memory, slot! * BLOCK_BYTES + line * LINE_BYTES, this.#line, 0, LINE_BYTES)
         this.stream(block! * BLOCK_BYTES + line * LINE_BYTES, this.#line, 0, LINE_BYTES)
+      }
+    }
+  }
+
+  storeLines(memory: MemoryId, commands: MemoryId, count: number): void {
+    const words = wordsOf(commands, 0, count * 6)
+    for (let i = 0; i < count; i++) {
+      const [block, from, low, high, zeroLow, zeroHigh] = words.subarray(
+        i * 6,
+        i * 6 + 6,
+      ) as unknown as number[]
+      let source = from!
+      for (let line = 0; line < BLOCK_BYTES / LINE_BYTES; line++) {
+        const to = block! * BLOCK_BYTES + line * LINE_BYTES
+        if (has(low!, high!, line)) {
+          this.streamFrom(to, memory, source, LINE_BYTES)
+          source += LINE_BYTES
+        } else if (has(zeroLow!, zeroHigh!, line)) this.streamZero(to, LINE_BYTES)
       }
     }
   }
@@ -159,3 +175,13 @@ export class OverlayRegion implements Region {
 }
 
 type Visit = (page: Uint8Array, from: number, to: number, at: number) => void
+
+function wordsOf(memory: MemoryId, offset: number, count: number): Uint32Array {
+  const words = new Uint32Array(count)
+  native.copyOut(memory, offset, new Uint8Array(words.buffer), 0, count * 4)
+  return words
+}
+
+function has(low: number, high: number, line: number): boolean {
+  return (((line < 32 ? low : high) >>> (line & 31)) & 1) !== 0
+}

@@ -66,6 +66,13 @@ export interface Region {
    * Durable after `fence`.
    */
   storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void
+  /**
+   * Stores lines that stand one after another in `memory`, and zeros, at home, in order, and
+   * flushes them. `commands` begins with `count` entries of six u32: target block, byte offset of
+   * the first line, mask of the lines that are set, low and high, of those that become zero, low
+   * and high. Durable after `fence`.
+   */
+  storeLines(memory: MemoryId, commands: MemoryId, count: number): void
   /** One aligned 8-byte store that is never torn, not flushed. */
   store8(offset: number, low: number, high: number): void
   /** Writes the lines of a range back; durable after `fence`. */

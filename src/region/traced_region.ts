@@ -30,7 +30,7 @@ export class TracedRegion implements Region {
   /** All of the region, for the test that looks at it. */
   readonly u8: Uint8Array
   listener: RegionListener | null = null
-  readonly #commandsView = new Map<MemoryId, Uint32Array>()
+  readonly #wordViews = new Map<MemoryId, Uint32Array>()
 
   constructor(byteLength: number, persistence: Persistence = 'flush') {
     this.byteLength = byteLength
@@ -66,19 +66,35 @@ export class TracedRegion implements Region {
   }
 
   storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void {
-    const words = this.#commands(commands)
+    const words = this.#words(commands)
     const each = (tell: (offset: number) => void) => {
       for (let i = 0; i < count; i++) {
         const c = (commandsOffset >>> 2) + i * 4
-        for (let line = 0; line < 64; line++) {
-          const mask = words[c + (line < 32 ? 1 : 2)]!
-          if (((mask >>> (line & 31)) & 1) === 0) continue
-          tell(words[c + 3]! * BLOCK_BYTES + line * LINE_BYTES)
-        }
+        eachLine(words[c + 3]!, words[c + 1]!, words[c + 2]!, tell)
       }
     }
+    this.#storeEach(each, () =>
+      native.writePages(this.memory, memory, commands, commandsOffset, count, StoreMode.flushed),
+    )
+  }
+
+  /** One by one, so that the listener sees each content that a line has had. */
+  storeLines(memory: MemoryId, commands: MemoryId, count: number): void {
+    const words = this.#words(commands)
+    for (let i = 0; i < count; i++) {
+      const c = i * 6
+      const low = words[c + 2]! | words[c + 4]!
+      const high = words[c + 3]! | words[c + 5]!
+      this.#storeEach(
+        (tell) => eachLine(words[c]!, low, high, tell),
+        () => native.storeLines(this.memory, memory, commands, c * 4, 1, StoreMode.flushed),
+      )
+    }
+  }
+
+  #storeEach(each: (tell: (offset: number) => void) => void, store: () => void): void {
     each((offset) => this.listener?.beforeStore(offset, LINE_BYTES))
-    native.writePages(this.memory, memory, commands, commandsOffset, count, StoreMode.flushed)
+    store()
     each((offset) => {
       this.#stored(offset, LINE_BYTES, false)
       this.#flushed(offset, LINE_BYTES)
@@ -137,12 +153,20 @@ export class TracedRegion implements Region {
     this.listener?.flushed(offset, length)
   }
 
-  #commands(memory: MemoryId): Uint32Array {
-    let view = this.#commandsView.get(memory)
+  #words(memory: MemoryId): Uint32Array {
+    let view = this.#wordViews.get(memory)
     if (view === undefined) {
       view = new Uint32Array(native.view(memory, 0, native.byteLength(memory)))
-      this.#commandsView.set(memory, view)
+      this.#wordViews.set(memory, view)
     }
     return view
+  }
+}
+
+/** The lines of a page that two masks name: their offsets in the region. */
+function eachLine(block: number, low: number, high: number, tell: (offset: number) => void): void {
+  for (let line = 0; line < 64; line++) {
+    const mask = line < 32 ? low : high
+    if (((mask >>> (line & 31)) & 1) !== 0) tell(block * BLOCK_BYTES + line * LINE_BYTES)
   }
 }

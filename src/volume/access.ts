@@ -117,11 +117,13 @@ export class Access {
 
   /**
    * Mode without what a write or a change of owner takes away: set-user-id, and set-group-id when
-   * the group may execute (setattr_should_drop_suidgid). The same when nothing is to go.
+   * the group may execute or who asks is not in it (setattr_should_drop_suidgid). The same when
+   * nothing is to go.
    */
-  withoutSetIds(mode: number): number {
-    let left = mode & ~Mode.setUid
-    if ((mode & 0o010) !== 0) left &= ~Mode.setGid
-    return left
+  withoutSetIds(w: number): number {
+    const mode = this.#pages.u32[w + at.mode]!
+    const groupGoes =
+      (mode & 0o010) !== 0 || !(this.privileged || this.inGroup(this.#pages.u32[w + at.gid]!))
+    return mode & ~Mode.setUid & (groupGoes ? ~Mode.setGid : -1)
   }
 }

@@ -5,6 +5,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import type { InodeFlags, Time } from '../base/filesystem.js'
+import { NAME_BYTES_MAX } from '../base/limits.js'
 import { Mode, Want } from '../base/mode.js'
 import {
   ACCESS_ACL_NAME,
@@ -69,14 +70,16 @@ export class Attributes {
       throw new HoldfastError('EINVAL', `id ${id}: 0 to ${ID_MAX}, or -1`)
     }
     const w = inodes.get(number)
-    access.demandChangeable(w)
+    if (uid !== -1 || gid !== -1) access.demandChangeable(w)
     if (!access.privileged) this.#demandChown(w, uid, gid)
     const mode = pages.u32[w + at.mode]!
+    const left = inodes.isDirectory(w) ? mode : access.withoutSetIds(w)
+    if (left !== mode) access.demandOwner(w, 'take its set-id bits away')
     paths.forget()
     transaction.run(0, false, () => {
       if (uid !== -1) pages.u32[w + at.uid] = uid
       if (gid !== -1) pages.u32[w + at.gid] = gid
-      if (!inodes.isDirectory(w)) pages.u32[w + at.mode] = access.withoutSetIds(mode)
+      pages.u32[w + at.mode] = left
       inodes.touch(w, Inode.at.uid, 8)
       inodes.changed(w)
     })
@@ -105,7 +108,10 @@ export class Attributes {
     if (!now) access.demandOwner(w, 'set the times')
     else if (!access.owns(w)) access.demand(w, Want.write)
     const known = opens.get(number)
-    if (known !== undefined) this.#times.write(known)
+    if (known !== undefined) {
+      this.#times.write(known)
+      known.accessCredit = 0
+    }
     transaction.run(0, false, () => {
       for (const [field, time] of [
         [at.accessed, atime],
@@ -158,8 +164,9 @@ export class Attributes {
   getXattr(number: number, name: string): Uint8Array {
     const { inodes, xattrs } = this.#core
     const w = inodes.get(number)
+    const bytes = nameBytes(name)
     this.#demandXattr(w, name, Want.read)
-    const value = xattrs.get(w, encoder.encode(name))
+    const value = xattrs.get(w, bytes)
     if (value === null) throw new HoldfastError('ENODATA', `no attribute ${name}`)
     return value
   }
@@ -167,7 +174,7 @@ export class Attributes {
   setXattr(number: number, name: string, value: Uint8Array, mode?: 'create' | 'replace'): void {
     const { inodes, xattrs, transaction } = this.#core
     const w = inodes.get(number)
-    const bytes = encoder.encode(name)
+    const bytes = nameBytes(name)
     xattrs.checkSize(w, bytes, value.length)
     this.#demandXattr(w, name, Want.write)
     const there = xattrs.find(w, bytes, 0, bytes.length)
@@ -183,8 +190,8 @@ export class Attributes {
   removeXattr(number: number, name: string): void {
     const { inodes, xattrs, transaction } = this.#core
     const w = inodes.get(number)
-    this.#demandXattr(w, name, Want.write)
-    const bytes = encoder.encode(name)
+    const bytes = nameBytes(name)
+    this.#demandXattr(w, name, Want.write, true)
     if (name === ACCESS_ACL_NAME || name === DEFAULT_ACL_NAME) {
       return this.#setAcl(number, name, null)
     }
@@ -207,8 +214,8 @@ export class Attributes {
   }
 
   /** xattr_permission: what each namespace asks for. */
-  #demandXattr(w: number, name: string, want: number): void {
-    const { inodes, pages, access } = this.#core
+  #demandXattr(w: number, name: string, want: number, removes = false): void {
+    const { inodes, access } = this.#core
     const writes = want === Want.write
     if (writes) access.demandChangeable(w)
     if (name.startsWith('security.')) {
@@ -221,20 +228,29 @@ export class Attributes {
     }
     if (name === ACCESS_ACL_NAME || name === DEFAULT_ACL_NAME) {
       if (inodes.isSymlink(w)) throw new HoldfastError('EOPNOTSUPP', 'a symlink has no ACL')
+      if (writes && name === DEFAULT_ACL_NAME && !inodes.isDirectory(w)) {
+        if (removes) return
+        throw new HoldfastError('EACCES', 'only a directory has a default ACL')
+      }
       if (writes) access.demandOwner(w, 'set an ACL')
       return
     }
+    if (name.startsWith('user.')) this.#demandUserXattr(w, writes)
+    if (!name.startsWith('system.')) access.demand(w, want)
     if (!name.startsWith('user.') || name === 'user.') {
       const known = name === 'user.' ? 'EINVAL' : 'EOPNOTSUPP'
       throw new HoldfastError(known, `${name}: user., trusted., security. and the POSIX ACLs`)
     }
+  }
+
+  #demandUserXattr(w: number, writes: boolean): void {
+    const { inodes, pages, access } = this.#core
     const directory = inodes.isDirectory(w)
     if (!inodes.isFile(w) && !directory) {
       throw new HoldfastError(writes ? 'EPERM' : 'ENODATA', 'only files and directories have user.')
     }
     const sticky = directory && (pages.u32[w + at.mode]! & Mode.sticky) !== 0
     if (writes && sticky) access.demandOwner(w, 'set attributes of a sticky directory')
-    access.demand(w, want)
   }
 
   /** An ACL is kept in step with the mode; one that says no more than the mode is not kept. */
@@ -242,10 +258,7 @@ export class Attributes {
     const { inodes, pages, access, xattrs, transaction, paths } = this.#core
     const w = inodes.get(number)
     const isDefault = name === DEFAULT_ACL_NAME
-    if (isDefault && !inodes.isDirectory(w)) {
-      if (acl === null) return
-      throw new HoldfastError('EACCES', 'only a directory has a default ACL')
-    }
+    if (isDefault && !inodes.isDirectory(w)) return
     const bytes = encoder.encode(name)
     const kept = acl === null || (!isDefault && isMinimalAcl(acl)) ? null : encodeAcl(acl)
     const flag = isDefault ? InodeFlag.defaultAcl : InodeFlag.accessAcl
@@ -272,6 +285,13 @@ export class Attributes {
     const { changes } = this.#core
     if (changes.watched) changes.tell({ kind: 'attributes', ino })
   }
+}
+
+/** The name of an attribute; ERANGE for what none can have. */
+function nameBytes(name: string): Uint8Array {
+  const bytes = encoder.encode(name)
+  if (bytes.length > 0 && bytes.length <= NAME_BYTES_MAX) return bytes
+  throw new HoldfastError('ERANGE', `attribute name of ${bytes.length} bytes, 1 to 255`)
 }
 
 /** Whole seconds and nanoseconds of a time. */

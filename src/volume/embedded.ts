@@ -2,6 +2,7 @@
  * A volume by the path of its region, in this process: open, make, look at.
  *
  * The process that has a region open owns it; who comes second gets EBUSY, and is told by whom.
+ * Several may have it open at a time when all of them only read.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
@@ -13,6 +14,7 @@ import type { Region } from '../region/region.js'
 import { formatVolume, type FormatOptions } from './format.js'
 import { describeOwner, summarize } from './inspect.js'
 import { mountVolume, type MountOptions } from './mount.js'
+import { relabel } from './relabel.js'
 import { SuperblockPair } from './superblock.js'
 import { Volume } from './volume.js'
 
@@ -32,7 +34,11 @@ export class EmbeddedVolume extends Volume {
   /** Opens the volume in the region at `path`. EBUSY, with the owner, when it is open already. */
   static open(path: string, options: OpenVolumeOptions = {}): EmbeddedVolume {
     const readOnly = options.readOnly === true
-    const region = openRegion(path, readOnly ? { describeOwner, readOnly } : { describeOwner })
+    const shared = readOnly
+    const region = openRegion(
+      path,
+      readOnly ? { describeOwner, readOnly, shared } : { describeOwner },
+    )
     return EmbeddedVolume.#mount(region, options)
   }
 
@@ -92,6 +98,16 @@ export function createVolume(path: string, size: number, options: CreateVolumeOp
     // Looked at again under the lock: two that make a volume at once do not overwrite each other's.
     if (options.force !== true && findVolume(region) !== null) throw volumeExists(path, region)
     formatVolume(region, options)
+  } finally {
+    region.close()
+  }
+}
+
+/** Another label for the volume in the region at `path`, which nobody may have open. */
+export function relabelVolume(path: string, text: string): void {
+  const region = openRegion(path, { describeOwner })
+  try {
+    relabel(region, text)
   } finally {
     region.close()
   }

@@ -129,9 +129,10 @@ export class Files {
     const { inodes, pages, transaction, access } = this.#core
     const w = inodes.get(number)
     const mode = pages.u32[w + at.mode]!
-    if (access.withoutSetIds(mode) === mode) return
+    const left = access.withoutSetIds(w)
+    if (left === mode) return
     transaction.run(0, true, () => {
-      pages.u32[w + at.mode] = access.withoutSetIds(mode)
+      pages.u32[w + at.mode] = left
       inodes.changed(w)
     })
   }
@@ -391,6 +392,7 @@ export class Files {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
     const w = this.writable(number)
+    if (inodes.has(w, InodeFlag.append)) throw new HoldfastError('EPERM', 'it is append-only')
     const old = inodes.size(w)
     const open = opens.get(number)
     const beyond = size === old && inodes.has(w, InodeFlag.preallocated)

@@ -7,7 +7,7 @@
 import { checksumOf, type Bytes, type Sealed } from '../base/bytes.js'
 import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
 import { HoldfastError } from '../base/errors.js'
-import { BLOCK_BYTES, BLOCK_COUNT_MAX, LABEL_BYTES_MAX, REGION_BYTES_MIN } from '../base/limits.js'
+import { BLOCK_BYTES, BLOCK_COUNT_MAX, REGION_BYTES_MIN } from '../base/limits.js'
 import { BITMAP_MAGIC, BitmapChunk, CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from '../media/bitmap.js'
 import { Inode, INODE_MAGIC, ROOT_INODE } from '../media/inode.js'
 import { Mode } from '../base/mode.js'
@@ -19,6 +19,7 @@ import { native } from '../native/native.js'
 import type { Region } from '../region/region.js'
 import { planGeometry, type Geometry } from './geometry.js'
 import { storeTail } from './log.js'
+import { checkLabel } from './relabel.js'
 import { SuperblockPair } from './superblock.js'
 import type { SyncMode } from './transaction.js'
 
@@ -62,9 +63,7 @@ export function formatVolume(region: Region, options: FormatOptions = {}): void 
       `${region.path} has ${region.byteLength} bytes, a volume needs at least ${REGION_BYTES_MIN}`,
     )
   }
-  if (new TextEncoder().encode(options.label ?? '').length > LABEL_BYTES_MAX) {
-    throw new HoldfastError('EINVAL', `label longer than ${LABEL_BYTES_MAX} bytes`)
-  }
+  checkLabel(options.label ?? '')
   const blockCount = Math.min(BLOCK_COUNT_MAX - 1, Math.floor(region.byteLength / BLOCK_BYTES))
   const geometry = planGeometry(blockCount)
   const barrier = () =>

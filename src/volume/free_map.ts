@@ -123,13 +123,15 @@ export class FreeMap {
     const busy = this.#busy.get(chunk)
     this.count = 0
     let row = 0
-    for (let group = 0; group < CHUNK_BLOCKS / GROUP_BLOCKS; group++) {
-      let word = group * GROUP_WORDS
+    // Of its seven and a half groups the half one comes first in every other chunk.
+    const first = (chunk * CHUNK_BLOCKS) % GROUP_BLOCKS === 0 ? 0 : GROUP_BLOCKS / 2
+    for (let bit = first; bit + GROUP_BLOCKS <= CHUNK_BLOCKS; bit += GROUP_BLOCKS) {
+      let word = bit >>> 5
       const end = word + GROUP_WORDS
       while (word < end && this.#taken(w, busy, word) === 0) word++
       row = word === end ? row + GROUP_BLOCKS : 0
       if (row <= this.count) continue
-      this.start = (group + 1) * GROUP_BLOCKS - row
+      this.start = bit + GROUP_BLOCKS - row
       this.count = row
       if (row >= want) return
     }

@@ -41,7 +41,9 @@ export class Inodes {
     this.#geometry = geometry
     this.#state = state
     this.#clock = clock
-    this.#slabs = new Slabs(pages, allocator, state, SlabKind.inodes, (base) => this.#damaged(base))
+    this.#slabs = new Slabs(pages, allocator, state, SlabKind.inodes, (base, slot) =>
+      invalidInode(pages, base + slot * Inode.size, this.#numberIn(base, slot)),
+    )
   }
 
   /** Inodes that could still be made if blocks were no matter. */
@@ -57,7 +59,7 @@ export class Inodes {
     const block = this.#pages.u32[this.#mapEntry(entry)]!
     if (block === 0) return -1
     const page = this.#slabs.at(block)
-    if (!this.#slabs.used(page, slot)) return -1
+    if (!this.#slabs.inUse(page, slot)) return -1
     const w = (page + slot * Inode.size) >>> 2
     if (this.#pages.u32[w + at.number] !== number) {
       throw new HoldfastError('EUCLEAN', `inode map entry ${entry} leads to another slab`)
@@ -277,15 +279,8 @@ export class Inodes {
     return highest
   }
 
-  /** Each inode of a slab that is being loaded. */
-  #damaged(page: number): string | null {
-    const tag = this.#pages.u32[(page >>> 2) + SlabHeader.word.tag]!
-    for (let slot = 1; slot < INODES_PER_SLAB; slot++) {
-      if (!this.#slabs.used(page, slot)) continue
-      const number = tag * INODES_PER_SLAB + slot
-      const why = invalidInode(this.#pages, page + slot * Inode.size, number)
-      if (why !== null) return `inode ${number}: ${why}`
-    }
-    return null
+  /** Number of the inode in a slot. */
+  #numberIn(page: number, slot: number): number {
+    return this.#pages.u32[(page >>> 2) + SlabHeader.word.tag]! * INODES_PER_SLAB + slot
   }
 }

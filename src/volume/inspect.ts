@@ -17,6 +17,8 @@ export interface VolumeSummary {
   readonly regionBytes: number
   readonly blockSize: number
   readonly blocks: number
+  /** Those that files and trees may use: without superblocks, log and maps. */
+  readonly dataBlocks: number
   readonly logBytes: number
   /** Milliseconds since 1970. */
   readonly createdMs: number
@@ -56,6 +58,7 @@ export function summarize(region: Region, pair: SuperblockPair): VolumeSummary {
     regionBytes: region.byteLength,
     blockSize: BLOCK_BYTES,
     blocks: u32[at.blockCount]!,
+    dataBlocks: u32[at.blockCount]! - u32[at.dataStart]!,
     logBytes: u32[at.logBlocks]! * BLOCK_BYTES,
     createdMs: (u32[at.createdSeconds]! + u32[at.createdSeconds + 1]! * 0x1_0000_0000) * 1000,
     epoch: pair.epoch,

@@ -7,28 +7,18 @@
  * replays the same records again. Only afterwards is any checksum of a page believed. What it costs
  * depends on the length of the log, not on the number of files.
  */
-import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
 import { HoldfastError } from '../base/errors.js'
-import { BLOCK_BYTES, CACHE_PAGES_DEFAULT, LINE_BYTES } from '../base/limits.js'
-import type { Bytes } from '../base/bytes.js'
-import {
-  invalidRecordHeader,
-  LogRecord,
-  PageDescriptor,
-  RecordKind,
-  recordLines,
-  tornRecord,
-} from '../media/log.js'
-import { popcount } from '../base/bytes.js'
+import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
+import { BLOCK_BYTES, CACHE_PAGES_DEFAULT } from '../base/limits.js'
 import { hex } from '../base/struct.js'
 import { Superblock } from '../media/superblock.js'
-import { native } from '../native/native.js'
 import { OverlayRegion } from '../region/overlay_region.js'
 import type { Region } from '../region/region.js'
 import { Core } from './core.js'
 import { readGeometry, type Geometry } from './geometry.js'
 import { Log, readTail, Staging } from './log.js'
-import { Arena, PageKind, Pages } from './pages.js'
+import { Arena, Pages } from './pages.js'
+import { Replay } from './replay.js'
 import { VolumeState } from './state.js'
 import { SuperblockPair } from './superblock.js'
 import type { AtimeMode } from './times.js'
@@ -170,14 +160,11 @@ function mountWith(
   const { uuidCrc, logSeed } = superblock
   const tail = readTail(region, geometry.tailBlock, uuidCrc)
 
-  const replay = new Replay(region, geometry, pages, transaction, memory.stagings[0], logSeed)
+  const replay = new Replay(region, geometry, memory.stagings, logSeed)
   replay.run(tail)
   log.start(replay.position, replay.sequence, uuidCrc, logSeed)
-  if (replay.records > 0) {
-    transaction.writeHome()
-    log.moveTail() // home is durable: these records are not needed again
-  }
-  pages.forgetAll()
+  // Home is durable: these records are not needed again.
+  if (replay.records > 0) log.moveTail()
 
   beginEpoch(superblock, options)
   log.start(replay.position, replay.sequence, uuidCrc, superblock.logSeed)
@@ -228,129 +215,4 @@ export function unmountVolume(mounted: Mounted): void {
   mounted.core.transaction.checkpoint()
   setOwner(mounted.superblock, undefined)
   mounted.superblock.write()
-}
-
-class Replay implements Bytes {
-  readonly u8: Uint8Array
-  readonly u32: Uint32Array
-  /** After the last valid record. */
-  position = 0
-  sequence = 1
-  records = 0
-
-  readonly #region: Region
-  readonly #geometry: Geometry
-  readonly #pages: Pages
-  readonly #transaction: Transaction
-  readonly #staging: Staging
-  readonly #seed: number
-
-  constructor(
-    region: Region,
-    geometry: Geometry,
-    pages: Pages,
-    transaction: Transaction,
-    staging: Staging,
-    seed: number,
-  ) {
-    this.#region = region
-    this.#geometry = geometry
-    this.#pages = pages
-    this.#transaction = transaction
-    this.#staging = staging
-    this.#seed = seed
-    this.u8 = staging.u8
-    this.u32 = staging.u32
-  }
-
-  crc32c(offset: number, length: number, seed: number): number {
-    return native.crc32c(this.#staging.memory, offset, length, seed)
-  }
-
-  run(tail: number): void {
-    const { logLines } = this.#geometry
-    let expected = -1
-    this.position = tail
-    // The ring holds at most its own length: also a forged log ends.
-    while (this.position - tail < logLines) {
-      const lines = this.#load(expected)
-      if (lines === 0) break
-      const at = LogRecord.word
-      expected = this.u32[at.sequence]! + this.u32[at.sequence + 1]! * 0x1_0000_0000 + 1
-      this.sequence = expected
-      if (this.u32[at.kind] === RecordKind.transaction) this.#apply()
-      this.position += lines
-      this.records++
-    }
-    this.#region.check()
-  }
-
-  /** Loads the record at `position`: its length in lines, or 0 when it is not valid. */
-  #load(expected: number): number {
-    const { logStart, logLines } = this.#geometry
-    const line = this.position % logLines
-    const toEnd = logLines - line
-    const offset = logStart * BLOCK_BYTES + line * LINE_BYTES
-    this.#region.load(offset, this.#staging.memory, 0, LINE_BYTES)
-    if (invalidRecordHeader(this, 0, this.position, expected, toEnd) !== null) return 0
-    const lines = this.u32[LogRecord.word.lines]!
-    if (this.u32[LogRecord.word.kind] === RecordKind.transaction) {
-      if (lines * LINE_BYTES > this.#staging.byteLength) {
-        throw new HoldfastError('EUCLEAN', `log record at ${this.position} has ${lines} lines`)
-      }
-      this.#region.load(offset, this.#staging.memory, 0, lines * LINE_BYTES)
-    }
-    return tornRecord(this, 0, this.#seed) === null ? lines : 0
-  }
-
-  #apply(): void {
-    const count = this.u32[LogRecord.word.pages]!
-    let payload = 0
-    for (let i = 0; i < count; i++) {
-      const d = (LogRecord.size + i * PageDescriptor.size) >>> 2
-      payload += popcount(this.u32[d + 2]!) + popcount(this.u32[d + 3]!)
-    }
-    const lines = this.u32[LogRecord.word.lines]!
-    if (recordLines(count, payload) !== lines) {
-      throw new HoldfastError(
-        'EUCLEAN',
-        `log record at ${this.position}: ${lines} lines, not its pages'`,
-      )
-    }
-    let source = (lines - payload) * LINE_BYTES
-    for (let i = 0; i < count; i++) {
-      source = this.#applyPage((LogRecord.size + i * PageDescriptor.size) >>> 2, source)
-    }
-  }
-
-  #applyPage(d: number, source: number): number {
-    const block = this.u32[d]!
-    const { dataStart, blockCount, stateBlock, bitmapStart } = this.#geometry
-    const home = block === stateBlock || (block >= bitmapStart && block < blockCount)
-    if (!home) {
-      throw new HoldfastError('EUCLEAN', `log record at ${this.position} writes block ${block}`)
-    }
-    void dataStart
-    const pages = this.#pages
-    // Dirty pages of a long log may fill the cache: home takes them, the tail stays.
-    if (pages.dirtyPages > pages.slots - 64) this.#transaction.writeHome()
-    pages.tick()
-    let base = pages.find(block, PageKind.raw)
-    if (base < 0) base = pages.load(block)
-    for (let line = 0; line < 64; line++) {
-      const bit = 1 << (line & 31)
-      const high = line >> 5
-      const to = base + line * LINE_BYTES
-      if ((this.u32[d + 2 + high]! & bit) !== 0) {
-        for (let i = 0; i < LINE_BYTES / 4; i++) {
-          pages.u32[(to >>> 2) + i] = this.u32[(source >>> 2) + i]!
-        }
-        source += LINE_BYTES
-      } else if ((this.u32[d + 4 + high]! & bit) !== 0) pages.u8.fill(0, to, to + LINE_BYTES)
-      else continue
-      pages.touch(base, line * LINE_BYTES, LINE_BYTES)
-    }
-    pages.settle()
-    return source
-  }
 }

@@ -76,10 +76,6 @@ export class Namespace {
   mknod(name: PathName, mode: number, device: number): void {
     const type = mode & Mode.typeMask
     const isDevice = type === Mode.character || type === Mode.block
-    if (type === Mode.directory) throw new HoldfastError('EPERM', 'mkdir makes directories')
-    if (type !== 0 && type !== Mode.file && type !== Mode.fifo && type !== Mode.socket) {
-      if (!isDevice) throw new HoldfastError('EINVAL', `mode 0${mode.toString(8)}: no such type`)
-    }
     this.#toNewName(name)
     this.#core.access.demandCreate(this.#core.inodes.get(name.parent))
     if (isDevice && !this.#core.access.privileged) throw new HoldfastError('EPERM')
@@ -280,9 +276,6 @@ export class Namespace {
 
   rename(from: PathName, to: PathName, { noReplace, exchange }: RenameOptions): void {
     const { paths, inodes, access } = this.#core
-    if (noReplace === true && exchange === true) {
-      throw new HoldfastError('EINVAL', 'noReplace and exchange exclude each other')
-    }
     paths.toParent(from)
     paths.toParent(to)
     if (from.last !== LastName.plain) throw new HoldfastError('EBUSY', 'the source is . or .. or /')
@@ -473,6 +466,15 @@ export class Namespace {
     }
     changes.tell({ kind, ino, parent, name, oldParent: from.parent, oldName: nameOf(from) })
   }
+}
+
+/** EPERM or EINVAL for what mknod(2) does not make. */
+export function checkType(mode: number): void {
+  const type = mode & Mode.typeMask
+  if (type === Mode.directory) throw new HoldfastError('EPERM', 'mkdir makes directories')
+  const made: readonly number[] = [0, Mode.file, Mode.fifo, Mode.socket, Mode.character, Mode.block]
+  if (made.includes(type)) return
+  throw new HoldfastError('EINVAL', `mode 0${mode.toString(8)}: no such type`)
 }
 
 /** Blocks that one inherited ACL may take: a tree node, a slab of names, a slab or two blocks. */

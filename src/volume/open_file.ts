@@ -57,7 +57,7 @@ export class OpenFile {
     if (this.#isDirectory) throw new HoldfastError('EISDIR', undefined, { syscall: 'read' })
     const at = position ?? this.#position
     const n = this.#volume.files.read(this.#inode.number, buffer, 0, buffer.length, at)
-    if (!this.#wish.noAtime && n > 0) this.#volume.times.accessed(this.#inode)
+    if (!this.#wish.noAtime && buffer.length > 0) this.#volume.times.accessed(this.#inode)
     if (position === null) this.#position += n
     return n
   }
@@ -76,36 +76,46 @@ export class OpenFile {
 
   truncate(size: number): void {
     checkSize(size)
+    this.#enter('ftruncate', true, 0)
+    if (!this.#wish.write || this.#isDirectory) {
+      throw new HoldfastError('EINVAL', 'the handle does not write', { syscall: 'ftruncate' })
+    }
     this.#change('ftruncate', () => this.#volume.files.truncate(this.#inode.number, size))
   }
 
   /** Blocks for a range, zeroed where there were none. */
   allocate(offset: number, length: number, options: AllocateOptions = {}): void {
-    this.#change('fallocate', () => {
+    this.#changeRange(offset, length, () => {
       this.#volume.ranges.allocate(this.#inode, offset, length, options)
     })
   }
 
   /** Frees the blocks of a range; it reads as zeros, the size stays. */
   punch(offset: number, length: number): void {
-    this.#change('fallocate', () => this.#volume.ranges.punch(this.#inode, offset, length))
+    this.#changeRange(offset, length, () => {
+      this.#volume.ranges.punch(this.#inode, offset, length)
+    })
   }
 
   /** The range reads as zeros and has blocks. */
   zeroRange(offset: number, length: number, options: { readonly keepSize?: boolean } = {}): void {
-    this.#change('fallocate', () => {
+    this.#changeRange(offset, length, () => {
       this.#volume.ranges.zero(this.#inode, offset, length, options.keepSize)
     })
   }
 
   /** Takes a range of whole blocks out; what is behind it moves down. */
   collapse(offset: number, length: number): void {
-    this.#change('fallocate', () => this.#volume.ranges.collapse(this.#inode, offset, length))
+    this.#changeRange(offset, length, () => {
+      this.#volume.ranges.collapse(this.#inode, offset, length)
+    })
   }
 
   /** Puts a hole of whole blocks in; what is behind it moves up. */
   insert(offset: number, length: number): void {
-    this.#change('fallocate', () => this.#volume.ranges.insert(this.#inode, offset, length))
+    this.#changeRange(offset, length, () => {
+      this.#volume.ranges.insert(this.#inode, offset, length)
+    })
   }
 
   /** The next byte from `offset` on that is in data or in a hole; ENXIO past the end. */
@@ -128,7 +138,12 @@ export class OpenFile {
           'read from one handle, written (not appended) to the other',
         )
       }
-      return this.#volume.ranges.copy(this.ino, offset, to.#inode, toOffset, length)
+      const { core, files, times, ranges } = this.#volume
+      files.writable(to.ino) // EPERM also when there is nothing to copy
+      core.pages.tick()
+      const n = ranges.copy(this.ino, offset, to.#inode, toOffset, length)
+      if (!this.#wish.noAtime) times.accessed(this.#inode)
+      return n
     })
   }
 
@@ -289,6 +304,17 @@ export class OpenFile {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /** fallocate(2) looks at its range before the handle. */
+  #changeRange(offset: number, length: number, run: () => void): void {
+    this.#enter('fallocate', true, 0)
+    if (!(offset >= 0) || !(length > 0)) {
+      throw new HoldfastError('EINVAL', `a range of ${length} bytes at ${offset}`, {
+        syscall: 'fallocate',
+      })
+    }
+    this.#change('fallocate', run)
   }
 
   /** A call on the bytes of a file, by a handle that writes. */

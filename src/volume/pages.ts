@@ -12,7 +12,7 @@
  * - a slot used since the last `tick` is never evicted, so a byte offset into the arena stays good
  *   until then: one operation, or one step of a long one;
  * - a slot knows what kind of page it verified; who expects another kind gets an error, not a
- *   misreading.
+ *   misreading; of a page of many parts, each is verified when it is first looked at.
  */
 import { assert, HoldfastError } from '../base/errors.js'
 import type { Bytes } from '../base/bytes.js'
@@ -71,12 +71,17 @@ export class Pages implements Bytes {
   dirtyPages = 0
   readonly blockOf: Uint32Array
   readonly kindOf: Uint8Array
+  /** Parts of a page that were verified since it was loaded: a bit for each of up to 64. */
+  readonly #seenLow: Uint32Array
+  readonly #seenHigh: Uint32Array
   /** Pages copied from home since the volume was opened. */
   loads = 0
 
   readonly #region: Region
   readonly #blocks: number
+  /** When each slot was last used, and what the hand of the clock saw there. */
   readonly #stamp: Uint32Array
+  readonly #passed: Uint32Array
   readonly #table: Int32Array
   readonly #tableMask: number
   #now = 1
@@ -103,7 +108,10 @@ export class Pages implements Bytes {
     this.dirtyHigh = new Uint32Array(slots)
     this.blockOf = new Uint32Array(slots).fill(NO_BLOCK)
     this.kindOf = new Uint8Array(slots)
+    this.#seenLow = new Uint32Array(slots)
+    this.#seenHigh = new Uint32Array(slots)
     this.#stamp = new Uint32Array(slots)
+    this.#passed = new Uint32Array(slots)
     this.#emptied = new Int32Array(slots)
     let size = 2
     while (size < slots * 2) size *= 2
@@ -161,6 +169,22 @@ export class Pages implements Bytes {
     this.kindOf[base >>> BLOCK_SHIFT] = kind
   }
 
+  /** Whether part `part` of the page at `base` was verified since the page was loaded. */
+  seen(base: number, part: number): boolean {
+    const bits = (part < 32 ? this.#seenLow : this.#seenHigh)[base >>> BLOCK_SHIFT]!
+    return ((bits >>> (part & 31)) & 1) !== 0
+  }
+
+  /** Part `part` was verified, or has just been made. */
+  see(base: number, part: number): void {
+    ;(part < 32 ? this.#seenLow : this.#seenHigh)[base >>> BLOCK_SHIFT]! |= 1 << (part & 31)
+  }
+
+  /** Part `part` is no more. */
+  unsee(base: number, part: number): void {
+    ;(part < 32 ? this.#seenLow : this.#seenHigh)[base >>> BLOCK_SHIFT]! &= ~(1 << (part & 31))
+  }
+
   /** A page that has no content yet: zeros, all of it part of the running transaction. */
   fresh(block: number, kind: PageKind): number {
     let slot = this.#slotOf(block)
@@ -169,6 +193,8 @@ export class Pages implements Bytes {
       this.#enter(slot, block, kind)
     }
     this.kindOf[slot] = kind
+    this.#seenLow[slot] = 0
+    this.#seenHigh[slot] = 0
     this.#stamp[slot] = this.#now
     const base = slot << BLOCK_SHIFT
     this.u8.fill(0, base, base + BLOCK_BYTES)
@@ -226,16 +252,6 @@ export class Pages implements Bytes {
     this.dirtyPages = 0
   }
 
-  /** Forgets every page; none is dirty. */
-  forgetAll(): void {
-    assert(this.dirtyPages === 0 && this.txCount === 0, 'nothing unwritten is forgotten')
-    this.blockOf.fill(NO_BLOCK)
-    this.#table.fill(-1)
-    this.#used = 0
-    this.#hand = 0
-    this.#emptiedCount = 0
-  }
-
   /** Slots that may hold pages, dirty ones included. */
   get slots(): number {
     return this.#limit
@@ -261,7 +277,10 @@ export class Pages implements Bytes {
     this.#table[i] = slot
     this.blockOf[slot] = block
     this.kindOf[slot] = kind
+    this.#seenLow[slot] = 0
+    this.#seenHigh[slot] = 0
     this.#stamp[slot] = this.#now
+    this.#passed[slot] = this.#now
   }
 
   #remove(slot: number): void {
@@ -298,12 +317,14 @@ export class Pages implements Bytes {
   #freeSlot(): number {
     if (this.#emptiedCount > 0) return this.#emptied[--this.#emptiedCount]!
     if (this.#used < this.#limit) return this.#used++
-    // Clock: a slot that nobody used for a while goes first; a second round takes any clean one.
-    for (let round = 0; round < 2 * this.#limit; round++) {
+    // Clock: a page that was used again since the hand came by stays for one more round.
+    for (let step = 0; step < 2 * this.#limit; step++) {
       const slot = this.#hand
       this.#hand = slot + 1 === this.#limit ? 0 : slot + 1
-      const age = (this.#now - this.#stamp[slot]!) >>> 0
-      if (age === 0 || (age < this.#limit / 4 && round < this.#limit)) continue
+      const stamp = this.#stamp[slot]!
+      const again = stamp !== this.#passed[slot]
+      this.#passed[slot] = stamp
+      if (again || stamp === this.#now) continue
       if (this.dirtyLow[slot] !== 0 || this.dirtyHigh[slot] !== 0) continue
       if (this.txLow[slot] !== 0 || this.txHigh[slot] !== 0) continue
       this.#remove(slot)

@@ -171,7 +171,6 @@ export class Paths {
       name.last = name.length === 0 ? LastName.dot : LastName.root
       return
     }
-    if (end - start > NAME_BYTES_MAX) throw nameTooLong(end - start)
     name.last = kindOf(bytes, start, end - start)
   }
 
@@ -254,6 +253,7 @@ export class Paths {
     for (;;) {
       if (name.last === LastName.root) return name.parent
       const w = this.#directory(name.parent)
+      if (name.nameLength > NAME_BYTES_MAX) throw nameTooLong(name.nameLength)
       if (name.last === LastName.dot) return name.parent
       if (name.last === LastName.dotDot) return this.#pages.u32[w + at.parent]!
       if (!this.#directories.find(w, name.bytes, name.start, name.nameLength)) return 0

@@ -59,7 +59,7 @@ export class Ranges {
     const { inodes } = this.#core
     this.#work.settle(open.number)
     if (this.#files.missing(inodes.get(open.number), first, last) === 0) return
-    this.#populate(open, offset, length, true, false)
+    this.#populate(open, offset, length, true, false, true)
   }
 
   /** The range reads as zeros and has blocks. */
@@ -95,6 +95,7 @@ export class Ranges {
     length: number,
     keepSize: boolean,
     contiguous: boolean,
+    maps = false,
   ): void {
     const { inodes, transaction, pages, allocator } = this.#core
     const end = offset + length
@@ -122,11 +123,12 @@ export class Ranges {
       if (grows && !keepSize) {
         transaction.wroteData()
         inodes.setSize(w, end)
-        inodes.modified(w)
-      } else inodes.changed(w)
-      if (grows && keepSize) inodes.setFlag(w, InodeFlag.preallocated, true)
+      }
+      if (!maps) inodes.modified(w)
+      const beyond = last + 1 > Math.ceil(size / BLOCK_BYTES)
+      if (keepSize && beyond) inodes.setFlag(w, InodeFlag.preallocated, true)
     })
-    if (grows && !keepSize) open.timesPending = false
+    if (!maps) open.timesPending = false
     open.layoutChanged(Math.floor(Math.min(offset, size) / BLOCK_BYTES), last + 1)
   }
 

@@ -13,8 +13,8 @@ import type { VolumeState } from './state.js'
 
 const at = SlabHeader.word
 
-/** Looks at each slot in use when a slab is loaded: why it is damaged, or null. */
-export type SlotCheck = (base: number, block: number) => string | null
+/** Looks at a slot in use of the slab at `base`: why it is damaged, or null. */
+export type SlotCheck = (base: number, slot: number) => string | null
 
 export class Slabs {
   readonly #pages: Pages
@@ -53,15 +53,31 @@ export class Slabs {
 
   #load(block: number): number {
     const base = this.#pages.load(block)
-    let why =
+    const why =
       base < 0 ? 'is in use as something else' : invalidSlab(this.#pages, base, block, this.#kind)
-    why ??= this.#check(base, block)
     if (why !== null) {
       if (base >= 0) this.#pages.drop(block)
       throw new HoldfastError('EUCLEAN', `slab in block ${block}: ${why}; run holdfast fsck`)
     }
     this.#pages.verified(base, this.#pageKind)
     return base
+  }
+
+  /**
+   * Whether a slot is in use. It is verified when that is asked first, and seen from then on until
+   * `give` takes it back, so that its slab's header need not be looked at again.
+   */
+  inUse(base: number, slot: number): boolean {
+    if (this.#pages.seen(base, slot)) return true
+    if (!this.used(base, slot)) return false
+    const why = this.#check(base, slot)
+    if (why !== null) {
+      const block = this.#pages.u32[(base >>> 2) + at.block]!
+      const where = `slab in block ${block}, slot ${slot}`
+      throw new HoldfastError('EUCLEAN', `${where}: ${why}; run holdfast fsck`)
+    }
+    this.#pages.see(base, slot)
+    return true
   }
 
   /**
@@ -79,6 +95,7 @@ export class Slabs {
     }
     const block = this.#pages.u32[(base >>> 2) + at.block]!
     this.#mark(base, slot, count, true)
+    this.#pages.see(base, slot)
     if (this.#full(base)) this.#unlist(base)
     this.block = block
     this.slot = slot
@@ -88,6 +105,7 @@ export class Slabs {
   give(block: number, slot: number, count: number): boolean {
     const base = this.at(block)
     this.#mark(base, slot, count, false)
+    for (let i = slot; i < slot + count; i++) this.#pages.unsee(base, i)
     const w = base >>> 2
     const u32 = this.#pages.u32
     if (u32[w + at.usedLow] === 1 && u32[w + at.usedHigh] === 0) {

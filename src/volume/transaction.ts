@@ -54,8 +54,11 @@ export class Transaction {
   #failure: HoldfastError | null = null
   /** The failure left the pages in memory whole: reading goes on. */
   #readable = true
-  /** Lines of records in the ring, of pages in the cache, past which a checkpoint is due. */
-  readonly #dirtyPagesMax: number
+  /**
+   * Pages in the cache that are not at home, past which a checkpoint is due: a third of them, so
+   * that the others find room, and that a recovery meets no more than these.
+   */
+  readonly dirtyPagesMax: number
 
   constructor(
     region: Region,
@@ -75,7 +78,7 @@ export class Transaction {
     this.#commands = commands
     this.#clock = clock
     this.allocator = new Allocator(pages, geometry, state)
-    this.#dirtyPagesMax = pages.slots >>> 1
+    this.dirtyPagesMax = Math.floor(pages.slots / 3)
   }
 
   get usable(): boolean {
@@ -313,7 +316,7 @@ export class Transaction {
   #makeRoom(): void {
     const log = this.#log
     const pages = this.#pages
-    if (log.room < log.recordLinesMax * 2 || pages.dirtyPages > this.#dirtyPagesMax) {
+    if (log.room < log.recordLinesMax * 2 || pages.dirtyPages > this.dirtyPagesMax) {
       this.checkpoint()
     } else if (
       this.syncMode === 'group' &&

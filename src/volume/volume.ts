@@ -18,15 +18,16 @@ import type {
 } from '../base/filesystem.js'
 import { BLOCK_BYTES, NAME_BYTES_MAX, RESERVE_BLOCKS } from '../base/limits.js'
 import { Mode, Want } from '../base/mode.js'
-import { Stats, typeOfBits } from '../base/stats.js'
+import { Stats } from '../base/stats.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import { ROOT_USER } from './access.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { MountedVolume } from './mounted.js'
+import { checkType } from './namespace.js'
 import type { OpenFile } from './open_file.js'
 import { parseFlags, type OpenWish } from './open_flags.js'
-import { asBytes } from './paths.js'
+import { asBytes, LastName } from './paths.js'
 
 const at = Inode.word
 
@@ -52,6 +53,9 @@ export class Volume extends MountedVolume {
       const name = this.name
       name.set(path)
       paths.toParent(name)
+      if (wish.create && name.directoryOnly && name.last === LastName.plain) {
+        throw new HoldfastError('EISDIR', 'mkdir makes directories')
+      }
       let number = paths.lookUp(name, !wish.noFollow && !wish.exclusive)
       if (number !== 0 && wish.exclusive) throw new HoldfastError('EEXIST')
       if (number === 0) {
@@ -73,7 +77,10 @@ export class Volume extends MountedVolume {
     const { inodes, access, pages } = this.core
     const w = inodes.get(number)
     const type = pages.u32[w + at.mode]! & Mode.typeMask
-    if (type === Mode.symlink) throw new HoldfastError('ELOOP', 'the last name is a symlink')
+    if (type === Mode.symlink) {
+      const code = wish.directory ? 'ENOTDIR' : 'ELOOP'
+      throw new HoldfastError(code, 'the last name is a symlink')
+    }
     if (type === Mode.directory) {
       if (wish.create || wish.write || wish.truncate) throw new HoldfastError('EISDIR')
     } else if (wish.directory || this.name.directoryOnly) throw new HoldfastError('ENOTDIR')
@@ -156,6 +163,7 @@ export class Volume extends MountedVolume {
 
   mknod(path: Path, mode: number, device = 0, as?: Credentials): void {
     this.#change('mknod', path, as, () => {
+      checkType(mode)
       this.name.set(path)
       this.namespace.mknod(this.name, mode, device)
     })
@@ -195,6 +203,9 @@ export class Volume extends MountedVolume {
 
   rename(from: Path, to: Path, options: RenameOptions = {}, as?: Credentials): void {
     const run = () => {
+      if (options.noReplace === true && options.exchange === true) {
+        throw new HoldfastError('EINVAL', 'noReplace and exchange exclude each other')
+      }
       this.name.set(from)
       this.second.set(to)
       this.namespace.rename(this.name, this.second, options)
@@ -236,12 +247,8 @@ export class Volume extends MountedVolume {
     const entries: DirectoryEntry[] = []
     for (let from = cookie; entries.length < limit;) {
       const step = Math.min(64, limit - entries.length)
-      const some = directories.read(inodes.get(number), from, step)
-      for (const { name, inode, type, cookie: after } of some) {
-        entries.push({ name, ino: inode, type: typeOfBits(type), cookie: after })
-      }
-      if (some.length < step) break
-      from = some[some.length - 1]!.cookie
+      if (directories.read(inodes.get(number), from, step, entries) < step) break
+      from = entries[entries.length - 1]!.cookie
       pages.tick()
     }
     this.times.accessedNow(number)
@@ -268,6 +275,8 @@ export class Volume extends MountedVolume {
     options: FollowOptions = {},
     as?: Credentials,
   ): void {
+    // utimensat(2): with nothing to do not even the path is looked at.
+    if (atime === 'omit' && mtime === 'omit') return
     this.#change('utimes', path, as, () => {
       this.attributes.utimes(this.#resolve(path, options.follow !== false), atime, mtime)
     })

@@ -185,9 +185,10 @@ export class Work {
     transaction.run(SHIFT_BLOCKS, true, () => {
       inodes.layoutChanged(w)
       this.#next = from
-      for (;;) {
+      // One move at least, and then as many as there is room for.
+      for (let moved = 0; ; moved++) {
         done = !extents.find(w, this.#next) && extents.count === 0
-        if (done || transaction.full) break
+        if (done || (moved > 0 && transaction.full)) break
         const { fileBlock, count } = extents
         extents.shift(w, fileBlock, fileBlock - distance)
         this.#next = fileBlock + count
@@ -218,9 +219,9 @@ export class Work {
     transaction.run(extents.runBlocks(w) + SHIFT_BLOCKS, false, () => {
       inodes.layoutChanged(w)
       this.#next = end
-      for (;;) {
+      for (let moved = 0; ; moved++) {
         done = !extents.before(w, this.#next) || extents.fileBlock + extents.count <= offset
-        if (done || transaction.full) break
+        if (done || (moved > 0 && transaction.full)) break
         const { fileBlock } = extents
         this.#next = Math.max(offset, fileBlock)
         if (fileBlock >= offset) extents.shift(w, fileBlock, fileBlock + distance)

@@ -9,7 +9,6 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import {
-  NAME_BYTES_MAX,
   SLAB_VALUE_BYTES_MAX,
   XATTR_LIST_BYTES_MAX,
   XATTR_VALUE_BYTES_MAX,
@@ -61,11 +60,8 @@ export class Xattrs extends NamedRecords {
     return this.recordBlocks(w) + value
   }
 
-  /** ERANGE, E2BIG or ENOSPC for what no file may have. */
+  /** E2BIG or ENOSPC for what no file may have. */
   checkSize(w: number, name: Uint8Array, length: number): void {
-    if (name.length === 0 || name.length > NAME_BYTES_MAX) {
-      throw new HoldfastError('ERANGE', `attribute name of ${name.length} bytes, 1 to 255`)
-    }
     if (length > XATTR_VALUE_BYTES_MAX) {
       throw new HoldfastError('E2BIG', `value of ${length} bytes, at most ${XATTR_VALUE_BYTES_MAX}`)
     }
@@ -115,7 +111,6 @@ export class Xattrs extends NamedRecords {
   /** Inside a transaction: removes attributes while `more` says so. True: none is left. */
   clear(w: number, more: () => boolean): boolean {
     while (this.countOf(w) > 0) {
-      if (!more()) return false
       this.lost()
       const owner = this.pages.u32[w + at.number]!
       if (!this.tree.seek(this.rootOf(w), owner, 0, 0)) {
@@ -124,6 +119,7 @@ export class Xattrs extends NamedRecords {
       const name = this.names.read(this.tree.word(2), this.tree.word(1) & 0xff)
       this.find(w, name, 0, name.length)
       this.removeFound(w, name)
+      if (!more()) return this.countOf(w) === 0
     }
     return true
   }

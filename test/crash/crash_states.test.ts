@@ -11,7 +11,7 @@ import { Prng } from '../../src/base/prng.js'
 import type { Tally } from './explorer.js'
 import { describe, type Call } from './model.js'
 import { Program, type Setting } from './program.js'
-import { BASE, CALLS, randomCall, SEQUENCES } from './programs.js'
+import { BASE, CALLS, ON_PIECES, PIECES, randomCall, SEQUENCES } from './programs.js'
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 const wanted = Number(process.env['CRASH_STATES'] ?? 100_000)
@@ -28,9 +28,9 @@ const settings: ReadonlyArray<readonly [string, Setting]> = [
   ['file, always', { ...memory, persistence: 'sync', sample: 40 }],
 ]
 
-function explore(setting: Setting, calls: readonly Call[]): Tally {
+function explore(setting: Setting, calls: readonly Call[], before: readonly Call[] = []): Tally {
   const program = new Program(setting, seen)
-  program.prepare(BASE)
+  program.prepare([...BASE, ...before])
   const tally = program.run(calls)
   program.end()
   built += tally.built
@@ -51,6 +51,11 @@ for (const [name, setting] of settings) {
   for (const call of CALLS) {
     test(`${name}: a cut during ${describe(call)} leaves it done or not done`, (t) => {
       t.diagnostic(told(explore(setting, [call])))
+    })
+  }
+  for (const call of ON_PIECES) {
+    test(`${name}: a cut during ${describe(call)} of a file in pieces leaves it done or not`, (t) => {
+      t.diagnostic(told(explore(setting, [call], PIECES)))
     })
   }
   for (const calls of SEQUENCES) {

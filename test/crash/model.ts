@@ -9,6 +9,13 @@ export interface ModelFile {
   readonly tag: number
   links: number
   content: Uint8Array
+  /** Type and permissions. */
+  mode: number
+  uid: number
+  /** Of a symlink. */
+  target: string
+  /** Of attributes: name -> value. */
+  xattrs: Map<string, string>
 }
 
 export type ModelNode = ModelFile | 'directory'
@@ -18,10 +25,21 @@ export type Tree = Map<string, ModelNode>
 
 export type Call =
   | { readonly op: 'create' | 'mkdir' | 'rmdir' | 'unlink' | 'openUnlink'; readonly path: string }
-  | { readonly op: 'rename' | 'link'; readonly path: string; readonly to: string }
+  | { readonly op: 'rename' | 'exchange' | 'link'; readonly path: string; readonly to: string }
+  | { readonly op: 'symlink'; readonly path: string; readonly length: number }
+  | { readonly op: 'mknod' | 'chmod'; readonly path: string; readonly mode: number }
+  | { readonly op: 'chown'; readonly path: string; readonly uid: number }
+  | {
+      readonly op: 'setXattr'
+      readonly path: string
+      readonly name: string
+      readonly length: number
+    }
+  | { readonly op: 'removeXattr'; readonly path: string; readonly name: string }
+  | { readonly op: 'unnamed'; readonly path: string; readonly length: number }
   | { readonly op: 'truncate'; readonly path: string; readonly size: number }
   | {
-      readonly op: 'write'
+      readonly op: 'write' | 'punch' | 'zero' | 'collapse' | 'insert' | 'allocate'
       readonly path: string
       readonly offset: number
       readonly length: number
@@ -59,7 +77,10 @@ export function copyTree(tree: Tree): Tree {
     if (node === 'directory') copy.set(path, node)
     else {
       let file = copies.get(node)
-      if (file === undefined) copies.set(node, (file = { ...node, content: node.content.slice() }))
+      if (file === undefined) {
+        file = { ...node, content: node.content.slice(), xattrs: new Map(node.xattrs) }
+        copies.set(node, file)
+      }
       copy.set(path, file)
     }
   }
@@ -68,9 +89,10 @@ export function copyTree(tree: Tree): Tree {
 
 let tags = 0
 
-export function newFile(): ModelFile {
+export function newFile(mode = 0o100666): ModelFile {
   tags = (tags % 0xfffe) + 1
-  return { tag: tags, links: 1, content: new Uint8Array(0) }
+  const [content, xattrs] = [new Uint8Array(0), new Map<string, string>()]
+  return { tag: tags, links: 1, content, mode, uid: 0, target: '', xattrs }
 }
 
 export function resized(content: Uint8Array, size: number): Uint8Array {

@@ -7,6 +7,8 @@ interface Found {
   readonly ino: number
   readonly links: number
   readonly content: Uint8Array
+  /** All else that stat and the attributes say. */
+  readonly rest: string
 }
 
 type FoundTree = Map<string, Found | 'directory'>
@@ -20,13 +22,30 @@ export function readTree(volume: Volume): FoundTree {
         found.set(path, 'directory')
         walk(path)
       } else {
-        const { ino, nlink } = volume.stat(path)
-        found.set(path, { ino, links: nlink, content: volume.readFile(path) })
+        found.set(path, readFile(volume, path))
       }
     }
   }
   walk('')
   return found
+}
+
+function readFile(volume: Volume, path: string): Found {
+  const stats = volume.lstat(path)
+  const target = stats.isSymbolicLink() ? Buffer.from(volume.readlink(path)).toString('latin1') : ''
+  const noFollow = { follow: false }
+  const xattrs = new Map<string, string>()
+  for (const name of volume.listXattrs(path, noFollow)) {
+    xattrs.set(name, Buffer.from(volume.getXattr(path, name, noFollow)).toString('latin1'))
+  }
+  const content = stats.isFile() ? volume.readFile(path) : new Uint8Array(0)
+  const rest = restOf(stats.mode, stats.uid, target, xattrs)
+  return { ino: stats.ino, links: stats.nlink, content, rest }
+}
+
+function restOf(mode: number, uid: number, target: string, xattrs: Map<string, string>): string {
+  const values = [...xattrs].sort(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify([mode.toString(8), uid, target, values])
 }
 
 /**
@@ -65,6 +84,10 @@ function differs(found: FoundTree, state: Tree, history: readonly Tree[]): strin
     if (twin !== undefined && twin !== node) return `${path} is the inode of another file`
     inodes.set(there.ino, node)
     if (there.links !== node.links) return `${path} has ${there.links} links, not ${node.links}`
+    const rest = restOf(node.mode, node.uid, node.target, node.xattrs)
+    if (there.rest !== rest) {
+      return `${path} is ${there.rest.slice(0, 200)}, not ${rest.slice(0, 200)}`
+    }
     const why = differentContent(path, there.content, node, history)
     if (why !== null) return why
   }

@@ -268,6 +268,20 @@ function isWhole(region: TracedRegion, offset: number, lines: number, seed: numb
 
 const views = new Map<MemoryId, ArrayBuffer>()
 
+/** The bytes [start, start + length) of a memory of the addon. */
+function bytesIn(memory: MemoryId, start: number, length: number): Bytes {
+  let buffer = views.get(memory)
+  if (buffer === undefined) {
+    buffer = native.view(memory, 0, native.byteLength(memory))
+    views.set(memory, buffer)
+  }
+  return {
+    u8: new Uint8Array(buffer, start, length),
+    u32: new Uint32Array(buffer, start, length / 4),
+    crc32c: (at, n, from) => native.crc32c(memory, start + at, n, from),
+  }
+}
+
 /** Records as recovery loads them, and a chance to make them acceptable. */
 function forgiving(
   region: TracedRegion,
@@ -277,27 +291,27 @@ function forgiving(
   pair.read()
   const seed = pair.logSeed
   const geometry = readGeometry(pair.u32, 0)
-  const expected = { position: readTail(region, geometry.tailBlock, pair.uuidCrc), sequence: -1 }
   const ring = geometry.logStart * 4096
+  const end = ring + geometry.logBlocks * 4096
+  const position = readTail(region, geometry.tailBlock, pair.uuidCrc)
+  /** What is expected where, by offset in the region. */
+  const expected = new Map<number, Expected>()
+  expected.set(ring + (position % geometry.logLines) * 64, { position, sequence: -1 })
+  const at = LogRecord.word
   return replace(region, 'load', (original) => (offset, memory, to, length) => {
     original(offset, memory, to, length)
-    if (offset < ring || offset >= ring + geometry.logBlocks * 4096) return
-    let buffer = views.get(memory)
-    if (buffer === undefined) {
-      buffer = native.view(memory, 0, native.byteLength(memory))
-      views.set(memory, buffer)
-    }
-    const bytes: Bytes = {
-      u8: new Uint8Array(buffer),
-      u32: new Uint32Array(buffer),
-      crc32c: (at, n, from) => native.crc32c(memory, at, n, from),
-    }
-    if (bytes.u32[LogRecord.word.magic] === RECORD_MAGIC) {
-      forgive(bytes, expected, seed, offset)
-      if (length > 64) {
-        expected.position += bytes.u32[LogRecord.word.lines]!
-        expected.sequence = bytes.u32[LogRecord.word.sequence]! + 1
-      }
+    if (offset < ring || offset >= end) return
+    for (let i = 0; i < length;) {
+      const bytes = bytesIn(memory, to + i, length - i)
+      const next = expected.get(offset + i)
+      if (next === undefined || bytes.u32[at.magic] !== RECORD_MAGIC) return
+      forgive(bytes, next, seed, offset + i)
+      const lines = bytes.u32[at.lines]!
+      if (lines === 0) return
+      i += lines * 64
+      const after = ring + ((offset + i - ring) % (end - ring))
+      const sequence = bytes.u32[at.sequence]! + 1
+      expected.set(after, { position: next.position + lines, sequence })
     }
   })
 }

@@ -16,11 +16,14 @@ import type { SyncMode } from '../../src/volume/transaction.js'
 import { Volume } from '../../src/volume/volume.js'
 import { CrashFailure, Explorer, type Tally } from './explorer.js'
 import type { Undo } from './image.js'
-import { contentOf, copyTree, describe, newFile, resized, type Call, type Tree } from './model.js'
+import { applyCall, performCall } from './calls.js'
+import { copyTree, describe, type Call, type Tree } from './model.js'
 import { notAllowed } from './oracle.js'
 
 export const REGION_BYTES = 512 * 1024
 const CACHE_PAGES = 256
+/** Calls that change bytes where they stand, which is no more atomic than a store is. */
+const IN_PLACE: readonly string[] = ['write', 'punch', 'zero']
 
 /** Inside recovery a window is sampled sooner: there are many recoveries. */
 const NESTED_EXHAUSTIVE_MAX = 16
@@ -103,8 +106,8 @@ export class Program {
     for (const call of calls) {
       const before = copyTree(this.tree)
       if (this.#setting.sync === 'always') this.#states = [before]
-      this.#mixed = this.#setting.sync === 'group' || call.op === 'write'
-      this.#apply(this.tree, call)
+      this.#mixed = this.#setting.sync === 'group' || IN_PLACE.includes(call.op)
+      applyCall(this.tree, call)
       this.#states.push(copyTree(this.tree))
       this.explorer.watch(true)
       try {
@@ -247,94 +250,20 @@ export class Program {
   }
 
   #do(call: Call, model = true): void {
-    if (model) this.#apply(this.tree, call)
-    const volume = this.#volume
+    if (model) applyCall(this.tree, call)
     switch (call.op) {
-      case 'create':
-        return volume.open(call.path, 'wx').close()
-      case 'mkdir':
-        return volume.mkdir(call.path)
-      case 'rmdir':
-        return volume.rmdir(call.path)
-      case 'unlink':
-        return volume.unlink(call.path)
       case 'openUnlink':
-        this.#open.push(volume.open(call.path, 'r+'))
-        return volume.unlink(call.path)
+        this.#open.push(this.#volume.open(call.path, 'r+'))
+        return this.#volume.unlink(call.path)
       case 'closeAll':
         return this.#closeAll()
-      case 'rename':
-        return volume.rename(call.path, call.to)
-      case 'link':
-        return volume.link(call.path, call.to)
-      case 'truncate':
-        return volume.truncate(call.path, call.size)
-      case 'write':
-      case 'append':
-        return this.#write(call)
-      case 'sync':
-        return volume.sync()
-      case 'checkpoint':
-        volume.core.pages.tick()
-        return volume.core.transaction.checkpoint()
       case 'remount':
         this.#closeAll()
-        volume.close()
+        this.#volume.close()
         this.#volume = this.#mountLive()
-    }
-  }
-
-  /** Puts the bytes that the model has just got into the file. */
-  #write(call: Extract<Call, { op: 'write' | 'append' }>): void {
-    const node = this.tree.get(call.path)
-    if (node === undefined || node === 'directory') throw new Error(`no file ${call.path}`)
-    const offset = call.op === 'write' ? call.offset : node.content.length - call.length
-    const file = this.#volume.open(call.path, 'r+')
-    file.write(node.content.slice(offset, offset + call.length), offset)
-    file.close()
-  }
-
-  #apply(tree: Tree, call: Call): void {
-    switch (call.op) {
-      // None of these changes the tree.
-      case 'sync':
-      case 'checkpoint':
-      case 'remount':
-      case 'closeAll':
         return
-      case 'create':
-        tree.set(call.path, newFile())
-        return
-      case 'mkdir':
-        tree.set(call.path, 'directory')
-        return
-      case 'rmdir':
-        tree.delete(call.path)
-        return
-      case 'unlink':
-      case 'openUnlink':
-        return dropName(tree, call.path)
-      case 'rename':
-        return renameIn(tree, call.path, call.to)
-      case 'link': {
-        const node = fileAt(tree, call.path)
-        node.links++
-        tree.set(call.to, node)
-        return
-      }
-      case 'truncate': {
-        const node = fileAt(tree, call.path)
-        node.content = resized(node.content, call.size)
-        return
-      }
-      case 'write':
-      case 'append': {
-        const node = fileAt(tree, call.path)
-        const offset = call.op === 'write' ? call.offset : node.content.length
-        const bytes = resized(node.content, Math.max(node.content.length, offset + call.length))
-        bytes.set(contentOf(node.tag, offset, call.length), offset)
-        node.content = bytes
-      }
+      default:
+        performCall(this.#volume, this.tree, call)
     }
   }
 }
@@ -343,29 +272,6 @@ export class Program {
 function crashFailureOf(error: unknown): CrashFailure | null {
   for (let e = error; e instanceof Error; e = e.cause) if (e instanceof CrashFailure) return e
   return null
-}
-
-function fileAt(tree: Tree, path: string) {
-  const node = tree.get(path)
-  if (node === undefined || node === 'directory') throw new Error(`the program has no file ${path}`)
-  return node
-}
-
-function dropName(tree: Tree, path: string): void {
-  const node = tree.get(path)
-  if (node !== undefined && node !== 'directory') node.links--
-  tree.delete(path)
-}
-
-function renameIn(tree: Tree, from: string, to: string): void {
-  const moved = [...tree].filter(([path]) => path === from || path.startsWith(`${from}/`))
-  const same = tree.get(from) !== 'directory' && tree.get(to) === tree.get(from)
-  if (same) return
-  if (tree.has(to)) dropName(tree, to)
-  for (const [path, node] of moved) {
-    tree.delete(path)
-    tree.set(to + path.slice(from.length), node)
-  }
 }
 
 /** A recovered volume is one to work with: written to, and everything deleted. */

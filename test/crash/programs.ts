@@ -49,13 +49,70 @@ export const CALLS: readonly Call[] = [
   { op: 'rename', path: '/d', to: '/e' },
   { op: 'rename', path: '/d', to: '/e/d' },
   { op: 'link', path: '/a', to: '/e/a' },
+  { op: 'exchange', path: '/a', to: '/d/f' },
+  { op: 'exchange', path: '/a', to: '/e' },
+  { op: 'symlink', path: '/s', length: 20 },
+  { op: 'symlink', path: '/s', length: 4090 },
+  { op: 'mknod', path: '/fifo', mode: 0o010644 },
+  { op: 'unnamed', path: '/d/u', length: 5000 },
+  { op: 'chmod', path: '/a', mode: 0o4711 },
+  { op: 'chown', path: '/a', uid: 5 },
+  { op: 'setXattr', path: '/a', name: 'user.short', length: 30 },
+  { op: 'setXattr', path: '/a', name: 'user.empty', length: 0 },
+  { op: 'setXattr', path: '/b', name: 'user.long', length: 9000 },
+  { op: 'punch', path: '/a', offset: 4096, length: 4096 },
+  { op: 'punch', path: '/a', offset: 1000, length: 9000 },
+  { op: 'zero', path: '/a', offset: 4000, length: 12_000 },
+  { op: 'zero', path: '/b', offset: 8192, length: 5000 },
+  { op: 'allocate', path: '/b', offset: 5000, length: 20_000 },
+  { op: 'collapse', path: '/a', offset: 4096, length: 8192 },
+  { op: 'insert', path: '/a', offset: 4096, length: 8192 },
   { op: 'checkpoint' },
   { op: 'remount' },
   { op: 'sync' },
 ]
 
+/** Every other block of /a written, so that it has more extents than its inode holds. */
+export const PIECES: readonly Call[] = Array.from({ length: 14 }, (_, i) => ({
+  op: 'write',
+  path: '/a',
+  offset: (5 + 2 * i) * 4096,
+  length: 100,
+}))
+
+/** Calls on that file. */
+export const ON_PIECES: readonly Call[] = [
+  { op: 'punch', path: '/a', offset: 4096, length: 24 * 4096 },
+  { op: 'collapse', path: '/a', offset: 4096, length: 8 * 4096 },
+  { op: 'insert', path: '/a', offset: 4096, length: 3 * 4096 },
+  { op: 'allocate', path: '/a', offset: 4096, length: 30 * 4096 },
+]
+
 /** Calls that need one before them. */
 export const SEQUENCES: ReadonlyArray<readonly Call[]> = [
+  [
+    { op: 'setXattr', path: '/a', name: 'user.one', length: 5000 },
+    { op: 'setXattr', path: '/a', name: 'user.one', length: 40 },
+    { op: 'removeXattr', path: '/a', name: 'user.one' },
+  ],
+  [
+    { op: 'setXattr', path: '/a', name: 'user.one', length: 600 },
+    { op: 'setXattr', path: '/a', name: 'user.two', length: 40 },
+    { op: 'unlink', path: '/a' },
+  ],
+  [
+    { op: 'symlink', path: '/s', length: 500 },
+    { op: 'rename', path: '/s', to: '/a' },
+    { op: 'unlink', path: '/a' },
+  ],
+  [
+    { op: 'collapse', path: '/a', offset: 0, length: 4096 },
+    { op: 'write', path: '/a', offset: 100, length: 3000 },
+  ],
+  [
+    { op: 'punch', path: '/a', offset: 4096, length: 8192 },
+    { op: 'append', path: '/b', length: 9000 },
+  ],
   [{ op: 'openUnlink', path: '/a' }, { op: 'closeAll' }],
   [{ op: 'openUnlink', path: '/a' }, { op: 'remount' }],
   [

@@ -59,7 +59,7 @@ const RAW = [
   `/${'p/'.repeat(2100)}`,
   `/${'./'.repeat(1000)}a`,
 ]
-const slots = fc.nat(5)
+export const slots = fc.nat(5)
 const name = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...NAMES.slice(0, 8)) },
   { weight: 1, arbitrary: fc.constantFrom(...NAMES) },
@@ -69,19 +69,19 @@ const pick = fc.nat(999)
 const existing = fc.record({ at: fc.constant('existing' as const), pick, slash })
 const below = fc.record({ at: fc.constant('below' as const), pick, name, slash })
 const raw = fc.record({ at: fc.constant('raw' as const), path: fc.constantFrom(...RAW) })
-const oldPlace: fc.Arbitrary<Place> = fc.oneof(
+export const oldPlace: fc.Arbitrary<Place> = fc.oneof(
   { weight: 16, arbitrary: existing },
   { weight: 3, arbitrary: below },
   { weight: 1, arbitrary: raw },
 )
-const newPlace: fc.Arbitrary<Place> = fc.oneof(
+export const newPlace: fc.Arbitrary<Place> = fc.oneof(
   { weight: 3, arbitrary: existing },
   { weight: 16, arbitrary: below },
   { weight: 1, arbitrary: raw },
 )
 
 /** Sizes and offsets where something changes: blocks, lines, pages, and odd places between. */
-const size = fc.oneof(
+export const size = fc.oneof(
   { weight: 4, arbitrary: fc.nat(130) },
   { weight: 4, arbitrary: fc.nat(20_000) },
   {

@@ -1,7 +1,7 @@
 /** A volume and the model side by side: is what they show the same? */
 import assert from 'node:assert/strict'
 import { AssertionError, HoldfastError } from '../../src/base/errors.js'
-import type { Layout, Stats } from '../../src/base/filesystem.js'
+import type { Layout, Path, Stats } from '../../src/base/filesystem.js'
 import type { Volume } from '../../src/volume/volume.js'
 import { ModelError, type FilesystemModel, type ModelInode } from './filesystem_model.js'
 import { toPath } from './operations.js'
@@ -49,14 +49,18 @@ export function sameBytes(real: Uint8Array, expected: Uint8Array, what: string):
 
 /** `times` false: they may be older, as after a crash (times of writes in place wait in memory). */
 export function sameStat(real: Stats, inode: ModelInode, what: string, times = true): void {
-  const directory = inode.kind === 'directory'
+  const { kind } = inode
   const expected = {
-    type: inode.kind,
-    mode: inode.mode | (directory ? 0o040000 : 0o100000),
+    type: kind,
+    mode: inode.mode | { file: 0o100000, directory: 0o040000, symlink: 0o120000 }[kind],
     nlink: inode.links,
-    uid: 0,
-    gid: 0,
-    size: directory ? inode.entries.size * 64 : inode.content.size,
+    uid: inode.uid,
+    gid: inode.gid,
+    size: {
+      file: inode.content.size,
+      directory: inode.entries.size * 64,
+      symlink: inode.target.length,
+    }[kind],
     mtimeMs: times ? inode.modified * 1000 : real.mtimeMs,
     ctimeMs: times ? inode.changed * 1000 : real.ctimeMs,
     birthtimeMs: inode.born * 1000,
@@ -66,7 +70,7 @@ export function sameStat(real: Stats, inode: ModelInode, what: string, times = t
     const got = real[field as keyof Stats]
     if (got !== value) assert.fail(`${what}: ${field} is ${got}, expected ${value}`)
   }
-  if (directory) return
+  if (kind !== 'file') return
   const { blocks, mayBeAhead } = inode.content
   const extra = real.blocks / 8 - blocks.size
   // What was allocated ahead of an append is a block of zeros when the end moves past it.
@@ -91,6 +95,14 @@ export function sameLayout(layout: Layout, inode: ModelInode, what: string): voi
   if (!mayBeAhead) assert.equal(inFile.size, blocks.size, `${what}: mapped blocks`)
 }
 
+function sameXattrs(volume: Volume, path: Path, inode: ModelInode, what: string): void {
+  const names = volume.listXattrs(path)
+  assert.deepEqual(names, [...inode.xattrs.keys()].sort(), `${what}: attributes`)
+  for (const name of names) {
+    sameBytes(volume.getXattr(path, name), inode.xattrs.get(name)!, `${what}: ${name}`)
+  }
+}
+
 export interface TreeComparison {
   readonly times?: boolean
   /** Content is compared by somebody else. */
@@ -109,13 +121,19 @@ export function sameTree(
   const down = (inode: ModelInode, text: string) => {
     const path = toPath(text === '' ? '/' : text)
     const where = `${what}: ${text === '' ? '/' : text}`
-    const stat = volume.stat(path)
+    const stat = volume.lstat(path)
     sameStat(stat, inode, where, times)
     const known = numbers.get(inode)
     assert.equal(stat.ino, known ?? stat.ino, `${where}: links lead to different inodes`)
     assert.equal(taken.get(stat.ino) ?? inode, inode, `${where}: inode ${stat.ino} is two files`)
     numbers.set(inode, stat.ino)
     taken.set(stat.ino, inode)
+    if (known === undefined && inode.kind !== 'symlink') sameXattrs(volume, path, inode, where)
+    if (inode.kind === 'symlink') {
+      const target = Buffer.from(volume.readlink(path)).toString('latin1')
+      assert.equal(target, inode.target, `${where}: target`)
+      return
+    }
     if (inode.kind === 'file') {
       if (contents && known === undefined) {
         sameBytes(volume.readFile(path), inode.content.read(0, Infinity), where)

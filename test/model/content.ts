@@ -2,6 +2,8 @@
 const BLOCK = 4096
 const AHEAD_FROM_BYTES = 64 * 1024
 
+export type RangeKind = 'allocate' | 'keep' | 'punch' | 'zero' | 'zeroKeep' | 'collapse' | 'insert'
+
 export class Content {
   size = 0
   /** It once was so large that blocks may have been allocated ahead of appends. */
@@ -31,6 +33,75 @@ export class Content {
     this.version++
     this.#setSize(size)
     for (const block of this.blocks) if (block * BLOCK >= size) this.blocks.delete(block)
+  }
+
+  /** What stands against a range call, null when nothing does. */
+  refuses(kind: RangeKind, offset: number, length: number): 'EINVAL' | null {
+    if (kind !== 'collapse' && kind !== 'insert') return null
+    if (offset % BLOCK !== 0 || length % BLOCK !== 0) return 'EINVAL'
+    const most = kind === 'collapse' ? offset + length : offset
+    return most >= this.size ? 'EINVAL' : null
+  }
+
+  range(kind: RangeKind, offset: number, length: number): void {
+    this.version++
+    const end = offset + length
+    if (kind === 'punch') this.#punch(offset, end)
+    else if (kind === 'collapse') this.#shift(offset / BLOCK, -length / BLOCK)
+    else if (kind === 'insert') this.#shift(offset / BLOCK, length / BLOCK)
+    else {
+      const keeps = kind === 'keep' || kind === 'zeroKeep'
+      if (!keeps && end > this.size) this.#setSize(end)
+      if (kind === 'zero' || kind === 'zeroKeep') this.#bytes.fill(0, offset, end)
+      for (let block = Math.floor(offset / BLOCK); block * BLOCK < end; block++)
+        this.blocks.add(block)
+    }
+  }
+
+  /** Whole blocks go, and the last one of the file when nothing of it is left. */
+  #punch(offset: number, end: number): void {
+    this.#bytes.fill(0, offset, end)
+    const reach = end >= this.size ? Math.max(end, Math.ceil(this.size / BLOCK) * BLOCK) : end
+    for (const block of this.blocks) {
+      if (block * BLOCK >= offset && (block + 1) * BLOCK <= reach) this.blocks.delete(block)
+    }
+  }
+
+  /** Blocks from `first` on move by `count`; with a negative one as many before them are lost. */
+  #shift(first: number, count: number): void {
+    const bytes = this.read(0, this.size)
+    const moved = [...this.blocks].filter((block) => block >= first - Math.min(0, count))
+    for (const block of this.blocks) if (block >= first) this.blocks.delete(block)
+    for (const block of moved) this.blocks.add(block + count)
+    const size = this.size + count * BLOCK
+    const tail = bytes.subarray((first - Math.min(0, count)) * BLOCK)
+    this.#setSize(Math.max(size, this.size))
+    this.#bytes.fill(0, first * BLOCK, this.size)
+    this.#bytes.set(tail, (first + Math.max(0, count)) * BLOCK)
+    this.#setSize(size)
+  }
+
+  /** Holes stay holes, as far as whole blocks of them go. */
+  copyFrom(from: Content, offset: number, toOffset: number, count: number): void {
+    const bytes = from.read(offset, count)
+    // What was allocated ahead there is data to a copy.
+    if (from.mayBeAhead) this.mayBeAhead = true
+    for (let done = 0; done < count;) {
+      const block = Math.floor((offset + done) / BLOCK)
+      const isData = from.blocks.has(block)
+      let next = block
+      while (next * BLOCK < offset + count && from.blocks.has(next) === isData) next++
+      const n = Math.min(count, next * BLOCK - offset) - done
+      const to = toOffset + done
+      if (isData) this.write(to, bytes.subarray(done, done + n))
+      else {
+        const old = this.size
+        if (to < old) this.#punch(to, Math.min(to + n, old))
+        if (to + n > old) this.#setSize(to + n)
+        this.version++
+      }
+      done += n
+    }
   }
 
   #setSize(size: number): void {

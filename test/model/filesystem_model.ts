@@ -6,7 +6,8 @@
  * Where the manuals leave open which of several errors comes first, the model names all of them.
  */
 import type { ErrorCode } from '../../src/base/errors.js'
-import { Content } from './content.js'
+import type { Credentials } from '../../src/base/filesystem.js'
+import { Content, type RangeKind } from './content.js'
 
 export class ModelError extends Error {
   /** The codes that are right here. */
@@ -18,25 +19,39 @@ export class ModelError extends Error {
   }
 }
 
+export type ModelKind = 'file' | 'directory' | 'symlink'
+
 export class ModelInode {
-  readonly kind: 'file' | 'directory'
-  readonly mode: number
+  readonly kind: ModelKind
+  /** Permissions, without the type. */
+  mode: number
+  uid: number
+  gid: number
   readonly born: number
   modified: number
   changed: number
   links: number
   opens = 0
+  /** Opened with O_TMPFILE and not named yet: a link may still give it a name. */
+  linkable = false
   /** Of a file. */
   readonly content = new Content()
   /** Of a directory: names in latin1. */
   readonly entries = new Map<string, ModelInode>()
+  /** Of a symlink. */
+  readonly target: string
+  /** Attributes: names and values. */
+  readonly xattrs = new Map<string, Uint8Array>()
   parent: ModelInode
 
-  constructor(kind: 'file' | 'directory', mode: number, now: number, parent: ModelInode | null) {
+  constructor(kind: ModelKind, mode: number, now: number, parent: ModelInode | null, target = '') {
     this.kind = kind
     this.mode = mode
+    this.uid = 0
+    this.gid = 0
+    this.target = target
     this.born = this.modified = this.changed = now
-    this.links = kind === 'file' ? 1 : 2
+    this.links = kind === 'directory' ? 2 : 1
     this.parent = parent ?? this
   }
 
@@ -54,17 +69,56 @@ interface Walk {
   readonly found: ModelInode | undefined
 }
 
+/**
+ * What becomes of a symlink that is the last name: it is left when its place is asked for, also
+ * with a slash behind it; else the slash makes that it is followed.
+ */
+type Last = 'place' | 'leave' | 'follow'
+
+const SYMLINKS_MAX = 40
+export const ROOT: Credentials = { uid: 0, gid: 0 }
+const [READ, WRITE, EXECUTE] = [4, 2, 1]
+
 export class FilesystemModel {
   readonly root: ModelInode
   /** Seconds: the time of the operation under way. */
   now: number
+  /** Who asks. */
+  as: Credentials = ROOT
 
   constructor(now: number) {
     this.now = now
     this.root = new ModelInode('directory', 0o755, now, null)
   }
 
-  walk(path: string): Walk {
+  #inGroup(gid: number): boolean {
+    return this.as.gid === gid || this.as.groups?.includes(gid) === true
+  }
+
+  /** Whether who asks may read, write, search. */
+  permits(inode: ModelInode, want: number): boolean {
+    if (this.as.uid === 0) return true
+    const shift = this.as.uid === inode.uid ? 6 : this.#inGroup(inode.gid) ? 3 : 0
+    return ((inode.mode >> shift) & want) === want
+  }
+
+  owns(inode: ModelInode): boolean {
+    return this.as.uid === 0 || this.as.uid === inode.uid
+  }
+
+  /** What keeps who asks from making or removing a name in a directory. */
+  #forbidden(directory: ModelInode, removed?: ModelInode): ErrorCode[] {
+    if (!this.permits(directory, WRITE | EXECUTE)) return ['EACCES']
+    const sticky = removed !== undefined && (directory.mode & 0o1000) !== 0
+    return sticky && !this.owns(removed) && !this.owns(directory) ? ['EPERM'] : []
+  }
+
+  #refuse(directory: ModelInode, removed?: ModelInode): void {
+    const codes = this.#forbidden(directory, removed)
+    if (codes.length > 0) throw new ModelError(...codes)
+  }
+
+  walk(path: string, end: Last = 'place'): Walk {
     if (path === '') throw new ModelError('ENOENT')
     if (path.includes('\0')) throw new ModelError('EINVAL')
     if (path.length > 4095) throw new ModelError('ENAMETOOLONG')
@@ -72,26 +126,37 @@ export class FilesystemModel {
     const tooLong = names.some((name) => name.length > 255)
     const fail = (code: ErrorCode) =>
       tooLong ? new ModelError('ENAMETOOLONG', code) : new ModelError(code)
-    const slash = path.endsWith('/')
+    let slash = path.endsWith('/')
     let directory = this.root
     let name = ''
     let found: ModelInode | undefined = this.root
     let last: Walk['last'] = '/'
-    for (name of names) {
+    for (let followed = 0; names.length > 0;) {
+      name = names.shift()!
       if (found === undefined) throw fail('ENOENT')
       if (found.kind !== 'directory') throw fail('ENOTDIR')
       directory = found
+      if (!this.permits(directory, EXECUTE)) throw fail('EACCES')
       if (name.length > 255) throw new ModelError('ENAMETOOLONG')
       last = name === '.' || name === '..' ? name : 'name'
       if (name === '.') found = directory
       else if (name === '..') found = directory.parent
       else found = directory.entries.get(name)
+      const isLast = names.length === 0
+      const follow = !isLast || end === 'follow' || (end === 'leave' && slash)
+      if (found?.kind !== 'symlink' || !follow) continue
+      if (++followed > SYMLINKS_MAX) throw fail('ELOOP')
+      const { target } = found
+      if (isLast && target.endsWith('/')) slash = true
+      names.unshift(...target.split('/').filter((part) => part !== ''))
+      found = target.startsWith('/') ? this.root : directory
+      last = '/'
     }
     return { directory, name, last, slash, found }
   }
 
-  #find(path: string): ModelInode {
-    const { found, slash } = this.walk(path)
+  #find(path: string, end: Last = 'follow'): ModelInode {
+    const { found, slash } = this.walk(path, end)
     if (found === undefined) throw new ModelError('ENOENT')
     if (slash && found.kind !== 'directory') throw new ModelError('ENOTDIR')
     return found
@@ -103,24 +168,35 @@ export class FilesystemModel {
     return inode
   }
 
-  inode(path: string): ModelInode {
-    return this.#find(path)
+  /** `follow` false: a symlink itself. */
+  inode(path: string, follow = true): ModelInode {
+    return this.#find(path, follow ? 'follow' : 'leave')
+  }
+
+  /** A new inode, with the group and the bit that its directory hands down. */
+  #bear(kind: ModelKind, mode: number, parent: ModelInode, target = ''): ModelInode {
+    const inode = new ModelInode(kind, mode, this.now, parent, target)
+    inode.uid = this.as.uid
+    inode.gid = (parent.mode & 0o2000) !== 0 ? parent.gid : this.as.gid
+    if (kind === 'directory') inode.mode |= parent.mode & 0o2000
+    return inode
   }
 
   open(path: string, flags: string): ModelFile {
-    const { directory, name, slash, found } = this.walk(path)
     const creates = flags[0] !== 'r'
+    const exclusive = flags.includes('x')
+    const { directory, name, slash, found } = this.walk(path, exclusive ? 'leave' : 'follow')
     let inode = found
     if (inode === undefined) {
       if (!creates) throw new ModelError('ENOENT')
       if (slash) throw new ModelError('EISDIR')
-      inode = new ModelInode('file', 0o666, this.now, directory)
+      this.#refuse(directory)
+      inode = this.#bear('file', 0o666, directory)
       directory.entries.set(name, inode)
       directory.touch(this.now)
     } else {
       // A slash after a file's name: Linux says EISDIR when creating, path_resolution(7) ENOTDIR.
-      const exclusive = flags.includes('x')
-      if (slash && inode.kind === 'file') {
+      if (slash && inode.kind !== 'directory') {
         throw new ModelError(
           'ENOTDIR',
           ...(creates ? (['EISDIR'] as const) : []),
@@ -128,7 +204,9 @@ export class FilesystemModel {
         )
       }
       if (exclusive) throw new ModelError('EEXIST')
-      if (inode.kind === 'directory') throw new ModelError('EISDIR')
+      if (inode.kind === 'directory' && flags !== 'r') throw new ModelError('EISDIR')
+      const want = (flags[0] === 'r' ? READ : WRITE) | (flags.endsWith('+') ? READ | WRITE : 0)
+      if (!this.permits(inode, want)) throw new ModelError('EACCES')
       if (flags[0] === 'w') {
         inode.content.truncate(0)
         inode.touch(this.now)
@@ -137,8 +215,20 @@ export class FilesystemModel {
     return new ModelFile(this, inode, flags)
   }
 
+  /** O_TMPFILE, for reading and writing. */
+  openUnnamed(path: string): ModelFile {
+    const directory = this.#find(path)
+    if (directory.kind !== 'directory') throw new ModelError('ENOTDIR')
+    this.#refuse(directory)
+    const inode = this.#bear('file', 0o666, directory)
+    inode.links = 0
+    inode.linkable = true
+    return new ModelFile(this, inode, 'r+')
+  }
+
   truncate(path: string, size: number): void {
     const inode = this.#file(path)
+    if (!this.permits(inode, WRITE)) throw new ModelError('EACCES')
     inode.content.truncate(size)
     inode.touch(this.now)
   }
@@ -150,9 +240,25 @@ export class FilesystemModel {
   mkdir(path: string): void {
     const { directory, name, found } = this.walk(path)
     if (found !== undefined) throw new ModelError('EEXIST')
-    directory.entries.set(name, new ModelInode('directory', 0o777, this.now, directory))
+    this.#refuse(directory)
+    directory.entries.set(name, this.#bear('directory', 0o777, directory))
     directory.links++
     directory.touch(this.now)
+  }
+
+  symlink(target: string, path: string): void {
+    const { directory, name, slash, found } = this.walk(path)
+    if (found !== undefined) throw new ModelError('EEXIST')
+    if (slash) throw new ModelError('ENOENT')
+    this.#refuse(directory)
+    directory.entries.set(name, this.#bear('symlink', 0o777, directory, target))
+    directory.touch(this.now)
+  }
+
+  readlink(path: string): string {
+    const inode = this.#find(path, 'leave')
+    if (inode.kind !== 'symlink') throw new ModelError('EINVAL')
+    return inode.target
   }
 
   rmdir(path: string): void {
@@ -161,6 +267,7 @@ export class FilesystemModel {
     if (last === '.') throw new ModelError('EINVAL')
     if (last === '..') throw new ModelError('ENOTEMPTY')
     if (found === undefined) throw new ModelError('ENOENT')
+    this.#refuse(directory, found)
     if (found.kind !== 'directory') throw new ModelError('ENOTDIR')
     if (found.entries.size > 0) throw new ModelError('ENOTEMPTY')
     directory.entries.delete(name)
@@ -173,23 +280,71 @@ export class FilesystemModel {
     const { directory, name, last, slash, found } = this.walk(path)
     if (last !== 'name') throw new ModelError('EISDIR')
     if (found === undefined) throw new ModelError('ENOENT')
-    if (found.kind === 'directory') throw new ModelError('EISDIR')
-    if (slash) throw new ModelError('ENOTDIR')
+    const isDirectory = found.kind === 'directory'
+    if (slash) throw new ModelError(isDirectory ? 'EISDIR' : 'ENOTDIR')
+    this.#refuse(directory, found)
+    if (isDirectory) throw new ModelError('EISDIR')
     directory.entries.delete(name)
     directory.touch(this.now)
     found.links--
     found.changed = this.now
   }
 
+  // ---- attributes ------------------------------------------------------------------------------
+
+  chmod(path: string, mode: number): void {
+    const inode = this.#find(path)
+    if (!this.owns(inode)) throw new ModelError('EPERM')
+    const keeps = this.as.uid === 0 || this.#inGroup(inode.gid)
+    inode.mode = keeps ? mode : mode & ~0o2000
+    inode.changed = this.now
+  }
+
+  /** -1 leaves the one as it is. Files of this model have no set-id bits that could go. */
+  chown(path: string, uid: number, gid: number, follow: boolean): void {
+    const inode = this.#find(path, follow ? 'follow' : 'leave')
+    const own = this.as.uid === inode.uid
+    const uidStays = uid === -1 || (own && uid === inode.uid)
+    const gidStays = gid === -1 || (own && (gid === inode.gid || this.#inGroup(gid)))
+    if (this.as.uid !== 0 && !(uidStays && gidStays)) throw new ModelError('EPERM')
+    if (uid !== -1) inode.uid = uid
+    if (gid !== -1) inode.gid = gid
+    inode.changed = this.now
+  }
+
+  setXattr(path: string, name: string, value: Uint8Array, mode?: 'create' | 'replace'): void {
+    const inode = this.#find(path)
+    if (mode === 'create' && inode.xattrs.has(name)) throw new ModelError('EEXIST')
+    if (mode === 'replace' && !inode.xattrs.has(name)) throw new ModelError('ENODATA')
+    inode.xattrs.set(name, value)
+    inode.changed = this.now
+  }
+
+  removeXattr(path: string, name: string): void {
+    const inode = this.#find(path)
+    if (!inode.xattrs.delete(name)) throw new ModelError('ENODATA')
+    inode.changed = this.now
+  }
+
+  // ---- names -----------------------------------------------------------------------------------
+
   link(existing: string, path: string): void {
     const problems: ErrorCode[] = []
-    const source = attempt(problems, () => this.#find(existing))
+    const source = attempt(problems, () => this.#find(existing, 'leave'))
+    this.#linkTo(source, path, problems)
+  }
+
+  /** `source` undefined: what stands against it is among the problems already. */
+  #linkTo(source: ModelInode | undefined, path: string, problems: ErrorCode[]): void {
     const to = attempt(problems, () => this.walk(path))
     if (source?.kind === 'directory') problems.push('EPERM')
     if (to?.found !== undefined) {
       problems.push('EEXIST')
-      if (to.slash && to.found.kind === 'file') problems.push('ENOTDIR')
-    } else if (to?.slash === true) problems.push('ENOENT')
+      if (to.slash && to.found.kind !== 'directory') problems.push('ENOTDIR')
+    } else if (to !== undefined) {
+      if (to.slash) problems.push('ENOENT')
+      problems.push(...this.#forbidden(to.directory))
+    }
     if (problems.length > 0) throw new ModelError(...problems)
     to!.directory.entries.set(to!.name, source!)
     to!.directory.touch(this.now)
@@ -197,13 +352,63 @@ export class FilesystemModel {
     source!.changed = this.now
   }
 
-  rename(from: string, to: string): void {
+  /** Gives a file of `openUnnamed` a name; one that lost its names gets none again. */
+  linkInode(inode: ModelInode, path: string): void {
+    const gone = inode.links === 0 && !inode.linkable
+    this.#linkTo(inode, path, gone ? ['ENOENT'] : [])
+    inode.linkable = false
+  }
+
+  rename(from: string, to: string, how: 'replace' | 'noReplace' | 'exchange' = 'replace'): void {
     const problems: ErrorCode[] = []
     const source = attempt(problems, () => this.walk(from))
     const target = attempt(problems, () => this.walk(to))
-    problems.push(...renameProblems(source, target))
+    if (how === 'exchange') problems.push(...exchangeProblems(source, target))
+    else problems.push(...renameProblems(source, target))
+    if (how === 'noReplace' && (target?.found !== undefined || target?.last !== 'name')) {
+      problems.push('EEXIST')
+    }
+    if (source?.found !== undefined && source.found === target?.found && problems.length === 0) {
+      return
+    }
+    problems.push(...this.#renameForbidden(source, target, how === 'exchange'))
     if (problems.length > 0) throw new ModelError(...problems)
-    this.#move(source!, target!)
+    if (how === 'exchange') this.#exchange(source!, target!)
+    else this.#move(source!, target!)
+  }
+
+  #renameForbidden(
+    source: Walk | undefined,
+    target: Walk | undefined,
+    exchange: boolean,
+  ): ErrorCode[] {
+    const codes: ErrorCode[] = []
+    if (source?.found !== undefined) codes.push(...this.#forbidden(source.directory, source.found))
+    if (target !== undefined) codes.push(...this.#forbidden(target.directory, target.found))
+    if (source === undefined || target === undefined) return codes
+    if (source.directory === target.directory) return codes
+    // The entry '..' of what moves changes.
+    for (const moved of exchange ? [source.found, target.found] : [source.found]) {
+      if (moved?.kind === 'directory' && !this.permits(moved, WRITE)) codes.push('EACCES')
+    }
+    return codes
+  }
+
+  #exchange(source: Walk, target: Walk): void {
+    const [a, b] = [source.found!, target.found!]
+    source.directory.entries.set(source.name, b)
+    target.directory.entries.set(target.name, a)
+    for (const [moved, left, entered] of [
+      [a, source.directory, target.directory],
+      [b, target.directory, source.directory],
+    ] as const) {
+      moved.changed = this.now
+      left.touch(this.now)
+      if (moved.kind !== 'directory') continue
+      left.links--
+      entered.links++
+      moved.parent = entered
+    }
   }
 
   #move(source: Walk, target: Walk): void {
@@ -268,6 +473,7 @@ export class ModelFile {
 
   read(length: number, position: number | null): Uint8Array {
     this.#enter(this.#reads)
+    if (this.inode.kind === 'directory') throw new ModelError('EISDIR')
     const bytes = this.inode.content.read(position ?? this.#position, length)
     if (position === null) this.#position += bytes.length
     return bytes
@@ -285,9 +491,40 @@ export class ModelFile {
   }
 
   truncate(size: number): void {
+    // ftruncate(2) leaves open which of the two it is.
+    if (!this.#writes && !this.#closed) throw new ModelError('EBADF', 'EINVAL')
     this.#enter(this.#writes)
     this.inode.content.truncate(size)
     this.inode.touch(this.#model.now)
+  }
+
+  range(kind: RangeKind, offset: number, length: number): void {
+    const { content } = this.inode
+    const problem = length === 0 ? 'EINVAL' : content.refuses(kind, offset, length)
+    const problems: ErrorCode[] = problem === null ? [] : [problem]
+    if (!this.#writes || this.#closed) problems.push('EBADF')
+    if (problems.length > 0) throw new ModelError(...problems)
+    content.range(kind, offset, length)
+    this.inode.touch(this.#model.now)
+  }
+
+  /** Returns bytes copied. */
+  copy(offset: number, to: ModelFile, toOffset: number, length: number): number {
+    const problems: ErrorCode[] = []
+    const directory = this.inode.kind === 'directory' || to.inode.kind === 'directory'
+    if (directory) problems.push('EISDIR')
+    if (!this.#reads || !to.#writes || to.#appends || this.#closed || to.#closed) {
+      problems.push('EBADF')
+    }
+    const count = Math.max(0, Math.min(length, this.inode.content.size - offset))
+    const overlap = this.inode === to.inode && Math.abs(offset - toOffset) < count
+    if (overlap) problems.push('EINVAL')
+    if (problems.length > 0) throw new ModelError(...problems)
+    if (count > 0) {
+      to.inode.content.copyFrom(this.inode.content, offset, toOffset, count)
+      to.inode.touch(this.#model.now)
+    }
+    return count
   }
 
   /** The inode, for who asks after its fields. */
@@ -314,21 +551,41 @@ function renameProblems(source: Walk | undefined, target: Walk | undefined): Err
   }
   const moved = source?.found
   if (source !== undefined && moved === undefined) problems.push('ENOENT')
-  if (moved?.kind === 'file' && source!.slash) problems.push('ENOTDIR')
+  const isDirectory = moved?.kind === 'directory'
+  if (moved !== undefined && !isDirectory && source!.slash) problems.push('ENOTDIR')
   if (moved === undefined || target === undefined) return problems
   const replaced = target.found
-  if (moved.kind === 'file' && target.slash) {
+  if (!isDirectory && target.slash) {
     problems.push('ENOTDIR', ...(replaced === undefined ? (['ENOENT'] as const) : []))
   }
-  if (moved.kind === 'directory' && isWithin(target.directory, moved)) problems.push('EINVAL')
+  if (isDirectory && isWithin(target.directory, moved)) problems.push('EINVAL')
   if (replaced === undefined || replaced === moved) return problems
-  if (moved.kind === 'directory' && replaced.kind === 'file') problems.push('ENOTDIR')
-  if (moved.kind === 'file' && replaced.kind === 'directory') {
+  if (isDirectory && replaced.kind !== 'directory') problems.push('ENOTDIR')
+  if (!isDirectory && replaced.kind === 'directory') {
     problems.push('EISDIR')
     // Linux says ENOTEMPTY of a target that holds the source, whatever the source is.
     if (isWithin(source!.directory, replaced)) problems.push('ENOTEMPTY')
   }
-  if (moved.kind === 'directory' && replaced.entries.size > 0) problems.push('ENOTEMPTY')
+  if (isDirectory && replaced.entries.size > 0) problems.push('ENOTEMPTY')
+  // Of a directory above the source, too, it is not looked at whose it is.
+  if (isDirectory && isWithin(source!.directory, replaced)) problems.push('ENOTEMPTY')
+  return problems
+}
+
+/** What stands against two names trading places. */
+function exchangeProblems(source: Walk | undefined, target: Walk | undefined): ErrorCode[] {
+  const problems: ErrorCode[] = []
+  for (const [one, other] of [
+    [source, target],
+    [target, source],
+  ]) {
+    if (one === undefined) continue
+    if (one.last !== 'name') problems.push('EBUSY')
+    else if (one.found === undefined) problems.push('ENOENT')
+    else if (one.slash && one.found.kind !== 'directory') problems.push('ENOTDIR')
+    if (one.found?.kind !== 'directory' || other === undefined) continue
+    if (isWithin(other.directory, one.found)) problems.push('EINVAL')
+  }
   return problems
 }
 

@@ -24,7 +24,9 @@ import {
   type Outcome,
 } from './compare.js'
 import { Cursor } from './cursor.js'
-import { FilesystemModel, type ModelFile, type ModelInode } from './filesystem_model.js'
+import { isMore, MoreCalls } from './more_calls.js'
+import type { MoreOperation } from './more_operations.js'
+import { FilesystemModel, ROOT, type ModelFile, type ModelInode } from './filesystem_model.js'
 import { pathOf, toPath, type Operation, type Place } from './operations.js'
 
 export const FIRST_SECOND = 1_700_000_000
@@ -69,11 +71,12 @@ export class Pair {
   readonly #sync: SyncMode
   readonly #memory: WorkMemory
   readonly #clock = new OperationClock()
-  readonly #handles = new Map<number, { real: OpenFile; model: ModelFile }>()
+  readonly handles = new Map<number, { real: OpenFile; model: ModelFile }>()
   readonly #freeAtFirst: number
   /** Inode and generation of everything that ever was: never given out twice. */
   readonly #identities = new Map<string, ModelInode>()
   #cursor: Cursor | undefined
+  readonly #more = new MoreCalls(this)
 
   constructor(region: Reopenable, sync: SyncMode, memory: WorkMemory) {
     this.#region = region
@@ -92,12 +95,14 @@ export class Pair {
     })
   }
 
-  step(operation: Operation): void {
+  step(operation: Operation | MoreOperation): void {
     this.#clock.seconds++
     this.model.now = this.#clock.seconds
     this.done++
     const what = `operation ${this.done} ${JSON.stringify(operation)}`
-    this.#dispatch(operation, what)
+    this.model.as = ROOT
+    if (isMore(operation)) this.#more.run(operation, what)
+    else this.#dispatch(operation, what)
     this.#cursor?.observe()
   }
 
@@ -108,9 +113,9 @@ export class Pair {
         return this.#open(op.slot, op.place, op.flags, what)
       case 'create':
         this.#open(-1, op.place, 'wx', what)
-        return this.#close(-1)
+        return this.close(-1)
       case 'close':
-        return this.#close(op.slot)
+        return this.close(op.slot)
       case 'write':
       case 'read':
       case 'ftruncate':
@@ -124,7 +129,7 @@ export class Pair {
         return this.#readFile(pathOf(op.place, model), what)
       case 'truncate': {
         const path = pathOf(op.place, model)
-        return this.#change(
+        return this.change(
           0,
           what,
           () => volume.truncate(toPath(path), op.size),
@@ -140,7 +145,7 @@ export class Pair {
         const from = pathOf(op.place, model)
         const to = pathOf(op.to, model)
         const call = op.do
-        return this.#change(
+        return this.change(
           0,
           what,
           () => volume[call](toPath(from), toPath(to)),
@@ -166,7 +171,7 @@ export class Pair {
   }
 
   #name(call: 'mkdir' | 'rmdir' | 'unlink', path: string, what: string): void {
-    this.#change(
+    this.change(
       call === 'mkdir' ? 0 : -1,
       what,
       () => this.volume[call](toPath(path)),
@@ -185,7 +190,7 @@ export class Pair {
   #stat(path: string, what: string): void {
     const real = outcome(() => this.volume.stat(toPath(path)))
     const expected = outcome(() => this.model.inode(path))
-    if (!sameError(real, expected, what)) this.#checkStat(value(real), value(expected), what)
+    if (!sameError(real, expected, what)) this.checkStat(value(real), value(expected), what)
   }
 
   #readFile(path: string, what: string): void {
@@ -198,13 +203,18 @@ export class Pair {
    * A call that changes something, on both sides. What the volume refuses for want of space must
    * not have changed it; `blocks` that the data takes, -1 for what must work on a full volume.
    */
-  #change<R, M>(blocks: number, what: string, real: () => R, model: () => M): void {
+  change<R, M>(blocks: number, what: string, real: () => R, model: () => M): void {
     const got = outcome(real)
-    if (this.#outOfSpace(got, blocks, what)) return
+    if (this.outOfSpace(got, blocks, what)) return
     sameError(got, outcome(model), what)
   }
 
-  #outOfSpace(got: Outcome<unknown>, blocks: number, what: string): boolean {
+  /** Whether so many blocks of data can be had, and the metadata for them. */
+  hasRoom(blocks: number): boolean {
+    return this.volume.statfs().blocksAvailable >= blocks + METADATA_BLOCKS
+  }
+
+  outOfSpace(got: Outcome<unknown>, blocks: number, what: string): boolean {
     if (!('error' in got) || !(got.error instanceof HoldfastError)) return false
     if (got.error.code !== 'ENOSPC') return false
     const { blocksAvailable } = this.volume.statfs()
@@ -215,34 +225,34 @@ export class Pair {
   }
 
   #open(slot: number, place: Place, flags: OpenFlags | undefined, what: string): void {
-    this.#close(slot)
+    this.close(slot)
     const path = pathOf(place, this.model)
     const real = outcome(() => this.volume.open(toPath(path), flags))
-    if (this.#outOfSpace(real, 0, what)) return
+    if (this.outOfSpace(real, 0, what)) return
     const model = outcome(() => this.model.open(path, flags as OpenFlags))
     if (sameError(real, model, what)) return
-    this.#handles.set(slot, { real: value(real), model: value(model) })
-    this.#checkStat(value(real).stat(), value(model).inode, what)
+    this.handles.set(slot, { real: value(real), model: value(model) })
+    this.checkStat(value(real).stat(), value(model).inode, what)
   }
 
-  #close(slot: number): void {
-    const handle = this.#handles.get(slot)
+  close(slot: number): void {
+    const handle = this.handles.get(slot)
     if (handle === undefined) return
     handle.real.close()
     handle.model.close()
     const closed = outcome(() => handle.real.stat())
     assert('error' in closed && (closed.error as HoldfastError).code === 'EBADF')
-    this.#handles.delete(slot)
+    this.handles.delete(slot)
   }
 
   #onHandle(op: Extract<Operation, { slot: number }>, what: string): void {
-    const handle = this.#handles.get(op.slot)
+    const handle = this.handles.get(op.slot)
     if (handle === undefined) return
     const { real, model } = handle
     if (op.do === 'write') {
       const bytes = patterned(op.length, op.fill)
       const blocks = Math.ceil(op.length / 4096) + 1
-      this.#change(
+      this.change(
         blocks,
         what,
         () => real.write(bytes, op.position),
@@ -254,7 +264,7 @@ export class Pair {
       const expected = outcome(() => model.read(op.length, op.position))
       if (!sameError(got, expected, what)) sameBytes(value(got), value(expected), what)
     } else if (op.do === 'ftruncate') {
-      this.#change(
+      this.change(
         0,
         what,
         () => real.truncate(op.size),
@@ -262,10 +272,10 @@ export class Pair {
       )
     } else if (op.do === 'fsync') real.sync()
     else if (op.do === 'extents') sameLayout(real.extents(), model.inode, what)
-    this.#checkStat(real.stat(), model.inode, what)
+    this.checkStat(real.stat(), model.inode, what)
   }
 
-  #checkStat(real: Stats, inode: ModelInode, what: string): void {
+  checkStat(real: Stats, inode: ModelInode, what: string): void {
     sameStat(real, inode, what)
     const identity = `${real.ino}:${real.generation}`
     const known = this.#identities.get(identity)
@@ -281,9 +291,9 @@ export class Pair {
       const text = `${what} ${i}`
       if (kind === 'crowd') {
         this.#open(-1, { at: 'raw', path }, 'a', text)
-        this.#close(-1)
+        this.close(-1)
       } else {
-        this.#change(
+        this.change(
           -1,
           text,
           () => this.volume.unlink(toPath(path)),
@@ -322,16 +332,16 @@ export class Pair {
    */
   #again(how: 'remount' | 'reopen' | 'abandon'): void {
     if (how === 'abandon') {
-      for (const { real } of this.#handles.values()) real.sync()
+      for (const { real } of this.handles.values()) real.sync()
       this.volume.sync()
-      for (const { model } of this.#handles.values()) model.close()
+      for (const { model } of this.handles.values()) model.close()
     } else {
       this.volume.close()
-      for (const { model } of this.#handles.values()) model.close()
+      for (const { model } of this.handles.values()) model.close()
       this.#checkMedium(how)
       if (how === 'reopen') this.#region.reopen()
     }
-    this.#handles.clear()
+    this.handles.clear()
     this.volume = this.#mount()
     sameTree(this.volume, this.model, how)
   }
@@ -343,7 +353,7 @@ export class Pair {
 
   /** At the end: all the same, sound, and when everything is deleted, all blocks are free again. */
   finish(): void {
-    for (const slot of [...this.#handles.keys()]) this.#close(slot)
+    for (const slot of [...this.handles.keys()]) this.close(slot)
     sameTree(this.volume, this.model, 'at the end')
     this.volume.close()
     this.#checkMedium('the last operation')

@@ -11,6 +11,7 @@ import fc from 'fast-check'
 import { releaseMemory } from '../../src/volume/mount.js'
 import type { SyncMode } from '../../src/volume/transaction.js'
 import { operation } from './arbitraries.js'
+import { moreOperation, type MoreOperation } from './more_operations.js'
 import type { Operation } from './operations.js'
 import { Pair, testMemory } from './pair.js'
 import { TestRegion, type RegionName } from './regions.js'
@@ -47,14 +48,18 @@ after(() => {
   console.log(`# ${total} operations, SEED=${seed}`)
 })
 
-const sequence = fc.array(operation(true), { maxLength: 300, size: 'max' })
+const any = fc.oneof(
+  { weight: 3, arbitrary: operation(true) },
+  { weight: 2, arbitrary: moreOperation() },
+)
+const sequence = fc.array(any, { maxLength: 300, size: 'max' })
 
 for (const [index, { region: name, sync, bytes, runs }] of SETTINGS.entries()) {
   test(`a volume of ${bytes / KIB} KiB on ${name} does as the model does, sync=${sync}`, (t) => {
     const region = new TestRegion(name, bytes)
     t.after(() => region.close())
     const counts = { operations: 0, refused: 0 }
-    const run = (operations: Operation[]) => {
+    const run = (operations: (Operation | MoreOperation)[]) => {
       const pair = new Pair(region, sync, memory)
       for (const op of operations) pair.step(op)
       pair.finish()

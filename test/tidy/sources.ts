@@ -23,6 +23,7 @@ export function sources(directories: readonly string[], endings: readonly string
   for (const directory of directories) {
     const entries = readdirSync(join(ROOT, directory), { recursive: true, withFileTypes: true })
     for (const entry of entries) {
+      if (entry.parentPath.includes('/node_modules')) continue
       if (!entry.isFile() || !endings.some((ending) => entry.name.endsWith(ending))) continue
       found.push(readSource(relative(ROOT, join(entry.parentPath, entry.name))))
     }

@@ -142,6 +142,28 @@ test('every block of a volume can be handed out, once', (t) => {
   assert.throws(() => transaction.require(1), /ENOSPC/)
 })
 
+test('large files get whole groups of 2 MiB, aligned in the region, in chunks of either half', (t) => {
+  const GROUP = 512
+  // 13 chunks of seven and a half groups: the eighth is the last of its page of the bitmap.
+  const core = newCore(t, { bytes: 200 * 1024 * 1024 })
+  const reference = new Reference(core)
+  const { allocator, transaction, pages, geometry } = core
+  const seen = new Set<number>()
+  for (let aligned = true; aligned;) {
+    pages.tick()
+    transaction.run(0, true, () => allocator.allocate(0, GROUP, 0))
+    const { start, count } = allocator
+    aligned = count === GROUP && start % GROUP === 0
+    if (aligned) seen.add(Math.floor(start / CHUNK_BLOCKS))
+    for (let block = start; block < start + count; block++) {
+      assert.equal(reference.state[block], FREE, `block ${block} is handed out`)
+      reference.state[block] = USED
+    }
+    reference.check()
+  }
+  assert.equal(seen.size, geometry.chunks)
+})
+
 test('blocks freed while a flush is on its way wait for the next one', async (t) => {
   const core = newCore(t, { sync: 'group' })
   const { allocator, transaction, pages } = core

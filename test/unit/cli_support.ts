@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, lstatSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
 import { inspectVolume } from '../../src/volume/embedded.js'
@@ -35,17 +36,58 @@ export const holdfast = (...args: string[]): Promise<Outcome> => finish(start(ar
 
 /** A run that is done: exit code 0 and nothing on stderr. */
 export async function done(...args: string[]): Promise<Outcome> {
-  const outcome = await holdfast(...args)
+  return checkDone(await holdfast(...args), args)
+}
+
+function checkDone(outcome: Outcome, args: readonly string[]): Outcome {
   assert.deepEqual([outcome.code, outcome.err], [0, ''], args.join(' '))
   return outcome
 }
 
 /** A run that fails in one line. */
 export async function failed(code: number, line: RegExp, ...args: string[]): Promise<void> {
-  const outcome = await holdfast(...args)
+  checkFailed(await holdfast(...args), code, line, args)
+}
+
+function checkFailed(outcome: Outcome, code: number, line: RegExp, args: readonly string[]): void {
   assert.equal(outcome.code, code, `${args.join(' ')}: ${outcome.err}`)
   assert.match(outcome.err, line)
   if (code !== 2) assert.match(outcome.err, /^holdfast: [^\n]+\n$/, 'one line')
+}
+
+const SERVER = fileURLToPath(new URL('./cli_server.js', import.meta.url))
+
+/** Many command lines in one process; the same answers, sooner. */
+export class Shell {
+  readonly #child = spawn(process.execPath, [SERVER], { stdio: ['pipe', 'pipe', 'inherit'] })
+  readonly #replies = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
+
+  async run(...args: string[]): Promise<Outcome> {
+    this.#child.stdin.write(`${JSON.stringify(args)}\n`)
+    const reply = await this.#replies.next()
+    if (reply.done === true) throw new Error(`the process ended in ${args.join(' ')}`)
+    const { code, out, err } = JSON.parse(reply.value) as { code: number; out: string; err: string }
+    const bytes = Buffer.from(out, 'base64')
+    return { code, bytes, out: bytes.toString(), err: Buffer.from(err, 'base64').toString() }
+  }
+
+  async done(...args: string[]): Promise<Outcome> {
+    return checkDone(await this.run(...args), args)
+  }
+
+  async failed(code: number, line: RegExp, ...args: string[]): Promise<void> {
+    checkFailed(await this.run(...args), code, line, args)
+  }
+
+  /** What a command with --json prints. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the tests say what is in it
+  async json(...args: string[]): Promise<any> {
+    return JSON.parse((await this.done(...args)).out)
+  }
+
+  end(): void {
+    this.#child.stdin.end()
+  }
 }
 
 /** Waits until a process has the volume open. */

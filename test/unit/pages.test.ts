@@ -198,14 +198,19 @@ test('a dropped page is gone from the table, the transaction and the dirty ones'
   }
 })
 
-test('a page that is not at home is never forgotten', (t) => {
+test('a part is seen until its page is loaded again, or it is no more', (t) => {
   const { pages } = setUp(t)
   pages.tick()
-  pages.touch(get(pages, 3), 0, 4)
-  assert.throws(() => pages.forgetAll(), /nothing unwritten is forgotten/)
-  pages.settle()
-  assert.throws(() => pages.forgetAll(), /nothing unwritten is forgotten/)
-  pages.cleaned()
-  pages.forgetAll()
-  assert.equal(pages.find(3, PageKind.node), -1)
+  const base = get(pages, 3)
+  for (const part of [0, 31, 32, 63]) {
+    assert.equal(pages.seen(base, part), false)
+    pages.see(base, part)
+    assert.equal(pages.seen(base, part), true)
+  }
+  assert.equal(pages.seen(base, 33), false)
+  pages.unsee(base, 32)
+  assert.equal(pages.seen(base, 32), false)
+  assert.equal(pages.seen(base, 63), true)
+  pages.drop(3)
+  assert.equal(pages.seen(get(pages, 3), 63), false)
 })

@@ -1,6 +1,7 @@
 /** holdfast cat: the bytes of files. */
 import type { Command } from 'commander'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
+import { examples } from '../options.js'
 import { print } from '../output.js'
 import { onVolumes } from '../session.js'
 
@@ -13,25 +14,17 @@ export function catCommand(program: Command): Command {
     .description('Writes the bytes of each file to standard output.')
     .argument('<volume:path...>', 'files', parseVolumeTargets)
     .addHelpText(
-      'after',
-      '\nExamples:\n  holdfast cat /dev/shm/v.hf:/a.txt\n  holdfast cat v.hf:/a v.hf:/b > both',
+      ...examples('holdfast cat /dev/shm/v.hf:/a.txt', 'holdfast cat v.hf:/a v.hf:/b > both'),
     )
     .action(printFiles)
 }
 
 async function printFiles(targets: VolumeTarget[]): Promise<void> {
-  await onVolumes(targets, async (volume, path) => {
+  await onVolumes(targets, 'read', async (volume, path) => {
     const file = await volume.open(path, 'r')
-    try {
-      for (;;) {
-        // A buffer of its own each time: a pipe may take what it was given later.
-        const bytes = new Uint8Array(READ_BYTES)
-        const n = await file.read(bytes)
-        if (n === 0) break
-        await print(bytes.subarray(0, n))
-      }
-    } finally {
-      await file.close()
+    // Each chunk is a buffer of its own: a pipe may take what it was given later.
+    for await (const chunk of file.createReadStream({ highWaterMark: READ_BYTES })) {
+      await print(chunk as Uint8Array)
     }
   })
 }

@@ -4,6 +4,7 @@ import { HoldfastError } from '../../base/errors.js'
 import { parseTargets, type Target } from '../arguments.js'
 import { Copy } from '../copy.js'
 import { CommandError } from '../failure.js'
+import { examples } from '../options.js'
 import { placeOf, type Place } from '../places.js'
 import { baseName, joinPath, withSession } from '../session.js'
 
@@ -16,20 +17,19 @@ export function cpCommand(program: Command): Command {
     .command('cp')
     .summary('copy files into, out of and within volumes')
     .description(
-      'Copies each SOURCE to DESTINATION, or into it when it is a directory. Either is VOLUME:PATH or a\n' +
-        'path of the host (one with `:/` in it is always VOLUME:PATH). Modes are kept, and times where the\n' +
+      'Copies each SOURCE to DESTINATION, or into it when it is a directory. Either is VOLUME:PATH or a ' +
+        'path of the host (one with `:/` in it is always VOLUME:PATH). Modes are kept, and times where the ' +
         'destination can set them. Symbolic links and special files are skipped and counted.',
     )
     .argument('<path...>', 'SOURCE... DESTINATION', parseTargets)
     .usage('[options] SOURCE... DESTINATION')
     .option('-r, --recursive', 'copy directories with all that is in them')
     .addHelpText(
-      'after',
-      `
-Examples:
-  holdfast cp a.bin /dev/shm/v.hf:/               in
-  holdfast cp -r /dev/shm/v.hf:/models ./copy     out
-  holdfast cp v.hf:/a v.hf:/b                     within`,
+      ...examples(
+        'holdfast cp a.bin /dev/shm/v.hf:/    in',
+        'holdfast cp -r /dev/shm/v.hf:/models ./copy    out',
+        'holdfast cp v.hf:/a v.hf:/b    within',
+      ),
     )
     .action(copyAll)
 }
@@ -39,7 +39,7 @@ async function copyAll(paths: Target[], options: Options, command: Command): Pro
   const sources = paths.slice(0, -1)
   if (sources.length === 0) return command.error('error: a SOURCE and a DESTINATION are wanted')
   await withSession(async (session) => {
-    const to = placeOf(session, destination)
+    const to = placeOf(session, destination, 'write')
     const directory = (await to.look(destination.path, true))?.type === 'directory'
     if (sources.length > 1 && !directory) {
       throw new HoldfastError(
@@ -52,7 +52,7 @@ async function copyAll(paths: Target[], options: Options, command: Command): Pro
     }
     const complaints: string[] = []
     for (const source of sources) {
-      const from = placeOf(session, source)
+      const from = placeOf(session, source, 'read')
       const complaint = await copyOne(from, source.path, to, destination.path, directory, options)
       if (complaint !== null) complaints.push(complaint)
     }

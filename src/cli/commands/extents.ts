@@ -1,7 +1,8 @@
 /** holdfast extents: where the blocks of a file are. */
 import type { Command } from 'commander'
 import { parseVolumeTarget, type VolumeTarget } from '../arguments.js'
-import { jsonName } from '../display.js'
+import { jsonPath } from '../display.js'
+import { examples, JSON_OPTION } from '../options.js'
 import { print, printJson, table } from '../output.js'
 import { onVolume } from '../session.js'
 
@@ -10,19 +11,19 @@ export function extentsCommand(program: Command): Command {
     .command('extents')
     .summary('show where the blocks of a file are')
     .description(
-      'Shows the layout of a file: runs of blocks of 4096 bytes, and the layout id (epoch and\n' +
+      'Shows the layout of a file: runs of blocks of 4096 bytes, and the layout id (epoch and ' +
         'generation), which changes whenever a block moves.',
     )
     .argument('<volume:path>', 'file', parseVolumeTarget)
-    .option('--json', 'as JSON')
-    .addHelpText('after', '\nExample:\n  holdfast extents /dev/shm/v.hf:/a.bin')
+    .option(...JSON_OPTION)
+    .addHelpText(...examples('holdfast extents /dev/shm/v.hf:/a.bin'))
     .action(show)
 }
 
 async function show(target: VolumeTarget, options: { readonly json?: boolean }): Promise<void> {
-  await onVolume(target, async (volume, path) => {
+  await onVolume(target, 'read', async (volume, path) => {
     const layout = await volume.extents(path)
-    if (options.json === true) return printJson({ path: jsonName(path).name, ...layout })
+    if (options.json === true) return printJson({ ...jsonPath(path), ...layout })
     const { epoch, generation, extents } = layout
     const rows = extents.map((extent) =>
       [extent.fileBlock, extent.regionBlock, extent.count].map(String),

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { describeProcess } from '../../region/owner.js'
 import { inspectVolume, type VolumeSummary } from '../../volume/embedded.js'
 import { formatSize, parseRegion } from '../arguments.js'
+import { examples, JSON_OPTION } from '../options.js'
 import { print, printJson, table } from '../output.js'
 
 export function infoCommand(program: Command): Command {
@@ -13,11 +14,8 @@ export function infoCommand(program: Command): Command {
       'Shows what the volume in REGION is, how full, and who has it open. It is not opened for this.',
     )
     .argument('<region>', 'path of the region', parseRegion)
-    .option('--json', 'as JSON')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  holdfast info /dev/shm/v.hf\n  holdfast info --json ./disk.hf',
-    )
+    .option(...JSON_OPTION)
+    .addHelpText(...examples('holdfast info /dev/shm/v.hf', 'holdfast info --json ./disk.hf'))
     .action(showInfo)
 }
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
 import type { FileSystem } from '../../base/filesystem.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
+import { examples } from '../options.js'
 import { onVolumes, USER } from '../session.js'
 
 const SLASH = 0x2f
@@ -15,7 +16,7 @@ export function mkdirCommand(program: Command): Command {
     .description('Makes each directory.')
     .argument('<volume:path...>', 'directories', parseVolumeTargets)
     .option('-p, --parents', 'those above it too; one that is there is no failure')
-    .addHelpText('after', '\nExamples:\n  holdfast mkdir v.hf:/a\n  holdfast mkdir -p v.hf:/a/b/c')
+    .addHelpText(...examples('holdfast mkdir v.hf:/a', 'holdfast mkdir -p v.hf:/a/b/c'))
     .action(make)
 }
 
@@ -23,7 +24,7 @@ async function make(
   targets: VolumeTarget[],
   options: { readonly parents?: boolean },
 ): Promise<void> {
-  await onVolumes(targets, async (volume, path) => {
+  await onVolumes(targets, 'write', async (volume, path) => {
     if (options.parents === true) await makeWithParents(volume, path)
     else await volume.mkdir(path, DIRECTORY_MODE, USER)
   })

@@ -5,6 +5,7 @@ import { fillRegion } from '../../region/fill.js'
 import { createVolume, inspectVolume, refuseContent } from '../../volume/embedded.js'
 import { formatSize, parseRegion, parseSize } from '../arguments.js'
 import { breatheDeep } from '../interrupt.js'
+import { examples } from '../options.js'
 import { formatProgress, print, ProgressLine } from '../output.js'
 import { USER } from '../session.js'
 
@@ -20,7 +21,7 @@ export function mkfsCommand(program: Command): Command {
     .command('mkfs')
     .summary('make an empty volume')
     .description(
-      'Makes an empty volume in REGION. A file that is not there is made; every block of it is there\n' +
+      'Makes an empty volume in REGION. A file that is not there is made; every block of it is there ' +
         'before the volume is, so that no later store runs out of space.',
     )
     .argument('<region>', 'path of a file or of a device-DAX node', parseRegion)
@@ -38,12 +39,11 @@ export function mkfsCommand(program: Command): Command {
     )
     .option('--force', 'overwrite a volume, or a file with other content')
     .addHelpText(
-      'after',
-      `
-Examples:
-  holdfast mkfs --size 1G /dev/shm/v.hf
-  holdfast mkfs --size 64M --label scratch --sync always ./disk.hf
-  holdfast mkfs /dev/dax0.0`,
+      ...examples(
+        'holdfast mkfs --size 1G /dev/shm/v.hf',
+        'holdfast mkfs --size 64M --label scratch --sync always ./disk.hf',
+        'holdfast mkfs /dev/dax0.0',
+      ),
     )
     .action(makeVolume)
 }

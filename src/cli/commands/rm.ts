@@ -4,6 +4,7 @@ import { HoldfastError } from '../../base/errors.js'
 import type { FileSystem } from '../../base/filesystem.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
 import { breathe } from '../interrupt.js'
+import { examples } from '../options.js'
 import { baseName, joinPath, onVolumes } from '../session.js'
 
 interface Options {
@@ -19,23 +20,20 @@ export function rmCommand(program: Command): Command {
     .argument('<volume:path...>', 'what to remove', parseVolumeTargets)
     .option('-r, --recursive', 'directories too')
     .option('-f, --force', 'what is not there is no failure')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  holdfast rm v.hf:/a.txt\n  holdfast rm -r v.hf:/directory',
-    )
+    .addHelpText(...examples('holdfast rm v.hf:/a.txt', 'holdfast rm -r v.hf:/directory'))
     .action(removeAll)
 }
 
 async function removeAll(targets: VolumeTarget[], options: Options): Promise<void> {
-  await onVolumes(targets, async (volume, path) => {
+  await onVolumes(targets, 'write', async (volume, path) => {
     const missing = (error: unknown) => {
       if (options.force !== true || !(error instanceof HoldfastError)) throw error
       if (error.code !== 'ENOENT') throw error
       return null
     }
-    const stats = await volume.stat(path).catch(missing)
+    const stats = await volume.lstat(path).catch(missing)
     if (stats === null) return
-    if (stats.type === 'file') return volume.unlink(path)
+    if (stats.type !== 'directory') return volume.unlink(path)
     if (options.recursive !== true) throw new HoldfastError('EISDIR', undefined, { path })
     await removeTree(volume, path)
   })

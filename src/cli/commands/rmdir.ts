@@ -1,6 +1,7 @@
 /** holdfast rmdir: takes empty directories away. */
 import type { Command } from 'commander'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
+import { examples } from '../options.js'
 import { onVolumes } from '../session.js'
 
 export function rmdirCommand(program: Command): Command {
@@ -9,6 +10,8 @@ export function rmdirCommand(program: Command): Command {
     .summary('remove empty directories')
     .description('Removes each directory, which must be empty.')
     .argument('<volume:path...>', 'directories', parseVolumeTargets)
-    .addHelpText('after', '\nExample:\n  holdfast rmdir v.hf:/a')
-    .action((targets: VolumeTarget[]) => onVolumes(targets, (volume, path) => volume.rmdir(path)))
+    .addHelpText(...examples('holdfast rmdir v.hf:/a'))
+    .action((targets: VolumeTarget[]) =>
+      onVolumes(targets, 'write', (volume, path) => volume.rmdir(path)),
+    )
 }

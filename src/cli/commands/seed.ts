@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { parseSeed, parseSize, parseTarget, type Target } from '../arguments.js'
 import { PIECE_BYTES, seedPiece } from '../content.js'
 import { breathe } from '../interrupt.js'
+import { examples } from '../options.js'
 import { formatProgress, ProgressLine } from '../output.js'
 import { placeOf, type Writer } from '../places.js'
 import { withSession } from '../session.js'
@@ -17,13 +18,13 @@ export function seedCommand(program: Command): Command {
     .argument('<file>', 'VOLUME:PATH, or a path of the host', parseTarget)
     .argument('<size>', 'bytes, as 4K, 2M, 1G', parseSize)
     .argument('<seed>', 'a number from 0 to 4294967295', parseSeed)
-    .addHelpText('after', '\nExample:\n  holdfast seed /dev/shm/v.hf:/big 1G 42')
+    .addHelpText(...examples('holdfast seed /dev/shm/v.hf:/big 1G 42'))
     .action(seedFile)
 }
 
 async function seedFile(target: Target, size: number, seed: number): Promise<void> {
   await withSession(async (session) => {
-    const place = placeOf(session, target)
+    const place = placeOf(session, target, 'write')
     const writer = await place.openWriter(target.path, 0o644)
     let whole = false
     try {

@@ -5,6 +5,7 @@ import { parseSeed, parseSize, parseTarget, type Target } from '../arguments.js'
 import { PIECE_BYTES, seedPiece } from '../content.js'
 import { CommandError } from '../failure.js'
 import { breathe } from '../interrupt.js'
+import { examples } from '../options.js'
 import { formatProgress, print, ProgressLine } from '../output.js'
 import { placeOf, type Reader } from '../places.js'
 import { withSession } from '../session.js'
@@ -14,13 +15,13 @@ export function verifyCommand(program: Command): Command {
     .command('verify')
     .summary('compare a file with the content made from a seed')
     .description(
-      'Compares FILE with the content made from SEED, to its end; tells the first difference. A file\n' +
+      'Compares FILE with the content made from SEED, to its end; tells the first difference. A file ' +
         'that was cut short is found with --size.',
     )
     .argument('<file>', 'VOLUME:PATH, or a path of the host', parseTarget)
     .argument('<seed>', 'the seed that it was written with', parseSeed)
     .option('--size <bytes>', 'how many bytes it must have', parseSize)
-    .addHelpText('after', '\nExample:\n  holdfast verify /dev/shm/v.hf:/big 42 --size 1G')
+    .addHelpText(...examples('holdfast verify /dev/shm/v.hf:/big 42 --size 1G'))
     .action(verifyFile)
 }
 
@@ -30,7 +31,7 @@ async function verifyFile(
   options: { readonly size?: number },
 ): Promise<void> {
   await withSession(async (session) => {
-    const place = placeOf(session, target)
+    const place = placeOf(session, target, 'read')
     const name = place.name(target.path)
     const entry = await place.look(target.path, true)
     if (entry === null) throw new HoldfastError('ENOENT', undefined, { path: name })

@@ -1,0 +1,30 @@
+/** holdfast label: the name of a volume. */
+import type { Command } from 'commander'
+import { inspectVolume, relabelVolume } from '../../volume/embedded.js'
+import { parseRegion } from '../arguments.js'
+import { examples, JSON_OPTION, type JsonOption } from '../options.js'
+import { print, printJson } from '../output.js'
+
+export function labelCommand(program: Command): Command {
+  return program
+    .command('label')
+    .summary('show or change the label of a volume')
+    .description(
+      'Shows the label of the volume in REGION, or gives it the label TEXT: at most 32 bytes of ' +
+        'UTF-8, the empty one to have none. To change it nobody may have the volume open.',
+    )
+    .argument('<region>', 'path of the region', parseRegion)
+    .argument('[text]', 'the new label')
+    .option(...JSON_OPTION)
+    .addHelpText(
+      ...examples('holdfast label v.hf', 'holdfast label v.hf models', "holdfast label v.hf ''"),
+    )
+    .action(label)
+}
+
+async function label(path: string, text: string | undefined, options: JsonOption): Promise<void> {
+  if (text !== undefined) relabelVolume(path, text)
+  const now = inspectVolume(path)
+  if (options.json === true) await printJson({ region: path, label: now.label, uuid: now.uuid })
+  else if (text === undefined) await print(`${now.label}\n`)
+}

@@ -1,0 +1,31 @@
+/** holdfast punch: a hole in a file. */
+import type { Command } from 'commander'
+import { parseSize, parseVolumeTarget, type VolumeTarget } from '../arguments.js'
+import { examples } from '../options.js'
+import { onVolume } from '../session.js'
+
+export function punchCommand(program: Command): Command {
+  return program
+    .command('punch')
+    .summary('free the blocks of a range of a file')
+    .description(
+      'Frees the blocks of a range, which reads as zeros from then on; the size stays. Parts of ' +
+        'blocks at its ends are zeroed. The same as `fallocate --punch-hole`.',
+    )
+    .argument('<volume:path>', 'file', parseVolumeTarget)
+    .argument('<offset>', 'where the range begins, as 4K, 2M', parseSize)
+    .argument('<length>', 'its length', parseSize)
+    .addHelpText(...examples('holdfast punch v.hf:/sparse 1M 64K'))
+    .action(punch)
+}
+
+async function punch(target: VolumeTarget, offset: number, length: number): Promise<void> {
+  await onVolume(target, 'write', async (volume, path) => {
+    const file = await volume.open(path, 'r+')
+    try {
+      await file.punch(offset, length)
+    } finally {
+      await file.close()
+    }
+  })
+}

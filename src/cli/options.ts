@@ -1,0 +1,28 @@
+/** What several commands have in common on their command lines: options, and examples. */
+import { InvalidArgumentError } from 'commander'
+
+/** For `option(...JSON_OPTION)`. */
+export const JSON_OPTION = ['--json', 'as JSON'] as const
+export const NO_FOLLOW_OPTION = [
+  '-h, --no-dereference',
+  'a symbolic link itself, not what it leads to',
+] as const
+export const RECURSIVE_OPTION = ['-R, --recursive', 'and all that is below'] as const
+export const HUMAN_OPTION = ['-h, --human-readable', 'sizes as 4.0 KiB, 1.5 GiB'] as const
+
+export interface JsonOption {
+  readonly json?: boolean
+}
+
+/** For `addHelpText(...examples(…))`. */
+export function examples(...lines: readonly string[]): ['after', string] {
+  const title = lines.length === 1 ? 'Example' : 'Examples'
+  return ['after', `\n${title}:\n${lines.map((line) => `  ${line}`).join('\n')}`]
+}
+
+/** A whole number that is not negative, in decimal or, with 0x, in hexadecimal. */
+export function parseNumber(text: string): number {
+  const value = /^(\d+|0x[0-9a-f]+)$/i.test(text) ? Number(text) : NaN
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('a whole number is wanted')
+  return value
+}

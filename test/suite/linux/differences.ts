@@ -1,0 +1,61 @@
+/** Where Linux answers otherwise than a volume, and why that is right. Nothing else may differ. */
+import { readFileSync } from 'node:fs'
+import type { Step } from '../steps.js'
+import type { Excuse } from './compare.js'
+
+export interface Difference {
+  /** Filesystem as stat -f names it. */
+  readonly on: RegExp
+  readonly line: RegExp
+  readonly linux: string
+  readonly reason: string
+}
+
+/** Of the cases in the table. */
+export const DIFFERENCES: readonly Difference[] = [
+  {
+    on: /^tmpfs$/,
+    line: /fallocate \d (collapse|insert|zero|zerokeep) /,
+    linux: 'EOPNOTSUPP',
+    reason: 'tmpfs has neither of the three',
+  },
+  {
+    on: /^ext/,
+    line: /changed \/d\/f = c$/,
+    linux: '-',
+    reason: 'ext4 leaves an attribute alone that has the value already; tmpfs and XFS do not',
+  },
+]
+
+/** Whether this is one of them; then the steps after it have no meaning. */
+export function differs(filesystem: string, step: Step, found: string): boolean {
+  return DIFFERENCES.some(({ on, line, linux }) => {
+    return on.test(filesystem) && line.test(step.line) && found === linux
+  })
+}
+
+/** fs.protected_hardlinks: who is not the owner links only what they may read and write. */
+const PROTECTED = readFileSync('/proc/sys/fs/protected_hardlinks', 'utf8').trim() !== '0'
+
+/** Of calls at random. */
+export const excuse: Excuse = (step, volume, linux, before) => {
+  const { name } = step.call
+  // A FIFO, a socket or a device is opened by the kernel, above a mounted volume.
+  if (name === 'open' && volume === 'ENXIO') return 'go on'
+  // A policy of the machine, above every filesystem.
+  if (PROTECTED && (name === 'link' || name === 'linkfd') && linux === 'EPERM') return 'end'
+  // Blocks that were allocated and never written are data here: zeros are on the medium. Others may
+  // take them for a hole (lseek(2) leaves it open).
+  const allocated = before.some((line) => /fallocate \d (grow|keep|zero|zerokeep) /.test(line))
+  if (name === 'seek' && allocated && !/^E(BADF|INVAL)$/.test(volume + linux)) return 'go on'
+  // A directory of ext4 has holes.
+  if (name === 'seek' && volume === 'EINVAL') return 'go on'
+  // tmpfs has no such thing.
+  if (name === 'fallocate' && linux === 'EOPNOTSUPP') return 'end'
+  // A file that becomes immutable while it is open: tmpfs goes on writing it, ext4 refuses even no
+  // bytes; the volume refuses to change it.
+  const immutable = before.some((line) => /chattr \S+ \+i/.test(line))
+  const writes = name === 'write' || name === 'copy'
+  if (immutable && writes && (volume === 'EPERM' || linux === 'EPERM')) return 'end'
+  return null
+}

@@ -1,0 +1,81 @@
+/**
+ * Cases of calls and what they answer, written as steps. The same cases run on every kind of region
+ * and, as far as it can be asked, on Linux.
+ *
+ * Two steps are not calls: `USER mark PATH` makes its times old (with `fresh`: read already), and
+ * `USER changed PATH = amc` tells which of atime, mtime and ctime moved since; `-` is none.
+ */
+import assert from 'node:assert/strict'
+import { MIB, type Case } from './ground.js'
+import { call, fieldsOf, parseSteps, shown, USERS, type Step, type Subject } from './steps.js'
+import { VolumeSubject } from './subject.js'
+
+export interface PosixCase {
+  readonly name: string
+  readonly steps: string
+}
+
+/** Long past, before and after each other: atime that relatime moves, and one that it does not. */
+const OLD = '1000000000'
+const FUTURE = '4000000000'
+
+/** Does the steps; `check` is told what each was to answer, and what it did; 'end' ends them. */
+export async function runSteps(
+  subject: Subject,
+  text: string,
+  check: (step: Step, found: string) => void | 'end',
+): Promise<void> {
+  const marks = new Map<string, string>()
+  const times = async (path: string) => {
+    return fieldsOf(await subject.run(USERS.root, call('lstat', [path])), TIMES)
+  }
+  for (const step of parseSteps(text)) {
+    const [, name, path, how] = step.line.split(/\s+/) as [string, string, string, string?]
+    if (name === 'mark') {
+      const atime = how === 'fresh' ? FUTURE : OLD
+      assert.equal(await subject.run(USERS.root, call('lutimes', [path, atime, OLD])), '')
+      marks.set(path, await times(path))
+      await subject.tick()
+      continue
+    }
+    const found =
+      name === 'changed'
+        ? moved(marks.get(path)!, await times(path))
+        : shown(step, await subject.run(USERS[step.user], step.call))
+    if (check(step, found) === 'end') return
+  }
+}
+
+const TIMES = ['atime', 'mtime', 'ctime']
+
+function moved(before: string, after: string): string {
+  const [old, now] = [before.split(' '), after.split(' ')]
+  const letters = ['a', 'm', 'c'].filter((_, i) => old[i] !== now[i])
+  return letters.join('') || '-'
+}
+
+export function isError(outcome: string): boolean {
+  return /^E[A-Z0-9]+$/.test(outcome)
+}
+
+export function checkStep(step: Step, found: string): void {
+  const { expected, line } = step
+  if (expected === undefined) assert.ok(!isError(found), `${line}: ${found}`)
+  else assert.equal(found, expected, line)
+}
+
+/** As a case of the filesystem suite. */
+export function posixCase({ name, steps }: PosixCase): Case {
+  return {
+    name,
+    bytes: 4 * MIB,
+    async run({ fs }) {
+      const subject = new VolumeSubject(fs)
+      try {
+        await runSteps(subject, steps, checkStep)
+      } finally {
+        await subject.finish()
+      }
+    },
+  }
+}

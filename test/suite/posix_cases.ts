@@ -1,0 +1,18 @@
+/** Every case of calls and errnos. */
+import type { PosixCase } from './posix.js'
+import { attributeCases } from './posix_attributes.js'
+import { namesCases } from './posix_names.js'
+import { openCases } from './posix_open.js'
+import { rangeCases } from './posix_ranges.js'
+import { timeCases } from './posix_times.js'
+import { permissionCases, walkCases } from './posix_walk.js'
+
+export const posixCases: readonly PosixCase[] = [
+  ...walkCases,
+  ...permissionCases,
+  ...openCases,
+  ...namesCases,
+  ...attributeCases,
+  ...rangeCases,
+  ...timeCases,
+]

@@ -1,0 +1,6 @@
+/** Every call and errno on memory: heap, tmpfs, memfd. */
+import { heap, memfd, runSuite, tmpfs } from './ground.js'
+import { posixCase } from './posix.js'
+import { posixCases } from './posix_cases.js'
+
+runSuite([heap, tmpfs, memfd], posixCases.map(posixCase))
