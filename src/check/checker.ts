@@ -52,7 +52,6 @@ export class Checker {
   readonly #extents = new Extents(this.#claims, this.#findings)
   readonly #scratch: Scratch
   readonly #walker: TreeWalker
-  readonly #values: Values
   readonly #inodes: Inodes
   readonly #names: Names
   readonly #xattrs: Xattrs
@@ -134,7 +133,6 @@ export class Checker {
     this.#names.slabs.walkList(roots.nameSlabs, this.#names.find)
     this.#xattrs.walkAll(header)
     this.#directories.walkAll(header, (done, total) => onProgress('directories', done, total))
-    this.#xattrs.walkAll(header)
     this.#names.slabs.checkMembership()
     this.#names.checkUnowned(this.#directories.incomplete || this.#xattrs.incomplete)
     this.#orphans.walk(roots.orphanRoot)
@@ -149,8 +147,7 @@ export class Checker {
   /** Replay stores metadata pages; a block that holds data by now would lose it. */
   #checkReplayed(): void {
     for (const block of this.#medium.overlay.keys()) {
-      const claim = this.#claims.kind[block]
-      if (claim !== Claim.data && claim !== Claim.value) continue
+      if (this.#claims.kind[block] !== Claim.data) continue
       const message = 'a log record changes it, and after the log it is data of a file'
       this.#findings.add('log-overwrites-data', placeOf('page', block), message)
     }

@@ -32,8 +32,6 @@ export const FINDINGS = {
   'slab-listed-wrong': "a slab's own note of being in the list is wrong",
   'inode-damaged': 'a slot in use does not hold the inode that it should',
   'inode-field-invalid': 'a field of an inode has a value that it cannot have',
-  'symlink-invalid': 'a symlink has a target that it cannot have',
-  'value-damaged': 'a block of a long text is not valid, or not where it should be',
   'inode-count-wrong': 'the state miscounts the inodes',
   'inode-blocks-wrong': 'an inode miscounts its blocks',
   'symlink-target-invalid': 'the target of a symlink contains NUL',
@@ -74,9 +72,6 @@ export const FINDINGS = {
   'acl-flag-wrong': 'the flags of an inode and its access control lists disagree',
   'acl-mode-wrong': 'the mode of an inode and its access control list disagree',
   'directory-count-wrong': 'a directory miscounts its entries',
-  'xattr-invalid': 'an extended attribute has a value that it cannot have',
-  'xattr-count-wrong': 'an inode miscounts its extended attributes',
-  'acl-flag-wrong': "an inode's flags and its attributes disagree on access control lists",
   'directory-linked-twice': 'a directory has more than one entry',
   'directory-parent-wrong': 'a directory names another parent than the one that holds it',
   'directory-cycle': 'directories hold each other in a circle',
@@ -89,7 +84,6 @@ export const FINDINGS = {
   'orphan-flag-wrong': "an inode's flag 'unfinished' and the orphan records disagree",
 
   // ---- space -----------------------------------------------------------------------------------
-  'bad-block-invalid': 'a record of a bad block names what can be none',
   'block-claimed-twice': 'two structures claim the same block',
   'bad-block-invalid': 'the list of bad blocks has a record that cannot be',
   'bitmap-damaged': 'a chunk of the bitmap is not valid',

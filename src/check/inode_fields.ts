@@ -8,16 +8,10 @@ import { placeOf, type Findings } from './codes.js'
 import type { Extents } from './extents.js'
 import { checkReserved } from './reserved.js'
 import type { TreeWalker } from './tree.js'
-import type { Values } from './values.js'
 
 const at = Inode.word
 const TIMES = ['modified', 'changed', 'accessed', 'born'] as const
 const NANOSECONDS = 1_000_000_000
-/** Largest size by type; of all others 0. */
-const LARGEST: Readonly<Record<number, number>> = {
-  [Mode.file]: FILE_BYTES_MAX,
-  [Mode.symlink]: TARGET_BYTES_MAX,
-}
 
 /** Fields that are zero in an inode whose type has no use for them; the last has two words. */
 const OPTIONAL = ['blocks', 'root', 'count', 'parent', 'device', 'layoutGeneration'] as const
@@ -141,38 +135,6 @@ export function checkFileContent(
   if (extents.fileBlocks !== blocks) {
     const message = `blocks is ${blocks}, its extents have ${extents.fileBlocks}`
     findings.add('inode-blocks-wrong', place, message)
-  }
-}
-
-/** The target of a symlink, in the inode or in value blocks. */
-export function checkSymlink(
-  bytes: Bytes,
-  base: number,
-  number: number,
-  block: number,
-  values: Values,
-  findings: Findings,
-): void {
-  const w = base >>> 2
-  const root = bytes.u32[w + at.root]!
-  const length = bytes.u32[w + at.size]!
-  const place = placeOf(`inode ${number}`, block, base)
-  if (length === 0 || length > TARGET_BYTES_MAX || length > INLINE_TARGET_BYTES !== (root !== 0)) {
-    const message = `target of ${length} bytes, first value block ${root}`
-    findings.add('symlink-invalid', place, message)
-    if (root === 0) return
-  }
-  if (root !== 0) {
-    values.walk(root, number, length, place)
-    return
-  }
-  const from = base + Inode.at.extents
-  const target = bytes.u8.subarray(from, from + INLINE_TARGET_BYTES)
-  const inside = target.subarray(0, length)
-  const after = target.subarray(length)
-  if (inside.includes(0) || after.some((byte) => byte !== 0)) {
-    const message = `${inside.includes(0) ? 'NUL in the target' : 'bytes after the target'}`
-    findings.add('symlink-invalid', place, message)
   }
 }
 

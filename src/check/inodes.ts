@@ -37,7 +37,6 @@ export const SlotType = {
 
 const INODE_BYTES = Inode.size
 const INODE_WORDS = INODE_BYTES / 4
-const ACL_FLAGS = InodeFlag.accessAcl | InodeFlag.defaultAcl
 
 export class Inodes {
   readonly slabs: SlabTable
