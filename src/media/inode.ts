@@ -10,7 +10,7 @@
  * - A slot that is not in use is zero but for `generation`, which the next inode raises by one.
  */
 import { checksumOf, type Bytes } from '../base/bytes.js'
-import { isKnownType, Mode } from '../base/mode.js'
+import { isKnownType } from '../base/mode.js'
 import { defineStruct, hex, magic } from '../base/struct.js'
 
 export const INODE_MAGIC = magic('HFI1')
@@ -74,13 +74,6 @@ export const InodeFlag = {
   defaultAcl: 32,
 } as const
 export const INODE_FLAGS_KNOWN = 63
-
-/** Flags that an inode of this mode may have. */
-export function flagsOf(mode: number): number {
-  const type = mode & Mode.typeMask
-  if (type === Mode.file || type === Mode.directory) return INODE_FLAGS_KNOWN
-  return type === Mode.symlink ? 0 : InodeFlag.accessAcl
-}
 
 /** Why the slot at `base` is not inode `number`, or null. */
 export function invalidInode(bytes: Bytes, base: number, number: number): string | null {

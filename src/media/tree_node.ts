@@ -90,35 +90,6 @@ export const OrphanKind = {
   insertEnd: 6,
 } as const
 
-/**
- * Why an orphan record asks for what none may, or null. `kinds`: bit i for each kind i of which the
- * inode has a record.
- */
-export function invalidOrphan(
-  kind: number,
-  first: number,
-  second: number,
-  kinds: number,
-): string | null {
-  const has = (other: number) => (kinds & (1 << other)) !== 0
-  switch (kind) {
-    case OrphanKind.unlinked:
-    case OrphanKind.beyond:
-      return first === 0 && second === 0 ? null : `arguments ${first} and ${second}`
-    case OrphanKind.punch:
-      return first < second ? null : `range from ${first} to ${second}`
-    case OrphanKind.collapse:
-      return second > 0 && first >= second ? null : `from ${first} down by ${second}`
-    case OrphanKind.insert:
-      if (!has(OrphanKind.insertEnd)) return 'no record says how far it came'
-      return second > 0 ? null : `up by ${second}`
-    case OrphanKind.insertEnd:
-      return has(OrphanKind.insert) ? null : 'no record says what is put in'
-    default:
-      return `kind ${kind}`
-  }
-}
-
 /** Why the block at `base` is not the node expected, or null. `owner` 0: any volume-wide tree. */
 export function invalidTreeNode(
   bytes: Bytes,

@@ -3,9 +3,18 @@
  * another, another hash) comes after all entries and attributes that are as they should be.
  */
 import { halfSipHash } from '../base/halfsiphash.js'
-import { XATTR_VALUE_BYTES_MAX } from '../base/limits.js'
-import { ACCESS_ACL_NAME, DEFAULT_ACL_NAME } from '../base/posix_acl.js'
-import { flagsOf, Inode, InodeFlag } from '../media/inode.js'
+import { SLAB_VALUE_BYTES_MAX, XATTR_LIST_BYTES_MAX, XATTR_VALUE_BYTES_MAX } from '../base/limits.js'
+import { SHAPES } from '../check/inode_fields.js'
+import { Mode } from '../base/mode.js'
+import {
+  ACCESS_ACL_NAME,
+  aclEquivalentMode,
+  decodeAcl,
+  DEFAULT_ACL_NAME,
+  type Acl,
+} from '../base/posix_acl.js'
+import { HoldfastError } from '../base/errors.js'
+import { Inode, InodeFlag } from '../media/inode.js'
 import type { Ground } from './ground.js'
 import type { NameSlabs } from './name_slabs.js'
 import { numberRecords } from './numbers.js'
@@ -32,6 +41,10 @@ export class Attributes {
   readonly #changed = new Map<number, Records>()
   readonly #odd: Array<{ readonly index: number; readonly words: Words }> = []
   readonly #flags = new Map<number, number>()
+  /** What the access control lists say of modes. */
+  readonly #modes = new Map<number, number>()
+  /** Bytes of the names that an inode keeps, as a list of them has them. */
+  readonly #listBytes = new Map<number, number>()
 
   constructor(ground: Ground, names: NameSlabs, values: Values) {
     this.#ground = ground
@@ -52,8 +65,9 @@ export class Attributes {
         if (slot !== 0) this.#names.discover(target, slot)
         else if (target !== 0 && !this.#chains.has(target)) {
           const length = this.#values.claim(target, number)
-          if (length > XATTR_VALUE_BYTES_MAX) this.#values.free(target)
-          else if (length >= 0) this.#chains.add(target)
+          const fits = length > SLAB_VALUE_BYTES_MAX && length <= XATTR_VALUE_BYTES_MAX
+          if (fits) this.#chains.add(target)
+          else if (length >= 0) this.#values.free(target)
         }
       })
     }
@@ -97,6 +111,7 @@ export class Attributes {
 
   #keep(index: number, kept: Records, words: Words, text: string): void {
     kept.push(...words)
+    this.#listBytes.set(index, (this.#listBytes.get(index) ?? 0) + text.length + 1)
     this.#flags.set(index, this.#flags.get(index)! | (ACLS.get(text) ?? 0))
     const number = this.#ground.inodes.numberOf(index)
     this.#names.own(words[2], words[1] & 0xff, number)
@@ -108,24 +123,48 @@ export class Attributes {
   #plainName(index: number, words: Words): string | null {
     const [hash, detail, block, target] = words
     const number = this.#ground.inodes.numberOf(index)
-    const name = this.#names.read(block, detail & 0xff, 'attribute')
+    const name = this.#names.read(block, detail & 0xff, 'attribute of inode')
     if (name === null || this.#hash(name) !== hash) return null
     if (this.#names.owner(block, detail & 0xff) !== number) return null
     const slot = (detail >>> 8) & 0xff
     if (!this.#hasValue(slot, target)) return null
     if (slot !== 0 && this.#names.owner(target, slot) !== number) return null
     const text = Buffer.from(name).toString('latin1')
-    return this.#isAllowed(index, text) ? text : null
+    return this.#isAllowed(index, text, words) ? text : null
   }
 
-  /** A list of access rights is for a type of inode whose flags can tell of it. */
-  #isAllowed(index: number, text: string): boolean {
-    const flags = flagsOf(this.#ground.inodes.get(index, at.mode))
-    return ((ACLS.get(text) ?? 0) & ~flags) === 0
+  /**
+   * All names together are no longer than a list may be. A list of access rights is one, on a type
+   * of inode whose flags can tell of it.
+   */
+  #isAllowed(index: number, text: string, words: Words): boolean {
+    if ((this.#listBytes.get(index) ?? 0) + text.length >= XATTR_LIST_BYTES_MAX) return false
+    if (!ACLS.has(text)) return true
+    const acl = this.#aclOf(words)
+    if (acl === null) return false
+    if (text === ACCESS_ACL_NAME) this.#modes.set(index, aclEquivalentMode(acl))
+    const flags = SHAPES[this.#ground.inodes.get(index, at.mode) & Mode.typeMask]!.flags
+    return (ACLS.get(text)! & ~flags) === 0
+  }
+
+  #aclOf([, detail, , target]: Words): Acl | null {
+    const slot = (detail >>> 8) & 0xff
+    const value =
+      slot !== 0
+        ? this.#names.read(target, slot, 'value of inode')!
+        : target === 0
+          ? new Uint8Array(0)
+          : this.#values.read(target)
+    try {
+      return decodeAcl(value)
+    } catch (error) {
+      if (error instanceof HoldfastError) return null
+      throw error
+    }
   }
 
   #hasValue(slot: number, target: number): boolean {
-    if (slot !== 0) return this.#names.read(target, slot, 'value') !== null
+    if (slot !== 0) return this.#names.read(target, slot, 'value of inode') !== null
     return target === 0 || this.#chains.has(target)
   }
 
@@ -159,16 +198,16 @@ export class Attributes {
     const { inodes, fixes } = this.#ground
     const [hash, detail, block, target] = words
     const what = `attribute 0x${hash.toString(16)} of inode ${inodes.numberOf(index)}`
-    const name = this.#names.read(block, detail & 0xff, 'attribute')
+    const name = this.#names.read(block, detail & 0xff, 'attribute of inode')
     const kept = this.#changed.get(index)!
     if (name === null || !this.#hasValue((detail >>> 8) & 0xff, target)) {
-      fixes.add('xattr-invalid', `${what} has no name or no value: it is removed`)
+      fixes.add('name-damaged', `${what} has no name or no value: it is removed`)
       return
     }
     const right = this.#hash(name)
     const text = Buffer.from(name).toString('latin1')
-    if (!this.#isAllowed(index, text)) {
-      fixes.add('xattr-invalid', `${what} is a list of rights where none can be: it is removed`)
+    if (!this.#isAllowed(index, text, words)) {
+      fixes.add('acl-invalid', `${what} cannot be there: it is removed`)
       return
     }
     if (this.#has(kept, right, name) || !this.#claim(words)) {
@@ -183,7 +222,7 @@ export class Attributes {
     for (let i = 0; i < kept.length; i++) {
       const [other, detail, block] = kept.at(i)
       if (other !== hash) continue
-      const bytes = this.#names.read(block!, detail! & 0xff, 'attribute')
+      const bytes = this.#names.read(block!, detail! & 0xff, 'attribute of inode')
       if (bytes !== null && Buffer.compare(bytes, name) === 0) return true
     }
     return false
@@ -196,6 +235,12 @@ export class Attributes {
 
   #setFlags(): void {
     const { inodes, fixes } = this.#ground
+    for (const [index, bits] of this.#modes) {
+      const mode = inodes.get(index, at.mode)
+      if ((this.#flags.get(index)! & InodeFlag.accessAcl) === 0 || (mode & 0o777) === bits) continue
+      inodes.set(index, [[at.mode, (mode & ~0o777) | bits]])
+      fixes.add('acl-mode-wrong', `the mode of inode ${inodes.numberOf(index)} is that of its list`)
+    }
     for (const [index, acls] of this.#flags) {
       const flags = inodes.get(index, at.flags)
       if ((flags & ACL_FLAGS) === acls) continue

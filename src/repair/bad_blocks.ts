@@ -20,7 +20,7 @@ export class BadBlocks {
     const { trees, space, fixes } = this.#ground
     this.#changed = trees.sound.data[this.tree] === 0
     trees.forEach(this.tree, (block, w1, w2, w3) => {
-      if (!space.inData(block, 1)) {
+      if (block >= space.blockCount) {
         this.#changed = true
         fixes.add('bad-block-invalid', `block ${block} cannot be bad: it is not in the volume`)
         return

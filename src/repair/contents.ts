@@ -64,11 +64,15 @@ export class Contents {
     own.clear()
     const sound = this.#readOwn(index, own)
     let end = 0
+    let regionEnd = 0
     let good = sound
     for (let i = 0; i < own.length && good; i++) {
       const [file, region, count, rest] = own.at(i)
-      good = this.#valid(file!, region!, count!) && file! >= end && rest === 0
+      // What continues the extent before it must be one with it.
+      const joins = file === end && region === regionEnd
+      good = this.#valid(file!, region!, count!) && file! >= end && rest === 0 && !joins
       end = file! + count!
+      regionEnd = region! + count!
     }
     if (!good) {
       const all: Extent[] = []
@@ -258,13 +262,29 @@ export class Contents {
     for (const [index, rows] of this.extents.of(this.#changed)) this.#writeFile(index, rows)
   }
 
+  /** The extents of a file in order, those that continue each other as one. */
+  #joined(rows: number[]): number[] {
+    const { file, region, count } = this.extents
+    const joined: number[] = []
+    for (const i of rows.sort((a, b) => file.data[a]! - file.data[b]!)) {
+      const last = joined.at(-1) ?? -1
+      const continues =
+        last >= 0 &&
+        file.data[last]! + count.data[last]! === file.data[i]! &&
+        region.data[last]! + count.data[last]! === region.data[i]!
+      if (continues) this.extents.join(last, i)
+      else joined.push(i)
+    }
+    return joined
+  }
+
   #writeFile(index: number, rows: number[]): void {
     const { inodes, trees, builder, fixes } = this.#ground
     const number = inodes.numberOf(index)
     const { file, region, count } = this.extents
     const records = new Records()
     let blocks = 0
-    for (const i of rows) {
+    for (const i of this.#joined(rows)) {
       records.push(file.data[i]!, region.data[i]!, count.data[i]!, 0)
       blocks += count.data[i]!
     }

@@ -118,7 +118,7 @@ function writeMap(ground: Ground, floors: ReadonlyMap<number, number>): number {
       const slab = ordinal < 0 ? 0 : inodes.block.data[ordinal]!
       // Numbers that were used before must not come again with a generation that they had.
       const unknown = slab === 0 ? inodes.highestGeneration : 0
-      const floor = lost ? unknown : view.u32[at.entries + 2 * i + 1]!
+      const floor = lost ? unknown : Math.min(view.u32[at.entries + 2 * i + 1]!, 0xffff_fffe)
       words[at.entries + 2 * i] = slab
       words[at.entries + 2 * i + 1] = Math.max(floor, floors.get(entry) ?? 0)
       if (slab === 0) continue

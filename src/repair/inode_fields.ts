@@ -1,7 +1,7 @@
 /** Fields of an inode that are wrong whatever else is on the volume, and what they become. */
-import { FILE_BYTES_MAX } from '../base/limits.js'
 import { Mode } from '../base/mode.js'
-import { EXTENT_WORDS, flagsOf, Inode, INLINE_EXTENTS } from '../media/inode.js'
+import { OPTIONAL, SHAPES } from '../check/inode_fields.js'
+import { EXTENT_WORDS, Inode, INLINE_EXTENTS } from '../media/inode.js'
 import type { Draft } from './draft.js'
 import type { Fixes } from './fixes.js'
 
@@ -14,16 +14,20 @@ const INLINE_END = at.extents + INLINE_EXTENTS * EXTENT_WORDS
 /** Word of the inode, and what it ought to be. */
 type Change = readonly [word: number, value: number]
 
+/** `floor`: every inode of its slab has a generation above it. */
 export function sanitize(
   draft: Draft,
   block: number,
   slot: number,
   number: number,
+  floor: number,
   fixes: Fixes,
 ): void {
   const w = slot * (Inode.size / 4)
   const words = draft.view(block).u32.subarray(w, w + Inode.size / 4)
   const changes = wrongFields(words)
+  // Higher, and not the floor lower: number and generation name one file for ever.
+  if (words[at.generation]! <= floor) changes.push([at.generation, floor + 1])
   if (changes.length === 0) return
   const page = draft.page(block)
   for (const [word, value] of changes) page.u32[w + word] = value
@@ -47,26 +51,20 @@ function wrongFields(words: Uint32Array): Change[] {
   const zero = (word: number, end = word + 1) => {
     for (let i = word; i < end; i++) if (words[i] !== 0) changes.push([i, 0])
   }
-  const mode = words[at.mode]!
-  if (mode > 0xffff) changes.push([at.mode, mode & 0xffff])
-  const type = mode & Mode.typeMask
-  const known = flagsOf(type)
-  if ((words[at.flags]! & ~known) !== 0) {
-    changes.push([at.flags, (words[at.flags]! & known) >>> 0])
+  const type = words[at.mode]! & Mode.typeMask
+  const shape = SHAPES[type]!
+  if ((words[at.flags]! & ~shape.flags) !== 0) {
+    changes.push([at.flags, (words[at.flags]! & shape.flags) >>> 0])
+  }
+  for (const field of OPTIONAL) {
+    if (shape.has.includes(field)) continue
+    zero(at[field], at[field] + (field === 'layoutGeneration' ? 2 : 1))
   }
   const size = words[at.size]! + words[at.size + 1]! * 2 ** 32
-  if (type === Mode.file && size > FILE_BYTES_MAX) {
-    const high = Math.floor(FILE_BYTES_MAX / 2 ** 32)
-    changes.push([at.size, FILE_BYTES_MAX >>> 0], [at.size + 1, high])
-  }
-  if (type !== Mode.file) zero(at.blocks)
-  if (type !== Mode.directory) zero(at.parent)
-  if (type !== Mode.character && type !== Mode.block) zero(at.device)
-  if (type !== Mode.file && type !== Mode.symlink) zero(at.size, at.size + 2)
-  if (type !== Mode.file && type !== Mode.directory) zero(at.count)
+  const [, most] = shape.size
+  if (size > most) changes.push([at.size, most >>> 0], [at.size + 1, Math.floor(most / 2 ** 32)])
   // Of a file and a symlink it may be that `root` is wrong: its content says.
   if (type !== Mode.file && type !== Mode.symlink) zero(at.extents, INLINE_END)
-  if (type !== Mode.file && type !== Mode.symlink && type !== Mode.directory) zero(at.root)
   for (const time of TIMES) {
     if (words[at[time] + 1]! >>> 2 >= NANOSECONDS) {
       changes.push([at[time] + 1, words[at[time] + 1]! & 3])

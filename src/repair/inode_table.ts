@@ -207,11 +207,20 @@ export class InodeTable {
         `inode ${number} (${why}): kept as it says it is, for its owner alone`,
       )
     }
-    sanitize(this.#draft, block, slot, number, this.#fixes)
+    const floor = this.#floorOf(this.entry.data[ordinal]!)
+    sanitize(this.#draft, block, slot, number, floor, this.#fixes)
     const w = slot * WORDS
     const now = this.#draft.view(block)
     this.type.data[ordinal * INODES_PER_SLAB + slot] = now.u32[w + at.mode]! >>> 12
     this.highestGeneration = Math.max(this.highestGeneration, now.u32[w + at.generation]!)
+  }
+
+  /** Every inode of an entry has a generation above this one, as far as the map can be read. */
+  #floorOf(entry: number): number {
+    const page = Math.floor(entry / MAP_ENTRIES)
+    if (this.lostPages.includes(page)) return 0
+    const w = InodeMapPage.word.entries + 2 * (entry - page * MAP_ENTRIES) + 1
+    return Math.min(this.#draft.view(this.#header0.inodeMapStart + page).u32[w]!, 0xffff_fffe)
   }
 
   /** Whether a slot whose checksum does not fit still says what it is. */
@@ -314,7 +323,8 @@ export class InodeTable {
     const index = ordinal * INODES_PER_SLAB + slot
     const page = this.#draft.page(this.block.data[ordinal]!)
     const w = slot * WORDS
-    const generation = Math.max(page.u32[w + at.generation]!, this.highestGeneration) + 1
+    const known = Math.max(page.u32[w + at.generation]!, this.#floorOf(entry))
+    const generation = Math.max(known, this.highestGeneration) + 1
     page.u32.fill(0, w, w + WORDS)
     this.type.data[index] = mode >>> 12
     this.tree.data[index] = 0

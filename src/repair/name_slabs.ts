@@ -50,14 +50,14 @@ export class NameSlabs {
   }
 
   /** The name in a slot, as bytes of a view; null when there is none that a file may have. */
-  read(block: number, slot: number, use: NameUse = 'entry'): Uint8Array | null {
+  read(block: number, slot: number, use: NameUse = 'entry of directory'): Uint8Array | null {
     const slab = this.#space.inData(block, 1) && this.#space.kind[block] === Use.nameSlab
     if (!slab || slot < 1 || slot >= SLOTS) return null
     const page = this.#draft.view(block)
     if (this.#invalid(page, slot) !== null) return null
     const start = slot * NAME_SLOT_BYTES + NameHeader.size
     const length = this.#length(page, slot)
-    if (use !== 'value' && length > NAME_BYTES_MAX) return null
+    if (use !== 'value of inode' && length > NAME_BYTES_MAX) return null
     const bytes = page.u8.subarray(start, start + length)
     return isForbidden(bytes, use) ? null : bytes
   }
@@ -169,8 +169,8 @@ export class NameSlabs {
 
 /** '.' and '..', and names with '/' or NUL in them. */
 function isForbidden(bytes: Uint8Array, use: NameUse): boolean {
-  if (use === 'value') return false
-  if (use === 'attribute') return bytes.includes(0)
+  if (use === 'value of inode') return false
+  if (use === 'attribute of inode') return bytes.includes(0)
   if (bytes.length <= 2 && bytes.every((byte) => byte === 0x2e)) return true
   return bytes.includes(0) || bytes.includes(0x2f)
 }

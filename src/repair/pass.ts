@@ -24,6 +24,7 @@ import type { Ground } from './ground.js'
 import { InodeTable } from './inode_table.js'
 import { Links } from './links.js'
 import { LostNodes } from './lost_nodes.js'
+import { Orphans } from './orphans.js'
 import { ReverseMap } from './reverse_map.js'
 import { Space, Use } from './space.js'
 import { settleSymlinks } from './symlinks.js'
@@ -50,14 +51,15 @@ export function runPass(options: PassOptions): Space {
   const directories = new Directories(ground)
   inodes.readMap()
   const map = new ReverseMap(ground)
-  const links = new Links(ground, directories)
+  const orphans = new Orphans(ground, directories)
+  const links = new Links(ground, directories, orphans)
   const badBlocks = new BadBlocks(ground)
   const values = new Values(options.draft, space, options.fixes)
   const attributes = new Attributes(ground, directories.names, values)
   map.read()
   inodes.readSlots()
   readTrees(ground, 0)
-  findLost(ground, map, links, badBlocks)
+  findLost(ground, map, links, [orphans.tree, badBlocks.tree])
   settleSymlinks(ground, values)
   attributes.discover()
   discoverNames(ground, directories)
@@ -71,12 +73,12 @@ export function runPass(options: PassOptions): Space {
   attributes.settle()
   directories.settle()
   attributes.settleOdd()
-  links.settleOrphans()
+  orphans.settle(contents.extents)
   links.reconnect()
   links.count()
   directories.write()
   attributes.write()
-  const orphanRoot = links.writeOrphans()
+  const orphanRoot = orphans.write()
   const reverseMapRoot = map.rebuild(contents.extents)
   const badBlockRoot = badBlocks.write()
   finish(ground, directories.names, { orphanRoot, reverseMapRoot, badBlockRoot })
@@ -118,7 +120,8 @@ function readTrees({ inodes, trees }: Ground, from: number): void {
 }
 
 /** Looks for what nothing leads to, when something is missing. */
-function findLost(ground: Ground, map: ReverseMap, links: Links, badBlocks: BadBlocks): void {
+/** `lists`: trees of the volume that are not the reverse map. */
+function findLost(ground: Ground, map: ReverseMap, links: Links, lists: number[]): void {
   const { inodes, trees, stateLost } = ground
   const broken = (tree: number) => trees.broken.data[tree] === 1
   let missing = inodes.incomplete || stateLost || inodes.lost.size > 0
@@ -139,7 +142,7 @@ function findLost(ground: Ground, map: ReverseMap, links: Links, badBlocks: BadB
     lost.giveTo(ground, map.tree)
     map.read()
   }
-  for (const tree of [links.orphanTree, badBlocks.tree]) {
+  for (const tree of lists) {
     if (stateLost || broken(tree)) lost.giveTo(ground, tree)
   }
 }

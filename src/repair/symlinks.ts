@@ -22,24 +22,26 @@ function settle({ inodes, fixes }: Ground, values: Values, index: number): void 
   const inline = new Uint32Array(INLINE_WORDS).map((_, i) => inodes.get(index, at.extents + i))
   const bytes = new Uint8Array(inline.buffer)
   const length = root === 0 ? -1 : values.claim(root, number)
-  if (length > INLINE_TARGET_BYTES && length <= TARGET_BYTES_MAX) {
+  const whole = length > INLINE_TARGET_BYTES && length <= TARGET_BYTES_MAX
+  if (whole && !values.read(root).includes(0)) {
     if (size === length && bytes.every((byte) => byte === 0)) return
     inodes.set(index, [
       [at.size, length],
       [at.size + 1, 0],
       ...[...inline].map((_, i) => [at.extents + i, 0] as const),
     ])
-    fixes.add('symlink-invalid', `symlink ${number} has a target of ${length} bytes`)
+    fixes.add('symlink-target-invalid', `symlink ${number} has a target of ${length} bytes`)
     return
   }
-  const text = length > 0 && length <= INLINE_TARGET_BYTES ? values.read(root) : bytes
+  const short = length > 0 && length <= INLINE_TARGET_BYTES
+  const text = short ? values.read(root) : root === 0 ? bytes : new Uint8Array(0)
   if (length >= 0) values.free(root)
   const end = text.indexOf(0)
   const target = end < 0 ? text : text.subarray(0, end)
   const most = root === 0 ? Math.min(size, target.length) : target.length
   if (most === 0) {
     inodes.remove(index)
-    fixes.add('symlink-invalid', `symlink ${number} has no target that can be read: it is removed`)
+    fixes.add('symlink-target-invalid', `symlink ${number} has no target that can be read: it is removed`)
     return
   }
   const kept = new Uint8Array(INLINE_TARGET_BYTES)
@@ -53,5 +55,5 @@ function settle({ inodes, fixes }: Ground, values: Values, index: number): void 
     [at.root, 0],
     ...[...words].map((word, i) => [at.extents + i, word] as const),
   ])
-  fixes.add('symlink-invalid', `the target of symlink ${number} ends after ${most} bytes`)
+  fixes.add('symlink-target-invalid', `the target of symlink ${number} ends after ${most} bytes`)
 }

@@ -34,9 +34,9 @@ function regionOf(t: TestContext, image: Image): MemoryRegion {
 const LOSSES: ReadonlyMap<FindingCode, number> = new Map([
   ['inode-damaged', 2],
   ['inode-field-invalid', 1],
-  ['symlink-invalid', 1],
+  ['symlink-target-invalid', 1],
   ['value-damaged', 1],
-  ['xattr-invalid', 1],
+  ['value-length-wrong', 1],
   ['entry-invalid', 1],
   ['entry-target-missing', 1],
   ['name-damaged', 1],

@@ -287,15 +287,15 @@ damage('inode-field-invalid', 'a device with content', (image) => {
 damage('inode-field-invalid', 'attributes without a tree', (image) => {
   setInode(image, fifo, { xattrCount: 1 })
 })
-damage('symlink-invalid', 'a symlink with NUL in its target', (image) => {
+damage('symlink-target-invalid', 'a symlink with NUL in its target', (image) => {
   image.u8[image.inode(short) + Inode.at.extents + 2] = 0
   setInode(image, short, {})
 })
-damage('symlink-invalid', 'a symlink with bytes after its target', (image) => {
+damage('symlink-target-invalid', 'a symlink with bytes after its target', (image) => {
   image.u8[image.inode(short) + Inode.at.extents + 90] = 1
   setInode(image, short, {})
 })
-damage('symlink-invalid', 'a symlink without a target', (image) => {
+damage('symlink-target-invalid', 'a symlink without a target', (image) => {
   image.u8.fill(0, image.inode(short) + Inode.at.extents, image.inode(short) + Inode.size)
   setInode(image, short, { size: 0 })
 })
@@ -570,7 +570,7 @@ function redirect(image: Image, from: number, target: number, other: number, typ
   image.setRecord(leaf, i, { 1: (word & 0xffff00ff) | (type << 8), 3: other })
 }
 
-/** The i-th record of the attributes, by the length that its value has: 5000, 512, 100, 28 or 0. */
+/** The i-th record of the attributes, by the length that its value has: 5000, 512, 100, 44 or 0. */
 function attribute(image: Image, wanted: 'chain' | 'slab'): number {
   const root = image.get(image.inode(attributed), Inode, 'xattrRoot')
   for (let i = 0; i < 5; i++) {
@@ -585,7 +585,7 @@ const xattrRoot = (image: Image) => image.get(image.inode(attributed), Inode, 'x
 damage('xattr-count-wrong', 'an inode that miscounts its attributes', (image) => {
   setInode(image, attributed, { xattrCount: 4 })
 })
-damage('xattr-invalid', 'an attribute with a value of 68 KB', (image) => {
+damage('value-length-wrong', 'an attribute with a value of 68 KB', (image) => {
   const root = xattrRoot(image)
   const first = image.u32[image.record(root, attribute(image, 'chain')) + 3]!
   // Sixteen full blocks in front of the chain.

@@ -290,12 +290,13 @@ export class ImageBuilder {
   /** Attributes of an inode: the fields that lead to them. */
   xattrs(
     number: number,
-    values: Record<string, number>,
+    values: Record<string, number | Buffer>,
   ): { xattrRoot: number; xattrCount: number } {
-    const words = Object.entries(values).map(([text, length]): Words => {
+    const words = Object.entries(values).map(([text, given]): Words => {
       const name = Buffer.from(text, 'latin1')
       const [block, slot] = this.#name(number, name)
-      const value = Buffer.alloc(length, 'v')
+      const value = typeof given === 'number' ? Buffer.alloc(given, 'v') : given
+      const { length } = value
       const hash = halfSipHash(HASH_KEY[0], HASH_KEY[1], name, 0, name.length)
       if (length === 0) return [hash, slot, block, 0]
       if (length > SLAB_VALUE_BYTES_MAX) return [hash, slot, block, this.#value(number, value)]
@@ -551,6 +552,21 @@ export interface Sample {
   readonly attributed: number
 }
 
+/** An access control list of mode 0644: of its tags user, user 7, group, mask, others. */
+const ACL = Buffer.alloc(44)
+ACL.writeUInt32LE(2)
+for (const [i, [tag, bits, id]] of [
+  [1, 6, 0xffff_ffff],
+  [2, 4, 7],
+  [4, 4, 0xffff_ffff],
+  [16, 4, 0xffff_ffff],
+  [32, 4, 0xffff_ffff],
+].entries()) {
+  ACL.writeUInt16LE(tag!, 4 + i * 8)
+  ACL.writeUInt16LE(bits!, 6 + i * 8)
+  ACL.writeUInt32LE(id!, 8 + i * 8)
+}
+
 /** The volume that the head of this file describes. */
 export function buildSample(files = 600): Sample {
   const b = new ImageBuilder()
@@ -599,7 +615,7 @@ export function buildSample(files = 600): Sample {
       'user.small': 100,
       'user.most': 512,
       'user.long': 5000,
-      'system.posix_acl_access': 28,
+      'system.posix_acl_access': ACL,
     }),
   })
   b.bad(1020)
