@@ -101,6 +101,22 @@ async function constantTable(path: string): Promise<string> {
   return table(['name', 'value', 'meaning'], rows)
 }
 
+/** Members of an object of numbers that a module exports, with the comment above each. */
+async function memberTable(path: string, object: string, head: string): Promise<string> {
+  const text = readFileSync(join(ROOT, path), 'utf8')
+  const built = join(ROOT, 'build', path.replace(/\.ts$/, '.js'))
+  const module = (await import(pathToFileURL(built).href)) as Record<string, unknown>
+  const start = text.indexOf(`export const ${object} = {`)
+  const body = text.slice(start, text.indexOf('} as const', start))
+  const rows = Object.entries(module[object] as Record<string, number>).map(([name, value]) => {
+    const above = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*${name}:`).exec(body)?.[1]
+    if (above === undefined) throw new Error(`${object}.${name} in ${path} has no comment`)
+    const meaning = above.replace(/\s*\n\s*\*?\s*/g, ' ').trim()
+    return [value, `\`${snakeCase(name)}\``, meaning.replace(/\.$/, '')]
+  })
+  return table([head, 'name', 'meaning'], rows)
+}
+
 function errorTable(): string {
   const rows = Object.entries(ERRNO).map(([code, [number, text]]) => [`\`${code}\``, number, text])
   return table(['code', 'errno', 'meaning'], rows)
@@ -118,6 +134,8 @@ export async function sections(): Promise<Map<string, string>> {
   for (const struct of all) made.set(struct.name, structTable(struct))
   made.set('magic numbers', magicTable(all))
   made.set('record kinds', kindTable())
+  made.set('inode flags', await memberTable('src/media/inode.ts', 'InodeFlag', 'value'))
+  made.set('orphan kinds', await memberTable('src/media/tree_node.ts', 'OrphanKind', 'kind'))
   made.set('limits', await constantTable('src/base/limits.ts'))
   made.set('error codes', errorTable())
   made.set('fsck findings', findingTable())

@@ -22,9 +22,11 @@ export const FINDINGS = {
   'inode-map-used-wrong': 'a page of the inode map miscounts its entries',
   'inode-map-entry-invalid': 'an entry of the inode map names a block or stands where it must not',
   'slab-damaged': 'the header of a slab is not valid',
-  'slab-tag-wrong': 'a slab says that it belongs to another entry of the inode map',
+  'slab-tag-wrong':
+    'a slab names another entry of the inode map than its own, or names one as a slab of names',
   'slab-empty': 'a slab without a used slot, which ought to be freed',
-  'slab-slot-not-zero': 'a slot that is not in use has content',
+  'slab-slot-not-zero':
+    'a slot that is not in use, or the header after its first line, has content',
   'slab-list-broken': 'a list of slabs leads to what is no slab, or its links disagree',
   'slab-list-cyclic': 'a list of slabs comes back to a slab that it has passed',
   'slab-list-missing': 'a slab with a free slot is not in the list of those',

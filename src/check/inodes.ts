@@ -235,6 +235,7 @@ export class Inodes {
     const block = this.slabs.block.data[ordinal]!
     const entry = this.slabs.tag.data[ordinal]!
     this.#medium.read(block, 0, this.#slab.u8, 0, BLOCK_BYTES)
+    this.#checkZero(block, 'header', SlabHeader.size >>> 2, INODE_WORDS)
     for (let slot = 1; slot < INODES_PER_SLAB; slot++) this.#scanSlot(block, ordinal, entry, slot)
   }
 
@@ -312,10 +313,14 @@ export class Inodes {
   /** A slot not in use is zero but for its generation. */
   #checkFree(block: number, slot: number): void {
     const start = slot * INODE_WORDS
-    for (let w = start; w < start + INODE_WORDS; w++) {
-      if (this.#slab.u32[w] === 0 || w === start + Inode.word.generation) continue
-      const place = placeOf(`slot ${slot} of inode slab`, block, w * 4)
-      this.#findings.add('slab-slot-not-zero', place, `not in use, word ${w - start} is not zero`)
+    this.#checkZero(block, `slot ${slot}, not in use,`, start, start + INODE_WORDS)
+  }
+
+  #checkZero(block: number, what: string, from: number, to: number): void {
+    for (let w = from; w < to; w++) {
+      if (this.#slab.u32[w] === 0 || w % INODE_WORDS === at.generation) continue
+      const place = placeOf(`${what} of inode slab`, block, w * 4)
+      this.#findings.add('slab-slot-not-zero', place, `word ${w % INODE_WORDS} is not zero`)
       return
     }
   }

@@ -6,7 +6,7 @@
  * good checksum is one that was written; when it asks for what none may, that is a finding.
  */
 import { popcount } from '../base/bytes.js'
-import { LINE_BYTES, LINES_PER_BLOCK } from '../base/limits.js'
+import { BLOCK_BYTES, LINE_BYTES, LINES_PER_BLOCK } from '../base/limits.js'
 import { hex } from '../base/struct.js'
 import {
   invalidRecordHeader,
@@ -72,7 +72,8 @@ export function replayFrom(
     }
     if (tornRecord(scratch, 0, header.recordSeed) !== null) break
     const block = header.logStart + Math.floor(line / LINES_PER_BLOCK)
-    const place = placeOf(LogRecord.name, block, offset % (LINES_PER_BLOCK * LINE_BYTES))
+    const place = placeOf(LogRecord.name, block, offset % BLOCK_BYTES)
+    checkReserved(scratch, 0, LogRecord, block, offset % BLOCK_BYTES, findings)
     if (!pad) applyRecord(medium, scratch, header, place, findings)
     sequence =
       scratch.u32[LogRecord.word.sequence]! +

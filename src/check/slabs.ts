@@ -80,6 +80,11 @@ export class SlabTable {
     }
     const listed = bytes.u32[w + at.listed]!
     this.#flags.push(listed === 1 ? Flag.listed : 0)
+    const tag = this.tag.data[ordinal]!
+    if (this.kind === SlabKind.names && tag !== 0) {
+      const place = placeOf(this.structure, block)
+      this.#findings.add('slab-tag-wrong', place, `tag ${tag}, expected 0`)
+    }
     if (listed > 1) this.#wrong(ordinal, `listed is ${listed}, expected 0 or 1`)
     checkReserved(bytes, base, SlabHeader, block, 0, this.#findings)
     return ordinal

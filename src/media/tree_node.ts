@@ -76,17 +76,22 @@ export const RecordKinds = {
 } as const
 export type RecordKind = (typeof RecordKinds)[keyof typeof RecordKinds]
 
-/**
- * What an orphan record asks for. Arguments, in file blocks: punch: from, to. collapse: first block
- * not yet moved, distance. insert: offset, distance, and in a record of its own the end of what is
- * not yet moved.
- */
+/** What an orphan record asks for; its arguments are file blocks. */
 export const OrphanKind = {
+  /** No name leads to the inode: it and all that it owns are to be freed. No arguments. */
   unlinked: 1,
+  /** Blocks past the end of the file are to be freed. No arguments. */
   beyond: 2,
+  /** Blocks from the first argument up to the second are to be freed. */
   punch: 3,
+  /** Extents from the first argument on move down by the second; then the size shrinks by it. */
   collapse: 4,
+  /**
+   * Extents from the first argument on move up by the second, the last one first; then the size
+   * grows by it.
+   */
   insert: 5,
+  /** Of an insert: extents from the first argument on have moved. The second is zero. */
   insertEnd: 6,
 } as const
 

@@ -241,14 +241,6 @@ export class Allocator {
     if (this.#map.runAt(chunk, bit, 1) === 1) this.#take(chunk, bit, 1)
   }
 
-  /** A block is fit again: free, unless somebody owns it. */
-  giveFit(block: number): void {
-    this.#eachChunk(block, 1, (chunk, bit, n) => this.#map.give(chunk, bit, n))
-    this.#state.addFreeBlocks(1)
-    this.quarantined++
-    this.#freedNow.push(block, 1)
-  }
-
   /** The running transaction is in the log; `durable`: and durable already. */
   committed(durable: boolean): void {
     if (this.#freedNow.length === 0) return

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.js'
 import type { Region } from '../region/region.js'
 import { Access } from './access.js'
 import type { Allocator } from './allocator.js'
+import { BadBlocks } from './bad_blocks.js'
 import { Changes } from './changes.js'
 import { Directories } from './directories.js'
 import { Extents } from './extents.js'
@@ -36,6 +37,7 @@ export class Core {
   readonly reverseMap: ReverseMap
   readonly extents: Extents
   readonly orphans: Orphans
+  readonly badBlocks: BadBlocks
   readonly symlinks: Symlinks
   readonly xattrs: Xattrs
   readonly access: Access
@@ -67,6 +69,7 @@ export class Core {
     this.reverseMap = new ReverseMap(pages, allocator, state)
     this.extents = new Extents(pages, this.inodes, allocator, this.reverseMap)
     this.orphans = new Orphans(pages, allocator, state)
+    this.badBlocks = new BadBlocks(pages, geometry, transaction)
     const values = new Values(pages, region, transaction)
     this.symlinks = new Symlinks(pages, this.inodes, values)
     this.xattrs = new Xattrs(pages, this.inodes, allocator, this.names, values, hashKey)

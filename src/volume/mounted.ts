@@ -67,6 +67,7 @@ export class MountedVolume {
     )
     this.epoch = mounted.epoch
     this.replayed = mounted.replayed
+    this.core.badBlocks.load()
     if (this.readOnly) this.#orphanCursor = -1
     for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#orphanCursor >= 0; i++) this.#freeOrphan()
   }
@@ -83,6 +84,19 @@ export class MountedVolume {
   /** Calls `listener` for every change from now on; returns what ends it. */
   watch(listener: (change: Change) => void): () => void {
     return this.core.changes.watch(listener)
+  }
+
+  /** Blocks that are kept out of use for good. */
+  badBlocks(): number[] {
+    return this.call('badBlocks', undefined, undefined, () => this.core.badBlocks.list())
+  }
+
+  /** Keeps a block out of use for good: at once when it is free, else from when it is given back. */
+  markBad(block: number): void {
+    this.call('markBad', undefined, undefined, () => {
+      this.checkWritable()
+      this.core.badBlocks.add(block)
+    })
   }
 
   // ---- handles ---------------------------------------------------------------------------------

@@ -81,6 +81,12 @@ export class VolumeState {
   set orphanRoot(block: number) {
     this.#set(at.orphanRoot, block)
   }
+  get badBlockRoot(): number {
+    return this.#pages.u32[this.#word() + at.badBlockRoot]!
+  }
+  set badBlockRoot(block: number) {
+    this.#set(at.badBlockRoot, block)
+  }
   get inodeMapHigh(): number {
     return this.#pages.u32[this.#word() + at.inodeMapHigh]!
   }

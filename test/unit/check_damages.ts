@@ -1,85 +1,39 @@
 /**
  * Not tests, but the damages that the tests of fsck and of its repair plant: for each finding that
  * fsck can make, one that is exactly that. The volume is sound but for it, and every checksum fits.
+ * Damages to what files hold are in check_content_damages.ts.
  */
-import type { FindingCode } from '../../src/check/codes.js'
 import { BitmapChunk } from '../../src/media/bitmap.js'
 import { Mode } from '../../src/base/mode.js'
 import { Inode, InodeFlag } from '../../src/media/inode.js'
 import { InodeMapPage } from '../../src/media/inode_map.js'
 import { PageDescriptor } from '../../src/media/log.js'
-import { NameHeader } from '../../src/media/name.js'
 import { SlabHeader } from '../../src/media/slab.js'
 import { State } from '../../src/media/state.js'
 import { Superblock } from '../../src/media/superblock.js'
 import { TreeNode } from '../../src/media/tree_node.js'
-import { VALUE_MAGIC, ValueBlock } from '../../src/media/value.js'
-import type { Region } from '../../src/region/region.js'
+import './check_content_damages.js'
+import {
+  damage,
+  entryOf,
+  fullSlab,
+  leafOf,
+  listedSlab,
+  ROOT,
+  sample,
+  setInode,
+  setName,
+  setOrphan,
+  setSlab,
+  setState,
+  takeBlock,
+} from './check_damage_tools.js'
 import type { Image } from './check_image.js'
-import { appendRecord, BITMAP, buildSample, MAP, sealRecord } from './check_image.js'
+import { appendRecord, BITMAP, MAP, sealRecord } from './check_image.js'
 
-export const sample = buildSample()
-const { a, tree, empty, sub, deep, big, unlinked, short, long, fifo, device, attributed } = sample
-const ROOT = 1
+export { damages, sample } from './check_damage_tools.js'
 
-/** What is damaged, how, and what is found besides the first code. */
-export interface Damage {
-  readonly code: FindingCode
-  readonly what: string
-  readonly plant: (image: Image) => void | Partial<Region>
-  readonly also?: FindingCode[]
-  readonly state?: 'errors' | 'unreadable'
-}
-
-export const damages: Damage[] = []
-
-function damage(
-  code: FindingCode,
-  what: string,
-  plant: Damage['plant'],
-  also: FindingCode[] = [],
-  state: Damage['state'] = 'errors',
-): void {
-  damages.push({ code, what, plant, also, state })
-}
-
-/** Sets fields of an inode, and seals it. */
-const setInode = (image: Image, number: number, fields: Record<string, number>) =>
-  image.set(image.inode(number), Inode, fields)
-
-const setSlab = (image: Image, block: number, fields: Record<string, number>) =>
-  image.set(block * 4096, SlabHeader, fields)
-
-const setState = (image: Image, fields: Record<string, number>) =>
-  image.set(image.state, State, fields)
-
-/** The slab with all slots in use that has the lowest numbers, and one in the list. */
-const fullSlab = (image: Image) => image.slab(ROOT)
-const listedSlab = (image: Image) => image.stateOf('inodeSlabs')
-
-/** A block that nothing claims, set in the bitmap. */
-function takeBlock(image: Image): number {
-  image.allocate(1000, true)
-  return 1000
-}
-
-/** The leaf of directory `number`, which has only one node. */
-const leafOf = (image: Image, number: number) => image.rootOf(number)
-
-/** Index of the entry of directory `number` that leads to `target`. */
-function entryOf(image: Image, number: number, target: number): number {
-  const leaf = leafOf(image, number)
-  const count = image.get(leaf * 4096, TreeNode, 'count')
-  for (let i = 0; i < count; i++) if (image.u32[image.record(leaf, i) + 3] === target) return i
-  throw new Error(`no entry of ${number} leads to ${target}`)
-}
-
-/** Changes fields of the name of an entry and seals it. */
-function setName(image: Image, directory: number, i: number, fields: Record<string, number>): void {
-  const base = image.nameAt(leafOf(image, directory), i)
-  const slots = image.get(base, NameHeader, 'length') >>> 16
-  image.set(base, NameHeader, fields, slots * 64)
-}
+const { a, tree, empty, sub, deep, big, unlinked } = sample
 
 // ---- the region and what stands in fixed places ------------------------------------------------
 
@@ -236,6 +190,9 @@ damage('slab-empty', 'a slab without any inode', (image) => {
 damage('slab-slot-not-zero', 'content in a slot that is not in use', (image) => {
   image.u8[listedSlab(image) * 4096 + 15 * Inode.size + 100] = 1
 })
+damage('slab-slot-not-zero', 'content after the header of a slab of inodes', (image) => {
+  image.u8[listedSlab(image) * 4096 + 80] = 1
+})
 damage('slab-list-broken', 'a slab list that leads to data', (image) => {
   setSlab(image, listedSlab(image), { next: image.rootOf(sub) })
 })
@@ -264,7 +221,7 @@ damage('inode-damaged', 'an inode with a wrong checksum', (image) => {
 damage('inode-damaged', 'an inode with the number of another', (image) => {
   setInode(image, empty, { number: a })
 })
-damage('inode-field-invalid', 'an unknown flag', (image) => setInode(image, a, { flags: 64 }))
+damage('inode-field-invalid', 'an unknown flag', (image) => setInode(image, empty, { flags: 64 }))
 damage('inode-field-invalid', 'a directory with a size', (image) =>
   setInode(image, deep, { size: 1 }),
 )
@@ -529,7 +486,9 @@ for (const [name, what] of [
     'name-forbidden',
     `a name with ${what}`,
     (image) => {
-      image.u8.set(Buffer.from(name), image.nameAt(leafOf(image, ROOT), 0) + 16)
+      const base = image.nameAt(leafOf(image, ROOT), 0)
+      image.u8.fill(0, base + 16, base + 64)
+      image.u8.set(Buffer.from(name), base + 16)
       setName(image, ROOT, 0, { length: 3 | (1 << 16) })
     },
     ['name-hash-wrong'],
@@ -655,24 +614,17 @@ damage('links-wrong', 'a directory that miscounts its links', (image) => {
   setInode(image, ROOT, { links: 3 })
 })
 
-const orphanAt = (image: Image, number: number): number => {
-  const root = image.stateOf('orphanRoot')
-  return image.u32[image.record(root, 0)] === number ? 0 : 1
-}
-const setOrphan = (image: Image, number: number, words: Partial<Record<number, number>>) =>
-  image.setRecord(image.stateOf('orphanRoot'), orphanAt(image, number), words)
-
 damage('orphan-record-invalid', 'an orphan record with a last word', (image) => {
-  setOrphan(image, unlinked, { 3: 1 })
+  setOrphan(image, unlinked, 1, { 3: 1 })
 })
 damage(
   'orphan-target-missing',
   'an orphan record of no inode',
-  (image) => setOrphan(image, unlinked, { 0: 16 * 300 + 1 }),
+  (image) => setOrphan(image, unlinked, 1, { 0: 16 }),
   ['inode-unreachable'],
 )
 damage('orphan-still-linked', 'an orphan record of a file with a name', (image) => {
-  setOrphan(image, tree, { 1: 1 })
+  setOrphan(image, tree, 2, { 1: 1 })
   setInode(image, tree, { flags: 0, links: 0 })
 })
 damage('orphan-record-invalid', 'an orphan record of an unknown kind', (image) => {
@@ -683,7 +635,7 @@ damage('orphan-flag-wrong', 'a truncating file without the flag', (image) => {
   setInode(image, tree, { flags: 0 })
 })
 damage('orphan-flag-wrong', 'a file with the flag and no orphan record', (image) => {
-  setInode(image, a, { flags: 1 })
+  setInode(image, empty, { flags: 1 })
 })
 
 // ---- space -------------------------------------------------------------------------------------

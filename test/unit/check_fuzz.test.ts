@@ -14,16 +14,10 @@ import { SlabHeader } from '../../src/media/slab.js'
 import { State } from '../../src/media/state.js'
 import { Superblock } from '../../src/media/superblock.js'
 import { TreeNode } from '../../src/media/tree_node.js'
+import { ValueBlock } from '../../src/media/value.js'
 import type { Image } from './check_image.js'
-import {
-  appendRecord,
-  BITMAP,
-  buildSample,
-  crc32cOf,
-  DATA_START,
-  MAP,
-  setTail,
-} from './check_image.js'
+import { appendRecord, BITMAP, crc32cOf, DATA_START, MAP, setTail } from './check_image.js'
+import { buildSample } from './check_sample.js'
 
 const seed = Number(process.env['HOLDFAST_SEED'] ?? 1)
 const images = Number(process.env['HOLDFAST_IMAGES'] ?? 2000)
@@ -51,6 +45,8 @@ function sealBlock(image: Image, block: number): void {
       return image.seal(base, InodeMapPage)
     case 'HFT1':
       return image.seal(base, TreeNode)
+    case 'HFX1':
+      return image.seal(base, ValueBlock)
     case 'HFK1':
       image.seal(base, SlabHeader)
       if (image.get(base, SlabHeader, 'kind') === 1) sealInodes(image, base)

@@ -1,19 +1,12 @@
 /**
  * Not tests, but what the tests of fsck share: an image of a volume, put together byte by byte from
  * src/media alone, and the tools to find a structure in it, change it and seal it again.
- *
- * The volume has 1024 blocks. Directories: / holds `a` (10 extents, two links), `tree` (60 extents,
- * in a tree), `empty`, `sub`, `big`; `sub` holds `deep`, a second link to `a` and a name of 255
- * bytes; `deep` holds a short and a long symlink, a FIFO, a device and `attributed`, a file with
- * extended attributes of all sizes; `big` holds 600 files. Without a name: an unlinked file. `tree`
- * is being truncated. Block 1020 is bad.
  */
 import { popcount } from '../../src/base/bytes.js'
 import { halfSipHash } from '../../src/base/halfsiphash.js'
 import type { Struct } from '../../src/base/struct.js'
 import { BITMAP_MAGIC, BitmapChunk, CHUNK_BLOCKS } from '../../src/media/bitmap.js'
-import { Inode, INODE_MAGIC, InodeFlag, INLINE_TARGET_BYTES } from '../../src/media/inode.js'
-import { SLAB_VALUE_BYTES_MAX } from '../../src/base/limits.js'
+import { Inode, INLINE_TARGET_BYTES, INODE_MAGIC } from '../../src/media/inode.js'
 import { Mode } from '../../src/base/mode.js'
 import { INODE_MAP_MAGIC, InodeMapPage } from '../../src/media/inode_map.js'
 import {
@@ -36,6 +29,7 @@ import {
   TreeNode,
   type RecordKind,
 } from '../../src/media/tree_node.js'
+import { VALUE_BLOCK_BYTES, VALUE_MAGIC, ValueBlock } from '../../src/media/value.js'
 import type { Region } from '../../src/region/region.js'
 
 const CRC_TABLE = new Uint32Array(256).map((_, n) => {
@@ -97,7 +91,10 @@ export class Image {
     this.u32[field] = crc32cOf(this.u8, base, length ?? this.#sealed(base, struct), seed)
   }
 
-  /** A tree node is sealed as far as its records go; a count that is no count seals all of it. */
+  /**
+   * A tree node is sealed as far as its records go, a value block as far as its text; a count that
+   * is no count seals all of it.
+   */
   #sealed(base: number, struct: Struct): number {
     if (struct.name === ValueBlock.name) {
       return Math.min(struct.size, ValueBlock.at.bytes + this.get(base, ValueBlock, 'length'))
@@ -241,7 +238,64 @@ export class ImageBuilder {
     }
   }
 
-  directory(number: number, parent: number, entries: Entry[]): void {
+  /** A symlink; its target in the inode, or in value blocks. */
+  symlink(number: number, target: string): void {
+    const bytes = Buffer.from(target, 'latin1')
+    const inline = bytes.length <= INLINE_TARGET_BYTES
+    const base = this.#inode(number, Mode.symlink | 0o777, {
+      links: 1,
+      size: bytes.length,
+      root: inline ? 0 : this.value(number, bytes),
+    })
+    if (!inline) return
+    this.image.u8.set(bytes, base + Inode.at.extents)
+    this.image.seal(base, Inode)
+  }
+
+  /** A FIFO, a socket, a device. */
+  special(number: number, mode: number, device = 0): void {
+    this.#inode(number, mode, { links: 1, device })
+  }
+
+  /** A chain of value blocks with this text; returns the first. */
+  value(owner: number, text: Uint8Array): number {
+    const blocks = Array.from({ length: Math.ceil(text.length / VALUE_BLOCK_BYTES) }, () =>
+      this.block(),
+    )
+    blocks.forEach((block, i) => {
+      const part = text.subarray(i * VALUE_BLOCK_BYTES, (i + 1) * VALUE_BLOCK_BYTES)
+      const base = block * 4096
+      this.image.u8.set(part, base + ValueBlock.at.bytes)
+      const fields = { block, owner, length: part.length, next: blocks[i + 1] ?? 0 }
+      this.image.set(base, ValueBlock, { magic: VALUE_MAGIC, ...fields })
+    })
+    return blocks[0]!
+  }
+
+  /** Attributes of an inode that is there; returns the root of their tree. */
+  xattrs(number: number, attributes: Record<string, Uint8Array>): number {
+    const words = Object.entries(attributes).map(([text, value]): Words => {
+      const name = Buffer.from(text, 'latin1')
+      const [block, slot] = this.#name(number, name)
+      const hash = halfSipHash(HASH_KEY[0], HASH_KEY[1], name, 0, name.length)
+      if (value.length === 0) return [hash, slot, block, 0]
+      if (value.length > 512) return [hash, slot, block, this.value(number, value)]
+      const [valueBlock, valueSlot] = this.#name(number, Buffer.from(value))
+      return [hash, (valueSlot << 8) | slot, block, valueBlock]
+    })
+    const xattrRoot = this.tree(RecordKinds.xattrs, number, words)
+    const base = this.#slabs.get(number >>> 4)! * 4096 + (number & 15) * Inode.size
+    this.image.set(base, Inode, { xattrRoot, xattrCount: words.length })
+    return xattrRoot
+  }
+
+  /** Lists a block as bad. */
+  bad(block: number): void {
+    this.#used.add(block)
+    this.#bad.push([block, 0, 0, 0])
+  }
+
+  directory(number: number, parent: number, entries: Entry[], fields: object = {}): void {
     const subdirectories = entries.filter((e) => this.#types.get(e.inode) === Mode.directory)
     const words = entries.map((e): Words => {
       const name = Buffer.from(e.name, 'latin1')
@@ -254,6 +308,7 @@ export class ImageBuilder {
       parent,
       count: entries.length,
       root: this.tree(RecordKinds.directory, number, words),
+      ...fields,
     })
   }
 
@@ -263,8 +318,8 @@ export class ImageBuilder {
     return number
   }
 
-  orphan(number: number, kind: number): void {
-    this.#orphans.push([number, kind, 0, 0])
+  orphan(number: number, kind: number, first = 0, second = 0): void {
+    this.#orphans.push([number, kind, first, second])
   }
 
   bad(block: number): void {
@@ -523,122 +578,4 @@ export function appendRecord(
   image.set(base, LogRecord, { lines: head + payload, pages: pages.length })
   sealRecord(image, base)
   return base
-}
-
-/** Puts something into every block that the reverse map knows as data. */
-export function fillData(image: Image): void {
-  const root = image.stateOf('reverseMapRoot')
-  const count = image.get(root * 4096, TreeNode, 'count')
-  for (let i = 0; i < count; i++) {
-    const w = image.record(root, i)
-    const [block, blocks] = [image.u32[w]!, image.u32[w + 3]!]
-    for (let b = block; b < block + blocks; b++) image.u32.fill(b * 7 + 1, b * 1024, (b + 1) * 1024)
-  }
-}
-
-export interface Sample {
-  readonly image: Image
-  readonly a: number
-  readonly tree: number
-  readonly empty: number
-  readonly sub: number
-  readonly deep: number
-  readonly big: number
-  readonly unlinked: number
-  readonly short: number
-  readonly long: number
-  readonly fifo: number
-  readonly device: number
-  readonly attributed: number
-}
-
-/** An access control list of mode 0644: of its tags user, user 7, group, mask, others. */
-const ACL = Buffer.alloc(44)
-ACL.writeUInt32LE(2)
-for (const [i, [tag, bits, id]] of [
-  [1, 6, 0xffff_ffff],
-  [2, 4, 7],
-  [4, 4, 0xffff_ffff],
-  [16, 4, 0xffff_ffff],
-  [32, 4, 0xffff_ffff],
-].entries()) {
-  ACL.writeUInt16LE(tag!, 4 + i * 8)
-  ACL.writeUInt16LE(bits!, 6 + i * 8)
-  ACL.writeUInt32LE(id!, 8 + i * 8)
-}
-
-/** The volume that the head of this file describes. */
-export function buildSample(files = 600): Sample {
-  const b = new ImageBuilder()
-  const root = b.type(b.number(), Mode.directory)
-  const [a, tree, empty] = [0, 0, 0].map(() => b.type(b.number(), Mode.file)) as [
-    number,
-    number,
-    number,
-  ]
-  const [sub, deep, big] = [0, 0, 0].map(() => b.type(b.number(), Mode.directory)) as [
-    number,
-    number,
-    number,
-  ]
-  const unlinked = b.number()
-  const small = Array.from({ length: files }, () => b.type(b.number(), Mode.file))
-  const [short, long] = [0, 0].map(() => b.type(b.number(), Mode.symlink)) as [number, number]
-  const fifo = b.type(b.number(), Mode.fifo)
-  const device = b.type(b.number(), Mode.character)
-  const attributed = b.type(b.number(), Mode.file)
-  const extents = (count: number): Array<[number, number, number]> =>
-    Array.from({ length: count }, (_, i) => {
-      b.gap()
-      return [i * 3, b.block(2), 2]
-    })
-  b.file(a, extents(10), { links: 2 })
-  b.file(tree, extents(60), { flags: InodeFlag.unfinished, size: 4096 })
-  b.orphan(tree, 2)
-  b.file(empty, [])
-  b.file(unlinked, [[0, b.block(3), 3]], { links: 0 })
-  b.orphan(unlinked, 1)
-  small.forEach((number, i) => b.file(number, i < 20 ? [[0, b.block(), 1]] : []))
-  b.directory(
-    big,
-    root,
-    small.map((inode, i) => ({ name: `file-${i}`, inode })),
-  )
-  b.symlink(short, '../a')
-  b.symlink(long, 'l'.repeat(4095))
-  b.special(fifo, Mode.fifo | 0o600)
-  b.special(device, Mode.character | 0o600, { device: (1 << 20) | 3 })
-  b.file(attributed, [[0, b.block(), 1]], {
-    flags: InodeFlag.accessAcl,
-    ...b.xattrs(attributed, {
-      'user.empty': 0,
-      'user.small': 100,
-      'user.most': 512,
-      'user.long': 5000,
-      'system.posix_acl_access': ACL,
-    }),
-  })
-  b.bad(1020)
-  b.directory(deep, sub, [
-    { name: 'short', inode: short },
-    { name: 'long', inode: long },
-    { name: 'fifo', inode: fifo },
-    { name: 'device', inode: device },
-    { name: 'attributed', inode: attributed },
-  ])
-  b.directory(sub, root, [
-    { name: 'deep', inode: deep },
-    { name: 'again', inode: a },
-    { name: 'n'.repeat(255), inode: empty },
-  ])
-  b.file(empty, [], { links: 2 })
-  b.directory(root, root, [
-    { name: 'a', inode: a },
-    { name: 'tree', inode: tree },
-    { name: 'empty', inode: empty },
-    { name: 'sub', inode: sub },
-    { name: 'big', inode: big },
-  ])
-  const others = { short, long, fifo, device, attributed }
-  return { image: b.finish(), a, tree, empty, sub, deep, big, unlinked, ...others }
 }

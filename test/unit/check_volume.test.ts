@@ -4,16 +4,17 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HoldfastError } from '../../src/base/errors.js'
 import { Prng } from '../../src/base/prng.js'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport, type Report } from '../../src/check/report.js'
 import { native } from '../../src/native/native.js'
 import { heapRegion, type MemoryRegion } from '../../src/region/memory_region.js'
 import type { Region } from '../../src/region/region.js'
+import { TracedRegion } from '../../src/region/traced_region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { Volume } from '../../src/volume/volume.js'
 import type { SyncMode } from '../../src/volume/transaction.js'
+import { DIRECTORIES, History } from './check_operations.js'
 
 const seed = Number(process.env['HOLDFAST_SEED'] ?? 1)
 const MIB = 1 << 20
@@ -103,55 +104,74 @@ test('a file of many pieces, cut and filled again, is clean all the way', (t) =>
 
 // ---- histories from a seed ---------------------------------------------------------------------
 
-const DIRECTORIES = ['', '/d1', '/d2', '/d1/e']
-
-/** One operation on names and sizes from few, so that they meet each other. */
-function step(volume: Volume, prng: Prng): void {
-  const name = () => {
-    const i = prng.below(40)
-    return `${prng.pick(DIRECTORIES)}/${i % 7 === 0 ? `${i}-${'x'.repeat(i * 6)}` : `name-${i}`}`
-  }
-  const kind = prng.below(10)
-  if (kind < 3) volume.writeFile(name(), new Uint8Array(prng.below(20_000)))
-  else if (kind < 5) {
-    using file = volume.open(name(), 'r+')
-    file.write(new Uint8Array(prng.below(prng.chance(1, 8) ? 200_000 : 9000)), prng.below(300_000))
-  } else if (kind === 5) volume.unlink(name())
-  else if (kind === 6) volume.rename(name(), name())
-  else if (kind === 7) volume.link(name(), name())
-  else if (kind === 8 && prng.chance(1, 2)) volume.mkdir(name())
-  else if (kind === 8) volume.rmdir(name())
-  else volume.truncate(name(), prng.below(300_000))
-}
-
-const histories: Array<[bytes: number, sync: SyncMode]> = [
-  [512 * 1024, 'always'],
-  [MIB, 'always'],
-  [16 * MIB, 'always'],
-  [16 * MIB, 'group'],
+/** Bytes of the region, steps, and after how many fsck looks. */
+const histories: Array<[bytes: number, sync: SyncMode, steps: number, every: number]> = [
+  [512 * 1024, 'always', 4000, 1],
+  [MIB, 'always', 4000, 1],
+  [MIB, 'group', 4000, 1],
+  [16 * MIB, 'always', 4000, 10],
+  [16 * MIB, 'group', 4000, 10],
 ]
-for (const [bytes, sync] of histories) {
+for (const [bytes, sync, steps, every] of histories) {
   const title = `${bytes / 1024} KiB, ${sync}, HOLDFAST_SEED=${seed}`
   test(`a volume is clean throughout a random history (${title})`, (t) => {
     const region = freshRegion(t, bytes)
+    const crashed = heapRegion(bytes)
+    t.after(() => crashed.close())
     const prng = new Prng(seed)
-    let volume = Volume.mount(region, { sync })
-    for (const directory of DIRECTORIES.slice(1)) volume.mkdir(directory)
-    for (let i = 0; i < 4000; i++) {
-      try {
-        step(volume, prng)
-      } catch (error) {
-        // Names that are not there or are in the way, and a full volume, are part of it.
-        if (!(error instanceof HoldfastError) || error.code === 'EUCLEAN') throw error
+    const run = new History(Volume.mount(region, { sync }), prng)
+    for (const directory of DIRECTORIES.slice(1)) run.volume.mkdir(directory)
+    for (let i = 0; i < steps; i++) {
+      run.step()
+      // What is in the log, or not even there yet, is as sound as what is at home.
+      if (i % every === 0) assertClean(region, `step ${i}, ${run.last}`)
+      if (i % 400 === 200) {
+        native.copy(crashed.memory, 0, region.memory, 0, bytes)
+        const again = Volume.mount(crashed, { sync })
+        assertClean(crashed, `mounted after a crash after step ${i}`)
+        again.close()
+        assertClean(crashed, `closed after a crash after step ${i}`)
       }
-      if (i % 20 === 0) assertClean(region, `step ${i}`)
       if (i % 1000 !== 999) continue
-      volume.close()
+      run.closeAll()
+      run.volume.close()
       assertClean(region, `closed after step ${i}`)
-      volume = Volume.mount(region, { sync })
+      run.volume = Volume.mount(region, { sync })
     }
-    volume.close()
+    run.closeAll()
+    run.volume.close()
     assertClean(region, 'closed')
+    t.diagnostic([...run.done].map(([name, times]) => `${name} ${times}`).join(', '))
+  })
+}
+
+for (const mib of [1, 3]) {
+  const title = `${mib} MiB, HOLDFAST_SEED=${seed}`
+  test(`a volume is clean whenever something of it is durable (${title})`, (t) => {
+    const region = new TracedRegion(mib * MIB)
+    t.after(() => region.close())
+    formatVolume(region)
+    const run = new History(Volume.mount(region, { sync: 'always' }), new Prng(seed))
+    for (const directory of DIRECTORIES.slice(1)) run.volume.mkdir(directory)
+    let fences = 0
+    const nothing = () => {}
+    const fenced = () => {
+      fences++
+      assertClean(region, `fence ${fences} in ${run.last}`)
+    }
+    region.listener = {
+      beforeStore: nothing,
+      stored: nothing,
+      flushed: nothing,
+      fenced,
+      synced: nothing,
+    }
+    for (let i = 0; i < 2000; i++) run.step()
+    region.listener = null
+    run.closeAll()
+    run.volume.close()
+    assertClean(region, 'closed')
+    t.diagnostic(`${fences} fences`)
   })
 }
 

@@ -1,0 +1,77 @@
+/**
+ * Blocks that are kept out of use for good: a list on the medium.
+ *
+ * Invariants:
+ * - a listed block is set in the bitmap, whether a file owns it or nobody does;
+ * - the allocator knows the list: a listed block that its owner gives back stays taken.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { RecordKinds } from '../media/tree_node.js'
+import type { Allocator } from './allocator.js'
+import type { Geometry } from './geometry.js'
+import type { Pages } from './pages.js'
+import type { VolumeState } from './state.js'
+import type { Transaction } from './transaction.js'
+import { Tree } from './tree.js'
+
+export class BadBlocks {
+  readonly #tree: Tree
+  readonly #pages: Pages
+  readonly #geometry: Geometry
+  readonly #state: VolumeState
+  readonly #allocator: Allocator
+  readonly #transaction: Transaction
+
+  constructor(pages: Pages, geometry: Geometry, transaction: Transaction) {
+    this.#tree = new Tree(pages, transaction.allocator, RecordKinds.badBlocks)
+    this.#pages = pages
+    this.#geometry = geometry
+    this.#state = transaction.state
+    this.#allocator = transaction.allocator
+    this.#transaction = transaction
+  }
+
+  /** The list, in order. */
+  list(): number[] {
+    const blocks: number[] = []
+    let found = this.#tree.seek(this.#state.badBlockRoot, 0, 0)
+    while (found) {
+      blocks.push(this.#tree.word(0))
+      found = this.#tree.next()
+    }
+    return blocks
+  }
+
+  /** Tells the allocator of the list, at mount. */
+  load(): void {
+    if (this.#state.badBlockRoot === 0) return
+    for (const block of this.list()) this.#allocator.bad.add(block)
+  }
+
+  /** Lists a block. When it is free it is taken; else its owner keeps it until it gives it back. */
+  add(block: number): void {
+    const { dataStart, blockCount } = this.#geometry
+    if (!Number.isInteger(block) || block < dataStart || block >= blockCount) {
+      throw new HoldfastError(
+        'EINVAL',
+        `block ${block}: ${dataStart} to ${blockCount - 1} can be kept out of use`,
+      )
+    }
+    if (this.#allocator.bad.has(block)) return
+    this.#allocator.bad.add(block)
+    try {
+      // A freed block that waits to be free again is free afterwards.
+      if (this.#allocator.quarantined > 0) this.#transaction.checkpoint()
+      this.#pages.tick()
+      const root = this.#state.badBlockRoot
+      this.#transaction.run(this.#tree.insertBlocks(root, 0) + 1, false, () => {
+        this.#allocator.takeBad(block)
+        const after = this.#tree.insert(root, 0, block, 0, 0, 0)
+        if (after !== root) this.#state.badBlockRoot = after
+      })
+    } catch (error) {
+      this.#allocator.bad.delete(block)
+      throw error
+    }
+  }
+}
