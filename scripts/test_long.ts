@@ -16,6 +16,8 @@ function settings(seed: number, scale: number): Record<string, string> {
     HOLDFAST_SEED: String(seed),
     HOLDFAST_LONG: String(scale),
     HOLDFAST_IMAGES: String(2000 * scale),
+    // Ten rounds of these are a million.
+    HOLDFAST_REPAIRS: String(20_000 * scale),
     RUNS: String(60 * scale),
     CRASH_STATES: String(100_000 * scale),
     KILLS: String(200 * scale),
@@ -23,7 +25,7 @@ function settings(seed: number, scale: number): Record<string, string> {
   }
 }
 
-const SUITES = ['unit', 'model', 'crash', 'kill']
+const SUITES = ['unit', 'model', 'crash', 'repair', 'kill']
 
 const SOAK_SECONDS_MAX = 3600
 

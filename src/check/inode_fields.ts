@@ -14,7 +14,7 @@ const TIMES = ['modified', 'changed', 'accessed', 'born'] as const
 const NANOSECONDS = 1_000_000_000
 
 /** Fields that are zero in an inode whose type has no use for them; the last has two words. */
-const OPTIONAL = ['blocks', 'root', 'count', 'parent', 'device', 'layoutGeneration'] as const
+export const OPTIONAL = ['blocks', 'root', 'count', 'parent', 'device', 'layoutGeneration'] as const
 
 interface Shape {
   /** Optional fields that it has. */
@@ -29,7 +29,7 @@ const DEVICE: Shape = { ...SPECIAL, has: ['device'] }
 const KEPT = InodeFlag.append | InodeFlag.immutable | InodeFlag.accessAcl
 
 /** What the inodes of each type may have. */
-const SHAPES: Readonly<Record<number, Shape>> = {
+export const SHAPES: Readonly<Record<number, Shape>> = {
   [Mode.fifo]: SPECIAL,
   [Mode.socket]: SPECIAL,
   [Mode.character]: DEVICE,

@@ -25,7 +25,7 @@ const COLLAPSE = 1 << OrphanKind.collapse
 const INSERT = (1 << OrphanKind.insert) | (1 << OrphanKind.insertEnd)
 
 /** Kinds that an inode may have records of at the same time. */
-const TOGETHER: ReadonlySet<number> = new Set([
+export const TOGETHER: ReadonlySet<number> = new Set([
   UNLINKED,
   1 << OrphanKind.beyond,
   PUNCH,
@@ -156,7 +156,7 @@ const kindsOf = (kinds: number): string =>
     .join(', ')
 
 /** Why no record has these words, or null. */
-function invalidOrphan(kind: number, first: number, second: number): string | null {
+export function invalidOrphan(kind: number, first: number, second: number): string | null {
   if (!isKnown(kind)) return `kind ${kind}`
   const sound =
     kind === OrphanKind.punch

@@ -8,7 +8,7 @@
  * 3. of files that are not, or that met another's blocks: what the reverse map has of them, and
  *    then what is left of their own. What another file has by now they get a copy of.
  */
-import { BLOCK_BYTES } from '../base/limits.js'
+import { BLOCK_BYTES, RESERVE_BLOCKS } from '../base/limits.js'
 import { Mode } from '../base/mode.js'
 import { EXTENT_WORDS, INLINE_EXTENTS, Inode } from '../media/inode.js'
 import { RecordKinds } from '../media/tree_node.js'
@@ -64,11 +64,15 @@ export class Contents {
     own.clear()
     const sound = this.#readOwn(index, own)
     let end = 0
+    let regionEnd = 0
     let good = sound
     for (let i = 0; i < own.length && good; i++) {
       const [file, region, count, rest] = own.at(i)
-      good = this.#valid(file!, region!, count!) && file! >= end && rest === 0
+      // What continues the extent before it must be one with it.
+      const joins = file === end && region === regionEnd
+      good = this.#valid(file!, region!, count!) && file! >= end && rest === 0 && !joins
       end = file! + count!
+      regionEnd = region! + count!
     }
     if (!good) {
       const all: Extent[] = []
@@ -205,16 +209,20 @@ export class Contents {
       return
     }
     let done = 0
-    while (done < count) {
-      const [start, run] = space.findUnused(count - done)
+    // What the volume keeps back for freeing is not for copies: files could not be removed then.
+    for (let spare = space.free - RESERVE_BLOCKS; done < count && spare > 0;) {
+      const [start, run] = space.findUnused(Math.min(count - done, spare))
       if (run === 0) break
       copyBlocks(region + done, start, run)
       this.extents.add(index, file + done, start, run)
       done += run
+      spare -= run
     }
     if (done > 0) fixes.add('block-claimed-twice', `${what} are another file's: they are copied`)
     if (done < count) {
-      fixes.leave('block-claimed-twice', `${what}: no room for a copy of ${count - done} blocks`)
+      // Whom the reverse map does not name has the weaker claim; the bytes stay with the other.
+      const why = `no room to copy ${count - done} of them: they are a hole now`
+      fixes.add('block-claimed-twice', `${what} are another file's; ${why}`)
     }
   }
 
@@ -254,13 +262,29 @@ export class Contents {
     for (const [index, rows] of this.extents.of(this.#changed)) this.#writeFile(index, rows)
   }
 
+  /** The extents of a file in order, those that continue each other as one. */
+  #joined(rows: number[]): number[] {
+    const { file, region, count } = this.extents
+    const joined: number[] = []
+    for (const i of rows.sort((a, b) => file.data[a]! - file.data[b]!)) {
+      const last = joined.at(-1) ?? -1
+      const continues =
+        last >= 0 &&
+        file.data[last]! + count.data[last]! === file.data[i]! &&
+        region.data[last]! + count.data[last]! === region.data[i]!
+      if (continues) this.extents.join(last, i)
+      else joined.push(i)
+    }
+    return joined
+  }
+
   #writeFile(index: number, rows: number[]): void {
     const { inodes, trees, builder, fixes } = this.#ground
     const number = inodes.numberOf(index)
     const { file, region, count } = this.extents
     const records = new Records()
     let blocks = 0
-    for (const i of rows) {
+    for (const i of this.#joined(rows)) {
       records.push(file.data[i]!, region.data[i]!, count.data[i]!, 0)
       blocks += count.data[i]!
     }

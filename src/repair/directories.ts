@@ -11,10 +11,12 @@ import { Inode, ROOT_INODE } from '../media/inode.js'
 import { RecordKinds } from '../media/tree_node.js'
 import type { Ground } from './ground.js'
 import { NameSlabs } from './name_slabs.js'
+import { numberRecords, UNNUMBERED } from './numbers.js'
 import { Records } from './tree_builder.js'
 
 const at = Inode.word
-const ORDINAL_MAX = 0xffff
+
+const ENTRY_KEY = (record: Uint32Array): number => record[0]! * 65_536 + (record[1]! >>> 16)
 
 interface Odd {
   readonly directory: number
@@ -82,17 +84,9 @@ export class Directories {
       })
     }
     const sound = tree < 0 || trees.sound.data[tree] === 1
-    const changed = !sound || this.#odd.length > oddBefore || this.#hasEqualNumbers(entries)
+    const changed = !sound || this.#odd.length > oddBefore || entries.hasEqual(ENTRY_KEY)
     if (changed) this.#changed.set(index, entries.copy())
     else this.#checkCount(index, entries.length)
-  }
-
-  #hasEqualNumbers(entries: Records): boolean {
-    for (let i = 1; i < entries.length; i++) {
-      const [a, b] = [entries.at(i - 1), entries.at(i)]
-      if (a[0] === b[0] && a[1]! >>> 16 === b[1]! >>> 16) return true
-    }
-    return false
   }
 
   /** The name of an entry with nothing odd about it, else null. */
@@ -196,7 +190,7 @@ export class Directories {
     const found = inodes.find(target)
     const detail = (inodes.type.data[found]! << 8) | slot
     // Its number among its equals is given when all are known.
-    this.list(index).push(this.#hash(name), (ORDINAL_MAX << 16) | detail, block, target)
+    this.list(index).push(this.#hash(name), (UNNUMBERED | detail) >>> 0, block, target)
     this.#link(index, target)
     if (inodes.isDirectory(found)) inodes.set(found, [[at.parent, inodes.numberOf(index)]])
     return true
@@ -247,9 +241,7 @@ export class Directories {
   #writeDirectory(index: number, entries: Records): void {
     const { inodes, trees, builder, fixes } = this.#ground
     const number = inodes.numberOf(index)
-    entries.sort(2)
-    numberEntries(entries)
-    entries.sort(2)
+    numberRecords(entries)
     let tree = inodes.tree.data[index]! - 1
     if (tree < 0) {
       tree = trees.add(0, RecordKinds.directory, number)
@@ -266,32 +258,5 @@ export class Directories {
     ])
     const message = `directory ${number} is written anew, with ${entries.length} entries`
     fixes.add('tree-node-damaged', message)
-  }
-}
-
-/** Gives entries of one hash different numbers: each keeps its own where it can. */
-function numberEntries(entries: Records): void {
-  for (let i = 0; i < entries.length;) {
-    let end = i + 1
-    while (end < entries.length && entries.at(end)[0] === entries.at(i)[0]) end++
-    if (end - i > 1 || entries.at(i)[1]! >>> 16 === ORDINAL_MAX) numberGroup(entries, i, end)
-    i = end
-  }
-}
-
-function numberGroup(entries: Records, from: number, to: number): void {
-  const used = new Set<number>()
-  const again: number[] = []
-  for (let i = from; i < to; i++) {
-    const number = entries.at(i)[1]! >>> 16
-    if (number === ORDINAL_MAX || used.has(number)) again.push(i)
-    else used.add(number)
-  }
-  let next = 0
-  for (const i of again) {
-    while (used.has(next)) next++
-    used.add(next)
-    const record = entries.at(i)
-    record[1] = ((next << 16) | (record[1]! & 0xffff)) >>> 0
   }
 }

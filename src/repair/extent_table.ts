@@ -33,6 +33,13 @@ export class ExtentTable {
     }
   }
 
+  /** Joins an extent to the one before it, which it continues. */
+  join(first: number, second: number): void {
+    this.#space.index[this.region.data[second]!] = 0
+    this.count.data[first]! += this.count.data[second]!
+    this.count.data[second] = 0
+  }
+
   /** Extents in the order of their blocks. */
   forEachByBlock(visit: (extent: number) => void): void {
     const { kind, index, blockCount } = this.#space
@@ -47,7 +54,7 @@ export class ExtentTable {
     return [this.region.data[i]!, inode, this.file.data[i]!, this.count.data[i]!]
   }
 
-  /** Extents of some inodes, by slot index. */
+  /** Extents of some inodes, by slot index, in no order. */
   of(wanted: ReadonlySet<number>): Map<number, number[]> {
     const found = new Map<number, number[]>()
     for (const inode of wanted) found.set(inode, [])

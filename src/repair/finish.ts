@@ -28,6 +28,7 @@ import { Use } from './space.js'
 export interface FinalRoots {
   readonly reverseMapRoot: number
   readonly orphanRoot: number
+  readonly badBlockRoot: number
 }
 
 export function finish(ground: Ground, names: NameSlabs, roots: FinalRoots): void {
@@ -52,6 +53,7 @@ export function finish(ground: Ground, names: NameSlabs, roots: FinalRoots): voi
     inodeSlabs: inodeHead,
     reverseMapRoot: roots.reverseMapRoot,
     orphanRoot: roots.orphanRoot,
+    badBlockRoot: roots.badBlockRoot,
     inodeMapHigh: high,
   })
 }
@@ -117,7 +119,7 @@ function writeMap(ground: Ground, floors: ReadonlyMap<number, number>): number {
       const slab = ordinal < 0 ? 0 : inodes.block.data[ordinal]!
       // Numbers that were used before must not come again with a generation that they had.
       const unknown = slab === 0 ? inodes.highestGeneration : 0
-      const floor = lost ? unknown : view.u32[at.entries + 2 * i + 1]!
+      const floor = lost ? unknown : Math.min(view.u32[at.entries + 2 * i + 1]!, 0xffff_fffe)
       words[at.entries + 2 * i] = slab
       words[at.entries + 2 * i + 1] = Math.max(floor, floors.get(entry) ?? 0)
       if (slab === 0) continue

@@ -16,7 +16,11 @@ export interface Ground {
   readonly builder: TreeBuilder
   readonly inodes: InodeTable
   /** Roots as the state has them, zeros when it cannot be read. */
-  readonly roots: { readonly reverseMap: number; readonly orphans: number }
+  readonly roots: {
+    readonly reverseMap: number
+    readonly orphans: number
+    readonly badBlocks: number
+  }
   /** The state cannot be read: what only it led to is looked for. */
   readonly stateLost: boolean
   /** Copies data blocks in the region, to where nothing is. */

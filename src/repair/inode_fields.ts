@@ -1,32 +1,33 @@
 /** Fields of an inode that are wrong whatever else is on the volume, and what they become. */
-import { FILE_BYTES_MAX } from '../base/limits.js'
 import { Mode } from '../base/mode.js'
-import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
+import { OPTIONAL, SHAPES } from '../check/inode_fields.js'
+import { EXTENT_WORDS, Inode, INLINE_EXTENTS } from '../media/inode.js'
 import type { Draft } from './draft.js'
 import type { Fixes } from './fixes.js'
 
 const at = Inode.word
 const TIMES = ['modified', 'changed', 'accessed', 'born'] as const
-const FLAGS_KNOWN = InodeFlag.unfinished
 const NANOSECONDS = 1_000_000_000
-const RESERVED_WORDS = [
-  at.reserved,
-  (Inode.at.layoutGeneration - Inode.at.reserved) / 4 + at.reserved,
-] as const
+const RESERVED_END = at.reserved + (Inode.at.layoutGeneration - Inode.at.reserved) / 4
+const INLINE_END = at.extents + INLINE_EXTENTS * EXTENT_WORDS
 
 /** Word of the inode, and what it ought to be. */
 type Change = readonly [word: number, value: number]
 
+/** `floor`: every inode of its slab has a generation above it. */
 export function sanitize(
   draft: Draft,
   block: number,
   slot: number,
   number: number,
+  floor: number,
   fixes: Fixes,
 ): void {
   const w = slot * (Inode.size / 4)
   const words = draft.view(block).u32.subarray(w, w + Inode.size / 4)
   const changes = wrongFields(words)
+  // Higher, and not the floor lower: number and generation name one file for ever.
+  if (words[at.generation]! <= floor) changes.push([at.generation, floor + 1])
   if (changes.length === 0) return
   const page = draft.page(block)
   for (const [word, value] of changes) page.u32[w + word] = value
@@ -47,33 +48,28 @@ function fieldAt(offset: number): string {
 
 function wrongFields(words: Uint32Array): Change[] {
   const changes: Change[] = []
-  const mode = words[at.mode]!
-  const directory = (mode & Mode.typeMask) === Mode.directory
-  if (mode > 0xffff) changes.push([at.mode, mode & 0xffff])
-  if ((words[at.flags]! & ~FLAGS_KNOWN) !== 0) {
-    changes.push([at.flags, (words[at.flags]! & FLAGS_KNOWN) >>> 0])
+  const zero = (word: number, end = word + 1) => {
+    for (let i = word; i < end; i++) if (words[i] !== 0) changes.push([i, 0])
+  }
+  const type = words[at.mode]! & Mode.typeMask
+  const shape = SHAPES[type]!
+  if ((words[at.flags]! & ~shape.flags) !== 0) {
+    changes.push([at.flags, (words[at.flags]! & shape.flags) >>> 0])
+  }
+  for (const field of OPTIONAL) {
+    if (shape.has.includes(field)) continue
+    zero(at[field], at[field] + (field === 'layoutGeneration' ? 2 : 1))
   }
   const size = words[at.size]! + words[at.size + 1]! * 2 ** 32
-  const largest = directory ? 0 : FILE_BYTES_MAX
-  if (size > largest) {
-    changes.push([at.size, largest >>> 0], [at.size + 1, Math.floor(largest / 2 ** 32)])
-  }
-  if (words[at.device] !== 0) changes.push([at.device, 0])
-  if (directory && words[at.blocks] !== 0) changes.push([at.blocks, 0])
-  if (!directory && words[at.parent] !== 0) changes.push([at.parent, 0])
+  const [, most] = shape.size
+  if (size > most) changes.push([at.size, most >>> 0], [at.size + 1, Math.floor(most / 2 ** 32)])
+  // Of a file and a symlink it may be that `root` is wrong: its content says.
+  if (type !== Mode.file && type !== Mode.symlink) zero(at.extents, INLINE_END)
   for (const time of TIMES) {
     if (words[at[time] + 1]! >>> 2 >= NANOSECONDS) {
       changes.push([at[time] + 1, words[at[time] + 1]! & 3])
     }
   }
-  for (let i = RESERVED_WORDS[0]; i < RESERVED_WORDS[1]; i++) {
-    if (words[i] !== 0) changes.push([i, 0])
-  }
-  // Of a file it may be that `root` is wrong and the extents are right: its content says.
-  if (directory) {
-    for (let i = at.extents; i < at.extents + INLINE_EXTENTS * EXTENT_WORDS; i++) {
-      if (words[i] !== 0) changes.push([i, 0])
-    }
-  }
+  zero(at.reserved, RESERVED_END)
   return changes
 }

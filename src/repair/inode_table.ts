@@ -10,7 +10,7 @@
 import { checksumOf } from '../base/bytes.js'
 import { Column } from '../check/column.js'
 import type { Header } from '../check/volume_header.js'
-import { Mode } from '../base/mode.js'
+import { isKnownType, Mode } from '../base/mode.js'
 import { Inode, INODE_MAGIC, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { invalidSlab, SLAB_MAGIC, SlabHeader, SlabKind } from '../media/slab.js'
@@ -39,7 +39,9 @@ export class InodeTable {
   readonly subdirectories = new Column()
   /** 1 + its tree of extents or entries, 0 none. */
   readonly tree = new Column()
-  /** Kind of orphan record. */
+  /** 1 + the tree of its extended attributes, 0 none. */
+  readonly attributes = new Column()
+  /** 1: an orphan record says that it has no name. */
   readonly unlinked = new Column()
   /** Numbers whose inode was in use and cannot be read. */
   readonly lost = new Set<number>()
@@ -145,7 +147,15 @@ export class InodeTable {
   }
 
   #bySlot(): Column[] {
-    return [this.type, this.names, this.holder, this.subdirectories, this.tree, this.unlinked]
+    return [
+      this.type,
+      this.names,
+      this.holder,
+      this.subdirectories,
+      this.tree,
+      this.attributes,
+      this.unlinked,
+    ]
   }
 
   /** Slab of a map entry, or -1. */
@@ -197,22 +207,29 @@ export class InodeTable {
         `inode ${number} (${why}): kept as it says it is, for its owner alone`,
       )
     }
-    sanitize(this.#draft, block, slot, number, this.#fixes)
+    const floor = this.#floorOf(this.entry.data[ordinal]!)
+    sanitize(this.#draft, block, slot, number, floor, this.#fixes)
     const w = slot * WORDS
     const now = this.#draft.view(block)
     this.type.data[ordinal * INODES_PER_SLAB + slot] = now.u32[w + at.mode]! >>> 12
     this.highestGeneration = Math.max(this.highestGeneration, now.u32[w + at.generation]!)
   }
 
+  /** Every inode of an entry has a generation above this one, as far as the map can be read. */
+  #floorOf(entry: number): number {
+    const page = Math.floor(entry / MAP_ENTRIES)
+    if (this.lostPages.includes(page)) return 0
+    const w = InodeMapPage.word.entries + 2 * (entry - page * MAP_ENTRIES) + 1
+    return Math.min(this.#draft.view(this.#header0.inodeMapStart + page).u32[w]!, 0xffff_fffe)
+  }
+
   /** Whether a slot whose checksum does not fit still says what it is. */
   #alike(page: Page, slot: number, number: number): boolean {
     const w = slot * WORDS
-    const type = page.u32[w + at.mode]! & Mode.typeMask
     return (
       page.u32[w] === INODE_MAGIC &&
       page.u32[w + at.number] === number &&
-      page.u32[w + at.mode]! < 0x1_0000 &&
-      (type === Mode.file || type === Mode.directory)
+      isKnownType(page.u32[w + at.mode]!)
     )
   }
 
@@ -271,6 +288,14 @@ export class InodeTable {
     page.seal(Inode, slot * Inode.size)
   }
 
+  /** An inode goes away; what it had is not claimed any more when its slot is read again. */
+  remove(index: number): void {
+    const slot = index % INODES_PER_SLAB
+    const block = this.block.data[(index - slot) / INODES_PER_SLAB]!
+    this.type.data[index] = 0
+    this.#clear(this.#draft.view(block), block, slot, null)
+  }
+
   isDirectory(index: number): boolean {
     return this.type.data[index] === Mode.directory >>> 12
   }
@@ -298,10 +323,12 @@ export class InodeTable {
     const index = ordinal * INODES_PER_SLAB + slot
     const page = this.#draft.page(this.block.data[ordinal]!)
     const w = slot * WORDS
-    const generation = Math.max(page.u32[w + at.generation]!, this.highestGeneration) + 1
+    const known = Math.max(page.u32[w + at.generation]!, this.#floorOf(entry))
+    const generation = Math.max(known, this.highestGeneration) + 1
     page.u32.fill(0, w, w + WORDS)
     this.type.data[index] = mode >>> 12
     this.tree.data[index] = 0
+    this.attributes.data[index] = 0
     const links = mode >>> 12 === Mode.directory >>> 12 ? 2 : 1
     this.set(index, [
       [at.magic, INODE_MAGIC],

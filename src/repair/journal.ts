@@ -6,7 +6,6 @@
  *     new contents, journal blocks -> durable -> superblock names them
  *       -> copied home -> durable -> superblock names them no longer
  */
-import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, LINES_PER_BLOCK } from '../base/limits.js'
 import type { Header } from '../check/volume_header.js'
 import type { Crc32cOf } from '../check/medium.js'
@@ -30,7 +29,8 @@ export interface LiveLog {
   readonly end: number
 }
 
-function barrier(region: Region): void {
+/** What was streamed before is durable before anything that comes after. */
+export function barrier(region: Region): void {
   if (region.persistence === 'sync') region.sync(0, region.byteLength)
   else region.fence()
   region.check()
@@ -56,10 +56,8 @@ function* journalBlocks(
   log: LiveLog,
   isFree: (block: number) => boolean,
 ): Generator<number> {
-  for (let i = 0; i < header.logBlocks; i++) {
-    const live = lapsOf(log, header.logBlocks).has(i)
-    if (!live) yield header.logStart + i
-  }
+  const live = lapsOf(log, header.logBlocks)
+  for (let i = 0; i < header.logBlocks; i++) if (!live.has(i)) yield header.logStart + i
   for (let block = header.dataStart; block < header.blockCount; block++) {
     if (isFree(block)) yield block
   }
@@ -76,7 +74,7 @@ function lapsOf({ tail, end }: LiveLog, ringBlocks: number): Set<number> {
 
 /**
  * Makes the draft the volume. `isFree`: whether a block is of no use, neither before nor after.
- * Throws ENOSPC, and has changed nothing, when there is no room for the journal.
+ * Returns why there is no room for the journal, and has changed nothing then; else null.
  */
 export function commitDraft(
   region: Region,
@@ -85,10 +83,18 @@ export function commitDraft(
   header: Header,
   log: LiveLog,
   isFree: (block: number) => boolean,
-): void {
+): string | null {
   const targets = [...draft.changed.keys()].filter((block) => block > 1).sort((a, b) => a - b)
-  if (targets.length === 0) return nameJournal(pair, 0)
-  const blocks = takeBlocks(targets.length, header, log, isFree)
+  if (targets.length === 0) {
+    nameJournal(pair, 0)
+    return null
+  }
+  const wanted = targets.length + Math.ceil(targets.length / JOURNAL_ENTRIES)
+  const blocks = takeBlocks(wanted, header, log, isFree)
+  if (blocks.length < wanted) {
+    const pages = `the repair changes ${targets.length} pages`
+    return `${pages} and needs ${wanted} free blocks for its journal, there are ${blocks.length}`
+  }
   const entries = targets.map((target) => ({ target, source: blocks.pop()! }))
   for (const { target, source } of entries) {
     region.stream(source * BLOCK_BYTES, draft.view(target).u8, 0, BLOCK_BYTES)
@@ -101,27 +107,22 @@ export function commitDraft(
   }
   barrier(region) // home is whole before the journal is forgotten
   nameJournal(pair, 0)
+  return null
 }
 
 function takeBlocks(
-  pages: number,
+  wanted: number,
   header: Header,
   log: LiveLog,
   isFree: (block: number) => boolean,
 ): number[] {
-  const wanted = pages + Math.ceil(pages / JOURNAL_ENTRIES)
   const blocks: number[] = []
   for (const block of journalBlocks(header, log, isFree)) {
     blocks.push(block)
-    if (blocks.length === wanted) return blocks
+    if (blocks.length === wanted) break
   }
-  throw new HoldfastError(
-    'ENOSPC',
-    `the repair changes ${pages} pages and needs ${wanted} free blocks for its journal, ` +
-      `there are ${blocks.length}`,
-  )
+  return blocks
 }
-
 interface Entry {
   readonly target: number
   readonly source: number

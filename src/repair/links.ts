@@ -1,34 +1,30 @@
 /**
- * What inodes say of their names, made to agree with the names: orphans, circles of directories,
+ * What inodes say of their names, made to agree with the names: circles of directories,
  * inodes without a name, links and parents.
  */
 import { Column } from '../check/column.js'
 import { Mode } from '../base/mode.js'
-import { Inode, InodeFlag, ROOT_INODE } from '../media/inode.js'
-import { RecordKinds } from '../media/tree_node.js'
+import { Inode, ROOT_INODE } from '../media/inode.js'
 import type { Directories } from './directories.js'
 import type { Ground } from './ground.js'
-import { Records } from './tree_builder.js'
+import type { Orphans } from './orphans.js'
 
 const at = Inode.word
-const OrphanKind = { unlinked: 1, beyond: 2 } as const
 /** What is known of the way from a directory up to the root. */
 const Way = { unknown: 0, underway: 1, known: 2 } as const
 const LOST_AND_FOUND = 'lost+found'
 
 export class Links {
-  readonly orphanTree: number
   readonly #ground: Ground
   readonly #directories: Directories
-  #orphansChanged = false
-  readonly #orphans = new Records()
+  readonly #orphans: Orphans
   /** Index of /lost+found, -1 when there is none yet. */
   #lostAndFound = -1
 
-  constructor(ground: Ground, directories: Directories) {
+  constructor(ground: Ground, directories: Directories, orphans: Orphans) {
     this.#ground = ground
     this.#directories = directories
-    this.orphanTree = ground.trees.add(ground.roots.orphans, RecordKinds.orphans, 0)
+    this.#orphans = orphans
   }
 
   /** Inode 1 is a directory, whatever stood there. */
@@ -43,84 +39,6 @@ export class Links {
     }
     inodes.set(index, [[at.parent, ROOT_INODE]])
     fixes.add('root-missing', 'inode 1 is made a directory')
-  }
-
-  // ---- orphans ---------------------------------------------------------------------------------
-
-  /** Keeps the orphan records that say what can be; to be called when all names are known. */
-  settleOrphans(): void {
-    const { trees, inodes, fixes } = this.#ground
-    const flagged = new Set<number>()
-    trees.forEach(this.orphanTree, (number, kind, w2, w3) => {
-      const index = inodes.find(number)
-      const known = kind === OrphanKind.unlinked || kind === OrphanKind.beyond
-      const drop =
-        index < 0
-          ? 'is of no inode'
-          : !known
-            ? `asks for what there is not (${kind})`
-            : kind === OrphanKind.unlinked
-              ? this.#stillLinked(index)
-              : inodes.isFile(index) && this.#isFlagged(index)
-                ? null
-                : 'is of an inode that does not say so'
-      if (drop !== null) {
-        this.#orphansChanged = true
-        const code = index < 0 ? 'orphan-target-missing' : 'orphan-still-linked'
-        fixes.add(code, `the orphan record of inode ${number} ${drop}: it is removed`)
-        return
-      }
-      if (w2 !== 0 || w3 !== 0) {
-        this.#orphansChanged = true
-        fixes.add('orphan-record-invalid', `the orphan record of inode ${number} is set right`)
-      }
-      if (kind === OrphanKind.unlinked) inodes.unlinked.data[index] = 1
-      else flagged.add(index)
-      this.#orphans.push(number, kind, 0, 0)
-    })
-    this.#orphansChanged ||= trees.sound.data[this.orphanTree] === 0
-    this.#clearFlags(flagged)
-  }
-
-  #stillLinked(index: number): string | null {
-    const { inodes } = this.#ground
-    if (inodes.numberOf(index) === ROOT_INODE) return 'is of the root'
-    if (inodes.names.data[index] !== 0) return 'is of one with a name'
-    const full = inodes.isDirectory(index) && this.#directories.list(index).length > 0
-    return full ? 'is of a directory with entries' : null
-  }
-
-  #isFlagged(index: number): boolean {
-    return (this.#ground.inodes.get(index, at.flags) & InodeFlag.unfinished) !== 0
-  }
-
-  /** Without a record nothing of a file is unfinished: what lies past its end stays. */
-  #clearFlags(flagged: ReadonlySet<number>): void {
-    const { inodes, fixes } = this.#ground
-    for (let index = 0; index < inodes.length; index++) {
-      if (inodes.type.data[index] === 0 || flagged.has(index) || !this.#isFlagged(index)) continue
-      const flags = inodes.get(index, at.flags) & ~InodeFlag.unfinished
-      inodes.set(index, [[at.flags, flags >>> 0]])
-      const number = inodes.numberOf(index)
-      fixes.add('orphan-flag-wrong', `inode ${number} has no orphan record, and no flag now`)
-    }
-  }
-
-  /** Root of the orphans, written again when they changed. */
-  writeOrphans(): number {
-    const { builder, trees, fixes } = this.#ground
-    if (!this.#orphansChanged) return trees.root.data[this.orphanTree]!
-    this.#orphans.sort(RecordKinds.orphans.keyWords)
-    let before: readonly number[] | null = null
-    this.#orphans.remove((record) => {
-      const same = before !== null && before[0] === record[0]
-      before = [...record]
-      return same
-    })
-    const root = builder.replace(this.orphanTree, this.#orphans)
-    if (root >= 0) return root
-    fixes.leave('orphan-record-invalid', 'no room for the orphan records')
-    return trees.root.data[this.orphanTree]!
   }
 
   // ---- circles, and what has no name -----------------------------------------------------------
@@ -141,12 +59,10 @@ export class Links {
   #wasUnlinked(index: number): boolean {
     const { inodes, trees, stateLost, fixes } = this.#ground
     if (inodes.get(index, at.links) !== 0) return false
-    if (!stateLost && trees.broken.data[this.orphanTree] === 0) return false
-    if (this.#stillLinked(index) !== null) return false
+    if (!stateLost && trees.broken.data[this.#orphans.tree] === 0) return false
+    if (this.#orphans.stillLinked(index) !== null) return false
+    this.#orphans.restore(index)
     const number = inodes.numberOf(index)
-    inodes.unlinked.data[index] = 1
-    this.#orphans.push(number, OrphanKind.unlinked, 0, 0)
-    this.#orphansChanged = true
     fixes.add('inode-unreachable', `inode ${number} has no links: it gets an orphan record again`)
     return true
   }

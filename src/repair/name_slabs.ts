@@ -4,6 +4,7 @@
  */
 import { NAME_BYTES_MAX } from '../base/limits.js'
 import { Column } from '../check/column.js'
+import type { NameUse } from '../check/names.js'
 import { invalidName, NAME_MAGIC, NAME_SLOT_BYTES, NameHeader, nameSlots } from '../media/name.js'
 import { invalidSlab, SLAB_MAGIC, SlabHeader, SlabKind, slotsOf } from '../media/slab.js'
 import type { Draft, Page } from './draft.js'
@@ -49,16 +50,16 @@ export class NameSlabs {
   }
 
   /** The name in a slot, as bytes of a view; null when there is none that a file may have. */
-  read(block: number, slot: number): Uint8Array | null {
+  read(block: number, slot: number, use: NameUse = 'entry of directory'): Uint8Array | null {
     const slab = this.#space.inData(block, 1) && this.#space.kind[block] === Use.nameSlab
     if (!slab || slot < 1 || slot >= SLOTS) return null
     const page = this.#draft.view(block)
     if (this.#invalid(page, slot) !== null) return null
     const start = slot * NAME_SLOT_BYTES + NameHeader.size
     const length = this.#length(page, slot)
-    if (length > NAME_BYTES_MAX) return null
+    if (use !== 'value of inode' && length > NAME_BYTES_MAX) return null
     const bytes = page.u8.subarray(start, start + length)
-    return isForbidden(bytes) ? null : bytes
+    return isForbidden(bytes, use) ? null : bytes
   }
 
   #length(page: Page, slot: number): number {
@@ -167,7 +168,9 @@ export class NameSlabs {
 }
 
 /** '.' and '..', and names with '/' or NUL in them. */
-function isForbidden(bytes: Uint8Array): boolean {
+function isForbidden(bytes: Uint8Array, use: NameUse): boolean {
+  if (use === 'value of inode') return false
+  if (use === 'attribute of inode') return bytes.includes(0)
   if (bytes.length <= 2 && bytes.every((byte) => byte === 0x2e)) return true
   return bytes.includes(0) || bytes.includes(0x2f)
 }

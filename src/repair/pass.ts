@@ -13,6 +13,8 @@ import { Mode } from '../base/mode.js'
 import { Inode, ROOT_INODE } from '../media/inode.js'
 import { invalidState, State } from '../media/state.js'
 import { RecordKinds } from '../media/tree_node.js'
+import { Attributes } from './attributes.js'
+import { BadBlocks } from './bad_blocks.js'
 import { Contents } from './contents.js'
 import { Directories } from './directories.js'
 import type { Draft } from './draft.js'
@@ -22,10 +24,13 @@ import type { Ground } from './ground.js'
 import { InodeTable } from './inode_table.js'
 import { Links } from './links.js'
 import { LostNodes } from './lost_nodes.js'
+import { Orphans } from './orphans.js'
 import { ReverseMap } from './reverse_map.js'
 import { Space, Use } from './space.js'
+import { settleSymlinks } from './symlinks.js'
 import { TreeBuilder } from './tree_builder.js'
 import { Trees } from './trees.js'
+import { Values } from './values.js'
 
 const at = Inode.word
 
@@ -46,26 +51,37 @@ export function runPass(options: PassOptions): Space {
   const directories = new Directories(ground)
   inodes.readMap()
   const map = new ReverseMap(ground)
-  const links = new Links(ground, directories)
+  const orphans = new Orphans(ground, directories)
+  const links = new Links(ground, directories, orphans)
+  const badBlocks = new BadBlocks(ground)
+  const values = new Values(options.draft, space, options.fixes)
+  const attributes = new Attributes(ground, directories.names, values)
   map.read()
   inodes.readSlots()
   readTrees(ground, 0)
-  findLost(ground, map, links)
+  findLost(ground, map, links, [orphans.tree, badBlocks.tree])
+  settleSymlinks(ground, values)
+  attributes.discover()
   discoverNames(ground, directories)
   if (options.first) noteOrigin(space, options.origin)
   for (let b = 0; b < space.blockCount; b++) space.before[b]! |= options.origin[b]!
   const contents = new Contents(ground, map)
   contents.settle()
+  badBlocks.settle()
   space.settled = true
   links.makeRoot()
+  attributes.settle()
   directories.settle()
-  links.settleOrphans()
+  attributes.settleOdd()
+  orphans.settle(contents.extents)
   links.reconnect()
   links.count()
   directories.write()
-  const orphanRoot = links.writeOrphans()
+  attributes.write()
+  const orphanRoot = orphans.write()
   const reverseMapRoot = map.rebuild(contents.extents)
-  finish(ground, directories.names, { orphanRoot, reverseMapRoot })
+  const badBlockRoot = badBlocks.write()
+  finish(ground, directories.names, { orphanRoot, reverseMapRoot, badBlockRoot })
   dropUnused(options.draft, space)
   return space
 }
@@ -82,6 +98,7 @@ function prepare({ draft, header, fixes, copyBlocks }: PassOptions): Ground {
   const roots = {
     reverseMap: root(State.word.reverseMapRoot),
     orphans: root(State.word.orphanRoot),
+    badBlocks: root(State.word.badBlockRoot),
   }
   return { header, draft, space, fixes, trees, builder, inodes, roots, stateLost, copyBlocks }
 }
@@ -90,15 +107,21 @@ function prepare({ draft, header, fixes, copyBlocks }: PassOptions): Ground {
 function readTrees({ inodes, trees }: Ground, from: number): void {
   for (let index = from; index < inodes.length; index++) {
     if (inodes.type.data[index] === 0) continue
+    const number = inodes.numberOf(index)
+    const attributes = inodes.get(index, at.xattrRoot)
+    if (attributes !== 0) {
+      inodes.attributes.data[index] = trees.add(attributes, RecordKinds.xattrs, number) + 1
+    }
     const root = inodes.get(index, at.root)
-    if (root === 0) continue
+    if (root === 0 || !(inodes.isDirectory(index) || inodes.isFile(index))) continue
     const kind = inodes.isDirectory(index) ? RecordKinds.directory : RecordKinds.extents
-    inodes.tree.data[index] = trees.add(root, kind, inodes.numberOf(index)) + 1
+    inodes.tree.data[index] = trees.add(root, kind, number) + 1
   }
 }
 
 /** Looks for what nothing leads to, when something is missing. */
-function findLost(ground: Ground, map: ReverseMap, links: Links): void {
+/** `lists`: trees of the volume that are not the reverse map. */
+function findLost(ground: Ground, map: ReverseMap, links: Links, lists: number[]): void {
   const { inodes, trees, stateLost } = ground
   const broken = (tree: number) => trees.broken.data[tree] === 1
   let missing = inodes.incomplete || stateLost || inodes.lost.size > 0
@@ -119,7 +142,9 @@ function findLost(ground: Ground, map: ReverseMap, links: Links): void {
     lost.giveTo(ground, map.tree)
     map.read()
   }
-  if (stateLost || broken(links.orphanTree)) lost.giveTo(ground, links.orphanTree)
+  for (const tree of lists) {
+    if (stateLost || broken(tree)) lost.giveTo(ground, tree)
+  }
 }
 
 /** Directories whose inode is lost and whose entries are not: made anew, for their owner alone. */
@@ -140,6 +165,8 @@ function recreateDirectories({ inodes, fixes }: Ground, lost: LostNodes): Set<nu
 function giveLost(ground: Ground, lost: LostNodes, index: number, made: Set<number>): void {
   const { inodes, trees } = ground
   if (inodes.type.data[index] === 0) return
+  const attributes = inodes.attributes.data[index]! - 1
+  if (attributes >= 0 && trees.broken.data[attributes] === 1) lost.giveTo(ground, attributes)
   const kind = inodes.isDirectory(index) ? RecordKinds.directory : RecordKinds.extents
   const number = inodes.numberOf(index)
   if (!lost.has(kind.id, number)) return
@@ -162,7 +189,7 @@ function discoverNames({ inodes }: Ground, directories: Directories): void {
 
 function noteOrigin(space: Space, origin: Uint8Array): void {
   for (let block = 0; block < space.blockCount; block++) {
-    origin[block] = space.kind[block] !== Use.none ? 1 : space.before[block]!
+    origin[block] = space.kind[block] === Use.none && space.isUnused(block) ? 0 : 1
   }
 }
 

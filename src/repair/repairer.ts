@@ -10,6 +10,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
+import { hex } from '../base/struct.js'
 import { Checker, type OnProgress } from '../check/checker.js'
 import { Findings, type Finding } from '../check/codes.js'
 import { Medium, Scratch, type Crc32cOf } from '../check/medium.js'
@@ -18,14 +19,16 @@ import type { Report } from '../check/report.js'
 import { readHeader, type Header } from '../check/volume_header.js'
 import { LogTail, tailHighWord } from '../media/log.js'
 import { Superblock, SUPERBLOCK_BLOCKS } from '../media/superblock.js'
+import { invalidValueBlock, VALUE_MAGIC, ValueBlock } from '../media/value.js'
 import type { Region } from '../region/region.js'
+import { storeTail } from '../volume/log.js'
 import { SuperblockPair } from '../volume/superblock.js'
 import { Draft } from './draft.js'
 import { Fixes, type Fix } from './fixes.js'
-import { commitDraft, finishJournal, renewSalt, type LiveLog } from './journal.js'
+import { barrier, commitDraft, finishJournal, renewSalt, type LiveLog } from './journal.js'
 import { searchLog } from './log_search.js'
 import { runPass } from './pass.js'
-import type { Space } from './space.js'
+import { Use, type Space } from './space.js'
 
 /** Passes over the draft; a second one finds what the first made right in part. */
 const PASSES_MAX = 4
@@ -76,6 +79,11 @@ export class Repairer {
     if (first.state === 'clean' || !isRepairable(first)) return reportOf(first, fixes, first)
     const pair = new SuperblockPair(region)
     pair.read()
+    if (pair.unknownRoCompat !== 0) {
+      const message = `only a newer holdfast may change it (ro-compat ${hex(pair.unknownRoCompat)})`
+      fixes.leave('superblock-feature-unknown', message)
+      return reportOf(first, fixes, first)
+    }
     let before = first
     if (has(first, 'repair-unfinished') && options.dryRun !== true) {
       const header = this.#header(region)
@@ -117,20 +125,38 @@ export class Repairer {
     if (dryRun) return report!
     draft.prune()
     const isFree = (block: number) => origin[block] === 0 && space!.isFree(block)
-    try {
-      commitDraft(region, draft, pair, header, log, isFree)
-    } catch (error) {
-      if (!(error instanceof HoldfastError) || error.code !== 'ENOSPC') throw error
-      fixes.leave('block-leaked', error.detail)
+    const commit = (live: LiveLog) => {
+      const why = commitDraft(region, draft, pair, header, live, isFree)
+      if (why !== null && live.tail === live.end) fixes.leave('block-leaked', why)
+      return why === null
+    }
+    if (!commit(log) && log.tail !== log.end) {
+      this.#emptyLog(region, header, log, space!)
+      commit({ tail: log.end, end: log.end })
     }
     return this.#checker.check(region)
+  }
+
+  /**
+   * Replays the log for good, as a mount does, to have its ring for the journal. Data that a record
+   * would overwrite stays.
+   */
+  #emptyLog(region: Region, header: Header, log: LiveLog, space: Space): void {
+    for (const block of this.#medium.overlay.keys()) {
+      const use = space.kind[block]
+      if (use === Use.data || use === Use.value) continue
+      region.stream(block * BLOCK_BYTES, this.#medium.overlaid(block), 0, BLOCK_BYTES)
+    }
+    barrier(region) // home is durable before the log is forgotten
+    storeTail(region, header.tailBlock, log.end, header.uuidSeed)
   }
 
   /** The draft as it is after the log, with an empty log. */
   #replay(draft: Draft, header: Header, fixes: Fixes): LiveLog {
     const [medium, scratch, findings] = [this.#medium, this.#scratch, this.#findings]
     let log = replayLog(medium, scratch, header, findings)
-    if (log.tail < 0) {
+    const lost = log.tail < 0
+    if (lost) {
       const position = searchLog(medium, scratch, header)
       log = replayFrom(position, medium, scratch, header, findings)
       fixes.add('log-tail-damaged', `the tail of the log is lost: ${log.records} records found`)
@@ -139,6 +165,7 @@ export class Repairer {
       fixes.add('log-record-invalid', 'what log records must not change is left as it is')
     }
     for (const block of medium.overlay.keys()) {
+      if (lost && isValueAtHome(draft, block)) continue
       draft.fresh(block).u8.set(medium.overlaid(block))
     }
     const page = draft.page(header.tailBlock)
@@ -153,6 +180,16 @@ export class Repairer {
     )
     return { tail: Math.max(0, log.tail), end: position }
   }
+}
+
+/**
+ * Whether a block holds a part of a text. Records from before a lost tail may be of a page that
+ * stood there earlier; texts are not logged.
+ */
+function isValueAtHome(draft: Draft, block: number): boolean {
+  const page = draft.view(block)
+  const owner = page.u32[ValueBlock.word.owner]!
+  return page.u32[0] === VALUE_MAGIC && invalidValueBlock(page, 0, block, owner) === null
 }
 
 /** Both superblocks as they will be, for the check of the draft; the journal writes them itself. */

@@ -23,6 +23,8 @@ export const Use = {
   data: 5,
   /** A value block: part of the text of an attribute or of a symlink. */
   value: 6,
+  /** In the list of bad blocks, and nobody's. */
+  bad: 7,
 } as const
 export type Use = (typeof Use)[keyof typeof Use]
 

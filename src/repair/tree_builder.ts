@@ -73,6 +73,22 @@ export class Records {
     this.words = other
   }
 
+  /** Whether two records next to each other are equal in what `key` makes of them. */
+  hasEqual(key: (record: Uint32Array) => number): boolean {
+    for (let i = 1; i < this.length; i++) if (key(this.at(i - 1)) === key(this.at(i))) return true
+    return false
+  }
+
+  /** Keeps one of records, sorted, whose first `keyWords` words are equal. */
+  unique(keyWords: number): void {
+    let before: Uint32Array | null = null
+    this.remove((record) => {
+      const same = before !== null && compareKeys(before, record, keyWords) === 0
+      before = record.slice()
+      return same
+    })
+  }
+
   /** Removes the records for which `drop` is true. */
   remove(drop: (record: Uint32Array) => boolean): number {
     let kept = 0

@@ -63,6 +63,11 @@ export class Allocator {
     return this.#state.freeBlocks - this.quarantined
   }
 
+  /** Whether [start, start + count) lies where files and trees may be. */
+  isData(start: number, count: number): boolean {
+    return start >= this.#geometry.dataStart && start + count <= this.#geometry.blockCount
+  }
+
   /** One block, for metadata. */
   allocateOne(): number {
     const claimed = this.#claimCount

@@ -9,6 +9,7 @@
  * - each extent has its record in the reverse map, changed in the same transaction;
  * - every change here raises the layout generation by one: an operation calls `layoutChanged` once.
  */
+import { HoldfastError } from '../base/errors.js'
 import { EXTENT_WORDS, Inode, INLINE_EXTENTS } from '../media/inode.js'
 import { NODE_RECORDS, RecordKinds } from '../media/tree_node.js'
 import type { Allocator } from './allocator.js'
@@ -66,9 +67,7 @@ export class Extents {
       const first = u32[e]!
       const count = u32[e + 2]!
       if (block >= first + count) continue
-      this.fileBlock = first
-      this.regionBlock = u32[e + 1]!
-      this.count = count
+      this.#take(first, u32[e + 1]!, count)
       return block >= first
     }
     this.count = 0
@@ -76,9 +75,18 @@ export class Extents {
   }
 
   #takeFromTree(): void {
-    this.fileBlock = this.#tree.word(0)
-    this.regionBlock = this.#tree.word(1)
-    this.count = this.#tree.word(2)
+    this.#take(this.#tree.word(0), this.#tree.word(1), this.#tree.word(2))
+  }
+
+  /** The extent found; on a damaged volume it may lead anywhere. */
+  #take(fileBlock: number, regionBlock: number, count: number): void {
+    if (count === 0 || !this.#allocator.isData(regionBlock, count)) {
+      const what = `extent of ${count} blocks from ${regionBlock}`
+      throw new HoldfastError('EUCLEAN', `${what} at file block ${fileBlock}; run holdfast fsck`)
+    }
+    this.fileBlock = fileBlock
+    this.regionBlock = regionBlock
+    this.count = count
   }
 
   /** Finds the last extent; false when there is none. */
@@ -97,9 +105,7 @@ export class Extents {
     }
     const e = this.#inline(w, end) - EXTENT_WORDS
     if (e < w + at.extents) return false
-    this.fileBlock = u32[e]!
-    this.regionBlock = u32[e + 1]!
-    this.count = u32[e + 2]!
+    this.#take(u32[e]!, u32[e + 1]!, u32[e + 2]!)
     return true
   }
 

@@ -16,13 +16,14 @@ import { SLAB_MAGIC, SlabHeader, SlabKind } from '../../src/media/slab.js'
 import { State, STATE_MAGIC } from '../../src/media/state.js'
 import { Superblock, SUPERBLOCK_MAGIC } from '../../src/media/superblock.js'
 import { NODE_MAGIC, NODE_RECORDS, sealedBytes, TreeNode } from '../../src/media/tree_node.js'
+import { VALUE_BLOCK_BYTES, VALUE_MAGIC, ValueBlock } from '../../src/media/value.js'
 import { native } from '../../src/native/native.js'
 import { heapRegion, type MemoryRegion } from '../../src/region/memory_region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { workMemory, type WorkMemory } from '../../src/volume/mount.js'
 import { Volume } from '../../src/volume/volume.js'
 
-export const BYTES = 512 * 1024
+export const BYTES = 640 * 1024
 const BLOCK = 4096
 const WORDS = BLOCK / 4
 
@@ -84,9 +85,15 @@ export function fill(volume: Volume, files: number): void {
   volume.writeFile('/a', contentOf('a', 9000))
   volume.link('/a', '/d/again')
   volume.writeFile(`/d/${'n'.repeat(200)}`, contentOf('n', 100))
+  volume.symlink('../a', '/d/short')
+  volume.symlink('l'.repeat(300), '/d/long')
+  volume.mknod('/d/fifo', 0o010644)
+  volume.setXattr('/a', 'user.small', contentOf('small', 40))
+  volume.setXattr('/a', 'user.long', contentOf('long', 700))
+  volume.setXattr('/d/e', 'user.empty', new Uint8Array(0))
   using pieces = volume.open('/d/e/pieces', 'w+')
   using holes = volume.open('/d/e/holes', 'w+')
-  for (let i = 0; i < 13; i++) {
+  for (let i = 0; i < 11; i++) {
     pieces.write(contentOf(`p${i}`, BLOCK), i * BLOCK)
     holes.write(contentOf(`h${i}`, 100), i * 2 * BLOCK)
   }
@@ -145,6 +152,10 @@ export function sealBlock(ground: Ground, block: number): void {
       const count = Math.min(NODE_RECORDS, ground.u32[w + TreeNode.word.count]!)
       return ground.seal(TreeNode, base, sealedBytes(count))
     }
+    case VALUE_MAGIC: {
+      const length = Math.min(VALUE_BLOCK_BYTES, ground.u32[w + ValueBlock.word.length]!)
+      return ground.seal(ValueBlock, base, ValueBlock.at.bytes + length)
+    }
     case SLAB_MAGIC:
       ground.seal(SlabHeader, base)
       if (ground.u32[w + SlabHeader.word.kind] === SlabKind.inodes) sealInodes(ground, base)
@@ -177,6 +188,7 @@ export function metadataOf(image: Uint8Array): number[] {
     INODE_MAP_MAGIC,
     NODE_MAGIC,
     SLAB_MAGIC,
+    VALUE_MAGIC,
   ])
   const blocks = []
   for (let block = 0; block < image.length / BLOCK; block++) {

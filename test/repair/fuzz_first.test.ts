@@ -1,0 +1,4 @@
+/** See fuzz.ts. */
+import { fuzzHalf } from './fuzz.js'
+
+fuzzHalf(0)
