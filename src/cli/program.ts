@@ -9,6 +9,7 @@ import { cpCommand } from './commands/cp.js'
 import { dfCommand } from './commands/df.js'
 import { duCommand } from './commands/du.js'
 import { extentsCommand } from './commands/extents.js'
+import { faclCommand } from './commands/facl.js'
 import { fallocateCommand } from './commands/fallocate.js'
 import { fsckCommand } from './commands/fsck.js'
 import { infoCommand } from './commands/info.js'
@@ -61,7 +62,14 @@ const COMMANDS = {
     mknodCommand,
     mkfifoCommand,
   ],
-  'Attributes:': [chmodCommand, chownCommand, chattrCommand, lsattrCommand, xattrCommand],
+  'Attributes:': [
+    chmodCommand,
+    chownCommand,
+    faclCommand,
+    chattrCommand,
+    lsattrCommand,
+    xattrCommand,
+  ],
   'Blocks:': [extentsCommand, truncateCommand, fallocateCommand, punchCommand],
   'Tests:': [seedCommand, verifyCommand],
 } as const
