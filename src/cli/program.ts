@@ -7,7 +7,9 @@ import { chmodCommand } from './commands/chmod.js'
 import { chownCommand } from './commands/chown.js'
 import { cpCommand } from './commands/cp.js'
 import { dfCommand } from './commands/df.js'
+import { doctorCommand } from './commands/doctor.js'
 import { duCommand } from './commands/du.js'
+import { dumpCommand } from './commands/dump.js'
 import { extentsCommand } from './commands/extents.js'
 import { faclCommand } from './commands/facl.js'
 import { fallocateCommand } from './commands/fallocate.js'
@@ -44,7 +46,15 @@ const EXIT_NOT_CHECKED = 8
 
 /** By what they are about, in the order of `--help`. */
 const COMMANDS = {
-  'Volumes:': [mkfsCommand, infoCommand, labelCommand, dfCommand, fsckCommand],
+  'Volumes:': [
+    mkfsCommand,
+    infoCommand,
+    labelCommand,
+    dfCommand,
+    doctorCommand,
+    fsckCommand,
+    dumpCommand,
+  ],
   'Files and directories:': [
     lsCommand,
     treeCommand,
