@@ -54,8 +54,9 @@ export function openRegion(path: string, options: OpenRegionOptions = {}): Memor
 }
 
 /**
- * Makes a region file of `byteLength` bytes and fills it, so that no store meets a missing block.
- * An existing file is used as it is when its size fits (`byteLength` 0: whatever it has).
+ * Makes a region of `byteLength` bytes (0: as many as there are). A file is made where there is
+ * none, and filled, so that no store meets a missing block. Of a device it is the first so many
+ * bytes.
  */
 export function createRegion(
   path: string,
@@ -74,7 +75,8 @@ export function createRegion(
       closeSync(fd)
       throw error
     }
-    return adopt(fd, path, options, () => closeSync(fd)) // which closes it when it fails
+    // Which closes it when it fails.
+    return adopt(fd, path, options, () => closeSync(fd), byteLength)
   } catch (error) {
     if (!existed) unlinkSync(path)
     throw error
@@ -111,10 +113,12 @@ function adopt(
   path: string,
   options: OpenRegionOptions,
   onClose: () => void,
+  wanted = 0,
 ): MemoryRegion {
   let memory: MemoryId | undefined
   try {
-    const kind = probe(fd, path)
+    const found = probe(fd, path)
+    const kind = wanted === 0 ? found : { ...found, byteLength: partOf(found, wanted, path) }
     if (options.readOnly !== true || options.shared === true) lockOwner(fd, path, options)
     memory = native.reserve(kind.byteLength)
     const write = options.readOnly === true ? 0 : MapFlag.write
@@ -134,6 +138,14 @@ function adopt(
     onClose()
     throw error
   }
+}
+
+/** Bytes of a region that is to have `wanted`. */
+function partOf({ byteLength, grain }: Kind, wanted: number, path: string): number {
+  if (wanted > byteLength + grain - 1) {
+    throw new HoldfastError('EINVAL', `${path} has ${byteLength} bytes, not ${wanted}`)
+  }
+  return Math.floor(wanted / grain) * grain
 }
 
 /** What a descriptor is, from what the kernel says of it, measured where it does not say. */
