@@ -24,7 +24,13 @@ const MODULES = [
 ]
 const TOOLS = ['ndctl', 'mkfs.ext4', 'mkfs.xfs']
 const BUSYBOX_TOOLS = ['sh', 'mount', 'umount', 'mknod']
-const PROJECT = ['package.json', 'build/src', 'build/native', 'build/test', 'node_modules/commander']
+const PROJECT = [
+  'package.json',
+  'build/src',
+  'build/native',
+  'build/test',
+  'node_modules/commander',
+]
 
 export interface Guest {
   readonly kernel: string

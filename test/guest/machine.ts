@@ -66,22 +66,28 @@ function commandLine(boot: Boot): string[] {
 export async function bootGuest(boot: Boot): Promise<Ended> {
   const qemu = spawn('qemu-system-x86_64', commandLine(boot), { stdio: ['ignore', 'pipe', 'pipe'] })
   const lines: string[] = []
+  const log: string[] = []
+  const start = performance.now()
+  const add = (line: string) => {
+    lines.push(line)
+    log.push(`${((performance.now() - start) / 1000).toFixed(1).padStart(6)} ${line}\n`)
+  }
   let killed = false
   const patience = setTimeout(() => {
-    lines.push(`killed after ${boot.patience} ms, which was not asked for`)
+    add(`killed after ${boot.patience} ms, which was not asked for`)
     qemu.kill('SIGKILL')
   }, boot.patience)
   createInterface({ input: qemu.stdout }).on('line', (text) => {
     // What came after the decision is not asked for any more: but it was acknowledged.
-    lines.push(text.replace(/\r/g, ''))
+    add(text.replace(/\r/g, ''))
     const delay = killed ? null : boot.onLine(lines[lines.length - 1]!)
     if (delay === null) return
     killed = true
     setTimeout(() => qemu.kill('SIGKILL'), delay)
   })
-  createInterface({ input: qemu.stderr }).on('line', (text) => lines.push(`qemu: ${text}`))
+  createInterface({ input: qemu.stderr }).on('line', (text) => add(`qemu: ${text}`))
   await new Promise((resolve) => qemu.on('close', resolve))
   clearTimeout(patience)
-  writeFileSync(join(dirname(boot.guest.tools), `${boot.program}.log`), `${lines.join('\n')}\n`)
+  writeFileSync(join(dirname(boot.guest.tools), `${boot.program}.log`), log.join(''))
   return { lines, killed }
 }

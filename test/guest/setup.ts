@@ -99,7 +99,10 @@ function unpackKernel(): string {
     encoding: 'utf8',
   })
   if (downloaded.status !== 0) throw new CannotRun(`apt-get download ${name}: ${downloaded.stderr}`)
-  const archive = join(making, readdirSync(making).find((file) => file.endsWith('.deb'))!)
+  const archive = join(
+    making,
+    readdirSync(making).find((file) => file.endsWith('.deb'))!,
+  )
   run('dpkg', ['-x', archive, making])
   rmSync(archive)
   run('depmod', ['-b', making, name.slice('linux-image-'.length)])

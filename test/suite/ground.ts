@@ -97,12 +97,12 @@ function pathStore(parent: string, bytes: number, sync?: SyncMode): Store {
 
 /** A device-DAX node: cases use as much of it as they want, from its beginning. */
 export function devdax(node: string): Setup {
-  return { name: 'devdax', make: (bytes) => volumeStore(node, bytes, () => {}) }
+  return { name: 'devdax', slow: true, make: (bytes) => volumeStore(node, bytes, () => {}) }
 }
 
 /** Files in a directory, whatever filesystem it is on. */
 export function filesIn(name: string, directory: string): Setup {
-  return { name, make: (bytes) => pathStore(directory, bytes) }
+  return { name, slow: true, make: (bytes) => pathStore(directory, bytes) }
 }
 
 export const heap: Setup = { name: 'heap', make: (bytes) => memoryStore(heapRegion(bytes)) }

@@ -1,22 +1,27 @@
-/** Runs in the guest: the filesystem suite on device-DAX and on files with DAX. */
+/** Runs in the guest: what is special to persistent memory, then the filesystem suite on it. */
 import { contentCases } from '../../suite/content.js'
 import { fullCases } from '../../suite/full.js'
 import { devdax, filesIn, runSuite } from '../../suite/ground.js'
 import { linkCases } from '../../suite/links.js'
 import { nameCases } from '../../suite/names.js'
-import {
-  DAX_FILESYSTEMS,
-  makeFilesystem,
-  mountFilesystem,
-  persistentMemory,
-} from './namespaces.js'
+import { DAX_FILESYSTEMS, makeFilesystem, mountFilesystem, persistentMemory } from './namespaces.js'
+import { testDevDax, testFsDax, testMemoryFiles } from './regions.js'
 
 const memory = persistentMemory()
+testDevDax(memory)
 const grounds = DAX_FILESYSTEMS.map((type) => {
   makeFilesystem(memory, type)
-  return filesIn(`fsdax, ${type}`, mountFilesystem(memory, type))
+  const directory = mountFilesystem(memory, type)
+  testFsDax(memory, type, directory)
+  return filesIn(`fsdax, ${type}`, directory)
 })
-runSuite(
-  [devdax(memory.dax), ...grounds],
-  [...nameCases, ...linkCases, ...contentCases, ...fullCases],
+testMemoryFiles()
+const cases = [...nameCases, ...linkCases, ...contentCases, ...fullCases]
+runSuite([devdax(memory.dax)], cases)
+// Between two filesystems with DAX only the making and growing of the file differs: half to each.
+grounds.forEach((ground, i) =>
+  runSuite(
+    [ground],
+    cases.filter((_, k) => k % grounds.length === i),
+  ),
 )
