@@ -7,8 +7,8 @@
  * its page cache, as in a power cut; the files behind its disk and its persistent memory stay. The
  * next boot checks: nothing that was said to be durable may be missing.
  *
- * An argument, `devices` or `power-off`, runs only that. SEED repeats the operations (not the moment
- * of the kill), KILLS is their number. The consoles are kept in build/guest/*.log.
+ * An argument, `devices` or `power-off`, runs only that. SEED repeats the operations (not the
+ * moment of the kill), KILLS is their number. The consoles are kept in build/guest/*.log.
  */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'

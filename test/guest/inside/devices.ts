@@ -5,10 +5,11 @@ import { devdax, filesIn, runSuite } from '../../suite/ground.js'
 import { linkCases } from '../../suite/links.js'
 import { nameCases } from '../../suite/names.js'
 import { DAX_FILESYSTEMS, makeFilesystem, mountFilesystem, persistentMemory } from './namespaces.js'
-import { testDevDax, testFsDax, testMemoryFiles } from './regions.js'
+import { testDevDax, testDevDaxNode, testFsDax, testMemoryFiles } from './regions.js'
 
 const memory = persistentMemory()
 testDevDax(memory)
+testDevDaxNode(memory)
 const grounds = DAX_FILESYSTEMS.map((type) => {
   makeFilesystem(memory, type)
   const directory = mountFilesystem(memory, type)
