@@ -14,19 +14,18 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { Prng } from '../../src/base/prng.js'
 import { sequenceOf } from '../kill/sequence.js'
+import type { Operation } from '../model/operations.js'
 import { makeDisk, makeGuest, makeMemory, type Guest } from './images.js'
+import { syncOf, TARGETS } from './inside/targets.js'
 import { bootGuest, MEMORY_BYTES } from './machine.js'
 import { CannotRun } from './setup.js'
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 const kills = Number(process.env['KILLS'] ?? 10)
-const OPERATIONS = 900
-/** Lines of the console that say what is durable, before the kill: at most so many. */
-const LINES_MAX = 900
+const OPERATIONS = 600
 /** Guests without hardware support are slow. */
 const POWER_OFF_MS = 240_000
 const DEVICES_MS = 480_000
-const TARGETS = ['devdax', 'ext4', 'xfs', 'disk']
 const prng = new Prng(seed)
 
 /** A program of inside/ from its boot to its end, which must be a good one. */
@@ -55,6 +54,15 @@ async function testDevices(guest: Guest, memory: string): Promise<string> {
   assert.equal(count('skipped'), '0')
   assert.ok(Number(count('pass')) > 0, 'no test ran')
   return `${count('pass')} tests passed`
+}
+
+/** Lines that say what is durable, in a round that comes to its end. */
+function linesOf(round: number, operations: readonly Operation[]): number {
+  const syncs = operations.filter((operation) => operation.do === 'sync').length
+  const lines = TARGETS.map((target) =>
+    syncOf(target, round) === 'always' ? operations.length : syncs,
+  )
+  return lines.reduce((sum, n) => sum + n, 0)
 }
 
 class PowerOff {
@@ -93,9 +101,9 @@ class PowerOff {
   }
 
   /** Checks what the last kill left, writes, kills after some lines. */
-  async kill(round: number): Promise<void> {
+  async kill(round: number, operations: readonly Operation[]): Promise<void> {
     const boot = this.#boot(round)
-    const after = TARGETS.length + prng.below(LINES_MAX)
+    const after = TARGETS.length + prng.below(linesOf(round, operations))
     const durable = TARGETS.map(() => 0)
     let said = 0
     const { lines, killed } = await bootGuest({
@@ -105,12 +113,12 @@ class PowerOff {
     assert.ok(killed, `the guest ended by itself:\n${lines.slice(-60).join('\n')}`)
     for (const line of lines) {
       const [, name, n] = /^DURABLE (\w+) (\d+)$/.exec(line) ?? []
-      if (name !== undefined) durable[TARGETS.indexOf(name)] = Number(n)
+      if (name !== undefined)
+        durable[TARGETS.findIndex((target) => target.name === name)] = Number(n)
     }
     this.#report(lines)
-    console.log(
-      `kill ${round + 1}: durable ${TARGETS.map((t, i) => `${t} ${durable[i]}`).join(', ')}`,
-    )
+    const all = TARGETS.map(({ name }, i) => `${name} ${durable[i]}`).join(', ')
+    console.log(`kill ${round + 1}: durable ${all}`)
     this.#durable = durable
   }
 
@@ -133,13 +141,17 @@ async function main(part: string | undefined): Promise<void> {
   const guest = await timed('setting up', async () => makeGuest(new Map(files)))
   const memory = makeMemory('memory.img', MEMORY_BYTES)
   if (part !== 'power-off') console.log(await timed('devices', () => testDevices(guest, memory)))
-  if (part !== 'devices') await testPowerOff(guest, memory)
+  if (part !== 'devices') await testPowerOff(guest, memory, sequences)
 }
 
-async function testPowerOff(guest: Guest, memory: string): Promise<void> {
+async function testPowerOff(
+  guest: Guest,
+  memory: string,
+  sequences: readonly Operation[][],
+): Promise<void> {
   const powerOff = new PowerOff(guest, makeDisk('disk.img', 160), memory)
   await timed(`${kills} kills`, async () => {
-    for (let round = 0; round < kills; round++) await powerOff.kill(round)
+    for (let round = 0; round < kills; round++) await powerOff.kill(round, sequences[round]!)
     await powerOff.end(kills)
   })
   if (kills > 4) assert.ok(powerOff.lost > 0, 'the controls lost nothing: nothing was shown')

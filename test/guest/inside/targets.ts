@@ -7,29 +7,29 @@ import { join } from 'node:path'
 import { createRegion, openRegion } from '../../../src/region/file_region.js'
 import type { MemoryRegion } from '../../../src/region/memory_region.js'
 import type { SyncMode } from '../../../src/volume/transaction.js'
-import { mountFilesystem, type DaxFilesystem, type PersistentMemory } from './namespaces.js'
+import { mountFilesystem, type PersistentMemory } from './namespaces.js'
 
 const REGION_BYTES = 64 << 20
 
-export interface Target {
-  readonly name: string
-  readonly kind: string
-  readonly path: string
-}
+/** In the order in which they are written. */
+export const TARGETS = [
+  { name: 'devdax', kind: 'devdax' },
+  { name: 'ext4', kind: 'fsdax' },
+  { name: 'xfs', kind: 'fsdax' },
+  { name: 'disk', kind: 'file' },
+] as const
+
+export type Target = (typeof TARGETS)[number] & { readonly path: string }
 
 /** Mounts what is to be mounted (a journal is replayed then). */
 export function findTargets(memory: PersistentMemory): Target[] {
-  const onDax = (type: DaxFilesystem) => ({
-    name: type,
-    kind: 'fsdax',
-    path: join(mountFilesystem(memory, type), 'volume.hf'),
-  })
-  return [
-    { name: 'devdax', kind: 'devdax', path: memory.dax },
-    onDax('ext4'),
-    onDax('xfs'),
-    { name: 'disk', kind: 'file', path: '/mnt/disk/volume.hf' },
-  ]
+  const paths = {
+    devdax: memory.dax,
+    ext4: join(mountFilesystem(memory, 'ext4'), 'volume.hf'),
+    xfs: join(mountFilesystem(memory, 'xfs'), 'volume.hf'),
+    disk: '/mnt/disk/volume.hf',
+  }
+  return TARGETS.map((target) => ({ ...target, path: paths[target.name] }))
 }
 
 function ofKind(region: MemoryRegion, target: Target): MemoryRegion {
@@ -51,6 +51,6 @@ export function makeTarget(target: Target): MemoryRegion {
  * How a round is written. An ordinary file always in groups: to wait for the disk at every
  * operation would leave few of them.
  */
-export function syncOf(target: Target, round: number): SyncMode {
+export function syncOf(target: (typeof TARGETS)[number], round: number): SyncMode {
   return target.kind === 'file' || round % 2 === 1 ? 'group' : 'always'
 }
