@@ -44,7 +44,7 @@ async function testDevices(guest: Guest, memory: string): Promise<string> {
   const lines = await runProgram({
     guest,
     program: 'devices',
-    args: [],
+    args: [String(seed)],
     memory,
     patience: DEVICES_MS,
   })
@@ -93,7 +93,7 @@ class PowerOff {
 
   #report(lines: readonly string[]): void {
     for (const line of lines) {
-      const [, text, lost] = /^FOUND (.* lost=(\d+))$/.exec(line) ?? []
+      const [, text, lost] = /^FOUND (.* control=(\d+))$/.exec(line) ?? []
       if (text === undefined) continue
       this.lost += Number(lost)
       console.log(`  ${text}`)

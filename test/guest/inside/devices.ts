@@ -5,15 +5,19 @@ import { devdax, filesIn, runSuite } from '../../suite/ground.js'
 import { linkCases } from '../../suite/links.js'
 import { nameCases } from '../../suite/names.js'
 import { DAX_FILESYSTEMS, makeFilesystem, mountFilesystem, persistentMemory } from './namespaces.js'
+import { testDevDaxMappings, testFsDaxMappings } from './mappings.js'
 import { testDevDax, testDevDaxNode, testFsDax, testMemoryFiles } from './regions.js'
 
+const seed = Number(process.argv[2])
 const memory = persistentMemory()
 testDevDax(memory)
 testDevDaxNode(memory)
+testDevDaxMappings(memory)
 const grounds = DAX_FILESYSTEMS.map((type) => {
   makeFilesystem(memory, type)
   const directory = mountFilesystem(memory, type)
   testFsDax(memory, type, directory)
+  testFsDaxMappings(type, directory, seed)
   return filesIn(`fsdax, ${type}`, directory)
 })
 testMemoryFiles()

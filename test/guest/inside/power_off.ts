@@ -18,8 +18,8 @@ import { findState } from '../../kill/expected.js'
 import { deleteAll } from '../../model/compare.js'
 import type { Operation } from '../../model/operations.js'
 import { Pair, testMemory } from '../../model/pair.js'
-import { Control } from './control.js'
 import { DAX_FILESYSTEMS, makeFilesystem, persistentMemory } from './namespaces.js'
+import { Stamps } from './stamps.js'
 import { findTargets, makeTarget, openTarget, syncOf, type Target } from './targets.js'
 
 const checker = new Checker((bytes, start, length, crc) =>
@@ -51,8 +51,14 @@ function check(target: Target, operations: Operation[], durable: number): void {
   volume.close()
   assertClean('after everything was deleted')
   region.close()
-  const lost = target.kind === 'fsdax' ? Control.lost(target.path, durable) : 0
-  say(`FOUND ${target.name} durable=${durable} state=${state} replayed=${replayed} lost=${lost}`)
+  let control = 0
+  if (target.kind === 'fsdax') {
+    const lost = Stamps.lost(target.path, durable)
+    assert.equal(lost.mapped, 0, `stamps lost of a mapped file on ${target.name}`)
+    control = lost.control
+  }
+  const found = `durable=${durable} state=${state} replayed=${replayed} control=${control}`
+  say(`FOUND ${target.name} ${found}`)
 }
 
 function write(targets: readonly Target[], operations: Operation[], round: number): void {
@@ -61,14 +67,14 @@ function write(targets: readonly Target[], operations: Operation[], round: numbe
     const sync = syncOf(target, round)
     const pair = new Pair({ current, reopen: () => current }, sync, testMemory())
     pair.volume.sync()
-    const control = target.kind === 'fsdax' ? new Control(target.path) : null
-    return { target, sync, pair, control }
+    const stamps = target.kind === 'fsdax' ? new Stamps(target.path) : null
+    return { target, sync, pair, stamps }
   })
   for (const { target } of writers) say(`DURABLE ${target.name} 0`)
   operations.forEach((operation, i) => {
-    for (const { target, sync, pair, control } of writers) {
+    for (const { target, sync, pair, stamps } of writers) {
       pair.step(operation)
-      control?.write()
+      stamps?.next()
       if (sync === 'always' || operation.do === 'sync') say(`DURABLE ${target.name} ${i + 1}`)
     }
   })
