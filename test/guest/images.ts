@@ -25,11 +25,8 @@ const MODULES = [
 const TOOLS = ['ndctl', 'mkfs.ext4', 'mkfs.xfs']
 const BUSYBOX_TOOLS = ['sh', 'mount', 'umount', 'mknod']
 const PROJECT = [
-  'package.json',
-  'build/src',
-  'build/native',
-  'build/test',
-  'node_modules/commander',
+  ...['package.json', 'build/src', 'build/native', 'build/test'],
+  ...['commander', 'fast-check', 'pure-rand'].map((name) => join('node_modules', name)),
 ]
 
 export interface Guest {

@@ -33,12 +33,12 @@ function wipe(path: string, bytes = 2 * MIB): void {
 }
 
 export function testDevDax({ dax }: PersistentMemory): void {
-  test('a new device is made a volume by mkfs, and cp, cat and fsck work on it', async () => {
+  test('mkfs makes a new device a volume, and fsck checks it', async () => {
     const made = await done('mkfs', '--label', 'first', dax)
     assert.match(made.out, /'first'.* on devdax, sync always\n$/)
-    await done('cp', '/app/package.json', `${dax}:/copy`)
-    const copied = await done('cat', `${dax}:/copy`)
-    assert.deepEqual(copied.bytes, readFileSync('/app/package.json'))
+    const volume = openVolume(dax)
+    volume.writeFile('/file', Buffer.alloc(3 * MIB, 'content'))
+    volume.close()
     const { regionKind, persistence, regionBytes } = inspectVolume(dax)
     assert.deepEqual(
       [regionKind, persistence, regionBytes],
