@@ -21,7 +21,7 @@ import { bootGuest, MEMORY_BYTES } from './machine.js'
 import { CannotRun } from './setup.js'
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
-const kills = Number(process.env['KILLS'] ?? 10)
+const kills = Number(process.env['KILLS'] ?? 8)
 const OPERATIONS = 600
 /** Guests without hardware support are slow. */
 const POWER_OFF_MS = 240_000
