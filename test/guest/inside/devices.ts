@@ -5,6 +5,8 @@ import { devdax, filesIn, runSuite } from '../../suite/ground.js'
 import { linkCases } from '../../suite/links.js'
 import { nameCases } from '../../suite/names.js'
 import { DAX_FILESYSTEMS, makeFilesystem, mountFilesystem, persistentMemory } from './namespaces.js'
+import { posixCase } from '../../suite/posix.js'
+import { posixCases } from '../../suite/posix_cases.js'
 import { testDevDaxMappings, testFsDaxMappings } from './mappings.js'
 import { testDevDax, testDevDaxNode, testFsDax, testMemoryFiles } from './regions.js'
 
@@ -21,7 +23,13 @@ const grounds = DAX_FILESYSTEMS.map((type) => {
   return filesIn(`fsdax, ${type}`, directory)
 })
 testMemoryFiles()
-const cases = [...nameCases, ...linkCases, ...contentCases, ...fullCases]
+const cases = [
+  ...nameCases,
+  ...linkCases,
+  ...contentCases,
+  ...fullCases,
+  ...posixCases.map(posixCase),
+]
 runSuite([devdax(memory.dax)], cases)
 // Between two filesystems with DAX only the making and growing of the file differs: half to each.
 grounds.forEach((ground, i) =>
