@@ -70,11 +70,10 @@ function memoryStore(region: Region): Store {
   }
 }
 
-/** `parent`: the directory in which a temporary one is made. */
-function pathStore(parent: string, bytes: number, sync?: SyncMode): Store {
-  const directory = mkdtempSync(join(parent, 'holdfast-suite-'))
-  const path = join(directory, 'volume.hf')
-  createVolume(path, bytes, { label: 'suite' })
+/** A volume at a path; `remove` takes away what was made for it. */
+function volumeStore(path: string, bytes: number, remove: () => void, sync?: SyncMode): Store {
+  // On a device the case before has left its volume.
+  createVolume(path, bytes, { label: 'suite', force: true })
   return {
     open: () => new VolumeFileSystem(openVolume(path, sync === undefined ? {} : { sync })),
     look: (use) => {
@@ -85,8 +84,25 @@ function pathStore(parent: string, bytes: number, sync?: SyncMode): Store {
         region.close()
       }
     },
-    remove: () => rmSync(directory, { recursive: true }),
+    remove,
   }
+}
+
+/** `parent`: the directory in which a temporary one is made. */
+function pathStore(parent: string, bytes: number, sync?: SyncMode): Store {
+  const directory = mkdtempSync(join(parent, 'holdfast-suite-'))
+  const remove = () => rmSync(directory, { recursive: true })
+  return volumeStore(join(directory, 'volume.hf'), bytes, remove, sync)
+}
+
+/** A device-DAX node: cases use as much of it as they want, from its beginning. */
+export function devdax(node: string): Setup {
+  return { name: 'devdax', slow: true, make: (bytes) => volumeStore(node, bytes, () => {}) }
+}
+
+/** Files in a directory, whatever filesystem it is on. */
+export function filesIn(name: string, directory: string): Setup {
+  return { name, slow: true, make: (bytes) => pathStore(directory, bytes) }
 }
 
 export const heap: Setup = { name: 'heap', make: (bytes) => memoryStore(heapRegion(bytes)) }
