@@ -18,7 +18,6 @@ import {
 } from '../../src/media/log.js'
 import { NAME_MAGIC, NameHeader, nameSlots } from '../../src/media/name.js'
 import { SLAB_MAGIC, SlabHeader, SlabKind, slotsOf } from '../../src/media/slab.js'
-import { VALUE_BLOCK_BYTES, VALUE_MAGIC, ValueBlock } from '../../src/media/value.js'
 import { State, STATE_MAGIC } from '../../src/media/state.js'
 import { Superblock, SUPERBLOCK_MAGIC } from '../../src/media/superblock.js'
 import {
@@ -320,60 +319,6 @@ export class ImageBuilder {
 
   orphan(number: number, kind: number, first = 0, second = 0): void {
     this.#orphans.push([number, kind, first, second])
-  }
-
-  bad(block: number): void {
-    this.#used.add(block)
-    this.#bad.push([block, 0, 0, 0])
-  }
-
-  /** An inode without content. */
-  special(number: number, mode: number, fields: Record<string, number> = {}): void {
-    this.#inode(number, mode, { links: 1, ...fields })
-  }
-
-  symlink(number: number, target: string): void {
-    const bytes = Buffer.from(target, 'latin1')
-    const inline = bytes.length <= INLINE_TARGET_BYTES
-    const root = inline ? 0 : this.#value(number, bytes)
-    const base = this.#inode(number, Mode.symlink | 0o777, { links: 1, size: bytes.length, root })
-    if (!inline) return
-    this.image.u8.set(bytes, base + Inode.at.extents)
-    this.image.seal(base, Inode)
-  }
-
-  /** Attributes of an inode: the fields that lead to them. */
-  xattrs(
-    number: number,
-    values: Record<string, number | Buffer>,
-  ): { xattrRoot: number; xattrCount: number } {
-    const words = Object.entries(values).map(([text, given]): Words => {
-      const name = Buffer.from(text, 'latin1')
-      const [block, slot] = this.#name(number, name)
-      const value = typeof given === 'number' ? Buffer.alloc(given, 'v') : given
-      const { length } = value
-      const hash = halfSipHash(HASH_KEY[0], HASH_KEY[1], name, 0, name.length)
-      if (length === 0) return [hash, slot, block, 0]
-      if (length > SLAB_VALUE_BYTES_MAX) return [hash, slot, block, this.#value(number, value)]
-      const [valueBlock, valueSlot] = this.#name(number, value)
-      return [hash, (valueSlot << 8) | slot, block, valueBlock]
-    })
-    return { xattrRoot: this.tree(RecordKinds.xattrs, number, words), xattrCount: words.length }
-  }
-
-  /** A chain of value blocks; returns the first. */
-  #value(owner: number, text: Buffer): number {
-    let next = 0
-    for (let i = Math.ceil(text.length / VALUE_BLOCK_BYTES) - 1; i >= 0; i--) {
-      const part = text.subarray(i * VALUE_BLOCK_BYTES, (i + 1) * VALUE_BLOCK_BYTES)
-      const block = this.block()
-      const base = block * 4096
-      this.image.u8.set(part, base + ValueBlock.at.bytes)
-      const fields = { magic: VALUE_MAGIC, block, owner, length: part.length, next }
-      this.image.set(base, ValueBlock, fields, ValueBlock.at.bytes + part.length)
-      next = block
-    }
-    return next
   }
 
   /** A tree of these records, as full as may be; returns its root. */
