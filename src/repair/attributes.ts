@@ -3,7 +3,11 @@
  * another, another hash) comes after all entries and attributes that are as they should be.
  */
 import { halfSipHash } from '../base/halfsiphash.js'
-import { SLAB_VALUE_BYTES_MAX, XATTR_LIST_BYTES_MAX, XATTR_VALUE_BYTES_MAX } from '../base/limits.js'
+import {
+  SLAB_VALUE_BYTES_MAX,
+  XATTR_LIST_BYTES_MAX,
+  XATTR_VALUE_BYTES_MAX,
+} from '../base/limits.js'
 import { SHAPES } from '../check/inode_fields.js'
 import { Mode } from '../base/mode.js'
 import {

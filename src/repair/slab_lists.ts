@@ -2,7 +2,7 @@
  * Headers of slabs, made from what is in the slabs: used slots, tags, and the lists of those with a
  * free slot. What of a list is right stays in its order, so that few headers change.
  */
-import { BLOCK_BYTES } from '../base/limits.js'
+import { Inode } from '../media/inode.js'
 import { invalidSlab, SLAB_MAGIC, SlabHeader, SlabKind, slotsOf } from '../media/slab.js'
 import type { Ground } from './ground.js'
 
@@ -80,15 +80,16 @@ function writeHeader(
     [at.tag, slab.tag],
     [at.listed, links.listed],
   ]
-  const reserved = view.u8.subarray(SlabHeader.at.reserved, SlabHeader.size)
+  // Of a slab of inodes the rest of slot 0 is zero too.
+  const headerBytes = kind === SlabKind.inodes ? Inode.size : SlabHeader.size
+  const reserved = view.u8.subarray(SlabHeader.at.reserved, headerBytes)
   const right =
     invalidSlab(view, 0, slab.block, kind) === null &&
     wanted.every(([word, value]) => view.u32[word] === value) &&
     reserved.every((byte) => byte === 0)
   if (right) return false
   const page = ground.draft.page(slab.block)
-  // Of a slab of inodes the rest of slot 0 is zero too.
-  page.u8.fill(0, 0, Math.min(BLOCK_BYTES, SlabHeader.size))
+  page.u8.fill(0, 0, headerBytes)
   for (const [word, value] of wanted) page.u32[word] = value
   page.seal(SlabHeader)
   return true

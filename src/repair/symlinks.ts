@@ -34,14 +34,19 @@ function settle({ inodes, fixes }: Ground, values: Values, index: number): void 
     return
   }
   const short = length > 0 && length <= INLINE_TARGET_BYTES
-  const text = short ? values.read(root) : root === 0 ? bytes : new Uint8Array(0)
+  // A root that leads to no text may be what is wrong, and the inode right.
+  const inside = root === 0 || (length < 0 && size <= INLINE_TARGET_BYTES)
+  const text = short ? values.read(root) : inside ? bytes : new Uint8Array(0)
   if (length >= 0) values.free(root)
   const end = text.indexOf(0)
   const target = end < 0 ? text : text.subarray(0, end)
-  const most = root === 0 ? Math.min(size, target.length) : target.length
+  const most = inside ? Math.min(size, target.length) : target.length
   if (most === 0) {
     inodes.remove(index)
-    fixes.add('symlink-target-invalid', `symlink ${number} has no target that can be read: it is removed`)
+    fixes.add(
+      'symlink-target-invalid',
+      `symlink ${number} has no target that can be read: it is removed`,
+    )
     return
   }
   const kept = new Uint8Array(INLINE_TARGET_BYTES)

@@ -34,7 +34,8 @@ function linesOf(volume: Volume): string[] {
       else if (type === 'file') parts.push(sumOf(volume, full, size))
       for (const attribute of volume.listXattrs(full, { follow: false }).sort()) {
         const value = volume.getXattr(full, attribute, { follow: false })
-        parts.push(attribute, native.crc32cOf(value, 0, value.length, 0))
+        const sum = native.crc32cOf(value, 0, value.length, 0)
+        lines.push(`${full.toString('latin1')}@${attribute} ${value.length} ${sum}`)
       }
       lines.push(parts.join(' '))
     }

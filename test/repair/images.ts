@@ -160,6 +160,8 @@ export function sealBlock(ground: Ground, block: number): void {
       ground.seal(SlabHeader, base)
       if (ground.u32[w + SlabHeader.word.kind] === SlabKind.inodes) sealInodes(ground, base)
       else sealNames(ground, base)
+      return
+    default:
   }
 }
 
