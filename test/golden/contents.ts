@@ -139,7 +139,7 @@ function describeFile(volume: Volume, path: Uint8Array): string {
     ? { append: false, immutable: false }
     : volume.inodeFlags(path)
   return [
-    Buffer.from(path).toString('latin1'),
+    JSON.stringify(Buffer.from(path).toString('latin1')),
     stats.mode.toString(8),
     `${stats.uid}:${stats.gid}`,
     `links ${stats.nlink}`,
