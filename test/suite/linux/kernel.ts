@@ -75,7 +75,12 @@ export class KernelSubject implements Subject {
     await this.run(USERS.root, { name: 'tick', args: [] })
   }
 
+  async readOnly(): Promise<void> {
+    assert.equal(await this.run(USERS.root, { name: 'readonly', args: [] }), '')
+  }
+
   async finish(): Promise<void> {
+    await this.run(USERS.root, { name: 'writable', args: [] })
     await this.run(USERS.root, { name: 'unflag', args: [] })
     this.#child.stdin.end()
     await new Promise((resolve) => this.#child.once('close', resolve))
