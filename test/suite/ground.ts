@@ -30,8 +30,8 @@ export const SEED = Number(process.env['SEED'] ?? 1)
 export interface Ground {
   /** The filesystem; another one after `remount`. */
   fs: FileSystem
-  /** Closes the volume and opens it again. */
-  remount(): Promise<void>
+  /** Closes the volume and opens it again, for reading only where that is asked for. */
+  remount(readOnly?: boolean): Promise<void>
   /** Each operation waits for a disk: do fewer of them. */
   readonly slow: boolean
   readonly random: Prng
@@ -55,7 +55,7 @@ export interface Setup {
 
 /** A region with a volume in it, not open. */
 interface Store {
-  open(): FileSystem
+  open(readOnly?: boolean): FileSystem
   /** The region, for fsck. */
   look(use: (region: Region) => void): void
   remove(): void
@@ -64,7 +64,7 @@ interface Store {
 function memoryStore(region: Region): Store {
   formatVolume(region, { label: 'suite' })
   return {
-    open: () => new VolumeFileSystem(Volume.mount(region)),
+    open: (readOnly = false) => new VolumeFileSystem(Volume.mount(region, { readOnly })),
     look: (use) => use(region),
     remove: () => region.close(),
   }
@@ -75,7 +75,10 @@ function volumeStore(path: string, bytes: number, remove: () => void, sync?: Syn
   // On a device the case before has left its volume.
   createVolume(path, bytes, { label: 'suite', force: true })
   return {
-    open: () => new VolumeFileSystem(openVolume(path, sync === undefined ? {} : { sync })),
+    open: (readOnly = false) =>
+      new VolumeFileSystem(
+        openVolume(path, sync === undefined ? { readOnly } : { sync, readOnly }),
+      ),
     look: (use) => {
       const region = openRegion(path)
       try {
@@ -217,9 +220,9 @@ async function runCase(setup: Setup, one: Case): Promise<void> {
       fs: store.open(),
       slow: setup.slow ?? false,
       random: new Prng(SEED),
-      async remount() {
+      async remount(readOnly = false) {
         await ground.fs.close()
-        ground.fs = store.open()
+        ground.fs = store.open(readOnly)
       },
     }
     try {

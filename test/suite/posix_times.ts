@@ -1,4 +1,4 @@
-/** Cases: which of atime, mtime and ctime a call moves, of what it is made to and of its directory. */
+/** Cases: which of atime, mtime and ctime a call moves, of the file and of its directory. */
 import type { PosixCase } from './posix.js'
 
 interface Timed {
