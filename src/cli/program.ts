@@ -5,6 +5,7 @@ import { catCommand } from './commands/cat.js'
 import { chattrCommand } from './commands/chattr.js'
 import { chmodCommand } from './commands/chmod.js'
 import { chownCommand } from './commands/chown.js'
+import { completionCommand } from './commands/completion.js'
 import { cpCommand } from './commands/cp.js'
 import { dfCommand } from './commands/df.js'
 import { doctorCommand } from './commands/doctor.js'
@@ -82,6 +83,7 @@ const COMMANDS = {
   ],
   'Blocks:': [extentsCommand, truncateCommand, fallocateCommand, punchCommand],
   'Tests:': [seedCommand, verifyCommand],
+  'Shells:': [completionCommand],
 } as const
 
 const ABOUT = `A filesystem in memory that you own: files that stay put.
