@@ -3,7 +3,7 @@
  * from a seed, and what each of their files must read as for ever.
  */
 import { createHash } from 'node:crypto'
-import { seededEntropy, SteppedClock } from '../../src/base/clock.js'
+import { seededEntropy, SteppedClock, type Clock } from '../../src/base/clock.js'
 import { Mode } from '../../src/base/mode.js'
 import { parseAcl } from '../../src/base/acl_text.js'
 import { encodeAcl } from '../../src/base/posix_acl.js'
@@ -18,6 +18,9 @@ const O_TMPFILE_RDWR = 0o20200002
 /** `clean`: unmounted. `cut`: as a power cut left it, with a log, orphans and work half done. */
 export const IMAGES = ['clean', 'cut'] as const
 export type ImageName = (typeof IMAGES)[number]
+
+/** The time at which images are looked at: what a mount finishes has this time. */
+export const STOPPED: Clock = { seconds: 2_000_000_000, nanoseconds: 0, read: () => {} }
 
 export function makeImage(name: ImageName): Uint8Array {
   const region = new TracedRegion(REGION_BYTES)

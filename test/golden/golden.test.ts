@@ -7,13 +7,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
-import { SteppedClock } from '../../src/base/clock.js'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport } from '../../src/check/report.js'
 import { native } from '../../src/native/native.js'
 import { TracedRegion } from '../../src/region/traced_region.js'
 import { Volume } from '../../src/volume/volume.js'
-import { describeVolume, IMAGES } from './contents.js'
+import { describeVolume, IMAGES, STOPPED } from './contents.js'
 
 const checker = new Checker(native.crc32cOf)
 
@@ -37,7 +36,7 @@ for (const image of IMAGES) {
     const { region, expected } = load(name)
     assertClean(region, 'as it was made')
     const before = Buffer.from(region.u8)
-    const volume = Volume.mount(region, { readOnly: true, clock: new SteppedClock() })
+    const volume = Volume.mount(region, { readOnly: true, clock: STOPPED })
     assert.deepEqual(describeVolume(volume), expected)
     volume.close()
     assert.ok(before.equals(region.u8))
@@ -46,7 +45,7 @@ for (const image of IMAGES) {
 
   test(`${name} shows what it held when it is opened for writing, and can be written to`, () => {
     const { region, expected } = load(name)
-    const volume = Volume.mount(region, { atime: 'never', clock: new SteppedClock() })
+    const volume = Volume.mount(region, { atime: 'never', clock: STOPPED })
     assert.deepEqual(describeVolume(volume), expected)
     volume.writeFile('/new', new Uint8Array(30_000).fill(1))
     volume.unlink('/new')
@@ -54,7 +53,7 @@ for (const image of IMAGES) {
     volume.unlink('/empty')
     volume.close()
     assertClean(region, 'when it was written to')
-    const again = Volume.mount(region, { readOnly: true, clock: new SteppedClock() })
+    const again = Volume.mount(region, { readOnly: true, clock: STOPPED })
     assert.deepEqual(
       describeVolume(again),
       expected.filter((line) => !line.startsWith('"/empty" ')),

@@ -8,10 +8,9 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { SteppedClock } from '../../src/base/clock.js'
 import { TracedRegion } from '../../src/region/traced_region.js'
 import { Volume } from '../../src/volume/volume.js'
-import { describeVolume, IMAGES, makeImage } from './contents.js'
+import { describeVolume, IMAGES, makeImage, STOPPED } from './contents.js'
 
 for (const name of IMAGES) {
   const image = join('test', 'golden', `v1-${name}.img.gz`)
@@ -20,7 +19,7 @@ for (const name of IMAGES) {
   writeFileSync(image, gzipSync(bytes, { level: 9 }))
   const region = new TracedRegion(bytes.length)
   region.u8.set(bytes)
-  const volume = Volume.mount(region, { readOnly: true, clock: new SteppedClock() })
+  const volume = Volume.mount(region, { readOnly: true, clock: STOPPED })
   writeFileSync(join('test', 'golden', `v1-${name}.txt`), `${describeVolume(volume).join('\n')}\n`)
   volume.close()
   region.close()
