@@ -160,7 +160,7 @@ export function sealBlock(ground: Ground, block: number): void {
       ground.seal(SlabHeader, base)
       if (ground.u32[w + SlabHeader.word.kind] === SlabKind.inodes) sealInodes(ground, base)
       else sealNames(ground, base)
-      return
+      
     default:
   }
 }
