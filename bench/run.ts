@@ -1,14 +1,15 @@
 /**
- * npm run bench [-- operations | scale | peers] [-- options]: each part says its options at its
+ * npm run bench [-- operations | scale | ageing | peers] [-- options]: each part says its options at its
  * top.
  */
+import { ageing } from './ageing.js'
 import { operations } from './operations.js'
 import { peers } from './peers.js'
 import { scale } from './scale.js'
 
 type Part = (args: string[]) => void | Promise<void>
 
-const PARTS: Readonly<Record<string, Part>> = { operations, scale, peers }
+const PARTS: Readonly<Record<string, Part>> = { operations, scale, ageing, peers }
 
 const args = process.argv.slice(2)
 const name = args[0] === undefined || args[0].startsWith('-') ? 'operations' : args.shift()!

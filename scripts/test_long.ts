@@ -1,10 +1,13 @@
 /**
- * `npm run test:long -- SECONDS [SEED]`: the randomised suites again and again, each round with the
- * next seed and with more of everything, until the time is over (a round that has begun is
- * finished) or one fails. The seed of each round is printed; `npm run test:long -- 1 SEED` repeats
- * one.
+ * `npm run test:long -- SECONDS [SEED] [--soak SECONDS]`: first the soak (test/soak/), a volume with
+ * each way to sync in a process of its own, for half of the time but an hour at most, unless
+ * `--soak` says otherwise. Then the randomised suites again and again, each round with the next
+ * seed and with more of everything, until the time is over (a round that has begun is finished) or
+ * one fails. The seed of each round is printed; `npm run test:long -- 1 SEED --soak 0` repeats one.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { parseArgs } from 'node:util'
 
 /** What each suite takes to do more, in a round that is `scale` times the short run. */
 function settings(seed: number, scale: number): Record<string, string> {
@@ -24,15 +27,19 @@ function settings(seed: number, scale: number): Record<string, string> {
 
 const SUITES = ['unit', 'model', 'crash', 'repair', 'kill']
 
-function main(): number {
-  const seconds = Number(process.argv[2])
-  const randomSeed = Math.floor(Math.random() * 0x7fff_0000)
-  const firstSeed = Number(process.argv[3] ?? randomSeed)
-  if (!(seconds > 0) || !Number.isSafeInteger(firstSeed)) {
-    process.stderr.write('usage: npm run test:long -- SECONDS [SEED]\n')
-    return 2
-  }
-  const deadline = performance.now() + seconds * 1000
+const SOAK_SECONDS_MAX = 3600
+
+/** Both volumes at the same time, one on each core; false when one of them failed. */
+async function soak(seconds: number, seed: number): Promise<boolean> {
+  const processes = ['always', 'group'].map((sync, i) => {
+    const args = ['--expose-gc', 'build/test/soak/soak.js', String(seconds), String(seed + i), sync]
+    return spawn(process.execPath, args, { stdio: 'inherit' })
+  })
+  const ends = await Promise.all(processes.map((one) => once(one, 'exit')))
+  return ends.every(([status]) => status === 0)
+}
+
+function rounds(deadline: number, firstSeed: number): number {
   for (let round = 0; ; round++) {
     const seed = firstSeed + round
     process.stdout.write(`round ${round + 1}, seed ${seed}\n`)
@@ -49,4 +56,28 @@ function main(): number {
   }
 }
 
-process.exitCode = main()
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { soak: { type: 'string' } },
+  })
+  const seconds = Number(positionals[0])
+  const randomSeed = Math.floor(Math.random() * 0x7fff_0000)
+  const firstSeed = Number(positionals[1] ?? randomSeed)
+  const soakSeconds = Number(values.soak ?? Math.min(SOAK_SECONDS_MAX, seconds / 2))
+  if (!(seconds > 0) || !Number.isSafeInteger(firstSeed) || !(soakSeconds >= 0)) {
+    process.stderr.write('usage: npm run test:long -- SECONDS [SEED] [--soak SECONDS]\n')
+    return 2
+  }
+  const deadline = performance.now() + seconds * 1000
+  if (soakSeconds > 0) {
+    process.stdout.write(`soak of ${soakSeconds} s, seeds ${firstSeed} and ${firstSeed + 1}\n`)
+    if (!(await soak(soakSeconds, firstSeed))) {
+      process.stdout.write(`the soak failed with seed ${firstSeed}\n`)
+      return 1
+    }
+  }
+  return rounds(deadline, firstSeed)
+}
+
+process.exitCode = await main()

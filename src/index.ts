@@ -22,6 +22,7 @@ export type { Persistence, Region, RegionCounters } from './region/region.js'
 export {
   createVolume,
   EmbeddedVolume as Volume,
+  growVolume,
   inspectVolume,
   openVolume,
 } from './volume/embedded.js'

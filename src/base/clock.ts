@@ -15,19 +15,28 @@ export interface Entropy {
   fill(bytes: Uint8Array): void
 }
 
+/** Milliseconds that the two clocks may differ by, before the wall clock is believed. */
+const DRIFT_MS = 20
+
 /**
- * The machine's clock. process.hrtime is monotonic and cheap, Date.now is wall time at
- * milliseconds; together they give wall time that never stands still within a millisecond.
+ * The machine's clock: wall time in nanoseconds, as the monotonic clock since a moment at which both
+ * were read. When the wall clock is set, the two drift apart by more than a millisecond counts for,
+ * and are read anew.
  */
 export class SystemClock implements Clock {
   seconds = 0
   nanoseconds = 0
 
-  /** The same for the life of the process, and slow to ask for. */
-  readonly #origin = performance.timeOrigin
+  /** Wall time at which the monotonic clock was zero. */
+  #origin = performance.timeOrigin
 
   read(): void {
-    const now = this.#origin + performance.now()
+    let now = this.#origin + performance.now()
+    const wall = Date.now()
+    if (Math.abs(now - wall) > DRIFT_MS) {
+      this.#origin += wall - now
+      now = wall
+    }
     const seconds = Math.floor(now / 1000)
     this.seconds = seconds
     this.nanoseconds = Math.min(999_999_999, Math.floor((now - seconds * 1000) * 1e6))

@@ -44,7 +44,7 @@ export class Bitmap {
     let whole = stored === chunks
     this.#runCode = null
     for (let chunk = 0; chunk < stored; chunk++) {
-      const found = this.#checkChunk(header, chunk)
+      const found = this.#checkChunk(header, roots.blocks, chunk)
       if (found < 0) whole = false
       else free += found
       onChunk(chunk + 1, stored)
@@ -57,7 +57,7 @@ export class Bitmap {
   }
 
   /** The free blocks of the chunk, -1 when it is not valid. */
-  #checkChunk(header: Header, chunk: number): number {
+  #checkChunk(header: Header, blocks: number, chunk: number): number {
     const block = header.bitmapStart + Math.floor(chunk / CHUNKS_PER_BLOCK)
     const offset = (chunk % CHUNKS_PER_BLOCK) * BitmapChunk.size
     const place = placeOf(`bitmap chunk ${chunk}`, block, offset)
@@ -74,7 +74,7 @@ export class Bitmap {
     for (let i = 0; i < CHUNK_WORDS; i++) {
       const stored = this.#scratch.u32[BitmapChunk.word.bits + i]!
       const start = first + i * 32
-      const inside = Math.min(32, Math.max(0, header.blockCount - start))
+      const inside = Math.min(32, Math.max(0, blocks - start))
       const mask = inside === 32 ? -1 : (1 << inside) - 1
       free += popcount(~stored & mask)
       endClear += popcount(~stored & ~mask)
@@ -82,7 +82,7 @@ export class Bitmap {
       if (wrong !== 0) this.#compareWord(start, stored, wrong)
     }
     if (endClear > 0) {
-      const message = `${endClear} bits past block ${header.blockCount - 1} are clear, expected set`
+      const message = `${endClear} bits past block ${blocks - 1} are clear, expected set`
       this.#findings.add('bitmap-end-clear', place, message)
     }
     const said = this.#scratch.u32[BitmapChunk.word.free]!

@@ -109,14 +109,14 @@ export class Checker {
     onProgress('log', 1, 1)
     const roots = readRoots(this.#medium, this.#scratch, header, this.#findings)
     if (roots === null) return this.#report(records, info, false)
-    this.#reset(header)
+    this.#reset(header, roots)
     this.#checkStructures(header, roots, onProgress)
     this.#checkReplayed()
     return this.#report(records, info, true)
   }
 
-  #reset(header: Header): void {
-    this.#claims.reset(header.blockCount, header.dataStart)
+  #reset(header: Header, roots: Roots): void {
+    this.#claims.reset(roots.blocks, header.dataStart)
     this.#extents.reset()
     this.#walker.reset()
     this.#inodes.reset()

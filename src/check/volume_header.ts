@@ -45,13 +45,16 @@ export interface Roots {
   orphanRoot: number
   inodeMapHigh: number
   badBlockRoot: number
+  /** Blocks that the bitmap answers for; those behind are still to be added. */
+  blocks: number
 }
 
 const at = Superblock.word
 /** Set by mkfs and never changed: what both copies must agree on, as ranges of words. */
 const FIXED_WORDS = [
   [at.uuid, at.label],
-  [at.blockBytes, at.mountEpoch],
+  [at.blockBytes, at.blockCount],
+  [at.stateBlock, at.mountEpoch],
 ] as const
 
 /** The superblock and what is to be reported of it, or null when there is none to go by. */
@@ -173,7 +176,14 @@ export function readRoots(
   }
   checkReserved(scratch, 0, State, 2, 0, findings)
   const get = (index: number) => scratch.u32[index]!
+  const blocks = get(State.word.blocks)
+  if (blocks <= header.dataStart || blocks > header.blockCount) {
+    const message = `${blocks} blocks in a volume of ${header.blockCount}`
+    findings.add('state-damaged', placeOf('state', 2), message)
+    return null
+  }
   return {
+    blocks,
     freeBlocks: get(State.word.freeBlocks),
     inodes: get(State.word.inodes),
     nameSlabs: get(State.word.nameSlabs),

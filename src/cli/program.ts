@@ -5,10 +5,14 @@ import { catCommand } from './commands/cat.js'
 import { chattrCommand } from './commands/chattr.js'
 import { chmodCommand } from './commands/chmod.js'
 import { chownCommand } from './commands/chown.js'
+import { completionCommand } from './commands/completion.js'
 import { cpCommand } from './commands/cp.js'
 import { dfCommand } from './commands/df.js'
+import { doctorCommand } from './commands/doctor.js'
 import { duCommand } from './commands/du.js'
+import { dumpCommand } from './commands/dump.js'
 import { extentsCommand } from './commands/extents.js'
+import { faclCommand } from './commands/facl.js'
 import { fallocateCommand } from './commands/fallocate.js'
 import { fsckCommand } from './commands/fsck.js'
 import { infoCommand } from './commands/info.js'
@@ -43,7 +47,15 @@ const EXIT_NOT_CHECKED = 8
 
 /** By what they are about, in the order of `--help`. */
 const COMMANDS = {
-  'Volumes:': [mkfsCommand, infoCommand, labelCommand, dfCommand, fsckCommand],
+  'Volumes:': [
+    mkfsCommand,
+    infoCommand,
+    labelCommand,
+    dfCommand,
+    doctorCommand,
+    fsckCommand,
+    dumpCommand,
+  ],
   'Files and directories:': [
     lsCommand,
     treeCommand,
@@ -61,9 +73,17 @@ const COMMANDS = {
     mknodCommand,
     mkfifoCommand,
   ],
-  'Attributes:': [chmodCommand, chownCommand, chattrCommand, lsattrCommand, xattrCommand],
+  'Attributes:': [
+    chmodCommand,
+    chownCommand,
+    faclCommand,
+    chattrCommand,
+    lsattrCommand,
+    xattrCommand,
+  ],
   'Blocks:': [extentsCommand, truncateCommand, fallocateCommand, punchCommand],
   'Tests:': [seedCommand, verifyCommand],
+  'Shells:': [completionCommand],
 } as const
 
 const ABOUT = `A filesystem in memory that you own: files that stay put.

@@ -25,6 +25,8 @@ export interface MappedFile {
   /** Blocks that hold bytes of the file: its size, rounded up. */
   blocks(): number
   readonly walk: Walk
+  /** The layout is another one: `persist` makes it durable, too. */
+  changed(): void
   /** Runs a flush of stores; when it fails the medium has failed for the volume, too. */
   persist(flush: () => void): void
   /** The mapping is done with the file. */
@@ -128,12 +130,24 @@ export class Mapping implements FileMapping {
 
   // ---- what the volume calls ------------------------------------------------------------------
 
+  /** Blocks of [from, to) are about to leave the file: zeros instead, at once. Never throws. */
+  blocksLeave(from: number, to: number): void {
+    if (this.#ended !== null) return
+    try {
+      this.#stitch.blank(from, to)
+    } catch (error) {
+      this.end(`the mapping could not follow its file: ${(error as Error).message}`)
+    }
+  }
+
   /** The file has other blocks in [from, to) than before, or another size. Never throws. */
   layoutChanged(from: number, to: number): void {
     if (this.#ended !== null) return
     const first = Math.max(from, this.#stitch.first)
     const end = Math.min(to, this.#stitch.end)
-    if (first < end) this.#replace(first, end)
+    if (first >= end) return
+    this.#file.changed()
+    this.#replace(first, end)
   }
 
   /** Cuts it off from the region and detaches every ArrayBuffer. Never throws. */
@@ -167,21 +181,15 @@ export class Mapping implements FileMapping {
   #detachLost(from: number, to: number): void {
     const { walk } = this.#file
     const blocks = this.#file.blocks()
-    let lostFrom = Infinity
-    let lostTo = 0
     const lose = (first: number, end: number) => {
-      lostFrom = Math.min(lostFrom, first)
-      lostTo = Math.max(lostTo, end)
+      this.#punched = true
+      this.#stitch.detach(first, end)
     }
     if (to > blocks) lose(Math.max(from, blocks), to)
-    if (this.writable && from < blocks) {
-      walk(from, Math.min(to, blocks), (fileBlock, regionBlock, count) => {
-        if (regionBlock === 0) lose(fileBlock, fileBlock + count)
-      })
-    }
-    if (lostFrom === Infinity) return
-    this.#punched = true
-    this.#stitch.detach(lostFrom, lostTo)
+    if (!this.writable || from >= blocks) return
+    walk(from, Math.min(to, blocks), (fileBlock, regionBlock, count) => {
+      if (regionBlock === 0) lose(fileBlock, fileBlock + count)
+    })
   }
 
   #enter(offset: number, length: number): void {
@@ -222,7 +230,7 @@ export class Mapping implements FileMapping {
  * gets memory that no detach reaches; it still becomes zeros where the file loses its blocks.
  *
  * Not marked with markAsUntransferable(): from Node 24 on that sets a key without which the engine
- * refuses to detach, and Node-API aborts the process when it tries.
+ * refuses to detach.
  */
 function untransferable(buffer: ArrayBuffer): ArrayBuffer {
   for (const name of TRANSFERS) {

@@ -65,11 +65,25 @@ export class Stitch {
     return Math.ceil((block - this.first) / this.#grain) * this.#region.grain
   }
 
-  /** Puts what the file has now in [from, to) in place. */
-  place(from: number, to: number): void {
+  /** Zeros over [from, to), and what shares a grain with it. */
+  blank(from: number, to: number): void {
+    const [begin, stop] = this.#grains(from, to)
+    if (begin >= stop) return
+    const at = (begin - this.first) * BLOCK_BYTES
+    this.#blank(at, this.#grainEnd(stop) - at)
+  }
+
+  /** Whole grains around [from, to), as far as they are mapped. */
+  #grains(from: number, to: number): [number, number] {
     const grain = this.#grain
     const begin = Math.max(this.first, Math.floor(from / grain) * grain)
-    const stop = Math.min(this.end, Math.ceil(to / grain) * grain)
+    return [begin, Math.min(this.end, Math.ceil(to / grain) * grain)]
+  }
+
+  /** Puts what the file has now in [from, to) in place. */
+  place(from: number, to: number): void {
+    const [begin, stop] = this.#grains(from, to)
+    if (begin >= stop) return
     this.#account(begin, stop)
     this.#walk(begin, stop, (fileBlock, regionBlock, count) => {
       this.#checkGrains(fileBlock, regionBlock, count)

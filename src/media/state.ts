@@ -19,7 +19,12 @@ export const State = defineStruct('state', 64, 'roots and counters; the first li
   orphanRoot: [32, 4, 'root block of the orphans, 0 empty'],
   inodeMapHigh: [36, 4, 'entries of the inode map below this one may be in use, none above'],
   badBlockRoot: [40, 4, 'root block of the bad blocks, 0 none'],
-  reserved: [44, 20, 'zero'],
+  blocks: [
+    44,
+    4,
+    'blocks of the volume that are in use or free; those behind them, of a volume that has just grown, are added at the next mount',
+  ],
+  reserved: [48, 16, 'zero'],
 })
 
 export function invalidState(bytes: Bytes, base: number, volume: number): string | null {

@@ -26,7 +26,7 @@ void call_refuse_memory(struct call *call, const char *what, uint64_t id) {
 void call_refuse_range(struct call *call, const struct memory *memory, uint64_t offset,
                        uint64_t length) {
   throw_range(call->env,
-              "%s: 0x%" PRIx64 " bytes at offset 0x%" PRIx64 " do not fit memory %" PRIu32
+              "%s: 0x%" PRIx64 " bytes at offset 0x%" PRIx64 " do not fit memory %" PRIu64
               " of 0x%" PRIx64 " bytes; stay inside its byteLength",
               call->name, length, offset, memory->id, memory->length);
 }

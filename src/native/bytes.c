@@ -227,7 +227,7 @@ napi_value js_store8(napi_env env, napi_callback_info info) {
     return NULL;
   }
   if (offset % 8 != 0) {
-    throw_range(env, "store8: offset 0x%" PRIx64 " of memory %" PRIu32
+    throw_range(env, "store8: offset 0x%" PRIx64 " of memory %" PRIu64
                 " is not a multiple of 8; an unaligned store could be torn", offset, memory->id);
     return NULL;
   }

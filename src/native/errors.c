@@ -11,6 +11,7 @@ enum { MESSAGE_MAX = 512 };
 #define NAMES(X)                                                                                  \
   X(E2BIG) X(EACCES) X(EAGAIN) X(EBADF) X(EBUSY) X(ECANCELED) X(EDEADLK) X(EDQUOT) X(EEXIST)      \
   X(EFAULT) X(EFBIG) X(EINTR) X(EINVAL) X(EIO) X(EISDIR) X(EMFILE) X(ENAMETOOLONG) X(ENFILE)      \
+  X(ELOOP) X(ENODATA)                                                                             \
   X(ENODEV) X(ENOENT) X(ENOLCK) X(ENOMEM) X(ENOSPC) X(ENOSYS) X(ENOTDIR) X(ENOTTY) X(ENXIO)       \
   X(EOPNOTSUPP) X(EOVERFLOW) X(EPERM) X(EPIPE) X(ERANGE) X(EROFS) X(ESPIPE) X(ESTALE) X(ETXTBSY)
 

@@ -26,7 +26,7 @@ struct fault {
   _Atomic(uint64_t) ready;
   _Atomic(uint64_t) offset;
   _Atomic(uint64_t) length;
-  _Atomic(uint32_t) memory;
+  _Atomic(uint64_t) memory;
   _Atomic(int) signal;
   _Atomic(int) code;
 };
@@ -58,9 +58,9 @@ static void record(const struct memory *memory, uint64_t offset, uint64_t length
 
 static struct memory *find_address(uintptr_t address, uint8_t **base) {
   uint64_t end = atomic_load_explicit(&memory_end, memory_order_acquire);
-  for (uint64_t id = 1; id < end; id++) {
+  for (uint64_t slot = 1; slot < end; slot++) {
     struct memory *memory =
-        &memory_chunks[id >> MEMORY_CHUNK_SHIFT][id & (MEMORY_CHUNK - 1)];
+        &memory_chunks[slot >> MEMORY_CHUNK_SHIFT][slot & (MEMORY_CHUNK - 1)];
     *base = atomic_load_explicit(&memory->base, memory_order_acquire);
     if (*base && address >= (uintptr_t)*base && address - (uintptr_t)*base < memory->span) {
       return memory;
@@ -189,7 +189,7 @@ static bool append(napi_env env, napi_value list, uint32_t *count, const struct 
   napi_value object, name;
   const char *text = atomic_load(&((struct fault *)fault)->signal) == SIGBUS ? "SIGBUS" : "SIGSEGV";
   return napi_create_object(env, &object) == napi_ok &&
-         set_value(env, object, "memory", fault->memory) &&
+         set_value(env, object, "memory", (double)fault->memory) &&
          set_value(env, object, "offset", (double)fault->offset) &&
          set_value(env, object, "length", (double)fault->length) &&
          napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &name) == napi_ok &&

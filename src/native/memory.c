@@ -38,6 +38,9 @@ size_t memory_page_size;
 /* Guards creation of entries and the list of retired ones; workers load the addon too. */
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct memory *retired_list;
+static struct memory *free_list;
+/* Retired entries whose last backing store is gone. */
+static _Atomic(uint32_t) retired_ready;
 
 static uint64_t round_up(uint64_t number, uint64_t grain) {
   return (number + grain - 1) / grain * grain;
@@ -45,8 +48,8 @@ static uint64_t round_up(uint64_t number, uint64_t grain) {
 
 /*
  * Anonymous pages over a run of ours. A process with all the mappings that it may have gets no new
- * one even where it would replace thousands: then those go first, and the run is taken again, unless
- * another thread's mapping has slipped into it.
+ * one even where it would replace thousands: then those go first, and the run is taken again, if no
+ * mapping of another thread has slipped into it.
  */
 static int put_anonymous(uint8_t *start, size_t length, int protection) {
   const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -80,23 +83,39 @@ static uint8_t *reserve_aligned(uint64_t span, int protection) {
   return start + before;
 }
 
+/* An entry that was never used; NULL when the table is full. */
+static struct memory *extend_table(void) {
+  uint64_t slot = atomic_load(&memory_end);
+  if (slot >> MEMORY_CHUNK_SHIFT >= MEMORY_CHUNKS_MAX) return NULL;
+  struct memory **chunk = &memory_chunks[slot >> MEMORY_CHUNK_SHIFT];
+  if (*chunk == NULL) *chunk = calloc(MEMORY_CHUNK, sizeof(struct memory));
+  if (*chunk == NULL) return NULL;
+  struct memory *memory = &(*chunk)[slot & (MEMORY_CHUNK - 1)];
+  atomic_store(&memory->id, slot);
+  atomic_store_explicit(&memory_end, slot + 1, memory_order_release);
+  return memory;
+}
+
 /* A new entry, not yet alive: the caller sets `base` last. NULL when the table is full. */
 static struct memory *new_entry(napi_env env) {
-  struct memory *memory = NULL;
   pthread_mutex_lock(&table_lock);
-  uint64_t id = atomic_load(&memory_end);
-  struct memory **chunk = &memory_chunks[id >> MEMORY_CHUNK_SHIFT];
-  if (id >> MEMORY_CHUNK_SHIFT < MEMORY_CHUNKS_MAX) {
-    if (*chunk == NULL) *chunk = calloc(MEMORY_CHUNK, sizeof(struct memory));
-    if (*chunk != NULL) {
-      memory = &(*chunk)[id & (MEMORY_CHUNK - 1)];
-      memory->env = env;
-      memory->id = (uint32_t)id;
-      atomic_store_explicit(&memory_end, id + 1, memory_order_release);
-    }
+  struct memory *memory = free_list;
+  if (memory != NULL) {
+    free_list = memory->next;
+    atomic_fetch_add(&memory->id, UINT64_C(1) << MEMORY_SLOT_BITS);
+  } else {
+    memory = extend_table();
   }
+  if (memory != NULL) memory->env = env;
   pthread_mutex_unlock(&table_lock);
   return memory;
+}
+
+/* Holds table_lock. An entry whose next id were no exact number any more is used no more. */
+static void free_entry(struct memory *memory) {
+  if (atomic_load(&memory->id) >> MEMORY_SLOT_BITS >= SAFE_MAX >> MEMORY_SLOT_BITS) return;
+  memory->next = free_list;
+  free_list = memory;
 }
 
 /*
@@ -104,26 +123,39 @@ static struct memory *new_entry(napi_env env) {
  * `transfer()` moved cannot be detached by us; until they are collected they see zero pages.
  */
 static void sweep_retired(napi_env env) {
+  if (atomic_load(&retired_ready) == 0) return;
   pthread_mutex_lock(&table_lock);
   for (struct memory **link = &retired_list; *link != NULL;) {
     struct memory *memory = *link;
     if (memory->env == env && memory->stores == 0) {
-      *link = memory->retired_next;
+      *link = memory->next;
       munmap(memory->retired, memory->span);
       memory->retired = NULL;
+      atomic_fetch_sub(&retired_ready, 1);
+      free_entry(memory);
     } else {
-      link = &memory->retired_next;
+      link = &memory->next;
     }
   }
   pthread_mutex_unlock(&table_lock);
 }
 
+/* The entry is dead; its addresses go at once, or when the last backing store is gone. */
 static void retire(struct memory *memory, uint8_t *base) {
   pthread_mutex_lock(&table_lock);
-  memory->retired = base;
-  memory->retired_next = retired_list;
-  retired_list = memory;
+  if (memory->stores == 0 && munmap(base, memory->span) == 0) {
+    free_entry(memory);
+  } else {
+    memory->retired = base;
+    memory->next = retired_list;
+    retired_list = memory;
+    if (memory->stores == 0) atomic_fetch_add(&retired_ready, 1);
+  }
   pthread_mutex_unlock(&table_lock);
+}
+
+void memory_drop_store(struct memory *memory) {
+  if (--memory->stores == 0 && memory->retired != NULL) atomic_fetch_add(&retired_ready, 1);
 }
 
 static napi_value create(napi_env env, napi_callback_info info, const char *name, int protection) {
@@ -151,6 +183,7 @@ static napi_value create(napi_env env, napi_callback_info info, const char *name
   }
   memory->length = length;
   memory->span = span;
+  memory->mapped_fd = -1;
   atomic_store_explicit(&memory->base, base, memory_order_release);
   return call_number(&call, memory->id);
 }
@@ -172,28 +205,47 @@ static bool whole_pages(struct call *call, const struct memory *memory, uint64_t
     return true;
   }
   throw_errno(call->env, EINVAL, call->name, "pass whole pages",
-              "%s of 0x%" PRIx64 " bytes at offset 0x%" PRIx64 " of memory %" PRIu32
+              "%s of 0x%" PRIx64 " bytes at offset 0x%" PRIx64 " of memory %" PRIu64
               ", whose pages have 0x%zx bytes",
               call->name, length, offset, memory->id, memory_page_size);
   return false;
 }
 
 /*
- * mmap(MAP_FIXED) of a file. When it fails late the kernel has already removed what was there, and
- * another thread's mapping could slip into the hole. So the same mapping is tried elsewhere first,
- * which finds nearly all failures, and a hole that appears all the same is filled at once.
+ * Whether a file lets itself be mapped so, tried elsewhere: 0 or an errno. What worked last time
+ * for this memory is not tried again, as when the pieces of one file are put side by side.
  */
-static int map_fixed(uint8_t *at, uint64_t span, int protection, int flags, int fd,
-                     uint64_t file_offset) {
-  void *trial = mmap(NULL, span, protection, flags & ~MAP_POPULATE, fd, (off_t)file_offset);
-  if (trial == MAP_FAILED) {
-    /* Huge pages want an aligned address, which only the real place has for certain. */
-    if (errno != EINVAL) return errno;
-  } else {
-    munmap(trial, span);
+static int try_map(struct memory *memory, uint64_t span, int protection, int flags, int fd,
+                   uint64_t file_offset) {
+  if (memory->mapped_fd == fd && memory->mapped_flags == flags &&
+      memory->mapped_protection == protection) {
+    return 0;
   }
-  if (mmap(at, span, protection, flags | MAP_FIXED, fd, (off_t)file_offset) != MAP_FAILED) return 0;
-  int error = errno;
+  void *trial = mmap(NULL, span, protection, flags & ~MAP_POPULATE, fd, (off_t)file_offset);
+  /* Huge pages want an aligned address, which only the real place has for certain. */
+  if (trial == MAP_FAILED) return errno == EINVAL ? 0 : errno;
+  munmap(trial, span);
+  return 0;
+}
+
+/*
+ * mmap(MAP_FIXED) of a file. When it fails late the kernel has already removed what was there, and
+ * another thread's mapping could slip into the hole. So it is tried elsewhere first, which finds
+ * nearly all failures, and a hole that appears all the same is filled at once.
+ */
+static int map_fixed(struct memory *memory, uint64_t offset, uint64_t span, int protection,
+                     int flags, int fd, uint64_t file_offset) {
+  int error = try_map(memory, span, protection, flags, fd, file_offset);
+  if (error) return error;
+  uint8_t *at = memory_base(memory) + offset;
+  if (mmap(at, span, protection, flags | MAP_FIXED, fd, (off_t)file_offset) != MAP_FAILED) {
+    memory->mapped_fd = fd;
+    memory->mapped_flags = flags;
+    memory->mapped_protection = protection;
+    return 0;
+  }
+  error = errno;
+  memory->mapped_fd = -1;
   mmap(at, span, PROT_NONE,
        MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return error;
@@ -216,17 +268,17 @@ napi_value js_map(napi_env env, napi_callback_info info) {
   const uint64_t access = MAP_FLAG_READ | MAP_FLAG_WRITE;
   if (flags & ~(access | MAP_FLAG_SYNC | MAP_FLAG_POPULATE) || !(flags & access)) {
     return throw_errno(env, EINVAL, "mmap", "combine MapFlag values, read or write among them",
-                       "map into memory %" PRIu32 " with flags 0x%" PRIx64, memory->id, flags);
+                       "map into memory %" PRIu64 " with flags 0x%" PRIx64, memory->id, flags);
   }
   int protection = (flags & MAP_FLAG_READ ? PROT_READ : 0) |
                    (flags & MAP_FLAG_WRITE ? PROT_WRITE : 0);
   int kind = (flags & MAP_FLAG_SYNC ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED) |
              (flags & MAP_FLAG_POPULATE ? MAP_POPULATE : 0);
-  int error = map_fixed(memory_base(memory) + offset, span, protection, kind, (int)fd, file_offset);
+  int error = map_fixed(memory, offset, span, protection, kind, (int)fd, file_offset);
   if (error) {
     return throw_errno(env, error, "mmap", NULL,
                        "map of 0x%" PRIx64 " bytes of fd %d at 0x%" PRIx64
-                       " into memory %" PRIu32 " at 0x%" PRIx64,
+                       " into memory %" PRIu64 " at 0x%" PRIx64,
                        length, (int)fd, file_offset, memory->id, offset);
   }
   return NULL;
@@ -245,7 +297,7 @@ static napi_value cover(napi_env env, napi_callback_info info, const char *name,
   int error = put_anonymous(memory_base(memory) + offset, span, protection);
   if (error) {
     return throw_errno(env, error, "mmap", NULL,
-                       "%s of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu32, name,
+                       "%s of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu64, name,
                        length, offset, memory->id);
   }
   return NULL;
@@ -267,7 +319,7 @@ napi_value js_unmap(napi_env env, napi_callback_info info) {
   }
   if (memory->syncs > 0) {
     return throw_errno(env, EBUSY, "munmap", "await the promises of msyncAsync first",
-                       "unmap of memory %" PRIu32 " while %" PRIu32 " msync calls run", memory->id,
+                       "unmap of memory %" PRIu64 " while %" PRIu32 " msync calls run", memory->id,
                        memory->syncs);
   }
   uint8_t *base = memory_base(memory);
@@ -276,11 +328,11 @@ napi_value js_unmap(napi_env env, napi_callback_info info) {
    */
   int error = memory_overlay(base, memory->span);
   if (error) {
-    return throw_errno(env, error, "mmap", NULL, "overlay of memory %" PRIu32, memory->id);
+    return throw_errno(env, error, "mmap", NULL, "overlay of memory %" PRIu64, memory->id);
   }
   views_detach(env, memory, 0, memory->length);
   atomic_store_explicit(&memory->base, NULL, memory_order_release);
-  if (memory->stores > 0 || munmap(base, memory->span) != 0) retire(memory, base);
+  retire(memory, base);
   sweep_retired(env);
   return NULL;
 }
@@ -302,9 +354,10 @@ napi_value js_byteLength(napi_env env, napi_callback_info info) {
 static void end_environment(void *data) {
   napi_env env = data;
   uint64_t end = atomic_load(&memory_end);
-  for (uint64_t id = 1; id < end; id++) {
-    struct memory *memory = memory_find(env, id);
-    if (memory == NULL) continue;
+  for (uint64_t slot = 1; slot < end; slot++) {
+    struct memory *memory =
+        &memory_chunks[slot >> MEMORY_CHUNK_SHIFT][slot & (MEMORY_CHUNK - 1)];
+    if (memory->env != env || memory_base(memory) == NULL) continue;
     memory_overlay(memory_base(memory), memory->span);
     atomic_store_explicit(&memory->base, NULL, memory_order_release);
   }

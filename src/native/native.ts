@@ -12,7 +12,7 @@
  */
 import { loadAddon } from './load.js'
 
-/** A memory: index into the addon's table, never reused while the process lives. */
+/** A memory: its place in the addon's table and a count, never the same again in a process. */
 export type MemoryId = number & { readonly __memory: unique symbol }
 
 /** Flags for `map`. */
@@ -154,7 +154,10 @@ export interface Native {
    * beyond.
    */
   view(memory: MemoryId, offset: number, length: number): ArrayBuffer
-  /** Detaches every view that overlaps [offset, offset+length); returns how many. */
+  /**
+   * Detaches every view that overlaps [offset, offset+length); returns how many. One that somebody
+   * gave to markAsUntransferable stays on Node 24 and later: put zeros under it first.
+   */
   detach(memory: MemoryId, offset: number, length: number): number
   /** Live (not detached, not collected) views of a memory. */
   viewCount(memory: MemoryId): number
@@ -313,6 +316,24 @@ export interface Native {
   fdatasyncAsync(fd: number): Promise<void>
   /** Whether mmap with MAP_SHARED_VALIDATE | MAP_SYNC of the first page of `fd` succeeds. */
   canMapSync(fd: number): boolean
+
+  // ---- host.c: what Node does not say about files; paths and names are bytes ----------------------
+  /** lseek(2) with SEEK_DATA, or SEEK_HOLE: the offset found, -1 past the end. */
+  seek(fd: number, offset: number, data: boolean): number
+  /** mknod(2). */
+  makeNode(path: Uint8Array, mode: number, major: number, minor: number): void
+  /** utimensat(2): access and modification, seconds and nanoseconds each; of a symlink itself. */
+  setTimes(
+    path: Uint8Array,
+    atime: number,
+    atimeNanoseconds: number,
+    mtime: number,
+    mtimeNanoseconds: number,
+  ): void
+  /** llistxattr(2): the names, each with a zero byte after it. */
+  listXattrs(path: Uint8Array): Uint8Array
+  getXattr(path: Uint8Array, name: Uint8Array): Uint8Array
+  setXattr(path: Uint8Array, name: Uint8Array, value: Uint8Array): void
 }
 
 /** The loaded addon. */

@@ -61,7 +61,7 @@ static COLD napi_value refuse_command(struct call *call, uint64_t index,
                                       const struct memory *memory) {
   throw_range(call->env,
               "%s: command %" PRIu64 " (0x%" PRIx32 ", 0x%" PRIx32 ", 0x%" PRIx32 ", 0x%" PRIx32
-              ") %s memory %" PRIu32 " of 0x%" PRIx64 " bytes; stay inside its byteLength",
+              ") %s memory %" PRIu64 " of 0x%" PRIx64 " bytes; stay inside its byteLength",
               call->name, index, command->words[0], command->words[1], command->words[2],
               command->words[3], why, memory->id, memory->length);
   return NULL;

@@ -46,7 +46,7 @@ static bool read_msync(struct call *call, struct job *job) {
   job->start = memory_base(job->memory) + offset - before;
   job->length = length == 0 ? 0 : length + before;
   snprintf(job->what, sizeof job->what,
-           "msync of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu32, length, offset,
+           "msync of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu64, length, offset,
            job->memory->id);
   return true;
 }

@@ -43,12 +43,44 @@ static void finalize(napi_env env, void *data, void *hint) {
   (void)data;
   struct view *view = hint;
   unlink_view(env, view);
-  if (view->counted) view->memory->stores--;
+  if (view->counted) memory_drop_store(view->memory);
   free(view);
+}
+
+/* ArrayBuffer.prototype.transfer; NULL where the engine has none (Node 20). */
+static napi_value transfer_function(napi_env env) {
+  napi_value value;
+  napi_valuetype type;
+  if (napi_get_global(env, &value) != napi_ok ||
+      napi_get_named_property(env, value, "ArrayBuffer", &value) != napi_ok ||
+      napi_get_named_property(env, value, "prototype", &value) != napi_ok ||
+      napi_get_named_property(env, value, "transfer", &value) != napi_ok ||
+      napi_typeof(env, value, &type) != napi_ok || type != napi_function) {
+    return NULL;
+  }
+  return value;
+}
+
+/*
+ * Detaches by moving no bytes at all to a new ArrayBuffer, where the engine can: somebody may have
+ * called markAsUntransferable, which from Node 24 on sets a key. `transfer` then throws, and the
+ * ArrayBuffer stays; napi_detach_arraybuffer would abort the process.
+ */
+static bool detach_buffer(napi_env env, napi_value transfer, napi_value buffer) {
+  napi_value zero, moved;
+  if (transfer == NULL || napi_create_uint32(env, 0, &zero) != napi_ok) {
+    return napi_detach_arraybuffer(env, buffer) == napi_ok;
+  }
+  if (napi_call_function(env, buffer, transfer, 1, &zero, &moved) == napi_ok) return true;
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (pending) napi_get_and_clear_last_exception(env, &moved);
+  return false;
 }
 
 uint32_t views_detach(napi_env env, struct memory *memory, uint64_t offset, uint64_t length) {
   uint32_t count = 0;
+  napi_value transfer = memory->views ? transfer_function(env) : NULL;
   for (struct view *view = memory->views, *next; view != NULL; view = next) {
     next = view->next;
     if (view->offset >= offset + length || offset >= view->offset + view->length) continue;
@@ -58,7 +90,7 @@ uint32_t views_detach(napi_env env, struct memory *memory, uint64_t offset, uint
     if (napi_get_reference_value(env, view->reference, &buffer) == napi_ok && buffer != NULL) {
       bool detached = false;
       napi_is_detached_arraybuffer(env, buffer, &detached);
-      if (!detached && napi_detach_arraybuffer(env, buffer) == napi_ok) count++;
+      if (!detached && detach_buffer(env, transfer, buffer)) count++;
     }
     unlink_view(env, view);
     napi_close_handle_scope(env, scope);
@@ -74,7 +106,7 @@ static napi_value refuse_view(napi_env env, const struct memory *memory, uint64_
   napi_is_exception_pending(env, &pending);
   if (pending) napi_get_and_clear_last_exception(env, &exception);
   return throw_errno(env, EFBIG, "view", "use windows: several views of at most 4 GiB",
-                     "view of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu32
+                     "view of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu64
                      " is more than this engine allows in one ArrayBuffer",
                      length, offset, memory->id);
 }
@@ -112,7 +144,7 @@ napi_value js_view(napi_env env, napi_callback_info info) {
   if (napi_create_reference(env, buffer, 0, &view->reference) != napi_ok) {
     view->reference = NULL;
     napi_detach_arraybuffer(env, buffer);
-    return throw_errno(env, ENOMEM, "view", NULL, "view of memory %" PRIu32, memory->id);
+    return throw_errno(env, ENOMEM, "view", NULL, "view of memory %" PRIu64, memory->id);
   }
   link_view(memory, view);
   return buffer;

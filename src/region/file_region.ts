@@ -10,21 +10,21 @@ import {
   constants,
   existsSync,
   fstatSync,
+  fsyncSync,
   ftruncateSync,
   openSync,
-  readFileSync,
-  readlinkSync,
+  realpathSync,
   unlinkSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import { HoldfastError } from '../base/errors.js'
-import { BLOCK_BYTES } from '../base/limits.js'
 import { MapFlag, native, type MemoryId } from '../native/native.js'
+import { probe, type Kind } from './kind.js'
 import { MemoryRegion } from './memory_region.js'
 import type { Persistence } from './region.js'
+import { requireMemory, requireSpace } from './space.js'
 import { systemCall } from './system_call.js'
 
-const TMPFS_MAGIC = 0x0102_1994
-const HUGETLBFS_MAGIC = 0x9584_58f6
 const F_SEAL_SHRINK = 2
 
 export interface OpenRegionOptions {
@@ -38,14 +38,6 @@ export interface OpenRegionOptions {
   readonly describeOwner?: (path: string) => string
 }
 
-interface Kind {
-  readonly kind: string
-  readonly persistence: Persistence
-  readonly grain: number
-  readonly byteLength: number
-  readonly mapFlags: number
-}
-
 /** Opens a region that exists. Throws ENOENT, EBUSY with the owner, ENODEV. */
 export function openRegion(path: string, options: OpenRegionOptions = {}): MemoryRegion {
   const flags = options.readOnly === true ? constants.O_RDONLY : constants.O_RDWR
@@ -54,8 +46,9 @@ export function openRegion(path: string, options: OpenRegionOptions = {}): Memor
 }
 
 /**
- * Makes a region file of `byteLength` bytes and fills it, so that no store meets a missing block.
- * An existing file is used as it is when its size fits (`byteLength` 0: whatever it has).
+ * Makes a region of `byteLength` bytes (0: as many as there are). A file is made where there is
+ * none, and filled, so that no store meets a missing block. Of a device it is the first so many
+ * bytes.
  */
 export function createRegion(
   path: string,
@@ -74,7 +67,8 @@ export function createRegion(
       closeSync(fd)
       throw error
     }
-    return adopt(fd, path, options, () => closeSync(fd)) // which closes it when it fails
+    // Which closes it when it fails.
+    return adopt(fd, path, options, () => closeSync(fd), byteLength)
   } catch (error) {
     if (!existed) unlinkSync(path)
     throw error
@@ -87,8 +81,28 @@ function fillFile(fd: number, path: string, byteLength: number): void {
   if (wanted === 0) {
     throw new HoldfastError('EINVAL', `${path} is empty and no size was given: --size 1G`)
   }
+  requireSpace(fd, path, wanted)
   if (wanted !== size) systemCall('ftruncate', path, () => ftruncateSync(fd, wanted))
   systemCall('fallocate', path, () => native.fallocate(fd, 0, wanted))
+  syncDirectory(path)
+}
+
+/** A file that was made is there after a power cut only when its name is, too. */
+function syncDirectory(path: string): void {
+  const directory = dirname(realpathSync(path))
+  let fd: number
+  try {
+    fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY)
+  } catch (error) {
+    // One may have the right to make files in a directory and not to open it.
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return
+    throw error
+  }
+  try {
+    systemCall('fsync', directory, () => fsyncSync(fd))
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /**
@@ -98,6 +112,7 @@ export function memfdRegion(
   byteLength: number,
   options: OpenRegionOptions & { readonly hugeTlb?: boolean } = {},
 ): MemoryRegion {
+  if (options.hugeTlb !== true) requireMemory('memfd', byteLength)
   const fd = systemCall('memfd_create', 'memfd', () =>
     native.memfd('holdfast', byteLength, options.hugeTlb === true),
   )
@@ -111,10 +126,12 @@ function adopt(
   path: string,
   options: OpenRegionOptions,
   onClose: () => void,
+  wanted = 0,
 ): MemoryRegion {
   let memory: MemoryId | undefined
   try {
-    const kind = probe(fd, path)
+    const found = probe(fd, path)
+    const kind = wanted === 0 ? found : { ...found, byteLength: partOf(found, wanted, path) }
     if (options.readOnly !== true || options.shared === true) lockOwner(fd, path, options)
     memory = native.reserve(kind.byteLength)
     const write = options.readOnly === true ? 0 : MapFlag.write
@@ -136,66 +153,12 @@ function adopt(
   }
 }
 
-/** What a descriptor is, from what the kernel says of it, measured where it does not say. */
-function probe(fd: number, path: string): Kind {
-  const stat = fstatSync(fd)
-  if (stat.isCharacterDevice()) return probeDevDax(stat.rdev, path)
-  if (!stat.isFile()) {
-    throw new HoldfastError('ENODEV', `${path} is neither a file nor a device-DAX node`)
+/** Bytes of a region that is to have `wanted`. */
+function partOf({ byteLength, grain }: Kind, wanted: number, path: string): number {
+  if (wanted > byteLength + grain - 1) {
+    throw new HoldfastError('EINVAL', `${path} has ${byteLength} bytes, not ${wanted}`)
   }
-  const { type, blockSize } = native.statfs(fd)
-  if (type === TMPFS_MAGIC) {
-    const kind = isMemfd(fd) ? 'memfd' : 'tmpfs'
-    return fileKind(kind, 'fence', BLOCK_BYTES, stat.size, path, 0)
-  }
-  if (type === HUGETLBFS_MAGIC) {
-    const kind = isMemfd(fd) ? 'memfd' : 'hugetlbfs'
-    return fileKind(kind, 'fence', blockSize, stat.size, path, 0)
-  }
-  if (stat.size > 0 && native.canMapSync(fd)) {
-    return fileKind('fsdax', 'flush', BLOCK_BYTES, stat.size, path, MapFlag.sync)
-  }
-  return fileKind('file', 'sync', BLOCK_BYTES, stat.size, path, 0)
-}
-
-function fileKind(
-  kind: string,
-  persistence: Persistence,
-  grain: number,
-  size: number,
-  path: string,
-  mapFlags: number,
-): Kind {
-  const byteLength = Math.floor(size / grain) * grain
-  if (byteLength === 0) {
-    throw new HoldfastError('ENODEV', `${path} has ${size} bytes, less than one page of ${grain}`)
-  }
-  return { kind, persistence, grain, byteLength, mapFlags }
-}
-
-/** /sys/dev/char/MAJOR:MINOR of a device-DAX node has its size and alignment. */
-function probeDevDax(rdev: number, path: string): Kind {
-  const major = (rdev >>> 8) & 0xfff
-  const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00)
-  const directory = `/sys/dev/char/${major}:${minor}`
-  const sizeFile = `${directory}/size`
-  if (!existsSync(sizeFile)) {
-    throw new HoldfastError('ENODEV', `${path} is a character device but no device-DAX node`)
-  }
-  const alignFile = `${directory}/align`
-  const grain = existsSync(alignFile) ? Number(readFileSync(alignFile, 'utf8')) : 2 * 1024 * 1024
-  const size = Number(readFileSync(sizeFile, 'utf8'))
-  return {
-    kind: 'devdax',
-    persistence: 'flush',
-    grain,
-    byteLength: Math.floor(size / grain) * grain,
-    mapFlags: 0,
-  }
-}
-
-function isMemfd(fd: number): boolean {
-  return readlinkSync(`/proc/self/fd/${fd}`).startsWith('/memfd:')
+  return Math.floor(wanted / grain) * grain
 }
 
 function lockOwner(fd: number, path: string, options: OpenRegionOptions): void {

@@ -5,6 +5,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
 import { native } from '../native/native.js'
+import { requireSpace } from './space.js'
 
 const STEP_BYTES = 64 * 1024 * 1024
 
@@ -16,6 +17,7 @@ export function* fillRegion(path: string, byteLength: number): Generator<number>
     if (!stat.isFile() || byteLength === 0) return
     // Its owner says who it is when the region is opened; here it is enough not to touch it.
     if (!native.lock(fd, 0, 1, true)) throw new HoldfastError('EBUSY', `${path} is open elsewhere`)
+    requireSpace(fd, path, byteLength)
     if (stat.size !== byteLength) ftruncateSync(fd, byteLength)
     for (let offset = 0; offset < byteLength;) {
       const length = Math.min(STEP_BYTES, byteLength - offset)

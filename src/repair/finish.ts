@@ -46,6 +46,7 @@ export function finish(ground: Ground, names: NameSlabs, roots: FinalRoots): voi
   const high = writeMap(ground, floors)
   const freeBlocks = writeBitmap(ground)
   writeState(ground, {
+    blocks: ground.header.blockCount,
     freeBlocks,
     inodes: countInodes(ground),
     nameSlabs: nameHead,

@@ -15,6 +15,7 @@ import { formatVolume, type FormatOptions } from './format.js'
 import { describeOwner, summarize } from './inspect.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { relabel } from './relabel.js'
+import { checkGrowth, growSuperblock } from './resize.js'
 import { SuperblockPair } from './superblock.js'
 import { Volume } from './volume.js'
 
@@ -108,6 +109,28 @@ export function relabelVolume(path: string, text: string): void {
   const region = openRegion(path, { describeOwner })
   try {
     relabel(region, text)
+  } finally {
+    region.close()
+  }
+}
+
+/**
+ * Lets the volume in the region at `path` have `size` bytes (0: all that the region has; a device
+ * has what it has). Returns its bytes before and after. EFBIG when it was not made to grow so far.
+ */
+export function growVolume(path: string, size = 0): { before: number; after: number } {
+  const looked = openRegion(path, { describeOwner })
+  try {
+    new SuperblockPair(looked).read() // nothing is made larger that is no volume
+    checkGrowth(looked, size)
+  } finally {
+    looked.close()
+  }
+  const region = size === 0 ? openRegion(path, { describeOwner }) : createRegion(path, size)
+  try {
+    const { before, after } = growSuperblock(region)
+    Volume.mount(region, { owner: ownProcess() }).close()
+    return { before: before * BLOCK_BYTES, after: after * BLOCK_BYTES }
   } finally {
     region.close()
   }

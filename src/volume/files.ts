@@ -197,6 +197,8 @@ export class Files {
       } catch (error) {
         // Steps before this one left blocks past the end; they go again.
         if (intent) this.#work.freeBeyond(number)
+        // Holes that they filled stay filled.
+        open.layoutChanged(Math.floor(position / BLOCK_BYTES), last + 1)
         throw error
       }
       try {
@@ -396,21 +398,24 @@ export class Files {
     const old = inodes.size(w)
     const open = opens.get(number)
     const beyond = size === old && inodes.has(w, InodeFlag.preallocated)
-    if (size < old || beyond) this.#shrink(number, w, size)
-    else {
-      if (size > old) this.zeroTail(w, old, size)
-      transaction.run(0, false, () => {
-        if (size > old) {
-          transaction.wroteData()
-          inodes.setSize(w, size)
-        }
-        inodes.modified(w)
-      })
+    try {
+      if (size < old || beyond) {
+        open?.blocksLeave(Math.ceil(size / BLOCK_BYTES), Infinity)
+        this.#shrink(number, w, size)
+      } else {
+        if (size > old) this.zeroTail(w, old, size)
+        transaction.run(0, false, () => {
+          if (size > old) {
+            transaction.wroteData()
+            inodes.setSize(w, size)
+          }
+          inodes.modified(w)
+        })
+      }
+    } finally {
+      open?.layoutChanged(Math.floor(Math.min(old, size) / BLOCK_BYTES), Infinity)
     }
-    if (open !== undefined) {
-      open.timesPending = false
-      open.layoutChanged(Math.floor(Math.min(old, size) / BLOCK_BYTES), 0xffff_ffff)
-    }
+    if (open !== undefined) open.timesPending = false
     if (changes.watched) changes.tell({ kind: 'content', ino: number })
   }
 

@@ -27,6 +27,8 @@ export interface FormatOptions {
   readonly label?: string
   /** Default sync mode of later mounts; by region kind when not given. */
   readonly sync?: SyncMode
+  /** Bytes that the volume may grow to; eight times what it has when not given. */
+  readonly maxBytes?: number
   /** Owner of the root directory. */
   readonly uid?: number
   readonly gid?: number
@@ -34,6 +36,9 @@ export interface FormatOptions {
   readonly entropy?: Entropy
   readonly onProgress?: (done: number, total: number) => void
 }
+
+/** What a volume may grow to, unless told: 0.4 % of it goes for maps that large. */
+const GROWTH = 8
 
 /** One block at a time is put together here. */
 class BlockImage implements Bytes {
@@ -65,7 +70,7 @@ export function formatVolume(region: Region, options: FormatOptions = {}): void 
   }
   checkLabel(options.label ?? '')
   const blockCount = Math.min(BLOCK_COUNT_MAX - 1, Math.floor(region.byteLength / BLOCK_BYTES))
-  const geometry = planGeometry(blockCount)
+  const geometry = planGeometry(blockCount, blocksToGrowTo(blockCount, options.maxBytes))
   const barrier = () =>
     region.persistence === 'sync' ? region.sync(0, region.byteLength) : region.fence()
 
@@ -86,6 +91,18 @@ export function formatVolume(region: Region, options: FormatOptions = {}): void 
   barrier() // everything that the superblock leads to, before the superblock
   superblock.write()
   region.check()
+}
+
+/** Blocks that the bitmap and the inode map are to have room for. */
+function blocksToGrowTo(blockCount: number, maxBytes: number | undefined): number {
+  if (maxBytes === undefined) return Math.min(BLOCK_COUNT_MAX - 1, blockCount * GROWTH)
+  const most = Math.floor(maxBytes / BLOCK_BYTES)
+  if (Number.isSafeInteger(maxBytes) && most >= blockCount && most < BLOCK_COUNT_MAX) return most
+  throw new HoldfastError(
+    'EINVAL',
+    `${maxBytes} bytes to grow to: at least the ${blockCount * BLOCK_BYTES} that there are, ` +
+      `less than ${BLOCK_COUNT_MAX * BLOCK_BYTES}`,
+  )
 }
 
 function fillSuperblock(
@@ -217,6 +234,7 @@ function writeState(region: Region, geometry: Geometry, image: BlockImage, volum
   image.u32[at.volume] = volume
   image.u32[at.freeBlocks] = geometry.blockCount - usedAtFirst(geometry)
   image.u32[at.inodes] = 1
+  image.u32[at.blocks] = geometry.blockCount
   image.u32[at.inodeSlabs] = geometry.dataStart
   image.u32[at.inodeMapHigh] = 1
   image.seal(State)

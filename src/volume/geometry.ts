@@ -20,8 +20,8 @@ export interface Geometry {
   readonly dataStart: number
 }
 
-/** The areas of a new volume of `blockCount` blocks. */
-export function planGeometry(blockCount: number): Geometry {
+/** The areas of a new volume of `blockCount` blocks, which may grow to `most`. */
+export function planGeometry(blockCount: number, most = blockCount): Geometry {
   // A 64th of the volume: enough for bursts, little enough to replay in milliseconds.
   const logBytes = Math.min(
     LOG_BYTES_MAX,
@@ -30,10 +30,10 @@ export function planGeometry(blockCount: number): Geometry {
   const logStart = 4
   const logBlocks = Math.floor(logBytes / BLOCK_BYTES)
   const bitmapStart = logStart + logBlocks
-  const bitmapBlocks = Math.ceil(blockCount / (CHUNK_BLOCKS * CHUNKS_PER_BLOCK))
+  const bitmapBlocks = Math.ceil(most / (CHUNK_BLOCKS * CHUNKS_PER_BLOCK))
   const inodeMapStart = bitmapStart + bitmapBlocks
   // Four inodes a block: no mix of files needs more than the space for them gives out first.
-  const inodeMapBlocks = Math.ceil(blockCount / 4 / MAP_ENTRIES)
+  const inodeMapBlocks = Math.ceil(most / 4 / MAP_ENTRIES)
   return finish(
     blockCount,
     logStart,

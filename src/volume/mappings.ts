@@ -3,19 +3,21 @@
  *
  * Invariants:
  * - a mapping counts as an open of its inode: the blocks stay when handle and name are gone;
- * - it is told of every layout change of its file, and of every change of size, after the commit
- *   and before a block that was freed can be handed out again;
+ * - it is told before a transaction frees blocks of its file, and reaches them no more; and after
+ *   every change of layout or size, before the call returns;
  * - a mapping for writing is given out when the layout under it is durable: flushing what is stored
  *   there is then enough.
  */
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { MapOptions } from '../base/mapping.js'
+import { InodeFlag } from '../media/inode.js'
 import { Mapping, type MappedFile, type MappedRange } from '../mapping/mapping.js'
 import type { Core } from './core.js'
 import type { OpenInode } from './open_inodes.js'
 import type { Ranges } from './ranges.js'
 import type { Times } from './times.js'
+import type { Work } from './work.js'
 
 /** Extents between two times that the page cache is told that a new step begins. */
 const STEP_EXTENTS = 128
@@ -26,23 +28,37 @@ export class Mappings {
   readonly #core: Core
   readonly #ranges: Ranges
   readonly #times: Times
+  readonly #work: Work
   readonly #release: (open: OpenInode) => void
   readonly #live = new Set<Mapping>()
 
   /** `release`: what the close of a handle does with its inode. */
-  constructor(core: Core, ranges: Ranges, times: Times, release: (open: OpenInode) => void) {
+  constructor(
+    core: Core,
+    work: Work,
+    ranges: Ranges,
+    times: Times,
+    release: (open: OpenInode) => void,
+  ) {
     this.#core = core
+    this.#work = work
     this.#ranges = ranges
     this.#times = times
     this.#release = release
   }
 
   map(open: OpenInode, options: MapOptions): Mapping {
-    const { region, opens, transaction, log } = this.#core
+    const { region, opens, inodes, transaction, log } = this.#core
     if (region.unmappable !== null) throw new HoldfastError('EOPNOTSUPP', region.unmappable)
-    const range = this.#range(open, options)
+    this.#work.settle(open.number)
+    const w = inodes.get(open.number)
+    const size = inodes.size(w)
+    const range = rangeOf(options, size)
     if (range.write) {
-      this.#ranges.populate(open, range.offset, range.byteLength)
+      if (inodes.has(w, InodeFlag.immutable)) throw new HoldfastError('EPERM', 'it is immutable')
+      if (inodes.has(w, InodeFlag.append)) throw new HoldfastError('EACCES', 'it is append-only')
+      transaction.checkUsable()
+      this.#populate(open, range, size)
       if (log.durable !== log.head) transaction.flush()
     }
     opens.open(open.number)
@@ -67,33 +83,32 @@ export class Mappings {
     for (const mapping of [...this.#live]) mapping.release()
   }
 
-  #range(open: OpenInode, options: MapOptions): MappedRange {
-    const { inodes } = this.#core
-    const size = inodes.size(inodes.get(open.number))
-    const { offset = 0, write = false, populate: fill = false } = options
-    const { length = size - offset } = options
-    if (!Number.isSafeInteger(offset) || offset < 0 || offset % BLOCK_BYTES !== 0) {
-      throw new HoldfastError('EINVAL', `offset ${offset} is not a multiple of ${BLOCK_BYTES}`)
+  /** Where the grain is larger than a block, whole grains: also past the end of the file. */
+  #populate(open: OpenInode, range: MappedRange, size: number): void {
+    const { grain } = this.#core.region
+    let from = range.offset
+    let to = Math.min(range.offset + range.byteLength, size)
+    if (grain > BLOCK_BYTES) {
+      from -= from % grain
+      to = Math.ceil(to / grain) * grain
     }
-    const end = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES
-    if (!Number.isSafeInteger(length) || length <= 0 || offset + length > end) {
-      throw new HoldfastError(
-        'EINVAL',
-        `${length} bytes at ${offset} of a file of ${size}: what is mapped is in the file; ` +
-          'truncate(size) makes it longer',
-      )
-    }
-    return { offset, byteLength: length, write, populate: fill }
+    this.#ranges.populate(open, from, to - from)
   }
 
   #file(open: OpenInode, mapping: () => Mapping, write: boolean): MappedFile {
     const core = this.#core
-    const { inodes, transaction } = core
+    const { inodes, transaction, log } = core
+    // Records up to here hold the layout under the mapping.
+    let layoutAt = log.durable
     const blocks = () => Math.ceil(inodes.size(inodes.get(open.number)) / BLOCK_BYTES)
     return {
       blocks,
       walk: (from, to, visit) => walk(core, open.number, from, to, blocks(), visit),
+      changed: () => {
+        layoutAt = log.head
+      },
       persist: (flush) => {
+        if (layoutAt > log.durable) transaction.flush()
         transaction.flushed(flush)
         if (write) this.#times.wrote(open)
       },
@@ -105,6 +120,24 @@ export class Mappings {
       },
     }
   }
+}
+
+/** What of a file of `size` bytes is wanted. EINVAL when that is not in it. */
+function rangeOf(options: MapOptions, size: number): MappedRange {
+  const { offset = 0, write = false, populate = false } = options
+  const { length = size - offset } = options
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset % BLOCK_BYTES !== 0) {
+    throw new HoldfastError('EINVAL', `offset ${offset} is not a multiple of ${BLOCK_BYTES}`)
+  }
+  const end = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES
+  if (!Number.isSafeInteger(length) || length <= 0 || offset + length > end) {
+    throw new HoldfastError(
+      'EINVAL',
+      `${length} bytes at ${offset} of a file of ${size}: what is mapped is in the file; ` +
+        'truncate(size) makes it longer',
+    )
+  }
+  return { offset, byteLength: length, write, populate }
 }
 
 /**

@@ -18,6 +18,7 @@ import type { OpenWish } from './open_flags.js'
 import type { OpenInode } from './open_inodes.js'
 import { PathName } from './paths.js'
 import { Ranges } from './ranges.js'
+import { addNewBlocks } from './resize.js'
 import { Times } from './times.js'
 import type { Volume } from './volume.js'
 import { Work } from './work.js'
@@ -62,12 +63,13 @@ export class MountedVolume {
     this.ranges = new Ranges(mounted.core, this.files, this.work)
     this.attributes = new Attributes(mounted.core, this.times)
     this.namespace = new Namespace(mounted.core, this.work)
-    this.mappings = new Mappings(mounted.core, this.ranges, this.times, (inode) =>
+    this.mappings = new Mappings(mounted.core, this.work, this.ranges, this.times, (inode) =>
       this.releaseInode(inode),
     )
     this.epoch = mounted.epoch
     this.replayed = mounted.replayed
     this.core.badBlocks.load()
+    addNewBlocks(this.core)
     if (this.readOnly) this.#orphanCursor = -1
     for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#orphanCursor >= 0; i++) this.#freeOrphan()
   }

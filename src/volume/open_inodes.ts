@@ -8,6 +8,8 @@
 
 /** Who keeps a copy of a layout, as a mapping does. */
 export interface LayoutWatcher {
+  /** The blocks of [from, to) are about to leave the file. Never throws. */
+  blocksLeave(from: number, to: number): void
   /**
    * File blocks of [from, to) are other region blocks than before, or none, or the size moved
    * there. Never throws.
@@ -43,8 +45,16 @@ export class OpenInode {
   }
 
   /**
-   * Tells the watchers, after the commit of the change and before anything else is allocated. They
-   * read metadata: what the caller had found in the page cache is no longer good.
+   * Before the first transaction of a change that frees blocks: nobody reaches them from here on.
+   * `layoutChanged` follows in any case, also when the change fails.
+   */
+  blocksLeave(from: number, to: number): void {
+    if (this.watchers !== null) for (const one of this.watchers) one.blocksLeave(from, to)
+  }
+
+  /**
+   * After the last transaction of a change. Watchers read metadata: what the caller had found in
+   * the page cache is no longer good.
    */
   layoutChanged(from: number, to: number): void {
     if (this.watchers !== null) for (const one of this.watchers) one.layoutChanged(from, to)

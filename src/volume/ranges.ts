@@ -115,6 +115,9 @@ export class Ranges {
         pages.tick()
         w = inodes.get(open.number)
       }
+    } catch (error) {
+      open.layoutChanged(first, last + 1)
+      throw error
     } finally {
       allocator.unclaim()
     }
@@ -213,10 +216,14 @@ export class Ranges {
     }
     pages.tick()
     if (after > first) {
-      while (!this.#work.punchStep(open.number, first, Math.min(after, 0xffff_ffff)));
+      open.blocksLeave(first, after)
+      try {
+        while (!this.#work.punchStep(open.number, first, Math.min(after, 0xffff_ffff)));
+      } finally {
+        open.layoutChanged(first, after)
+      }
     }
     open.timesPending = false
-    open.layoutChanged(Math.floor(offset / BLOCK_BYTES), Math.max(after, first))
     this.#changed(open)
   }
 
@@ -238,8 +245,8 @@ export class Ranges {
       throw new HoldfastError('EINVAL', 'the range reaches the end of the file: truncate does that')
     }
     const [first, count] = [offset / BLOCK_BYTES, length / BLOCK_BYTES]
-    this.#work.collapse(open.number, first, count)
-    this.#shifted(open, first)
+    open.blocksLeave(first, first + count)
+    this.#shifted(open, first, () => this.#work.collapse(open.number, first, count))
   }
 
   /** Puts a hole of whole blocks into the file. */
@@ -254,16 +261,20 @@ export class Ranges {
     if (size + length > FILE_BYTES_MAX || last + count > 0xffff_ffff) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
-    this.#work.insert(open.number, first, count)
-    this.#shifted(open, first)
+    this.#shifted(open, first, () => this.#work.insert(open.number, first, count))
   }
 
-  #shifted(open: OpenInode, first: number): void {
+  /** Moves all that is behind file block `first`. */
+  #shifted(open: OpenInode, first: number, shift: () => void): void {
     const { transaction } = this.#core
+    try {
+      shift()
+    } finally {
+      open.layoutChanged(first, Infinity)
+    }
     // Bytes written next must not come back at another place of the file after a crash.
     if (transaction.syncMode === 'group') transaction.flush()
     open.timesPending = false
-    open.layoutChanged(first, 0xffff_ffff)
     this.#changed(open)
   }
 

@@ -81,6 +81,12 @@ export class VolumeState {
   set orphanRoot(block: number) {
     this.#set(at.orphanRoot, block)
   }
+  get blocks(): number {
+    return this.#pages.u32[this.#word() + at.blocks]!
+  }
+  set blocks(count: number) {
+    this.#set(at.blocks, count)
+  }
   get badBlockRoot(): number {
     return this.#pages.u32[this.#word() + at.badBlockRoot]!
   }

@@ -155,7 +155,7 @@ export function sameTree(
   down(model.root, '')
 }
 
-/** Removes everything, leaves first. */
+/** Removes everything, leaves first, and what stands at the root. */
 export function deleteAll(volume: Volume): void {
   const down = (path: Uint8Array) => {
     for (const { name, type } of volume.readdir(path)) {
@@ -167,4 +167,5 @@ export function deleteAll(volume: Volume): void {
     }
   }
   down(new Uint8Array([0x2f]))
+  for (const name of volume.listXattrs('/')) volume.removeXattr('/', name)
 }

@@ -31,7 +31,10 @@ export class Content {
 
   truncate(size: number): void {
     this.version++
+    // What was allocated past the end with keep-size stays when the end comes nearer to it.
+    const cuts = size <= this.size
     this.#setSize(size)
+    if (!cuts) return
     for (const block of this.blocks) if (block * BLOCK >= size) this.blocks.delete(block)
   }
 

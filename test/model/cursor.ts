@@ -30,7 +30,7 @@ export class Cursor {
   }
 
   next(volume: Volume, model: FilesystemModel, limit: number): void {
-    const path = model.paths().find((p) => model.inode(p) === this.#directory)
+    const path = model.paths('directory').find((p) => model.inode(p) === this.#directory)
     if (this.done || path === undefined) return
     const entries = volume.readdir(toPath(path), this.#cookie, limit)
     for (const entry of entries) this.#take(entry, path)

@@ -85,6 +85,8 @@ export class FilesystemModel {
   now: number
   /** Who asks. */
   as: Credentials = ROOT
+  /** A symlink at the end of a walk had a slash behind its target. */
+  #slashed = false
 
   constructor(now: number) {
     this.now = now
@@ -147,7 +149,7 @@ export class FilesystemModel {
       if (found?.kind !== 'symlink' || !follow) continue
       if (++followed > SYMLINKS_MAX) throw fail('ELOOP')
       const { target } = found
-      if (isLast && target.endsWith('/')) slash = true
+      if (isLast && target.endsWith('/')) slash = this.#slashed = true
       names.unshift(...target.split('/').filter((part) => part !== ''))
       found = target.startsWith('/') ? this.root : directory
       last = '/'
@@ -185,7 +187,8 @@ export class FilesystemModel {
   open(path: string, flags: string): ModelFile {
     const creates = flags[0] !== 'r'
     const exclusive = flags.includes('x')
-    const { directory, name, slash, found } = this.walk(path, exclusive ? 'leave' : 'follow')
+    if (creates) this.#refuseSlash(path)
+    const { directory, name, slash, found } = this.#walkToOpen(path, creates, exclusive)
     let inode = found
     if (inode === undefined) {
       if (!creates) throw new ModelError('ENOENT')
@@ -195,14 +198,7 @@ export class FilesystemModel {
       directory.entries.set(name, inode)
       directory.touch(this.now)
     } else {
-      // A slash after a file's name: Linux says EISDIR when creating, path_resolution(7) ENOTDIR.
-      if (slash && inode.kind !== 'directory') {
-        throw new ModelError(
-          'ENOTDIR',
-          ...(creates ? (['EISDIR'] as const) : []),
-          ...(exclusive ? (['EEXIST'] as const) : []),
-        )
-      }
+      if (slash && inode.kind !== 'directory') throw new ModelError(creates ? 'EISDIR' : 'ENOTDIR')
       if (exclusive) throw new ModelError('EEXIST')
       if (inode.kind === 'directory' && flags !== 'r') throw new ModelError('EISDIR')
       const want = (flags[0] === 'r' ? READ : WRITE) | (flags.endsWith('+') ? READ | WRITE : 0)
@@ -213,6 +209,25 @@ export class FilesystemModel {
       }
     }
     return new ModelFile(this, inode, flags)
+  }
+
+  /** Who creates gives a name without a slash: Linux says so before it looks for the name. */
+  #refuseSlash(path: string): void {
+    if (!path.endsWith('/')) return
+    const problems: ErrorCode[] = []
+    const place = attempt(problems, () => this.walk(path))
+    if (problems.includes('ENAMETOOLONG')) problems.push('EISDIR')
+    if (place?.last === 'name') problems.push('EISDIR')
+    if (problems.length > 0) throw new ModelError(...problems)
+  }
+
+  /** As before, the slash of a symlink's target says it before that is walked to its end. */
+  #walkToOpen(path: string, creates: boolean, exclusive: boolean): Walk {
+    this.#slashed = false
+    const problems: ErrorCode[] = []
+    const found = attempt(problems, () => this.walk(path, exclusive ? 'leave' : 'follow'))
+    if (found !== undefined) return found
+    throw new ModelError(...problems, ...(creates && this.#slashed ? (['EISDIR'] as const) : []))
   }
 
   /** O_TMPFILE, for reading and writing. */
@@ -434,12 +449,12 @@ export class FilesystemModel {
     moved.changed = this.now
   }
 
-  /** Every path there is, the root first, in the order of making. */
-  paths(): string[] {
+  /** Every path there is, or every one of a kind, the root first, in the order of making. */
+  paths(kind?: ModelKind): string[] {
     const list = ['/']
     const down = (directory: ModelInode, path: string) => {
       for (const [name, inode] of directory.entries) {
-        list.push(`${path}/${name}`)
+        if (kind === undefined || inode.kind === kind) list.push(`${path}/${name}`)
         if (inode.kind === 'directory') down(inode, `${path}/${name}`)
       }
     }

@@ -1,6 +1,6 @@
 /**
- * A file that is mapped, written and cut at random, beside a plain buffer. After each operation every
- * ArrayBuffer that should still be there shows the buffer's bytes, and every other is detached.
+ * A file that is mapped, written and cut at random, beside a plain buffer. After each operation
+ * every ArrayBuffer that should be there shows the buffer's bytes, and all others are detached.
  */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
@@ -13,12 +13,14 @@ import { sameBytes } from './compare.js'
 
 const BLOCK = 4096
 /** Bytes that the file has at most. */
-export const SIZE_MAX = 24 * BLOCK
+const SIZE_MAX = 24 * BLOCK
 const SLOTS = 4
 
 export type MappingOperation =
   | { readonly do: 'write' | 'store'; slot: number; at: number; length: number; fill: number }
   | { readonly do: 'truncate' | 'noise'; readonly size: number }
+  | { readonly do: 'punch' | 'zero' | 'allocate'; readonly at: number; readonly length: number }
+  | { readonly do: 'collapse' | 'insert'; readonly block: number; readonly count: number }
   | {
       readonly do: 'map'
       readonly slot: number
@@ -57,6 +59,22 @@ export const mappingOperation: fc.Arbitrary<MappingOperation> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ do: fc.constant('window' as const), slot, at, length }),
   },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('punch' as const, 'zero' as const, 'allocate' as const),
+      at,
+      length: length.map((n) => n + 1),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('collapse' as const, 'insert' as const),
+      block: fc.nat(23),
+      count: fc.nat(3).map((n) => n + 1),
+    }),
+  },
   { weight: 1, arbitrary: slot.map((n) => ({ do: 'unmap' as const, slot: n })) },
   { weight: 1, arbitrary: slot.map((n) => ({ do: 'persist' as const, slot: n })) },
   { weight: 1, arbitrary: slot.map((n) => ({ do: 'stray' as const, slot: n })) },
@@ -93,10 +111,29 @@ export class MappingPair {
     this.#noise = volume.open('/noise', 'w+')
   }
 
+  /** Operations refused for want of space. */
+  refused = 0
+
   step(op: MappingOperation): void {
     this.#steps++
-    this.#do(op)
+    try {
+      this.#do(op)
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== 'ENOSPC') throw error
+      this.refused++
+    }
+    this.#expire()
     this.check(`operation ${this.#steps} ${JSON.stringify(op)}`)
+  }
+
+  /** What has lost its place in the file. */
+  #expire(): void {
+    for (const mapped of this.#slots) {
+      for (const view of mapped?.views ?? []) {
+        const end = view.offset + view.length
+        if (end > this.#end || (view.writable && this.#hole(view.offset, end))) view.live = false
+      }
+    }
   }
 
   #do(op: MappingOperation): void {
@@ -113,10 +150,18 @@ export class MappingPair {
         return this.#truncate(op.size)
       case 'noise':
         // The neighbour takes what the file gives back, and breaks its runs.
+        this.#noiseSize = Math.min(this.#noiseSize, op.size >> 1)
+        this.#noise.truncate(this.#noiseSize)
+        this.#noise.write(NOISE.subarray(0, op.size), 0)
         this.#noiseSize = op.size
-        this.#noise.truncate(op.size >> 1)
-        this.#noise.write(pattern(1, op.size), 0)
         return
+      case 'punch':
+      case 'zero':
+      case 'allocate':
+        return this.#range(op)
+      case 'collapse':
+      case 'insert':
+        return this.#shift(op)
       case 'map':
         return this.#map(op)
       case 'window':
@@ -124,14 +169,12 @@ export class MappingPair {
       case 'unmap':
         return this.#unmap(op.slot)
       case 'persist':
-        this.#expectThere(this.#slots[op.slot], 0, Infinity, (mapping) => mapping.persist())
-        return
+        return this.#expectThere(this.#slots[op.slot], 0, Infinity, (mapping) => mapping.persist())
       case 'stray':
         return this.#stray(op.slot)
       case 'reopen':
         this.#file.close()
         this.#file = this.#volume.open(this.#path, 'r+')
-        return
     }
   }
 
@@ -149,10 +192,33 @@ export class MappingPair {
     const content = new Uint8Array(size)
     content.set(this.#content.subarray(0, size))
     this.#content = content
-    for (const mapped of this.#slots) {
-      for (const view of mapped?.views ?? []) {
-        if (view.offset + view.length > this.#end) view.live = false
-      }
+  }
+
+  #range(op: MappingOperation & { do: 'punch' | 'zero' | 'allocate' }): void {
+    const length = Math.min(op.length, SIZE_MAX - op.at)
+    if (op.do === 'punch') this.#file.punch(op.at, length)
+    else if (op.do === 'zero') this.#file.zeroRange(op.at, length)
+    else this.#file.allocate(op.at, length)
+    const end = op.at + length
+    if (op.do === 'punch') this.#content.fill(0, op.at, end)
+    else if (op.do === 'zero') this.#put(new Uint8Array(length), op.at)
+    else if (end > this.#content.length) this.#put(new Uint8Array(1), end - 1)
+  }
+
+  #shift(op: MappingOperation & { do: 'collapse' | 'insert' }): void {
+    const at = op.block * BLOCK
+    const length = op.count * BLOCK
+    const old = this.#content
+    if (op.do === 'collapse') {
+      if (at + length >= old.length) return
+      this.#file.collapse(at, length)
+      this.#content = Uint8Array.of(...old.subarray(0, at), ...old.subarray(at + length))
+    } else {
+      if (at >= old.length || old.length + length > SIZE_MAX) return
+      this.#file.insert(at, length)
+      this.#content = new Uint8Array(old.length + length)
+      this.#content.set(old.subarray(0, at))
+      this.#content.set(old.subarray(at), at + length)
     }
   }
 
@@ -262,7 +328,7 @@ export class MappingPair {
     sameBytes(found.subarray(0, n), this.#content, `${what}: read()`)
     const noise = new Uint8Array(this.#noiseSize)
     this.#noise.read(noise, 0)
-    sameBytes(noise, pattern(1, this.#noiseSize), `${what}: the other file`)
+    sameBytes(noise, NOISE.subarray(0, this.#noiseSize), `${what}: the other file`)
     for (const [i, mapped] of this.#slots.entries()) {
       for (const view of mapped?.views ?? []) {
         const name = `${what}: mapping ${i}, ${view.length} bytes at ${view.offset}`
@@ -289,8 +355,10 @@ export class MappingPair {
   }
 }
 
-export function pattern(seed: number, length: number): Uint8Array {
+function pattern(seed: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length)
   new Prng(seed + 1).fill(bytes)
   return bytes
 }
+
+const NOISE = pattern(1, SIZE_MAX)

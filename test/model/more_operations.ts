@@ -69,7 +69,6 @@ export type MoreOperation =
 const TARGETS = ['a', 'b', '/a', '/c', '.', '..', '../a', '/', 'd/', '/missing', 'a/b', '../../f']
 const long = fc.integer({ min: 100, max: 4095 }).map((n) => 'l'.repeat(n))
 const MODES = [0o777, 0o755, 0o700, 0o1777, 0o2777, 0o644, 0o600, 0o070, 0o007, 0o711, 0]
-/** Of files those with set-id bits are left out: they go with the next write, by who makes it. */
 const user = fc.nat(USERS.length - 1)
 const id = fc.constantFrom(-1, 0, 1, 2, 3)
 const name = fc.constantFrom('user.a', 'user.b', 'trusted.c', `user.${'n'.repeat(250)}`)

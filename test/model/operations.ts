@@ -48,7 +48,7 @@ export function pathOf(place: Place, model: FilesystemModel): string {
   const paths = model.paths()
   const slashed = place.slash ? '/' : ''
   if (place.at === 'existing') return paths[place.pick % paths.length]! + slashed
-  const directories = paths.filter((path) => model.inode(path).kind === 'directory')
+  const directories = model.paths('directory')
   // One in 32 below whatever there is, mostly a file: ENOTDIR.
   const from = place.pick % 32 === 31 ? paths : directories
   return `${from[place.pick % from.length]!}/${place.name}${slashed}`

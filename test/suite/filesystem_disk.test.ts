@@ -3,7 +3,9 @@ import { contentCases } from './content.js'
 import { fullCases } from './full.js'
 import { fileAlways, fileGroup, hugetlbfs, runSuite } from './ground.js'
 import { linkCases } from './links.js'
+import { grainCases, mappingCases } from './mappings.js'
 import { nameCases } from './names.js'
 
 const cases = [...nameCases, ...linkCases, ...contentCases, ...fullCases]
-runSuite([fileGroup, fileAlways, hugetlbfs], cases)
+runSuite([fileGroup, fileAlways], [...cases, ...mappingCases])
+runSuite([hugetlbfs], [...cases, ...grainCases])

@@ -3,6 +3,9 @@ import { contentCases } from './content.js'
 import { fullCases } from './full.js'
 import { heap, memfd, runSuite, tmpfs } from './ground.js'
 import { linkCases } from './links.js'
+import { mappingCases, unmappableCases } from './mappings.js'
 import { nameCases } from './names.js'
 
-runSuite([heap, tmpfs, memfd], [...nameCases, ...linkCases, ...contentCases, ...fullCases])
+const cases = [...nameCases, ...linkCases, ...contentCases, ...fullCases]
+runSuite([heap], [...cases, ...unmappableCases])
+runSuite([tmpfs, memfd], [...cases, ...mappingCases])

@@ -30,8 +30,8 @@ export const SEED = Number(process.env['SEED'] ?? 1)
 export interface Ground {
   /** The filesystem; another one after `remount`. */
   fs: FileSystem
-  /** Closes the volume and opens it again. */
-  remount(): Promise<void>
+  /** Closes the volume and opens it again, for reading only where that is asked for. */
+  remount(readOnly?: boolean): Promise<void>
   /** Each operation waits for a disk: do fewer of them. */
   readonly slow: boolean
   readonly random: Prng
@@ -55,7 +55,7 @@ export interface Setup {
 
 /** A region with a volume in it, not open. */
 interface Store {
-  open(): FileSystem
+  open(readOnly?: boolean): FileSystem
   /** The region, for fsck. */
   look(use: (region: Region) => void): void
   remove(): void
@@ -64,19 +64,21 @@ interface Store {
 function memoryStore(region: Region): Store {
   formatVolume(region, { label: 'suite' })
   return {
-    open: () => new VolumeFileSystem(Volume.mount(region)),
+    open: (readOnly = false) => new VolumeFileSystem(Volume.mount(region, { readOnly })),
     look: (use) => use(region),
     remove: () => region.close(),
   }
 }
 
-/** `parent`: the directory in which a temporary one is made. */
-function pathStore(parent: string, bytes: number, sync?: SyncMode): Store {
-  const directory = mkdtempSync(join(parent, 'holdfast-suite-'))
-  const path = join(directory, 'volume.hf')
-  createVolume(path, bytes, { label: 'suite' })
+/** A volume at a path; `remove` takes away what was made for it. */
+function volumeStore(path: string, bytes: number, remove: () => void, sync?: SyncMode): Store {
+  // On a device the case before has left its volume.
+  createVolume(path, bytes, { label: 'suite', force: true })
   return {
-    open: () => new VolumeFileSystem(openVolume(path, sync === undefined ? {} : { sync })),
+    open: (readOnly = false) =>
+      new VolumeFileSystem(
+        openVolume(path, sync === undefined ? { readOnly } : { sync, readOnly }),
+      ),
     look: (use) => {
       const region = openRegion(path)
       try {
@@ -85,8 +87,25 @@ function pathStore(parent: string, bytes: number, sync?: SyncMode): Store {
         region.close()
       }
     },
-    remove: () => rmSync(directory, { recursive: true }),
+    remove,
   }
+}
+
+/** `parent`: the directory in which a temporary one is made. */
+function pathStore(parent: string, bytes: number, sync?: SyncMode): Store {
+  const directory = mkdtempSync(join(parent, 'holdfast-suite-'))
+  const remove = () => rmSync(directory, { recursive: true })
+  return volumeStore(join(directory, 'volume.hf'), bytes, remove, sync)
+}
+
+/** A device-DAX node: cases use as much of it as they want, from its beginning. */
+export function devdax(node: string): Setup {
+  return { name: 'devdax', slow: true, make: (bytes) => volumeStore(node, bytes, () => {}) }
+}
+
+/** Files in a directory, whatever filesystem it is on. */
+export function filesIn(name: string, directory: string): Setup {
+  return { name, slow: true, make: (bytes) => pathStore(directory, bytes) }
 }
 
 export const heap: Setup = { name: 'heap', make: (bytes) => memoryStore(heapRegion(bytes)) }
@@ -201,9 +220,9 @@ async function runCase(setup: Setup, one: Case): Promise<void> {
       fs: store.open(),
       slow: setup.slow ?? false,
       random: new Prng(SEED),
-      async remount() {
+      async remount(readOnly = false) {
         await ground.fs.close()
-        ground.fs = store.open()
+        ground.fs = store.open(readOnly)
       },
     }
     try {

@@ -2,8 +2,9 @@
  * Cases of calls and what they answer, written as steps. The same cases run on every kind of region
  * and, as far as it can be asked, on Linux.
  *
- * Two steps are not calls: `USER mark PATH` makes its times old (with `fresh`: read already), and
- * `USER changed PATH = amc` tells which of atime, mtime and ctime moved since; `-` is none.
+ * Three steps are not calls: `USER mark PATH` makes its times old (with `fresh`: read already),
+ * `USER changed PATH = amc` tells which of atime, mtime and ctime moved since; `-` is none, and
+ * `USER readonly` mounts it all again, for reading only.
  */
 import assert from 'node:assert/strict'
 import { MIB, type Case } from './ground.js'
@@ -31,6 +32,10 @@ export async function runSteps(
   }
   for (const step of parseSteps(text)) {
     const [, name, path, how] = step.line.split(/\s+/) as [string, string, string, string?]
+    if (name === 'readonly') {
+      await subject.readOnly()
+      continue
+    }
     if (name === 'mark') {
       const atime = how === 'fresh' ? FUTURE : OLD
       assert.equal(await subject.run(USERS.root, call('lutimes', [path, atime, OLD])), '')
@@ -69,8 +74,11 @@ export function posixCase({ name, steps }: PosixCase): Case {
   return {
     name,
     bytes: 4 * MIB,
-    async run({ fs }) {
-      const subject = new VolumeSubject(fs)
+    async run(ground) {
+      const subject = new VolumeSubject(ground.fs, async () => {
+        await ground.remount(true)
+        return ground.fs
+      })
       try {
         await runSteps(subject, steps, checkStep)
       } finally {

@@ -4,6 +4,7 @@ import { attributeCases } from './posix_attributes.js'
 import { namesCases } from './posix_names.js'
 import { openCases } from './posix_open.js'
 import { rangeCases } from './posix_ranges.js'
+import { readOnlyCases } from './posix_readonly.js'
 import { timeCases } from './posix_times.js'
 import { permissionCases, walkCases } from './posix_walk.js'
 
@@ -15,4 +16,5 @@ export const posixCases: readonly PosixCase[] = [
   ...attributeCases,
   ...rangeCases,
   ...timeCases,
+  ...readOnlyCases,
 ]

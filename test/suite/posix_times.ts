@@ -1,4 +1,4 @@
-/** Cases: which of atime, mtime and ctime a call moves, of what it is made to and of its directory. */
+/** Cases: which of atime, mtime and ctime a call moves, of the file and of its directory. */
 import type { PosixCase } from './posix.js'
 
 interface Timed {
@@ -125,6 +125,15 @@ const TIMED: readonly Timed[] = [
     moves: { '/d/f': 'mc' },
   },
   { name: 'punch', call: 'root fallocate 0 punch 0 4096', moves: { '/d/f': 'mc' } },
+  {
+    name: 'punch of a hole',
+    before: 'root truncate /d/f 20000',
+    call: 'root fallocate 0 punch 8192 4096',
+    moves: { '/d/f': 'mc' },
+  },
+  { name: 'punch past the end', call: 'root fallocate 0 punch 8192 4096', moves: { '/d/f': 'mc' } },
+  { name: 'allocate of what is there', call: 'root fallocate 0 grow 0 5', moves: { '/d/f': 'mc' } },
+  { name: 'keep-size past the end', call: 'root fallocate 0 keep 9000 5', moves: { '/d/f': 'mc' } },
   { name: 'zero-range', call: 'root fallocate 0 zero 0 4096', moves: { '/d/f': 'mc' } },
   { name: 'insert-range', call: 'root fallocate 0 insert 0 4096', moves: { '/d/f': 'mc' } },
   {

@@ -3,8 +3,9 @@
  *
  *     USER CALL ARGUMENTS... = OUTCOME
  *
- * The outcome is the errno's name, or the value as text; without one the call must succeed. `/x{255}`
- * is a path with 255 times x, `\s` a space, `\xff` a byte; modes are octal, times `seconds.nanos`.
+ * The outcome is the errno's name, or the value as text; without one the call must succeed.
+ * `/{x*255}` is a path with 255 times x, `\s` a space, `\xff` a byte; modes are octal, times
+ * `seconds.nanoseconds`.
  */
 import { parseAcl } from '../../src/base/acl_text.js'
 import type { Credentials } from '../../src/base/filesystem.js'
@@ -45,9 +46,11 @@ export interface Subject {
   run(as: Credentials, call: Call): Promise<string>
   /** Waits until what changes now gets another time than what changed before. */
   tick(): Promise<void>
+  /** The same, mounted for reading only; everything open is closed. */
+  readOnly(): Promise<void>
 }
 
-/** Letters: p path, t text, s slot, n number, m octal mode, o position or -, T time, F open flags. */
+/** p path, t text, s slot, n number, m octal mode, o position or `-`, T time, F open flags. */
 const SIGNATURES: Record<string, string> = {
   open: 'spFm',
   close: 's',
@@ -176,6 +179,8 @@ export function call(name: string, words: string[]): Call {
   return { name, args: [...signature].flatMap((letter, i) => argument(letter, words[i])) }
 }
 
+/** Steps that are no calls: see posix.ts. */
+const NOT_CALLS = new Set(['mark', 'changed', 'readonly'])
 const NO_CALL: Call = { name: '', args: [] }
 const STATS = new Set(['stat', 'lstat', 'fstat'])
 
@@ -185,8 +190,7 @@ export function parseStep(line: string): Step {
   if (!(user! in USERS)) throw new Error(`'${line}': no user ${user!}`)
   try {
     const fields = STATS.has(name!) ? (words[1] ?? '').split(',').filter(Boolean) : []
-    // A mark and a change are no calls: see posix.ts.
-    const made = name === 'mark' || name === 'changed' ? NO_CALL : call(name!, words)
+    const made = NOT_CALLS.has(name!) ? NO_CALL : call(name!, words)
     const step = { line, user: user as UserName, call: made, fields }
     return { ...step, expected: expected === undefined ? undefined : valueOf(expected.trim()) }
   } catch (error) {

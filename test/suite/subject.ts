@@ -165,8 +165,12 @@ export class VolumeSubject implements Subject {
   fs: FileSystem
   readonly slots = new Map<number, FileHandle>()
 
-  constructor(fs: FileSystem) {
+  readonly #remount: (() => Promise<FileSystem>) | undefined
+
+  /** `remount`: mounts it again, for reading only. */
+  constructor(fs: FileSystem, remount?: () => Promise<FileSystem>) {
     this.fs = fs
+    this.#remount = remount
   }
 
   handle(slot: number): FileHandle {
@@ -186,6 +190,11 @@ export class VolumeSubject implements Subject {
 
   /** The clock of a volume never stands still. */
   async tick(): Promise<void> {}
+
+  async readOnly(): Promise<void> {
+    await this.finish()
+    this.fs = await this.#remount!()
+  }
 
   async finish(): Promise<void> {
     for (const handle of this.slots.values()) await handle.close()

@@ -60,7 +60,9 @@ const DOCUMENTED = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
-  ...['SPEC', 'DESIGN', 'TESTING', 'BENCHMARKS', 'ERRORS'].map((name) => `docs/${name}.md`),
+  ...['SPEC', 'DESIGN', 'TESTING', 'OPERATIONS', 'BENCHMARKS', 'ERRORS'].map(
+    (name) => `docs/${name}.md`,
+  ),
 ]
 
 for (const path of DOCUMENTED) {

@@ -449,7 +449,7 @@ export class ImageBuilder {
     }
     const free = this.image.blocks - this.#used.size
     this.image.set(base, BitmapChunk, { magic: BITMAP_MAGIC, index: 0, free })
-    this.image.set(this.image.state, State, { freeBlocks: free })
+    this.image.set(this.image.state, State, { freeBlocks: free, blocks: this.image.blocks })
   }
 
   #superblocks(): void {

@@ -145,7 +145,7 @@ const OPERATIONS: ReadonlyArray<readonly [name: string, weight: number, run: Ope
       r.on((f) => {
         const first = r.prng.below(20)
         const step = 2 + r.prng.below(2)
-        const pieces = r.prng.pick([12, 30, 100])
+        const pieces = r.prng.pick([12, 30, 100, 400])
         for (let i = 0; i < pieces; i++) f.write(r.bytes(BLOCK), (first + i * step) * BLOCK)
       }),
   ],
@@ -228,6 +228,8 @@ const OPERATIONS: ReadonlyArray<readonly [name: string, weight: number, run: Ope
       if (r.prng.chance(3, 4)) r.volume.setInodeFlags(path, { append: false, immutable: false })
     },
   ],
+  // A few, or there is nothing left after a while.
+  ['bad block', 1, (r) => r.volume.markBad(40 + 9 * r.prng.below(8))],
   ['sync', 1, (r) => r.volume.sync()],
 ]
 

@@ -11,6 +11,7 @@ import { native } from '../../src/native/native.js'
 import { heapRegion, type MemoryRegion } from '../../src/region/memory_region.js'
 import type { Region } from '../../src/region/region.js'
 import { TracedRegion } from '../../src/region/traced_region.js'
+import type { OpenFile } from '../../src/volume/open_file.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { Volume } from '../../src/volume/volume.js'
 import type { SyncMode } from '../../src/volume/transaction.js'
@@ -101,6 +102,63 @@ test('a file of many pieces, cut and filled again, is clean all the way', (t) =>
   volume.close()
   assertClean(region, 'closed')
 })
+
+/** Changes to a file of twenty blocks and 600 single ones; each takes many transactions. */
+const LONG_WORK: Array<[what: string, change: (file: OpenFile) => void]> = [
+  ['a punch', (file) => file.punch(15 * 4096, 900 * 4096 + 5)],
+  ['a collapse', (file) => file.collapse(10 * 4096, 400 * 4096)],
+  ['a collapse of a hole', (file) => file.collapse(101 * 4096, 4096)],
+  ['an insertion', (file) => file.insert(10 * 4096, 7 * 4096)],
+  ['an insertion of a whole file', (file) => file.insert(0, 300 * 4096)],
+  ['a truncate', (file) => file.truncate(5000)],
+]
+for (const [what, change] of LONG_WORK) {
+  test(`what ${what} leaves half done is clean, and completed when the file is read`, (t) => {
+    const region = new TracedRegion(4 * MIB)
+    const crashed = heapRegion(region.byteLength)
+    t.after(() => region.close())
+    t.after(() => crashed.close())
+    formatVolume(region)
+    const volume = Volume.mount(region)
+    const file = volume.open('/file', 'w+')
+    const block = new Uint8Array(4096)
+    file.write(new Uint8Array(20 * 4096).fill(255), 0)
+    // In another order in the region than in the file, so that each is a line of its own in the log.
+    for (let i = 0; i < 600; i++) {
+      const place = (i * 191) % 600
+      file.write(block.fill(place), (30 + place * 2) * 4096)
+    }
+    const before = volume.readFile('/file')
+    const left: Uint8Array[] = []
+    const nothing = () => {}
+    const fenced = () => {
+      assertClean(region, `after ${left.length} fences`)
+      native.copy(crashed.memory, 0, region.memory, 0, region.byteLength)
+      const again = Volume.mount(crashed)
+      left.push(again.readFile('/file'))
+      assertClean(crashed, `after ${left.length} fences, mounted and read`)
+      again.close()
+    }
+    region.listener = {
+      beforeStore: nothing,
+      stored: nothing,
+      flushed: nothing,
+      fenced,
+      synced: nothing,
+    }
+    change(file)
+    region.listener = null
+    const after = volume.readFile('/file')
+    assert.ok(left.length > 5, `${left.length} fences`)
+    for (const bytes of left) {
+      const same = Buffer.compare(bytes, before) === 0 || Buffer.compare(bytes, after) === 0
+      assert.ok(same, 'neither the file from before nor the one from after')
+    }
+    assert.equal(Buffer.compare(left.at(-1)!, after), 0)
+    t.diagnostic(`${left.length} fences`)
+    volume.close()
+  })
+}
 
 // ---- histories from a seed ---------------------------------------------------------------------
 

@@ -195,3 +195,57 @@ test('xattr lists, gets, sets and removes', async () => {
   await shell.failed(2, /unknown command 'bogus'/, 'xattr', 'bogus')
   assert.equal((await shell.json('stat', '--json', file))[0].xattrs, 2)
 })
+
+test('facl shows, changes, and takes away what setfacl(1) does', async () => {
+  await shell.done('mkdir', at('/acl'))
+  await shell.done('touch', at('/acl/f'))
+  await shell.done('chmod', '640', at('/acl/f'))
+  const entries = async (path: string) => {
+    const [one] = await shell.json('facl', '--json', at(path))
+    return [one.access.join(), one.default === null ? null : one.default.join()]
+  }
+  assert.equal(
+    (await shell.done('facl', at('/acl/f'))).out,
+    '# file: /acl/f\n# owner: 0\n# group: 0\nu::rw-\ng::r--\no::---\n',
+  )
+  await shell.done('facl', '-m', 'u:1000:rw,g:root:x', at('/acl/f'))
+  assert.deepEqual(await entries('/acl/f'), [
+    'u::rw-,u:1000:rw-,g::r--,g:0:--x,m::rwx,o::---',
+    null,
+  ])
+  assert.match((await shell.done('ls', '-l', at('/acl'))).out, /^-rw-rwx---\+ /)
+  await shell.done('facl', '-m', 'm::r', at('/acl/f'))
+  assert.match((await entries('/acl/f'))[0]!, /m::r--/)
+  await shell.done('facl', '-n', '-m', 'u:7:rwx', at('/acl/f'))
+  assert.match((await entries('/acl/f'))[0]!, /u:7:rwx.*m::r--/)
+  await shell.done('facl', '-x', 'u:1000,g:0,u:7', at('/acl/f'))
+  assert.deepEqual(await entries('/acl/f'), ['u::rw-,g::r--,o::---', null])
+  await shell.done('facl', '--set', 'u::rwx,g::-,o::-,u:5:r', at('/acl/f'))
+  assert.deepEqual(await entries('/acl/f'), ['u::rwx,u:5:r--,g::---,m::r--,o::---', null])
+  await shell.done('facl', '-b', at('/acl/f'))
+  assert.deepEqual(await entries('/acl/f'), ['u::rwx,g::---,o::---', null])
+
+  await shell.done('facl', '-d', '-m', 'u:9:rX', at('/acl'))
+  await shell.done('facl', '-m', 'd:g:8:w', at('/acl'))
+  const access = (await entries('/acl'))[0]
+  assert.deepEqual(await entries('/acl'), [access, 'u::rwx,u:9:r-x,g::r-x,g:8:-w-,m::rwx,o::r-x'])
+  await shell.done('mkfifo', at('/acl/p'))
+  assert.match((await entries('/acl/p'))[0]!, /u:9:r-x/)
+  await shell.done('facl', '-k', at('/acl'))
+  assert.deepEqual(await entries('/acl'), [access, null])
+  await shell.done('chmod', '600', at('/acl/f'))
+  await shell.done('facl', '-R', '-m', 'u:4:rX', at('/acl'))
+  assert.match((await entries('/acl'))[0]!, /u:4:r-x/)
+  assert.match((await entries('/acl/f'))[0]!, /u:4:r--/)
+  await shell.failed(
+    2,
+    /--modify 'u:nobody-here:r': no user/,
+    'facl',
+    '-m',
+    'u:nobody-here:r',
+    at('/acl'),
+  )
+  await shell.failed(1, /facl: EINVAL: ACL entry 'z::r'/, 'facl', '-m', 'z::r', at('/acl/f'))
+  await shell.failed(1, /facl: EINVAL: what is left is no ACL/, 'facl', '-x', 'o:', at('/acl/f'))
+  await shell.failed(1, /EACCES: only a directory/, 'facl', '-d', '-m', 'u:1:r', at('/acl/f'))
+})

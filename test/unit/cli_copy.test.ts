@@ -3,18 +3,30 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
+  closeSync,
   existsSync,
+  ftruncateSync,
+  lchownSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
+  openSync,
   readFileSync,
+  readlinkSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { parseAcl } from '../../src/base/acl_text.js'
+import { encodeAcl } from '../../src/base/posix_acl.js'
 import { Prng } from '../../src/base/prng.js'
+import { native } from '../../src/native/native.js'
 import { done, failed, finish, start, temporary, treeOf, untilOwned } from './cli_support.js'
 
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url))
@@ -88,20 +100,102 @@ test('names that are no UTF-8 go in and out as the bytes that they are', async (
   assert.equal(Buffer.from(json[0].nameBase64, 'base64').toString('latin1'), '\xc3\xa4a\xff\x80z')
 })
 
-test('symbolic links and special files are skipped, counted, and make it a failure', async (t) => {
+test('symbolic links and special files are copied as what they are', async (t) => {
   const region = await newVolume(t, '8M')
   const tree = join(temporary(t), 'tree')
   mkdirSync(tree)
   writeFileSync(join(tree, 'file'), 'x')
   symlinkSync('file', join(tree, 'link'))
+  symlinkSync('nowhere', join(tree, 'broken'))
   execFileSync('mkfifo', [join(tree, 'fifo')])
-  const line =
-    /^holdfast: cp: 2 symbolic links or special files skipped: .*\(1 file, 1 B copied\)\n/
-  await failed(1, line, 'cp', '-r', tree, `${region}:/`)
-  assert.equal((await done('ls', `${region}:/tree`)).out, 'file\n')
-  // A link that is named itself is followed, as cp(1) does.
+  await done('cp', '-r', tree, `${region}:/`)
+  const found = JSON.parse((await done('ls', '-R', '--json', `${region}:/tree`)).out)
+  assert.deepEqual(
+    found.map((one: { type: string; target?: string }) => one.target ?? one.type),
+    ['nowhere', 'fifo', 'file', 'file'],
+  )
+  const out = join(temporary(t), 'out')
+  await done('cp', '-r', `${region}:/tree`, out)
+  assert.equal(readlinkSync(join(out, 'link')), 'file')
+  assert.ok(lstatSync(join(out, 'fifo')).isFIFO())
+  // Again over what is there: links are made anew and not written through.
+  await done('cp', '-r', `${region}:/tree`, `${region}:/tree/../tree2`)
+  await done('cp', '-r', tree, `${region}:/`)
+  // A link that is named itself is followed, as cp(1) does, but for -P.
   await done('cp', join(tree, 'link'), `${region}:/followed`)
   assert.equal((await done('cat', `${region}:/followed`)).out, 'x')
+  await done('cp', '-P', join(tree, 'link'), `${region}:/kept`)
+  assert.equal((await done('readlink', `${region}:/kept`)).out, 'file\n')
+  await failed(1, /^holdfast: cp: ENXIO: .*fifo/, 'cp', `${region}:/tree/fifo`, `${region}:/no`)
+})
+
+test('cp -a keeps owners, links, attributes, ACLs, times and holes, in, within and out', async (t) => {
+  const region = await newVolume(t, '16M')
+  const tree = join(temporary(t), 'tree')
+  mkdirSync(join(tree, 'd'), { recursive: true })
+  const sparse = join(tree, 'd/sparse')
+  const fd = openSync(sparse, 'w')
+  writeSync(fd, 'begin', 0)
+  writeSync(fd, 'middle', 3 << 20)
+  ftruncateSync(fd, 64 << 20) // larger than the volume
+  closeSync(fd)
+  linkSync(sparse, join(tree, 'second'))
+  symlinkSync('d/sparse', join(tree, 'link'))
+  const path = (name: string) => Buffer.from(join(tree, name))
+  native.setXattr(path('d'), Buffer.from('user.a'), Buffer.from('va'))
+  const acl = encodeAcl(parseAcl('u::rw,u:77:r,g::r,m::rw,o::-').access)
+  native.setXattr(path('d/sparse'), Buffer.from('system.posix_acl_access'), acl)
+  lchownSync(join(tree, 'link'), 5, 6)
+  chownSync(sparse, 7, 8)
+  chmodSync(sparse, 0o4650)
+  for (const name of ['link', 'd/sparse', 'd'])
+    native.setTimes(path(name), 11, 12, 1_000_000_000, 7)
+
+  const out = join(temporary(t), 'out')
+  await done('cp', '-a', tree, `${region}:/`)
+  await done('cp', '-a', `${region}:/tree`, `${region}:/again`)
+  await done('cp', '-a', `${region}:/again`, out)
+  for (const name of ['link', 'd/sparse', 'd', 'second']) {
+    const [was, is] = [tree, out].map((root) => lstatSync(join(root, name), { bigint: true }))
+    for (const key of ['mode', 'uid', 'gid', 'mtimeNs', 'nlink', 'size'] as const) {
+      assert.equal(is![key], was![key], `${key} of ${name}`)
+    }
+  }
+  assert.equal(statSync(join(out, 'second')).ino, statSync(join(out, 'd/sparse')).ino)
+  assert.ok(statSync(join(out, 'd/sparse')).blocks < 100, 'holes stay holes')
+  assert.ok(readFileSync(join(out, 'd/sparse')).equals(readFileSync(sparse)))
+  const at = (name: string) => Buffer.from(join(out, name))
+  assert.equal(native.getXattr(at('d'), Buffer.from('user.a')).toString(), 'va')
+  const kept = native.getXattr(at('d/sparse'), Buffer.from('system.posix_acl_access'))
+  const wanted = native.getXattr(path('d/sparse'), Buffer.from('system.posix_acl_access'))
+  assert.deepEqual(kept, wanted)
+  const [inside] = JSON.parse((await done('stat', '--json', `${region}:/again/d/sparse`)).out)
+  assert.deepEqual(
+    [inside.mode, inside.uid, inside.mtime, inside.nlink, inside.acl],
+    ['04650', 7, '2001-09-09T01:46:40.000000007Z', 2, true],
+  )
+  assert.ok(inside.blocks < 100)
+})
+
+test('without -a owners are whose the command is, and set-id bits go', async (t) => {
+  const region = await newVolume(t, '8M')
+  const file = join(temporary(t), 'file')
+  writeFileSync(file, 'x')
+  chownSync(file, 7, 8)
+  chmodSync(file, 0o4755)
+  await done('cp', file, `${region}:/`)
+  const [inside] = JSON.parse((await done('stat', '--json', `${region}:/file`)).out)
+  assert.deepEqual([inside.mode, inside.uid], ['0755', process.getuid!()])
+})
+
+test('what comes out of a pipe goes in, and what is copied to one comes out', async (t) => {
+  const region = await newVolume(t, '8M')
+  const script = `echo piped | "$0" "$1" cp /dev/stdin "$2:/piped"; "$0" "$1" cp "$2:/piped" /dev/stdout | cat`
+  const main = join(PROJECT, 'build/src/cli/main.js')
+  const out = execFileSync('sh', ['-c', script, process.execPath, main, region], {
+    encoding: 'utf8',
+  })
+  assert.equal(out, 'piped\n')
 })
 
 test('a file onto itself and a tree into itself are refused, and harm nothing', async (t) => {

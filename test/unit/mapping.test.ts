@@ -1,7 +1,13 @@
 /** Files as memory: what a mapping shows, and what becomes of it when its file changes. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, read, rmSync, truncateSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { MessageChannel } from 'node:worker_threads'
+import { createRegion } from '../../src/region/file_region.js'
 import { heapRegion } from '../../src/region/memory_region.js'
 import { TracedRegion } from '../../src/region/traced_region.js'
 import { formatVolume } from '../../src/volume/format.js'
@@ -11,6 +17,7 @@ import {
   bytesOf,
   contentOf,
   fails,
+  MIB,
   newVolume,
   patterned,
   same,
@@ -128,6 +135,20 @@ test('a mapping for writing gives its holes blocks, durable ones', (t) => {
   }
 })
 
+test('persist makes the layout durable that came under the mapping later', (t) => {
+  const { volume, region } = newVolume(t, { sync: 'group' })
+  const file = scattered(volume, '/f', 6)
+  using mapping = file.map({ write: true })
+  file.truncate(2 * BLOCK)
+  file.write(patterned(1, 4 * BLOCK), 2 * BLOCK)
+  const bytes = bytesOf(mapping)
+  bytes.set(patterned(2, 3 * BLOCK), BLOCK)
+  mapping.persist()
+  const again = Volume.mount(region)
+  same(again.readFile('/f'), bytes, 'after a crash')
+  again.close()
+})
+
 test('a populating map without room is ENOSPC, and the file stays as it is', (t) => {
   const { volume } = newVolume(t, { bytes: 1 << 20 })
   const file = volume.open('/f', 'w+')
@@ -162,6 +183,73 @@ test('a truncate detaches what it cuts, and the rest can still be looked at', (t
     same(bytesOf(mapping), contentOf(file), 'written again')
     mapping.unmap()
   }
+})
+
+test('a punch shows zeros under a mapping, and detaches one for writing', (t) => {
+  const { volume } = newVolume(t)
+  const file = scattered(volume, '/f', 10)
+  using reading = file.map()
+  using writing = file.map({ write: true })
+  const seen = bytesOf(reading)
+  const stored = bytesOf(writing)
+  const before = new Uint8Array(writing.window(0, 3 * BLOCK))
+  file.punch(3 * BLOCK - 10, 2 * BLOCK + 20)
+  assert.deepEqual([stored.length, before.length], [0, 3 * BLOCK])
+  same(seen, contentOf(file), 'zeros')
+  assert.ok(seen.subarray(3 * BLOCK - 10, 5 * BLOCK + 10).every((byte) => byte === 0))
+  fails('ESTALE', () => writing.window(4 * BLOCK, 8), /a hole now; map it again/)
+  fails('ESTALE', () => writing.persist(2 * BLOCK, 2 * BLOCK))
+  file.write(patterned(3), 3 * BLOCK)
+  same(new Uint8Array(writing.window(0, 4 * BLOCK)), contentOf(file).subarray(0, 4 * BLOCK), '')
+  using again = file.map({ write: true })
+  bytesOf(again).fill(4, 4 * BLOCK, 5 * BLOCK)
+  same(seen, contentOf(file), 'filled again')
+})
+
+test('a mapping follows what collapse and insert move', (t) => {
+  const { volume } = newVolume(t)
+  const file = scattered(volume, '/f', 12)
+  using mapping = file.map()
+  const front = new Uint8Array(mapping.window(0, 8 * BLOCK))
+  file.collapse(2 * BLOCK, 3 * BLOCK)
+  same(front, contentOf(file).subarray(0, 8 * BLOCK), 'collapsed')
+  fails('ESTALE', () => mapping.buffer)
+  file.insert(BLOCK, 5 * BLOCK)
+  same(front, contentOf(file).subarray(0, 8 * BLOCK), 'inserted')
+  same(bytesOf(mapping), contentOf(file).subarray(0, 12 * BLOCK), 'long enough again')
+})
+
+test('an append-only file is EACCES to map for writing, an immutable one EPERM', (t) => {
+  const { volume } = newVolume(t)
+  const file = scattered(volume, '/f', 2)
+  volume.setInodeFlags('/f', { append: true, immutable: false })
+  fails('EACCES', () => file.map({ write: true }), /append-only/)
+  volume.setInodeFlags('/f', { append: false, immutable: true })
+  fails('EPERM', () => file.map({ write: true }), /immutable/)
+  file.map().unmap()
+  volume.setInodeFlags('/f', { append: false, immutable: false })
+})
+
+test('a read that is under way ends in memory that no file has any more', async (t) => {
+  const { volume } = newVolume(t)
+  const file = scattered(volume, '/f', 4)
+  using mapping = file.map({ write: true })
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-fifo-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  const fifo = join(directory, 'fifo')
+  execFileSync('mkfifo', [fifo])
+  const fd = openSync(fifo, 'r+')
+  t.after(() => closeSync(fd))
+  const reading = promisify(read)(fd, bytesOf(mapping), 0, 4 * BLOCK, null)
+  // The thread that reads waits for bytes; meanwhile the blocks get another owner.
+  file.punch(0, 4 * BLOCK)
+  const other = volume.open('/other', 'w+')
+  const content = patterned(5, 8 * BLOCK)
+  other.write(content, 0)
+  writeSync(fd, patterned(6))
+  assert.equal((await reading).bytesRead, BLOCK)
+  same(contentOf(other), content, 'the new owner')
+  same(contentOf(file), new Uint8Array(4 * BLOCK), 'the old one')
 })
 
 test('addresses that were moved away from the mapping do not reach blocks that were freed', (t) => {
@@ -312,4 +400,28 @@ test('a store to a mapping that is not for writing is dropped, and reported', (t
     same(bytes, expected, 'the mapping again')
     mapping.check()
   }
+})
+
+test('a region that is cut short under a mapping is EIO, and ends nothing', (t) => {
+  const directory = mkdtempSync('/dev/shm/holdfast-cut-')
+  t.after(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'volume')
+  const region = createRegion(path, 8 * MIB)
+  formatVolume(region)
+  const volume = Volume.mount(region)
+  const file = scattered(volume, '/f', 4)
+  const mapping = file.map({ write: true })
+  const bytes = bytesOf(mapping)
+  bytes.fill(7)
+  mapping.check()
+  truncateSync(path, 64 * 1024)
+  assert.equal(bytes[BLOCK], 0, 'zeros in the place of what is gone')
+  bytes[BLOCK] = 1
+  fails('EIO', () => mapping.check(), /SIGBUS.*near byte 4096 of the file/)
+  assert.equal(bytes[2 * BLOCK], 0)
+  fails('EIO', () => mapping.persist())
+  mapping.unmap()
+  fails('EIO', () => contentOf(file))
+  assert.throws(() => volume.close())
+  region.close()
 })

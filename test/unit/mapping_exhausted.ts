@@ -1,7 +1,7 @@
 /**
  * A process that has nearly all the pieces of address space that the kernel allows, and maps a file
- * in ten thousand extents. Run by mapping_limits.test.ts, apart from the test runner: an engine that
- * gets no memory ends the process.
+ * in ten thousand extents. Run by mapping_limits.test.ts, apart from the test runner: an engine
+ * that gets no memory ends the process.
  */
 import { readFileSync } from 'node:fs'
 import { HoldfastError } from '../../src/base/errors.js'

@@ -10,6 +10,11 @@ import { baseName, joinPath, withSession } from '../session.js'
 
 interface Options {
   readonly recursive?: boolean
+  readonly R?: boolean
+  readonly archive?: boolean
+  readonly preserve?: boolean
+  /** -P makes it false. */
+  readonly dereference: boolean
 }
 
 export function cpCommand(program: Command): Command {
@@ -18,16 +23,23 @@ export function cpCommand(program: Command): Command {
     .summary('copy files into, out of and within volumes')
     .description(
       'Copies each SOURCE to DESTINATION, or into it when it is a directory. Either is VOLUME:PATH or a ' +
-        'path of the host (one with `:/` in it is always VOLUME:PATH). Modes are kept, and times where the ' +
-        'destination can set them. Symbolic links and special files are skipped and counted.',
+        'path of the host (one with `:/` in it is always VOLUME:PATH). Modes and times are kept, and ' +
+        'holes stay holes. In a tree symbolic links and special files are copied as what they are; a ' +
+        'SOURCE that is a link is followed without -r or -P. With -a owners, extended attributes, ACLs ' +
+        'and hard links are kept too.',
     )
     .argument('<path...>', 'SOURCE... DESTINATION', parseTargets)
     .usage('[options] SOURCE... DESTINATION')
     .option('-r, --recursive', 'copy directories with all that is in them')
+    .option('-R', 'the same as -r')
+    .option('-a, --archive', 'the same as -r -P -p')
+    .option('-p, --preserve', 'keep owners, extended attributes, ACLs and hard links')
+    .option('-P, --no-dereference', 'copy a symbolic link itself')
     .addHelpText(
       ...examples(
         'holdfast cp a.bin /dev/shm/v.hf:/    in',
         'holdfast cp -r /dev/shm/v.hf:/models ./copy    out',
+        'holdfast cp -a /srv/data /dev/shm/v.hf:/    as it is, with owners and ACLs',
         'holdfast cp v.hf:/a v.hf:/b    within',
       ),
     )
@@ -68,9 +80,9 @@ async function copyOne(
   into: boolean,
   options: Options,
 ): Promise<string | null> {
-  const recursive = options.recursive === true
-  // A link that is named is followed; one that is met in a tree is not.
-  const entry = await from.look(path, !recursive)
+  const archive = options.archive === true
+  const recursive = archive || options.recursive === true || options.R === true
+  const entry = await from.look(path, !recursive && options.dereference)
   if (entry === null) throw new HoldfastError('ENOENT', undefined, { path: from.name(path) })
   if (entry.type === 'directory' && !recursive) {
     throw new HoldfastError('EISDIR', undefined, { path: from.name(path) })
@@ -79,8 +91,10 @@ async function copyOne(
   // The root, `.` and `..` have no name of their own: what is in them goes in.
   const nameless = name.length === 0 || name.equals(DOT) || name.equals(DOT_DOT)
   const target = into && !nameless ? joinPath(destination, name) : destination
-  const copy = new Copy(from, to)
-  await copy.copy(path, entry, target)
+  const copy = new Copy(from, to, archive || options.preserve === true)
+  // Without -r a FIFO or a device stands for the bytes that come out of it.
+  const bytes = !recursive && options.dereference && entry.type !== 'file'
+  await (bytes ? copy.copyBytes(path, entry, target) : copy.copy(path, entry, target))
   return copy.complaint()
 }
 

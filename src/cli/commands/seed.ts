@@ -47,7 +47,7 @@ async function write(writer: Writer, size: number, seed: number): Promise<void> 
       await breathe()
       progress.show((seconds) => formatProgress(done, size, seconds))
       seedPiece(seed, done / PIECE_BYTES, piece)
-      await writer.write(piece.subarray(0, Math.min(PIECE_BYTES, size - done)))
+      await writer.write(piece.subarray(0, Math.min(PIECE_BYTES, size - done)), null)
     }
   } finally {
     progress.clear()

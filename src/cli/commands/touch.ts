@@ -5,6 +5,7 @@ import { HoldfastError } from '../../base/errors.js'
 import type { FileSystem, Time } from '../../base/filesystem.js'
 import { parseTarget, parseVolumeTargets, type Target, type VolumeTarget } from '../arguments.js'
 import { inVolume } from '../failure.js'
+import { timestampOf } from '../host_place.js'
 import { newFileMode } from '../mode.js'
 import { examples, NO_FOLLOW_OPTION } from '../options.js'
 import { USER, withSession, type Session } from '../session.js'
@@ -100,11 +101,7 @@ async function timesOf(
 ): Promise<Times> {
   if (region === null) {
     const { atimeNs, mtimeNs } = statSync(path, { bigint: true })
-    const time = (ns: bigint): Time => {
-      const nanoseconds = Number(((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n)
-      return { seconds: Number((ns - BigInt(nanoseconds)) / 1_000_000_000n), nanoseconds }
-    }
-    return { atime: time(atimeNs), mtime: time(mtimeNs) }
+    return { atime: timestampOf(atimeNs), mtime: timestampOf(mtimeNs) }
   }
   const written = targets.some((target) => target.region === region)
   const volume = session.volume(region, written ? 'write' : 'read')

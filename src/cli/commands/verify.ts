@@ -76,7 +76,7 @@ async function compare(reader: Reader, size: number, seed: number, name: string)
 /** Reads until the piece is full or the file ends. */
 async function fill(reader: Reader, piece: Uint8Array): Promise<number> {
   for (let n = 0; ;) {
-    const more = n === piece.length ? 0 : await reader.read(piece.subarray(n))
+    const more = n === piece.length ? 0 : await reader.read(piece.subarray(n), null)
     if (more === 0) return n
     n += more
   }

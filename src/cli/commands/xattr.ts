@@ -121,7 +121,7 @@ function setCommand(xattr: Command): void {
     )
     .argument('<volume:path>', 'file', parseVolumeTarget)
     .argument('<name>', 'attribute')
-    .argument('[value]', 'value (default: empty)', '')
+    .argument('[value]', 'value (empty when left out)')
     .addOption(encodingOption('what VALUE is'))
     .addOption(new Option('--create', 'fail when it is there').conflicts('replace'))
     .option('--replace', 'fail when it is not there')
@@ -138,14 +138,14 @@ function setCommand(xattr: Command): void {
 async function set(
   target: VolumeTarget,
   name: string,
-  value: string,
+  value: string | undefined,
   options: Follow & {
     readonly encoding?: Encoding
     readonly create?: boolean
     readonly replace?: boolean
   },
 ): Promise<void> {
-  const bytes = decodeValue(unescapeBytes(value), options.encoding)
+  const bytes = decodeValue(unescapeBytes(value ?? ''), options.encoding)
   const follow = options.dereference
   const mode = options.create === true ? 'create' : options.replace === true ? 'replace' : null
   await onVolume(target, 'write', (volume, path) =>

@@ -5,7 +5,8 @@
  *     calls DIRECTORY
  *
  * A line is `uid gid groups umask call arguments...`; groups are divided by commas, `-` for none.
- * Paths and texts are in hex with an `x` before. The answer is `=` and a value, or `!` and an errno.
+ * Paths and texts are in hex with an `x` before. The answer is `=` and a value, or `!` and an
+ * errno.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -14,11 +15,13 @@
 #include <ftw.h>
 #include <grp.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/types.h>
@@ -278,6 +281,17 @@ static long do_tick(void) {
   return 0;
 }
 
+/* The directory is a mount of its own, and everything in it is closed. */
+static long do_readonly(void) {
+  for (int i = 0; i < SLOTS; i++) {
+    if (slots[i] >= 0) close(slots[i]);
+    slots[i] = -1;
+  }
+  return mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
+}
+
+static long do_writable(void) { return mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL); }
+
 static const struct {
   const char *name;
   long (*run)(void);
@@ -296,6 +310,7 @@ static const struct {
     {"lremovexattr", do_lremovexattr}, {"readdir", do_readdir}, {"fallocate", do_fallocate},
     {"seek", do_seek},           {"copy", do_copy},           {"chattr", do_chattr},
     {"unflag", do_unflag},       {"tick", do_tick},
+    {"readonly", do_readonly},   {"writable", do_writable},
 };
 
 static void become(uid_t uid, gid_t gid, char *groups) {
@@ -348,10 +363,18 @@ static void call(const char *name) {
   exit(1);
 }
 
+/* Nobody else sees the mount, and it goes with the process. */
+static int enter(const char *directory) {
+  own_files = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (own_files < 0 || unshare(CLONE_NEWNS) != 0) return -1;
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return -1;
+  if (mount(directory, directory, NULL, MS_BIND, NULL) != 0) return -1;
+  return chdir(directory) != 0 || chroot(".") != 0 ? -1 : 0;
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
-  own_files = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (own_files < 0 || chdir(argv[1]) != 0 || chroot(".") != 0) {
+  if (enter(argv[1]) != 0) {
     perror(argv[1]);
     return 1;
   }

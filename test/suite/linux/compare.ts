@@ -1,4 +1,5 @@
 /** The same steps made to a volume and to Linux, and what differs. */
+import { native } from '../../../src/native/native.js'
 import { heapRegion } from '../../../src/region/memory_region.js'
 import { VolumeFileSystem } from '../../../src/volume/filesystem.js'
 import { formatVolume } from '../../../src/volume/format.js'
@@ -37,12 +38,22 @@ async function look(subject: Subject, path: string): Promise<string> {
   const parts = [fieldsOf(stat, fields)]
   if (mode === 0o120000) parts.push(`-> ${await ask('readlink')}`)
   else {
+    if (mode === 0o100000) parts.push(await content(subject, path))
     parts.push(`acl ${await ask('getacl', 'access')}`, `xattrs ${await ask('listxattr')}`)
     if (mode === 0o040000) {
       parts.push(`default ${await ask('getacl', 'default')}`, `names ${await ask('readdir')}`)
     }
   }
   return parts.join(', ')
+}
+
+/** The bytes of a file, as a sum: they are many. */
+async function content(subject: Subject, path: string): Promise<string> {
+  const ask = (name: string, ...words: string[]) => subject.run(USERS.root, call(name, words))
+  await ask('open', '60', path, 'r,noatime', '0')
+  const bytes = Buffer.from(await ask('read', '60', '65536', '0'), 'latin1')
+  await ask('close', '60')
+  return `crc ${native.crc32cOf(bytes, 0, bytes.length, 0)}`
 }
 
 export async function compare(

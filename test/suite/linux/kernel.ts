@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -29,7 +29,9 @@ export function prepareKernel(): string | null {
   } catch {
     return 'no C compiler'
   }
-  execFileSync(compiler, ['-Wall', '-Wextra', '-O1', '-o', PROGRAM, SOURCE], { stdio: 'inherit' })
+  const made = `${PROGRAM}.${process.pid}`
+  execFileSync(compiler, ['-Wall', '-Wextra', '-O1', '-o', made, SOURCE], { stdio: 'inherit' })
+  renameSync(made, PROGRAM)
   return null
 }
 
@@ -73,7 +75,12 @@ export class KernelSubject implements Subject {
     await this.run(USERS.root, { name: 'tick', args: [] })
   }
 
+  async readOnly(): Promise<void> {
+    assert.equal(await this.run(USERS.root, { name: 'readonly', args: [] }), '')
+  }
+
   async finish(): Promise<void> {
+    await this.run(USERS.root, { name: 'writable', args: [] })
     await this.run(USERS.root, { name: 'unflag', args: [] })
     this.#child.stdin.end()
     await new Promise((resolve) => this.#child.once('close', resolve))

@@ -1,0 +1,140 @@
+/** A volume as a place that files are copied to and from. */
+import { displayPath, HoldfastError } from '../base/errors.js'
+import type { FileSystem, Timestamp } from '../base/filesystem.js'
+import { deviceNumber, deviceOf, timesOf } from './display.js'
+import { inVolume } from './failure.js'
+import type { Attribute, Entry, Place, Reader, Writer } from './places.js'
+import { entriesOf, USER } from './session.js'
+
+export class VolumePlace implements Place {
+  readonly #volume: FileSystem
+  readonly #region: string
+
+  constructor(volume: FileSystem, region: string) {
+    this.#volume = volume
+    this.#region = region
+  }
+
+  name(path: Uint8Array): string {
+    return `${this.#region}:${displayPath(path)}`
+  }
+
+  #run<T>(what: () => Promise<T>): Promise<T> {
+    return inVolume(this.#region, what)
+  }
+
+  look(path: Uint8Array, follow: boolean): Promise<Entry | null> {
+    return this.#run(async () => {
+      try {
+        const stats = await (follow ? this.#volume.stat(path) : this.#volume.lstat(path))
+        const { ino, generation, type, mode, nlink, uid, gid, size } = stats
+        const { atime, mtime } = timesOf(stats)
+        const id = `${this.#region} ${ino}.${generation}`
+        const device = deviceOf(stats.rdev)
+        return { id, type, mode, links: nlink, uid, gid, size, ...device, atime, mtime }
+      } catch (error) {
+        if (error instanceof HoldfastError && error.code === 'ENOENT') return null
+        throw error
+      }
+    })
+  }
+
+  async *list(path: Uint8Array): AsyncGenerator<Uint8Array> {
+    for await (const { name } of entriesOf(this.#volume, path)) yield name
+  }
+
+  openReader(path: Uint8Array): Promise<Reader> {
+    return this.#run(async () => {
+      const file = await this.#volume.open(path, 'r')
+      return {
+        read: (buffer, position) => this.#onFile(path, () => file.read(buffer, position)),
+        seek: (position, what) =>
+          this.#onFile(path, async () => {
+            try {
+              return await file.seek(position, what)
+            } catch (error) {
+              if (error instanceof HoldfastError && error.code === 'ENXIO') return -1
+              throw error
+            }
+          }),
+        size: () => this.#onFile(path, async () => (await file.stat()).size),
+        close: () => file.close(),
+      }
+    })
+  }
+
+  openWriter(path: Uint8Array, mode: number): Promise<Writer> {
+    return this.#run(async () => {
+      const file = await this.#volume.open(path, 'w', mode & 0o777, USER)
+      return {
+        seekable: true,
+        write: (bytes, position) =>
+          this.#onFile(path, async () => void (await file.write(bytes, position))),
+        setSize: (size) => this.#onFile(path, () => file.truncate(size)),
+        close: () => file.close(),
+      }
+    })
+  }
+
+  /** A handle does not know the path that it was opened by; a message should. */
+  #onFile<T>(path: Uint8Array, what: () => Promise<T>): Promise<T> {
+    return this.#run(async () => {
+      try {
+        return await what()
+      } catch (error) {
+        if (!(error instanceof HoldfastError) || error.path !== undefined) throw error
+        throw new HoldfastError(error.code, error.detail, { path, cause: error })
+      }
+    })
+  }
+
+  makeDirectory(path: Uint8Array, mode: number): Promise<void> {
+    return this.#run(() => this.#volume.mkdir(path, mode & 0o7777, USER))
+  }
+
+  readLink(path: Uint8Array): Promise<Uint8Array> {
+    return this.#run(() => this.#volume.readlink(path))
+  }
+
+  makeSymlink(target: Uint8Array, path: Uint8Array): Promise<void> {
+    return this.#run(() => this.#volume.symlink(target, path, USER))
+  }
+
+  makeNode(path: Uint8Array, { mode, major, minor }: Entry): Promise<void> {
+    return this.#run(() => this.#volume.mknod(path, mode, deviceNumber(major, minor), USER))
+  }
+
+  link(existing: Uint8Array, path: Uint8Array): Promise<void> {
+    return this.#run(() => this.#volume.link(existing, path, { follow: false }))
+  }
+
+  remove(path: Uint8Array): Promise<void> {
+    return this.#run(() => this.#volume.unlink(path))
+  }
+
+  setOwner(path: Uint8Array, uid: number, gid: number): Promise<void> {
+    return this.#run(() => this.#volume.chown(path, uid, gid, { follow: false }))
+  }
+
+  setMode(path: Uint8Array, mode: number): Promise<void> {
+    return this.#run(() => this.#volume.chmod(path, mode & 0o7777))
+  }
+
+  setTimes(path: Uint8Array, atime: Timestamp, mtime: Timestamp): Promise<void> {
+    return this.#run(() => this.#volume.utimes(path, atime, mtime, { follow: false }))
+  }
+
+  attributes(path: Uint8Array): Promise<Attribute[]> {
+    return this.#run(async () => {
+      const found: Attribute[] = []
+      for (const name of await this.#volume.listXattrs(path, { follow: false })) {
+        found.push({ name, value: await this.#volume.getXattr(path, name, { follow: false }) })
+      }
+      return found
+    })
+  }
+
+  setAttribute(path: Uint8Array, { name, value }: Attribute): Promise<void> {
+    return this.#run(() => this.#volume.setXattr(path, name, value, { follow: false }))
+  }
+}
