@@ -1,4 +1,4 @@
-/** What a repair did, and what it left: a sentence each, under the code of the finding it answers. */
+/** What a repair did and what it left: a sentence each, under the code of the finding. */
 import type { FindingCode } from '../check/codes.js'
 
 /** Fixes that are kept; those past it are only counted. */

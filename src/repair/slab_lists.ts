@@ -16,7 +16,7 @@ export interface Slab {
   readonly tag: number
 }
 
-/** Writes the headers of all slabs of a kind, where they are wrong; returns the head of the list. */
+/** Writes the headers of all slabs of a kind, where they are wrong; returns the list's head. */
 export function writeSlabs(ground: Ground, kind: SlabKind, head: number, slabs: Slab[]): number {
   const bits = slotsOf(kind)
   const isFull = (slab: Slab) =>

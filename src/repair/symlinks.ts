@@ -1,4 +1,4 @@
-/** Targets of symlinks. A symlink whose target cannot be read is no use to anyone: it is removed. */
+/** Targets of symlinks. A symlink whose target cannot be read is of no use: it is removed. */
 import { TARGET_BYTES_MAX } from '../base/limits.js'
 import { Mode } from '../base/mode.js'
 import { Inode, INLINE_TARGET_BYTES } from '../media/inode.js'

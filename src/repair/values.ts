@@ -22,7 +22,7 @@ export class Values {
     this.#fixes = fixes
   }
 
-  /** Claims a chain; returns the length of its text, -1, and nothing claimed, when it is no chain. */
+  /** Claims a chain; returns the length of its text. -1, and nothing claimed: it is no chain. */
   claim(first: number, owner: number): number {
     const blocks: number[] = []
     let length = 0

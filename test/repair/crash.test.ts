@@ -22,7 +22,7 @@ const checker = new Checker(native.crc32cOf)
 const repairer = new Repairer(native.crc32cOf)
 const sources = samples().map((image) => ({ image, metadata: metadataOf(image) }))
 
-/** What the repair of this image comes to when nothing ends it; null when it does not come clean. */
+/** What the repair of this image comes to when nothing ends it; null: not to a clean volume. */
 function expected(ground: Ground): string | null {
   const report = repairer.repair(ground.region, {})
   return report.state === 'repaired' ? contentsOf(ground.region) : null

@@ -1,7 +1,7 @@
 /**
- * Repair against images that nobody planned: mount, walk, fsck, repair, fsck again, and then life on
- * the repaired volume. Half of the images are one test file's, half another's, which run at the same
- * time.
+ * Repair against images that nobody planned: mount, walk, fsck, repair, fsck again, and then life
+ * on the repaired volume. Half of the images are one test file's, half another's, which run at the
+ * same time.
  *
  * HOLDFAST_SEED repeats a run, HOLDFAST_IMAGE one image of it; HOLDFAST_REPAIRS makes it longer.
  */
@@ -125,6 +125,13 @@ function useDamaged(prng: Prng): void {
   attempt(() => volume.close())
 }
 
+/** Damage may have set flags that forbid to remove what has them, or is in a directory that has. */
+function allowChanges(volume: Volume, path: Uint8Array): void {
+  const { type } = volume.lstat(path)
+  if (type !== 'file' && type !== 'directory') return
+  volume.setInodeFlags(path, { append: false, immutable: false })
+}
+
 /** Everything on a repaired volume works, and all of it can be removed. */
 function useRepaired(): void {
   const never = (error: unknown) => {
@@ -136,12 +143,10 @@ function useRepaired(): void {
   const found = walk(volume, never)
   // A damaged superblock may make the volume smaller than what is kept back for removing.
   const room = volume.statfs().blocksFree >= RESERVE_BLOCKS
+  for (const path of found) allowChanges(volume, Buffer.from(path, 'latin1'))
   for (const path of room ? found.reverse() : []) {
     const name = Buffer.from(path, 'latin1')
-    const { type } = volume.lstat(name)
-    if (type === 'file' || type === 'directory')
-      volume.setInodeFlags(name, { append: false, immutable: false })
-    if (type === 'directory') volume.rmdir(name)
+    if (volume.lstat(name).type === 'directory') volume.rmdir(name)
     else volume.unlink(name)
   }
   volume.close()

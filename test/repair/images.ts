@@ -75,7 +75,7 @@ export function contentOf(name: string, length: number): Uint8Array {
   return bytes
 }
 
-/** A tree of files of several shapes: in one piece, in many, sparse, linked twice, open and gone. */
+/** A tree of files of several shapes: in one piece, in many, sparse, linked twice, and so on. */
 export function fill(volume: Volume, files: number): void {
   volume.mkdir('/d')
   volume.mkdir('/d/e')
@@ -157,12 +157,16 @@ export function sealBlock(ground: Ground, block: number): void {
       return ground.seal(ValueBlock, base, ValueBlock.at.bytes + length)
     }
     case SLAB_MAGIC:
-      ground.seal(SlabHeader, base)
-      if (ground.u32[w + SlabHeader.word.kind] === SlabKind.inodes) sealInodes(ground, base)
-      else sealNames(ground, base)
-      
+      return sealSlab(ground, base)
     default:
   }
+}
+
+function sealSlab(ground: Ground, base: number): void {
+  ground.seal(SlabHeader, base)
+  const kind = ground.u32[(base >>> 2) + SlabHeader.word.kind]
+  if (kind === SlabKind.inodes) sealInodes(ground, base)
+  else sealNames(ground, base)
 }
 
 function sealInodes(ground: Ground, base: number): void {
