@@ -62,7 +62,18 @@ class Outcome {
 }
 
 /** Directories of test/, in the order in which they run: what fails fast comes first. */
-const DIRECTORIES = ['tidy', 'unit', 'native', 'suite', 'model', 'named', 'crash', 'repair', 'golden', 'kill']
+const DIRECTORIES = [
+  'tidy',
+  'unit',
+  'native',
+  'suite',
+  'model',
+  'named',
+  'crash',
+  'repair',
+  'golden',
+  'kill',
+]
 
 /** Compiled tests whose source is still there: a test taken out leaves its compiled form behind. */
 function testFiles(directory: string): string[] {

@@ -19,9 +19,9 @@ export interface Entropy {
 const DRIFT_MS = 20
 
 /**
- * The machine's clock: wall time in nanoseconds, as the monotonic clock since a moment at which both
- * were read. When the wall clock is set, the two drift apart by more than a millisecond counts for,
- * and are read anew.
+ * The machine's clock: wall time in nanoseconds, as the monotonic clock since a moment at which
+ * both were read. When the wall clock is set, the two drift apart by more than a millisecond counts
+ * for, and are read anew.
  */
 export class SystemClock implements Clock {
   seconds = 0

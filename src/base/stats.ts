@@ -83,7 +83,7 @@ export interface Timestamp {
 }
 
 /**
- * A time for `utimes`: seconds since 1970 (as node:fs has it), a Date, a Timestamp, 'now', or 'omit'
- * to leave it as it is (utimensat(2)).
+ * A time for `utimes`: seconds since 1970 (as node:fs has it), a Date, a Timestamp, 'now', or
+ * 'omit' to leave it as it is (utimensat(2)).
  */
 export type Time = number | Date | Timestamp | 'now' | 'omit'

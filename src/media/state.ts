@@ -22,7 +22,7 @@ export const State = defineStruct('state', 64, 'roots and counters; the first li
   blocks: [
     44,
     4,
-    'blocks of the volume that are in use or free; those behind them, of a volume that has just grown, are added at the next mount',
+    'blocks of the volume in use or free; those behind, just grown by, are added at the next mount',
   ],
   reserved: [48, 16, 'zero'],
 })

@@ -67,7 +67,8 @@ export const RecordKinds = {
     keyWords: 2,
     words: [
       'hash of the name',
-      'bits 16 to 31: number among the names of this hash, 8 to 15: slot of the value, 0 a chain of value blocks, 0 to 7: slot of the name',
+      'bits 16 to 31: number among the names of this hash, 8 to 15: slot of the value, ' +
+        '0 a chain of value blocks, 0 to 7: slot of the name',
       'block of the name slab',
       "block of the value's slab, or first value block; 0 when the value is empty",
     ],

@@ -10,12 +10,12 @@
  *   would write its old lines over the new owner's bytes;
  * - a block in the list of bad ones is never handed out.
  *
- * The second and third are the `quarantine`: bits in memory over the clear bits of the medium. After
- * a mount the log is empty and every clear bit is free.
+ * The second and third are the `quarantine`: bits in memory over the clear bits of the medium.
+ * After a mount the log is empty and every clear bit is free.
  *
  * Policy: a file goes on where it ends; else the first run that is long enough, from the lowest
- * block on, so that what is small fills the gaps; what has 2 MiB or more gets whole groups of 2 MiB,
- * aligned as its place in the file is, as long as there are any.
+ * block on, so that what is small fills the gaps; what has 2 MiB or more gets whole groups of 2
+ * MiB, aligned as its place in the file is, as long as there are any.
  */
 import { assert } from '../base/errors.js'
 import { CHUNK_BLOCKS } from '../media/bitmap.js'
@@ -78,9 +78,9 @@ export class Allocator {
   }
 
   /**
-   * Takes up to `want` blocks in one run: from `goal` on when that block is free, else as the policy
-   * says. `fileBlock`: where the run begins in its file. Sets `start` and `count`. The caller has
-   * made sure (Transaction.begin) that a block is available.
+   * Takes up to `want` blocks in one run: from `goal` on when that block is free, else as the
+   * policy says. `fileBlock`: where the run begins in its file. Sets `start` and `count`. The
+   * caller has made sure (Transaction.begin) that a block is available.
    */
   allocate(goal: number, want: number, fileBlock = -1): void {
     if (this.#claimCount > 0) return this.#takeClaimed(want)
@@ -154,9 +154,9 @@ export class Allocator {
   // ---- one run for all of a call ---------------------------------------------------------------
 
   /**
-   * Sets a run of `count` blocks aside, from `goal` on or, when that is 0, anywhere: what `allocate`
-   * hands out next, until `unclaim`. Aligned as `fileBlock` is when it has 2 MiB. False: there is
-   * none.
+   * Sets a run of `count` blocks aside, from `goal` on or, when that is 0, anywhere: what
+   * `allocate` hands out next, until `unclaim`. Aligned as `fileBlock` is when it has 2 MiB. False:
+   * there is none.
    */
   claim(goal: number, count: number, fileBlock: number): boolean {
     assert(this.#claimCount === 0, 'one run is set aside at a time')
@@ -192,8 +192,8 @@ export class Allocator {
   }
 
   /**
-   * The first free run of `count` blocks; `phase` >= 0: that begins at this block of a group. 0 when
-   * there is none.
+   * The first free run of `count` blocks; `phase` >= 0: that begins at this block of a group. 0
+   * when there is none.
    */
   #findRun(count: number, phase: number): number {
     const { dataStart, blockCount } = this.#geometry

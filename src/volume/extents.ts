@@ -245,8 +245,8 @@ export class Extents {
   }
 
   /**
-   * Cuts the extent that holds file blocks `block - 1` and `block`, and moves its right part to file
-   * block `to`. `runBlocks` are allocated at most.
+   * Cuts the extent that holds file blocks `block - 1` and `block`, and moves its right part to
+   * file block `to`. `runBlocks` are allocated at most.
    */
   splitAway(w: number, block: number, to: number): void {
     this.find(w, block)

@@ -93,7 +93,9 @@ export class MountedVolume {
     return this.call('badBlocks', undefined, undefined, () => this.core.badBlocks.list())
   }
 
-  /** Keeps a block out of use for good: at once when it is free, else from when it is given back. */
+  /**
+   * Keeps a block out of use for good: at once when it is free, else from when it is given back.
+   */
   markBad(block: number): void {
     this.call('markBad', undefined, undefined, () => {
       this.checkWritable()

@@ -305,7 +305,9 @@ export class Ranges {
     return next
   }
 
-  /** Copies bytes between files, or within one; returns how many. Holes of the source stay holes. */
+  /**
+   * Copies bytes between files, or within one; returns how many. Holes of the source stay holes.
+   */
   copy(from: number, offset: number, to: OpenInode, toOffset: number, length: number): number {
     const { inodes, pages } = this.#core
     checkRange(offset, length, 0)

@@ -113,7 +113,8 @@ export class Work {
   // ---- all of an inode -------------------------------------------------------------------------
 
   /**
-   * Inside a transaction: frees what an inode has, and itself. False: too much for this transaction.
+   * Inside a transaction: frees what an inode has, and itself. False: too much for this
+   * transaction.
    */
   freeWithin(number: number): boolean {
     const { inodes, orphans, pages, symlinks, transaction, xattrs } = this.#core

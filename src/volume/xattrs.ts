@@ -1,6 +1,6 @@
 /**
- * Extended attributes: the named records that lead to values. A value of up to 512 bytes stands in a
- * name slab (the byte is its slot, the target its block), a longer one in a chain of value blocks
+ * Extended attributes: the named records that lead to values. A value of up to 512 bytes stands in
+ * a name slab (the byte is its slot, the target its block), a longer one in a chain of value blocks
  * (the byte is 0); an empty one is nowhere (both are 0).
  *
  * Invariants:
