@@ -290,6 +290,7 @@ export class Attributes {
 /** The name of an attribute; ERANGE for what none can have. */
 function nameBytes(name: string): Uint8Array {
   const bytes = encoder.encode(name)
+  if (bytes.includes(0)) throw new HoldfastError('EINVAL', 'an attribute name has no NUL')
   if (bytes.length > 0 && bytes.length <= NAME_BYTES_MAX) return bytes
   throw new HoldfastError('ERANGE', `attribute name of ${bytes.length} bytes, 1 to 255`)
 }

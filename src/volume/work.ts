@@ -217,7 +217,8 @@ export class Work {
     pages.tick()
     const w = inodes.get(number)
     let done = false
-    transaction.run(extents.runBlocks(w) + SHIFT_BLOCKS, false, () => {
+    // With the first step it is begun, and must come to its end: the reserve is there for that.
+    transaction.run(extents.runBlocks(w) + SHIFT_BLOCKS, end !== FILE_END, () => {
       inodes.layoutChanged(w)
       this.#next = end
       for (let moved = 0; ; moved++) {

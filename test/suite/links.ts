@@ -71,7 +71,7 @@ export const linkCases: Case[] = [
       await fails('ENOTDIR', fs.rename('/empty', '/file'))
       await fails('EISDIR', fs.rename('/file', '/empty'))
       await fails('ENOTDIR', fs.rename('/file', '/file/'))
-      await fails('ENOENT', fs.rename('/file', '/new/'))
+      await fails('ENOTDIR', fs.rename('/file', '/new/'))
       assert.deepEqual(await names(fs, '/'), ['a', 'empty', 'file', 'full'])
       await fs.rename('/full', '/empty')
       assert.deepEqual(await names(fs, '/empty'), ['x'])
