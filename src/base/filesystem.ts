@@ -12,6 +12,7 @@ import type { FileMapping, MapOptions } from './mapping.js'
 import type { FileType, Stats, Time } from './stats.js'
 
 export { Stats } from './stats.js'
+export type { Readable, Writable } from 'node:stream'
 export type { FileType, Time, Timestamp } from './stats.js'
 
 export type Path = string | Uint8Array

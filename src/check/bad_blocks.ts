@@ -23,7 +23,7 @@ export class BadBlocks {
     this.#walker.walk(root, RecordKinds.badBlocks, 0, (words, w, block) => {
       const bad = words[w]!
       const rest = words[w + 1]! | words[w + 2]! | words[w + 3]!
-      if (bad < this.#claims.blockCount && rest === 0) {
+      if (this.#claims.inData(bad, 1) && rest === 0) {
         this.#blocks.push(bad)
         return
       }

@@ -54,7 +54,7 @@ export const FINDINGS = {
   'reverse-map-extra': 'the reverse map has an extent that no file has',
   'reverse-map-missing': 'the reverse map lacks an extent of a file',
 
-  // ---- names, attributes, links -------------------------------------------------------------------
+  // ---- names, attributes, links -----------------------------------------------------------------
   'root-missing': 'inode 1 is not a directory',
   'entry-invalid': 'a directory entry or attribute names a slab or slot that cannot be',
   'entry-number-duplicate': 'two names of one hash have the same number',
@@ -69,7 +69,7 @@ export const FINDINGS = {
   'name-hash-wrong': 'a directory entry or attribute has another hash than its name',
   'name-duplicate': 'a directory, or the attributes of an inode, have the same name twice',
   'xattr-count-wrong': 'an inode miscounts its attributes',
-  'xattr-list-too-long': 'the names of the attributes of an inode are longer than any list of them',
+  'xattr-list-too-long': 'the names of the attributes of an inode are too long together',
   'acl-invalid': 'the value of an attribute that holds an access control list is none',
   'acl-flag-wrong': 'the flags of an inode and its access control lists disagree',
   'acl-mode-wrong': 'the mode of an inode and its access control list disagree',

@@ -48,8 +48,8 @@ export const SHAPES: Readonly<Record<number, Shape>> = {
 }
 
 /**
- * Fields that are wrong whatever else is on the volume; false when the size is one of them. `floor`:
- * generation that the inode map says is below those of its slab.
+ * Fields that are wrong whatever else is on the volume; false when the size is one of them.
+ * `floor`: generation that the inode map says is below those of its slab.
  */
 export function checkInodeFields(
   bytes: Bytes,

@@ -61,7 +61,10 @@ export class Inodes {
     parent: new Column(),
   }
 
-  /** By inode with extended attributes, or that says it has some: number, slot index, mode, root, attributes it says it has. */
+  /**
+   * By inode with extended attributes, or that says it has some: number, slot index, mode, root,
+   * attributes it says it has.
+   */
   readonly attributed = {
     number: new Column(),
     slot: new Column(),

@@ -4,8 +4,9 @@
  *
  * - beyond: blocks past the end of the file are to go; nothing is asked of what is there.
  * - punch: blocks of a range are to go; the same.
- * - collapse: a range is taken out, by a punch of it (while there is one) and by moving down what is
- *   behind it: all below the cursor is moved, so that as much as the distance before it is a hole.
+ * - collapse: a range is taken out, by a punch of it (while there is one) and by moving down what
+ *   is behind it: all below the cursor is moved, so that as much as the distance before it is a
+ *   hole.
  * - insert and insertEnd: what is behind a file block is moved up, the last extent first: all from
  *   the cursor on is moved, so that as much as the distance behind it is a hole.
  */

@@ -37,7 +37,7 @@ export class Xattrs {
   readonly #values: Values
   readonly #findings: Findings
   readonly #records: NamedRecords
-  /** The inode being walked: its number, its mode, the flags that its ACLs ask for, bytes of names. */
+  /** The inode being walked: number, mode, flags that its ACLs ask for, bytes of its names. */
   #number = 0
   #mode = 0
   #acls = 0

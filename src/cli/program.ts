@@ -27,6 +27,7 @@ import { mknodCommand } from './commands/mknod.js'
 import { mvCommand } from './commands/mv.js'
 import { punchCommand } from './commands/punch.js'
 import { readlinkCommand } from './commands/readlink.js'
+import { resizeCommand } from './commands/resize.js'
 import { rmCommand } from './commands/rm.js'
 import { rmdirCommand } from './commands/rmdir.js'
 import { seedCommand } from './commands/seed.js'
@@ -51,6 +52,7 @@ const COMMANDS = {
     mkfsCommand,
     infoCommand,
     labelCommand,
+    resizeCommand,
     dfCommand,
     doctorCommand,
     fsckCommand,

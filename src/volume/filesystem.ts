@@ -4,7 +4,6 @@
  * With sync 'group' it commits by itself every few seconds while something waits, on a thread; the
  * `sync` of the filesystem and of a file do so too, so that other work goes on.
  */
-import type { Readable, Writable } from 'node:stream'
 import type {
   AllocateOptions,
   Change,
@@ -20,12 +19,14 @@ import type {
   OpenFlags,
   Path,
   RangeLock,
+  Readable,
   RenameOptions,
   SetXattrOptions,
   StatFs,
   Stats,
   StreamOptions,
   Time,
+  Writable,
 } from '../base/filesystem.js'
 import { HoldfastError } from '../base/errors.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'

@@ -138,9 +138,7 @@ export class OpenFile {
           'read from one handle, written (not appended) to the other',
         )
       }
-      const { core, files, times, ranges } = this.#volume
-      files.writable(to.ino) // EPERM also when there is nothing to copy
-      core.pages.tick()
+      const { times, ranges } = this.#volume
       const n = ranges.copy(this.ino, offset, to.#inode, toOffset, length)
       if (!this.#wish.noAtime) times.accessed(this.#inode)
       return n

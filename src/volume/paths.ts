@@ -247,9 +247,10 @@ export class Paths {
 
   /**
    * The inode that the last name leads to, 0 when there is none. After `toParent`. `follow`: also
-   * when that is a symlink; then the name is the one that the symlink leads to.
+   * when that is a symlink; then the name is the one that the symlink leads to. `creates`: EISDIR
+   * when that one ends in a slash, whatever stands there.
    */
-  lookUp(name: PathName, follow = false): number {
+  lookUp(name: PathName, follow = false, creates = false): number {
     for (;;) {
       if (name.last === LastName.root) return name.parent
       const w = this.#directory(name.parent)
@@ -262,12 +263,20 @@ export class Paths {
         const target = this.#symlinks.read(inode)
         name.follow(target, name.parent, name.start + name.nameLength)
         this.toParent(name)
+        if (creates) this.refuseSlash(name)
         continue
       }
       if (name.directoryOnly && !this.#inodes.isDirectory(this.#inodes.get(inode))) {
         throw new HoldfastError('ENOTDIR')
       }
       return inode
+    }
+  }
+
+  /** Who creates gives a name without a slash behind it (open_last_lookups of fs/namei.c). */
+  refuseSlash(name: PathName): void {
+    if (name.directoryOnly && name.last === LastName.plain) {
+      throw new HoldfastError('EISDIR', 'mkdir makes directories')
     }
   }
 

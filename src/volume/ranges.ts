@@ -310,6 +310,10 @@ export class Ranges {
     const { inodes, pages } = this.#core
     checkRange(offset, length, 0)
     checkRange(toOffset, length, 0)
+    // Also when there is nothing to copy, which else changes nothing.
+    if (inodes.has(inodes.get(to.number), InodeFlag.immutable)) {
+      throw new HoldfastError('EPERM', 'it is immutable')
+    }
     this.#work.settle(from)
     const size = inodes.size(inodes.get(from))
     const count = Math.max(0, Math.min(length, size - offset))
@@ -319,6 +323,7 @@ export class Ranges {
     if (toOffset + count > FILE_BYTES_MAX) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
+    if (count > 0) this.#files.writable(to.number)
     const buffer = new Uint8Array(Math.min(count, COPY_BYTES))
     for (let done = 0; done < count;) {
       pages.tick()

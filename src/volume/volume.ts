@@ -27,7 +27,7 @@ import { MountedVolume } from './mounted.js'
 import { checkType } from './namespace.js'
 import type { OpenFile } from './open_file.js'
 import { parseFlags, type OpenWish } from './open_flags.js'
-import { asBytes, LastName } from './paths.js'
+import { asBytes } from './paths.js'
 
 const at = Inode.word
 
@@ -53,10 +53,8 @@ export class Volume extends MountedVolume {
       const name = this.name
       name.set(path)
       paths.toParent(name)
-      if (wish.create && name.directoryOnly && name.last === LastName.plain) {
-        throw new HoldfastError('EISDIR', 'mkdir makes directories')
-      }
-      let number = paths.lookUp(name, !wish.noFollow && !wish.exclusive)
+      if (wish.create) paths.refuseSlash(name)
+      let number = paths.lookUp(name, !wish.noFollow && !wish.exclusive, wish.create)
       if (number !== 0 && wish.exclusive) throw new HoldfastError('EEXIST')
       if (number === 0) {
         if (!wish.create) throw new HoldfastError('ENOENT')
@@ -207,7 +205,7 @@ export class Volume extends MountedVolume {
         throw new HoldfastError('EINVAL', 'noReplace and exchange exclude each other')
       }
       this.name.set(from)
-      this.second.set(to)
+      this.#setSecond(to, () => this.core.paths.toParent(this.name))
       this.namespace.rename(this.name, this.second, options)
     }
     this.#change('rename', from, as, run, to)
@@ -215,11 +213,22 @@ export class Volume extends MountedVolume {
 
   link(existing: Path, path: Path, options: FollowOptions = {}, as?: Credentials): void {
     const run = () => {
+      const follow = options.follow === true
       this.name.set(existing)
-      this.second.set(path)
-      this.namespace.link(this.name, this.second, options.follow === true)
+      this.#setSecond(path, () => this.core.paths.resolve(this.name, follow))
+      this.namespace.link(this.name, this.second, follow)
     }
     this.#change('link', existing, as, run, path)
+  }
+
+  /** What is wrong with the first path is told before what is wrong with the second. */
+  #setSecond(path: Path, walkFirst: () => void): void {
+    try {
+      this.second.set(path)
+    } catch (error) {
+      walkFirst()
+      throw error
+    }
   }
 
   /** Gives a file that was opened with O_TMPFILE a name. */

@@ -125,7 +125,12 @@ export const attributeCases: PosixCase[] = [
       root stat /d/f mode = 100755
       root chmod /d/f 6755
       owner write 0 '' 0 = 0
+      root write 1 {x*20} 0 = 20
+      owner copy 0 50000 0 0 10 = 0
       root stat /d/f mode = 106755
+      owner copy 0 0 0 50000 10 = 10
+      root stat /d/f mode = 100755
+      root chmod /d/f 6755
       root chown /d/f 1001 1003
       root chmod /d/f 2745
       owner write 0 x 0 = 1

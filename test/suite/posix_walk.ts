@@ -162,6 +162,10 @@ export const walkCases: PosixCase[] = [
       root stat /a/b/dead mode = 100604
       root symlink up/ /a/b/slash
       root stat /a/b/slash = ENOTDIR
+      root open 2 /a/b/slash rw,creat 644 = EISDIR
+      root symlink nil/ /a/b/nothing
+      root open 2 /a/b/nothing rw,creat 644 = EISDIR
+      root open 2 /a/b/nothing rw 644 = ENOENT
       root symlink b /a/dir
       root lstat /a/dir/ mode = 40755
       root rmdir /a/dir/ = ENOTDIR
@@ -361,6 +365,12 @@ export const permissionCases: PosixCase[] = [
       root access /f 7
       owner access /f 0
       owner access /none 0 = ENOENT
+      root mkdir /shut 700
+      owner link /shut/f '' = EACCES
+      owner rename /shut/f '' = EACCES
+      owner link /shut/f {x*4096} = EACCES
+      owner rename '' /shut/f = ENOENT
+      owner rename '' /shut/f both = EINVAL
     `,
   },
 ]

@@ -1,6 +1,6 @@
 /**
- * Not tests, but damages to what inodes hold: targets, attributes, access control lists, and the work
- * on the blocks of files; and to the list of bad blocks.
+ * Not tests, but damages to what inodes hold: targets, attributes, access control lists, and the
+ * work on the blocks of files; and to the list of bad blocks.
  */
 import { Inode, InodeFlag } from '../../src/media/inode.js'
 import { InodeMapPage } from '../../src/media/inode_map.js'
@@ -303,6 +303,9 @@ damage(
   (image) => image.setRecord(badRoot(image), 1, { 0: image.blocks }),
   ['block-leaked'],
 )
+damage('bad-block-invalid', 'a bad block in the bitmap', (image) => {
+  image.setRecord(badRoot(image), 0, { 0: BITMAP })
+})
 damage('bad-block-invalid', 'a bad block with a last word', (image) => {
   image.setRecord(badRoot(image), 0, { 3: 1 })
 })

@@ -1,11 +1,13 @@
 /**
- * Not tests, but the volume of the tests of fsck, with a structure of each kind. It has 1024 blocks.
+ * Not tests, but the volume of the tests of fsck, with a structure of each kind. It has 1024
+ * blocks.
  *
- * / holds `a` (10 extents, two links, attributes and an access ACL), `tree` (60 extents, in a tree),
- * `empty`, `sub`, `big`, the symlinks `short` and `long`, a device, a FIFO, a socket, and files whose blocks
- * are being worked at: `tree` (its end is cut off), `punched`, `collapsed`, `inserted`. `sub` (with a
- * default ACL) holds `deep`, a second link to `a` and a name of 255 bytes; `deep` is empty; `big`
- * holds 600 files. Without a name: an unlinked file. Two blocks are bad, one of them a file's.
+ * / holds `a` (10 extents, two links, attributes and an access ACL), `tree` (60 extents, in a
+ * tree), `empty`, `sub`, `big`, the symlinks `short` and `long`, a device, a FIFO, a socket, and
+ * files whose blocks are being worked at: `tree` (its end is cut off), `punched`, `collapsed`,
+ * `inserted`. `sub` (with a default ACL) holds `deep`, a second link to `a` and a name of 255
+ * bytes; `deep` is empty; `big` holds 600 files. Without a name: an unlinked file. Two blocks are
+ * bad, one of them a file's.
  */
 import { encodeAcl, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ } from '../../src/base/posix_acl.js'
 import { Mode } from '../../src/base/mode.js'
@@ -56,7 +58,7 @@ function unfinished(b: ImageBuilder, punched: number, collapsed: number, inserte
   // File blocks 2 to 7 are to go, and some are gone.
   b.file(punched, [at(0), at(2), at(10)], { flags, size: 12 * 4096 })
   b.orphan(punched, OrphanKind.punch, 2, 8)
-  // Four blocks were taken out at file block 2; what stood at 6 stands at 2, at 12 the next follows.
+  // Four blocks were taken out at file block 2: what stood at 6 is there now, at 12 is the next.
   b.file(collapsed, [at(0), at(2), at(12), at(20)], { flags, size: 22 * 4096 })
   b.orphan(collapsed, OrphanKind.collapse, 8, 4)
   // Four blocks are put in at file block 2; what stood at 12 stands at 16, what stood at 6 follows.

@@ -123,7 +123,7 @@ for (const [what, change] of LONG_WORK) {
     const file = volume.open('/file', 'w+')
     const block = new Uint8Array(4096)
     file.write(new Uint8Array(20 * 4096).fill(255), 0)
-    // In another order in the region than in the file, so that each is a line of its own in the log.
+    // Another order in the region than in the file: each is a line of its own in the log.
     for (let i = 0; i < 600; i++) {
       const place = (i * 191) % 600
       file.write(block.fill(place), (30 + place * 2) * 4096)
@@ -164,9 +164,9 @@ for (const [what, change] of LONG_WORK) {
 
 /** Bytes of the region, steps, and after how many fsck looks. */
 const histories: Array<[bytes: number, sync: SyncMode, steps: number, every: number]> = [
-  [512 * 1024, 'always', 4000, 1],
-  [MIB, 'always', 4000, 1],
-  [MIB, 'group', 4000, 1],
+  [512 * 1024, 'always', 2000, 1],
+  [MIB, 'always', 2000, 1],
+  [MIB, 'group', 2000, 1],
   [16 * MIB, 'always', 4000, 10],
   [16 * MIB, 'group', 4000, 10],
 ]

@@ -11,6 +11,7 @@ import { USER } from '../session.js'
 
 interface Options {
   readonly size?: number
+  readonly maxSize?: number
   readonly label?: string
   readonly sync?: 'always' | 'group'
   readonly force?: boolean
@@ -28,6 +29,11 @@ export function mkfsCommand(program: Command): Command {
     .option(
       '--size <bytes>',
       'size of the region, as 512K, 256M, 1G (default: as it is)',
+      parseSize,
+    )
+    .option(
+      '--max-size <bytes>',
+      'what the volume may grow to by `holdfast resize` (default: eight times its size)',
       parseSize,
     )
     .option('--label <text>', 'name of the volume, at most 32 bytes')
@@ -49,7 +55,7 @@ export function mkfsCommand(program: Command): Command {
 }
 
 async function makeVolume(path: string, options: Options): Promise<void> {
-  const { size = 0, force = false, label, sync } = options
+  const { size = 0, maxSize, force = false, label, sync } = options
   if (!force) refuseContent(path)
   const existed = existsSync(path)
   try {
@@ -57,6 +63,7 @@ async function makeVolume(path: string, options: Options): Promise<void> {
     createVolume(path, size, {
       force,
       filled: true,
+      ...(maxSize === undefined ? {} : { maxBytes: maxSize }),
       ...(label === undefined ? {} : { label }),
       ...(sync === undefined ? {} : { sync }),
       ...USER,

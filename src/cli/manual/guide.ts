@@ -125,6 +125,8 @@ export const GUIDE_AFTER: readonly GuideSection[] = [
   {
     title: 'SPACE',
     body: [
+      'A volume that is too small grows, while nobody has it open, up to what mkfs --max-size provided ' +
+        'for (eight times its first size by default): `holdfast resize --size 2G v.hf`. It does not shrink.',
       '`holdfast df` shows how full volumes are, `holdfast du` what takes the space. Some blocks are ' +
         'kept back so that rm, truncate and punch work on a full volume. Sparse files take only the ' +
         'blocks of their data; `holdfast punch` frees a range, `holdfast fallocate` takes one, with ' +

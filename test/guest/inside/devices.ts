@@ -3,6 +3,7 @@ import { contentCases } from '../../suite/content.js'
 import { fullCases } from '../../suite/full.js'
 import { devdax, filesIn, runSuite } from '../../suite/ground.js'
 import { linkCases } from '../../suite/links.js'
+import { grainCases, mappingCases } from '../../suite/mappings.js'
 import { nameCases } from '../../suite/names.js'
 import { DAX_FILESYSTEMS, makeFilesystem, mountFilesystem, persistentMemory } from './namespaces.js'
 import { posixCase } from '../../suite/posix.js'
@@ -30,11 +31,12 @@ const cases = [
   ...fullCases,
   ...posixCases.map(posixCase),
 ]
-runSuite([devdax(memory.dax)], cases)
+runSuite([devdax(memory.dax)], [...cases, ...grainCases])
 // Between two filesystems with DAX only the making and growing of the file differs: half to each.
+const halves = [...cases, ...mappingCases]
 grounds.forEach((ground, i) =>
   runSuite(
     [ground],
-    cases.filter((_, k) => k % grounds.length === i),
+    halves.filter((_, k) => k % grounds.length === i),
   ),
 )

@@ -52,10 +52,10 @@ export const excuse: Excuse = (step, volume, linux, before) => {
   if (name === 'seek' && volume === 'EINVAL') return 'go on'
   // tmpfs has no such thing.
   if (name === 'fallocate' && linux === 'EOPNOTSUPP') return 'end'
-  // A file that becomes immutable while it is open: tmpfs goes on writing it, ext4 refuses even no
-  // bytes; the volume refuses to change it.
+  // A file that becomes immutable while it is open: tmpfs goes on changing it, ext4 refuses even
+  // what changes nothing; the volume refuses to change it.
   const immutable = before.some((line) => /chattr \S+ \+i/.test(line))
-  const writes = name === 'write' || name === 'copy'
-  if (immutable && writes && (volume === 'EPERM' || linux === 'EPERM')) return 'end'
+  const onHandle = typeof step.call.args[0] === 'number' || / chown | lchown /.test(step.line)
+  if (immutable && onHandle && (volume === 'EPERM' || linux === 'EPERM')) return 'end'
   return null
 }
