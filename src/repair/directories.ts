@@ -29,6 +29,8 @@ export class Directories {
   /** By slot index: directories whose entries are to be written, with all that they keep. */
   readonly #changed = new Map<number, Records>()
   readonly #odd: Odd[] = []
+  /** Entries from leaves whose checksum is wrong. */
+  readonly #doubtful: Odd[] = []
   readonly #entries = new Records()
 
   constructor(ground: Ground) {
@@ -38,9 +40,10 @@ export class Directories {
 
   /** Claims the slabs of the names that a directory's entries have. */
   discoverNames(tree: number): void {
-    this.#ground.trees.forEach(tree, (_hash, detail, block) => {
+    const discover = (_hash: number, detail: number, block: number) =>
       this.names.discover(block, detail & 0xff)
-    })
+    this.#ground.trees.forEach(tree, discover)
+    this.#ground.trees.forEachDoubtful(tree, discover)
   }
 
   /** Looks at all entries of all directories. */
@@ -50,6 +53,7 @@ export class Directories {
       if (inodes.isDirectory(index)) this.#walk(index)
     }
     for (const odd of this.#odd) this.#settleOdd(odd)
+    for (const doubtful of this.#doubtful) this.#settleDoubtful(doubtful)
   }
 
   #walk(index: number): void {
@@ -82,6 +86,9 @@ export class Directories {
         entries.push(...words)
         this.#link(index, target)
       })
+    }
+    if (tree >= 0) {
+      trees.forEachDoubtful(tree, (...words) => this.#doubtful.push({ directory: index, words }))
     }
     const sound = tree < 0 || trees.sound.data[tree] === 1
     const changed = !sound || this.#odd.length > oddBefore || entries.hasEqual(ENTRY_KEY)
@@ -156,6 +163,32 @@ export class Directories {
     this.#link(directory, target)
     const told = right === hash ? 'stays' : `stays, under the hash 0x${right.toString(16)}`
     fixes.add(right === hash ? 'entry-type-wrong' : 'name-hash-wrong', `${entry} ${told}`)
+  }
+
+  /**
+   * An entry from a leaf whose checksum is wrong: the keyed hash proves its name. What it leads to
+   * is believed when that is of its type and lacks a name.
+   */
+  #settleDoubtful({ directory, words }: Odd): void {
+    const { inodes, fixes } = this.#ground
+    const [hash, detail, block, target] = words
+    const number = inodes.numberOf(directory)
+    const slot = detail & 0xff
+    const name = this.names.read(block, slot)
+    if (name === null || this.#hash(name) !== hash) return
+    if (this.names.owner(block, slot) !== number) return
+    const found = inodes.find(target)
+    if (found < 0 || inodes.type.data[found] !== ((detail >>> 8) & 0xff)) return
+    const lacksName = inodes.isDirectory(found)
+      ? inodes.holder.data[found] === 0 && inodes.get(found, at.parent) === number
+      : inodes.names.data[found]! < inodes.get(found, at.links)
+    if (target === ROOT_INODE || !lacksName) return
+    const entries = this.list(directory)
+    if (this.#has(entries, hash, name) || !this.names.claim(block, slot)) return
+    entries.push(hash, detail, block, target)
+    this.#link(directory, target)
+    const text = JSON.stringify(Buffer.from(name).toString())
+    fixes.add('tree-node-damaged', `entry ${text} of directory ${number} is saved from its leaf`)
   }
 
   #has(entries: Records, hash: number, name: Uint8Array): boolean {

@@ -8,7 +8,13 @@
  */
 import { TREE_LEVELS_MAX } from '../base/limits.js'
 import { Column } from '../check/column.js'
-import { invalidTreeNode, TreeNode, type RecordKind } from '../media/tree_node.js'
+import {
+  invalidTreeNode,
+  NODE_MAGIC,
+  NODE_RECORDS,
+  TreeNode,
+  type RecordKind,
+} from '../media/tree_node.js'
 import type { Draft, Page } from './draft.js'
 import { Use, type Space } from './space.js'
 
@@ -41,6 +47,8 @@ export class Trees {
   readonly #leaf = new Column()
   /** Leaves that belong to a tree and were found elsewhere. */
   readonly #adopted = new Map<number, number[]>()
+  /** Leaves of a tree whose checksum is wrong. */
+  readonly #doubtful = new Map<number, number[]>()
   readonly #draft: Draft
   readonly #space: Space
   #tree = 0
@@ -80,10 +88,41 @@ export class Trees {
     this.sound.data[tree] = 0
   }
 
+  /** A leaf whose checksum is wrong and which says whose it is: its records may be right. */
+  #doubt(block: number): void {
+    if (!this.#space.isFree(block)) return
+    const { u32 } = this.#draft.view(block)
+    const tree = this.#tree
+    const alike =
+      u32[at.magic] === NODE_MAGIC &&
+      u32[at.block] === block &&
+      u32[at.kind] === this.kind[tree]!.id &&
+      u32[at.owner] === this.owner.data[tree] &&
+      u32[at.level] === 0 &&
+      u32[at.count]! <= NODE_RECORDS
+    if (!alike) return
+    this.#space.claim(block, Use.node, tree)
+    const known = this.#doubtful.get(tree)
+    if (known === undefined) this.#doubtful.set(tree, [block])
+    else known.push(block)
+  }
+
+  /** Visits the records of leaves that cannot be believed as they are, in no order. */
+  forEachDoubtful(tree: number, visit: RecordVisitor): void {
+    for (const block of this.#doubtful.get(tree) ?? []) {
+      const count = this.#draft.view(block).u32[at.count]!
+      for (let slot = 0; slot < count; slot++) {
+        const w = at.records + slot * RECORD_WORDS
+        const { u32 } = this.#draft.view(block)
+        visit(u32[w]!, u32[w + 1]!, u32[w + 2]!, u32[w + 3]!)
+      }
+    }
+  }
+
   /** All blocks of a tree. */
   nodes(tree: number): number[] {
     const own = this.#node.data.subarray(this.#first.data[tree], this.#end.data[tree])
-    return [...own, ...(this.#adopted.get(tree) ?? [])]
+    return [...own, ...(this.#adopted.get(tree) ?? []), ...(this.#doubtful.get(tree) ?? [])]
   }
 
   /** Visits the records of all leaves, in the order of the keys when the tree is sound. */
@@ -124,6 +163,7 @@ export class Trees {
       !this.#space.isFree(block) ||
       invalidTreeNode(this.#draft.view(block), 0, block, kind.id, this.owner.data[tree]!) !== null
     if (lost) {
+      this.#doubt(block)
       this.broken.data[tree] = 1
       this.sound.data[tree] = 0
       return

@@ -7,6 +7,7 @@ import { HoldfastError } from '../../src/base/errors.js'
 import { Checker } from '../../src/check/checker.js'
 import { INODE_MAP_MAGIC } from '../../src/media/inode_map.js'
 import { Superblock } from '../../src/media/superblock.js'
+import { NODE_MAGIC, TreeNode } from '../../src/media/tree_node.js'
 import { native } from '../../src/native/native.js'
 import { heapRegion } from '../../src/region/memory_region.js'
 import { repairVolume } from '../../src/repair/repairer.js'
@@ -121,6 +122,33 @@ test('features that only a newer version may write are left alone', () => {
     ['superblock-feature-unknown'],
   )
   assert.equal(Buffer.compare(ground.u8, before), 0)
+  ground.region.close()
+})
+
+test('one wrong bit in the leaf of a directory costs one name at most', () => {
+  const ground = new Ground()
+  format(ground)
+  const volume = mount(ground)
+  fill(volume, 40)
+  const many = volume.stat('/many').ino
+  volume.close()
+  const at = TreeNode.word
+  let leaves = 0
+  for (let w = 0; w < ground.u32.length; w += 1024) {
+    const node = ground.u32[w] === NODE_MAGIC && ground.u32[w + at.kind] === 2
+    if (!node || ground.u32[w + at.owner] !== many) continue
+    // The inode that the sixth entry leads to. (A leaf that is no longer in use stays what it is.)
+    ground.u32[w + at.records + 5 * 4 + 3]! ^= 2
+    leaves++
+  }
+  assert.ok(leaves > 0, 'the directory has a leaf')
+  const report = repairVolume(ground.region, { crc32cOf: native.crc32cOf })
+  assert.equal(report.state, 'repaired')
+  const after = mount(ground)
+  assert.ok(after.readdir('/many').length >= 39, 'of forty names')
+  const lost = after.readdir('/lost+found').length
+  assert.equal(after.readdir('/many').length + lost, 40)
+  after.close()
   ground.region.close()
 })
 
