@@ -24,6 +24,7 @@ const REMEDY: Readonly<Record<string, string>> = {
   'cp ENOSPC': 'free some space, or make a larger volume',
   'seed ENOSPC': 'free some space, or make a larger volume',
   'fallocate ENOSPC': 'free some space, or make a larger volume',
+  'mv EEXIST': 'without -n it is replaced',
   'ln EEXIST': 'ln -f replaces it',
   'rm EISDIR': 'rm -r removes directories',
   'rmdir ENOTEMPTY': 'rm -r removes what is in it too',

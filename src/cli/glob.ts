@@ -1,6 +1,4 @@
-/**
- * Patterns over names, as a shell has them: * ? [a-z] [!a-z], and \ before what is meant as it is.
- */
+/** Patterns over names, as a shell has them: * ? [a-z] [!a-z], and \ makes the next one plain. */
 import { InvalidArgumentError } from 'commander'
 
 const SYNTAX = /[\\^$.*+?()[\]{}|/]/g

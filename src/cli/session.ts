@@ -133,3 +133,11 @@ export function parentOf(path: Uint8Array): Buffer {
   if (slash < 0) return Buffer.from('.')
   return Buffer.from(path.subarray(0, slash + 1))
 }
+
+/** Whether a directory is there, or a link to one. */
+export async function isDirectory(volume: FileSystem, path: Buffer): Promise<boolean> {
+  return volume.stat(path).then(
+    (stats) => stats.type === 'directory',
+    () => false,
+  )
+}

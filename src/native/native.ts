@@ -317,8 +317,7 @@ export interface Native {
   /** Whether mmap with MAP_SHARED_VALIDATE | MAP_SYNC of the first page of `fd` succeeds. */
   canMapSync(fd: number): boolean
 
-  // ---- host.c: what Node does not say about files; paths and names are bytes
-  // ----------------------
+  // ---- host.c: what Node does not say about files; paths and names are bytes --------------------
   /** lseek(2) with SEEK_DATA, or SEEK_HOLE: the offset found, -1 past the end. */
   seek(fd: number, offset: number, data: boolean): number
   /** mknod(2). */

@@ -222,3 +222,25 @@ test('names that are no UTF-8 go through every command as the bytes that they ar
   assert.equal(found.length, 1)
   await shell.done('rm', odd, at('/toodd'))
 })
+
+test('mv replaces nothing with -n, and lets names trade places', async () => {
+  await shell.done('mkdir', at('/m1'), at('/m2'), at('/m1/inside'))
+  await shell.done('mkdir', at('/m2/inside'))
+  await shell.failed(1, /mv: EEXIST: .*without -n/, 'mv', '-n', at('/m2/inside'), at('/m1'))
+  await shell.done('rmdir', at('/m2/inside'))
+  await shell.done('mv', '--exchange', at('/m1'), at('/m2'))
+  assert.equal((await shell.done('ls', at('/m2'))).out, 'inside\n')
+  assert.equal((await shell.done('ls', at('/m1'))).out, '')
+  await shell.failed(1, /mv: ENOENT/, 'mv', '--exchange', at('/m1'), at('/none'))
+  await shell.failed(2, /cannot be used with/, 'mv', '-n', '--exchange', at('/m1'), at('/m2'))
+  await shell.done('mv', '-n', at('/m1'), at('/m3'))
+  await shell.done('rm', '-r', at('/m2'), at('/m3'))
+})
+
+test('rm takes a symbolic link away, and not what it leads to', async () => {
+  await shell.done('mkdir', at('/target'))
+  await shell.done('ln', '-s', 'target', at('/l'))
+  await shell.done('ln', '-s', 'nowhere', at('/broken'))
+  await shell.done('rm', at('/l'), at('/broken'))
+  assert.equal((await shell.done('ls', '-d', at('/target'))).out, '/target\n')
+})

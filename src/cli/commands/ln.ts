@@ -6,7 +6,7 @@ import type { FileSystem } from '../../base/filesystem.js'
 import { parseTargets, type Target } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { examples } from '../options.js'
-import { baseName, joinPath, parentOf, USER, withSession } from '../session.js'
+import { baseName, isDirectory, joinPath, parentOf, USER, withSession } from '../session.js'
 
 interface Options {
   readonly symbolic?: boolean
@@ -59,13 +59,6 @@ async function make(paths: Target[], options: Options, command: Command): Promis
       }
     })
   })
-}
-
-async function isDirectory(volume: FileSystem, path: Buffer): Promise<boolean> {
-  return volume.stat(path).then(
-    (stats) => stats.type === 'directory',
-    () => false,
-  )
 }
 
 async function makeLink(

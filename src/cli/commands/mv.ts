@@ -1,10 +1,16 @@
 /** holdfast mv: another name. */
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { examples } from '../options.js'
-import { baseName, joinPath, withSession } from '../session.js'
+import { baseName, isDirectory, joinPath, withSession } from '../session.js'
+
+interface Options {
+  /** `-n` makes it false. */
+  readonly clobber: boolean
+  readonly exchange?: boolean
+}
 
 export function mvCommand(program: Command): Command {
   return program
@@ -16,25 +22,31 @@ export function mvCommand(program: Command): Command {
     )
     .argument('<volume:path...>', 'SOURCE... DESTINATION', parseVolumeTargets)
     .usage('[options] SOURCE... DESTINATION')
+    .option('-n, --no-clobber', 'replace nothing: EEXIST when the name is taken')
+    .addOption(new Option('--exchange', 'trade places: both must be there').conflicts('clobber'))
     .addHelpText(
-      ...examples('holdfast mv v.hf:/a v.hf:/b', 'holdfast mv v.hf:/a v.hf:/b v.hf:/directory'),
+      ...examples(
+        'holdfast mv v.hf:/a v.hf:/b',
+        'holdfast mv v.hf:/a v.hf:/b v.hf:/directory',
+        'holdfast mv --exchange v.hf:/new v.hf:/current',
+      ),
     )
     .action(move)
 }
 
-async function move(paths: VolumeTarget[], _options: unknown, command: Command): Promise<void> {
+async function move(paths: VolumeTarget[], options: Options, command: Command): Promise<void> {
   const destination = paths[paths.length - 1]!
   const sources = paths.slice(0, -1)
   if (sources.length === 0) return command.error('error: a SOURCE and a DESTINATION are wanted')
   await withSession(async (session) => {
     const volume = session.volume(destination.region, 'write')
     await inVolume(destination.region, async () => {
-      const directory = await volume.stat(destination.path).then(
-        (stats) => stats.type === 'directory',
-        () => false,
-      )
+      const { exchange = false } = options
+      const directory = !exchange && (await isDirectory(volume, destination.path))
       if (sources.length > 1 && !directory) {
-        const why = 'several files are moved into a directory that is there'
+        const why = exchange
+          ? 'two names trade places, no more'
+          : 'several files are moved into a directory that is there'
         throw new HoldfastError('ENOTDIR', why, { path: destination.path })
       }
       for (const { region, path } of sources) {
@@ -43,7 +55,8 @@ async function move(paths: VolumeTarget[], _options: unknown, command: Command):
         }
         const name = baseName(path)
         const into = directory && name.length > 0
-        await volume.rename(path, into ? joinPath(destination.path, name) : destination.path)
+        const to = into ? joinPath(destination.path, name) : destination.path
+        await volume.rename(path, to, { noReplace: !options.clobber, exchange })
       }
     })
   })

@@ -28,8 +28,8 @@ export function statCommand(program: Command): Command {
     .command('stat')
     .summary('show all that is known of a file')
     .description(
-      'Shows type, mode, size, links, owner, flags, number of extended attributes and times of ' +
-        'each file; of a symbolic link itself unless -L is given. Times are in UTC.',
+      'Shows type, mode, size, links, owner, flags, number of extended attributes and times of each ' +
+        'file; of a symbolic link itself unless -L is given. Times are in UTC.',
     )
     .argument('<volume:path...>', 'files and directories', parseVolumeTargets)
     .option('-L, --dereference', 'what a symbolic link leads to')

@@ -34,8 +34,8 @@ export interface Dump {
 export const snakeCase = (name: string): string =>
   name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
-const HEX =
-  /^(checksum|flags|features.*|used(Low|High)|present.*|zero(Low|High)|hashKey|logSalt|positionHighAndCheck)$/
+const HEX = /^(checksum|flags|features.*|hashKey|logSalt|positionHighAndCheck)$/
+const MASK = /^(used|present|zero)(Low|High)$/
 const TEXT = /^(label|ownerHost)$/
 const UUID = /^(uuid|ownerBoot)$/
 const TIME = /^(modified|changed|accessed|born)$/
@@ -66,7 +66,7 @@ function valueOf(name: string, raw: Uint8Array): number | string {
     return `0${mode.toString(8)} ${modeText(mode)}`
   }
   if (raw.length > 8) return hexOf(raw)
-  if (HEX.test(name)) return `0x${Buffer.from(raw).reverse().toString('hex')}`
+  if (HEX.test(name) || MASK.test(name)) return `0x${Buffer.from(raw).reverse().toString('hex')}`
   return numberOf(view)
 }
 
