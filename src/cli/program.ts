@@ -95,10 +95,10 @@ VOLUME:PATH is a file in the volume of a region: /dev/shm/v.hf:/models/a.bin`
 
 const EXAMPLES = `
 Examples:
-  holdfast mkfs --size 1G /dev/shm/v.hf     make a volume
-  holdfast cp -r src /dev/shm/v.hf:/        copy a tree in
-  holdfast ls -l /dev/shm/v.hf:/src         look at it
-  holdfast fsck /dev/shm/v.hf               check it
+  holdfast mkfs --size 1G /dev/shm/v.hf     # make a volume
+  holdfast cp -r src /dev/shm/v.hf:/        # copy a tree in
+  holdfast ls -l /dev/shm/v.hf:/src         # look at it
+  holdfast fsck /dev/shm/v.hf               # check it
 
 Exit codes: 0 done, 1 failed, 2 usage; fsck: 0 clean, 4 errors left, 8 could not check.`
 

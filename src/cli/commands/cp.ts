@@ -37,10 +37,10 @@ export function cpCommand(program: Command): Command {
     .option('-P, --no-dereference', 'copy a symbolic link itself')
     .addHelpText(
       ...examples(
-        'holdfast cp a.bin /dev/shm/v.hf:/    in',
-        'holdfast cp -r /dev/shm/v.hf:/models ./copy    out',
-        'holdfast cp -a /srv/data /dev/shm/v.hf:/    as it is, with owners and ACLs',
-        'holdfast cp v.hf:/a v.hf:/b    within',
+        'holdfast cp a.bin /dev/shm/v.hf:/    # in',
+        'holdfast cp -r /dev/shm/v.hf:/models ./copy    # out',
+        'holdfast cp -a /srv/data /dev/shm/v.hf:/    # as it is, with owners and ACLs',
+        'holdfast cp v.hf:/a v.hf:/b    # within',
       ),
     )
     .action(copyAll)
