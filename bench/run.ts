@@ -1,6 +1,6 @@
 /**
- * npm run bench [-- operations | scale | ageing | peers] [-- options]: each part says its options at its
- * top.
+ * npm run bench [-- operations | scale | ageing | peers] [-- options]: each part says its options
+ * at its top.
  */
 import { ageing } from './ageing.js'
 import { operations } from './operations.js'

@@ -1,6 +1,6 @@
 /**
- * `npm run test:long -- SECONDS [SEED] [--soak SECONDS]`: first the soak (test/soak/), a volume with
- * each way to sync in a process of its own, for half of the time but an hour at most, unless
+ * `npm run test:long -- SECONDS [SEED] [--soak SECONDS]`: first the soak (test/soak/), a volume
+ * with each way to sync in a process of its own, for half of the time but an hour at most, unless
  * `--soak` says otherwise. Then the randomised suites again and again, each round with the next
  * seed and with more of everything, until the time is over (a round that has begun is finished) or
  * one fails. The seed of each round is printed; `npm run test:long -- 1 SEED --soak 0` repeats one.
