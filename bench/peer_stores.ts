@@ -3,9 +3,8 @@
  *
  * - Holdfast: a file an object in one directory; open, write and read on the handle, readdir.
  * - LMDB (`lmdb`): values as bytes; putSync, in transactionSync when puts are grouped;
- *   getBinaryFast, which gives the bytes in a buffer of its own; getKeys. noSync on tmpfs,
- *   overlappingSync off on disk, so that a commit is durable when it returns. noMemInit, as nobody
- *   reads the file else.
+ *   getBinaryFast, which gives the bytes in a buffer of its own; getKeys. noSync on tmpfs;
+ *   overlappingSync off, so that a commit on disk is durable when it returns.
  * - SQLite (`better-sqlite3`): one table (name primary key, value); prepared statements, WAL,
  *   locking_mode exclusive, 64 MiB of cache, mmap; synchronous off on tmpfs, full on disk.
  *
