@@ -1,11 +1,12 @@
 /** The filesystem suite on a disk, in both sync modes, and on huge pages. SEED repeats a run. */
 import { contentCases } from './content.js'
 import { fullCases } from './full.js'
+import { handleCases } from './handles.js'
 import { fileAlways, fileGroup, hugetlbfs, runSuite } from './ground.js'
 import { linkCases } from './links.js'
 import { grainCases, mappingCases } from './mappings.js'
 import { nameCases } from './names.js'
 
-const cases = [...nameCases, ...linkCases, ...contentCases, ...fullCases]
+const cases = [...nameCases, ...linkCases, ...contentCases, ...handleCases, ...fullCases]
 runSuite([fileGroup, fileAlways], [...cases, ...mappingCases])
 runSuite([hugetlbfs], [...cases, ...grainCases])
