@@ -140,7 +140,6 @@ export function lmdbStore({ lmdb }: Peers, setting: StoreSetting): Store {
       path,
       encoding: 'binary',
       mapSize: Math.ceil(setting.count * 4096 + GIB),
-      noMemInit: true,
       noSync: !setting.durable,
       overlappingSync: false,
     })
