@@ -20,9 +20,9 @@ export class BadBlocks {
     const { trees, space, fixes } = this.#ground
     this.#changed = trees.sound.data[this.tree] === 0
     trees.forEach(this.tree, (block, w1, w2, w3) => {
-      if (block < space.dataStart || block >= space.blockCount) {
+      if (!space.inData(block, 1)) {
         this.#changed = true
-        fixes.add('bad-block-invalid', `block ${block} cannot be bad: it is not in the data area`)
+        fixes.add('bad-block-invalid', `block ${block} cannot be bad: it is not of the data area`)
         return
       }
       if (w1 !== 0 || w2 !== 0 || w3 !== 0) {

@@ -91,7 +91,10 @@ export class Allocator {
     if (goal >= this.#geometry.dataStart && goal < this.#geometry.blockCount) {
       const chunk = Math.floor(goal / CHUNK_BLOCKS)
       const bit = goal - chunk * CHUNK_BLOCKS
-      const length = this.#map.runAt(chunk, bit, Math.min(want, CHUNK_BLOCKS))
+      // One that is not aligned ends where its next group could begin.
+      const skewed = fileBlock >= 0 && (goal - fileBlock) % GROUP_BLOCKS !== 0
+      const most = skewed ? GROUP_BLOCKS - (fileBlock % GROUP_BLOCKS) : CHUNK_BLOCKS
+      const length = this.#map.runAt(chunk, bit, Math.min(want, most, CHUNK_BLOCKS))
       if (length > 0) return this.#take(chunk, bit, length)
     }
     if (large && this.#takeGroups(want)) return

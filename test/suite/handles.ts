@@ -23,14 +23,14 @@ export const handleCases: Case[] = [
       ]
       await pipeline(Readable.from(pieces), target.createWriteStream())
       await fails('EBADF', target.stat(), 'the stream closed the handle')
-      sameBytes(await read(fs, '/f'), content)
+      sameBytes(await read(fs, '/f'), content, 'written')
 
       const whole = await fs.open('/f')
-      sameBytes(await buffer(whole.createReadStream({ highWaterMark: 1000 })), content)
+      sameBytes(await buffer(whole.createReadStream({ highWaterMark: 1000 })), content, 'read')
       await fails('EBADF', whole.stat(), 'the stream closed the handle')
       const kept = await fs.open('/f', 'r+')
       const part = await buffer(kept.createReadStream({ start: 5, end: 99, autoClose: false }))
-      sameBytes(part, content.subarray(5, 100))
+      sameBytes(part, content.subarray(5, 100), 'a part')
       await pipeline(
         Readable.from([Buffer.from('new')]),
         kept.createWriteStream({ start: 10, autoClose: false }),
@@ -126,7 +126,7 @@ export const handleCases: Case[] = [
       assert.equal(more, undefined)
       assert.deepEqual([run!.fileBlock, run!.count], [0, (6 * MIB) / 4096])
       assert.equal(run!.regionBlock % GROUP_BLOCKS, 0)
-      sameBytes(await read(fs, '/large'), new Uint8Array(6 * MIB))
+      sameBytes(await read(fs, '/large'), new Uint8Array(6 * MIB), 'zeros')
       // Longer by what lies behind it, in the same run.
       await file.allocate(6 * MIB, 2 * MIB, { contiguous: true })
       const { blocksFree } = await fs.statfs()
@@ -169,10 +169,10 @@ export const handleCases: Case[] = [
       await from.write(content, 200_000)
       const to = await fs.open('/to', 'w+')
       assert.equal(await from.copyRange(0, to, 0, MIB), 220_000)
-      sameBytes(await read(fs, '/to'), await read(fs, '/from'))
+      sameBytes(await read(fs, '/to'), await read(fs, '/from'), 'copied')
       assert.equal((await to.stat()).blocks, (await from.stat()).blocks)
       assert.equal(await from.copyRange(10, to, 5001, 1000), 1000)
-      sameBytes((await read(fs, '/to')).subarray(5001, 6001), content.subarray(10, 1010))
+      sameBytes((await read(fs, '/to')).subarray(5001, 6001), content.subarray(10, 1010), 'copied')
       assert.equal(await from.copyRange(220_000, to, 0, 10), 0)
       await fails('EINVAL', from.copyRange(0, from, 100, 5000), 'overlapping')
       await from.close()
