@@ -80,7 +80,7 @@ ${cases.join('')}  esac
   fi
 }
 
-# Names in the directory of a volume.
+# Names in the directory of a volume; readline quotes them (-o filenames).
 _holdfast_names() {
   local volume=\${1%%:/*} path=/\${1#*:/} directory name start
   directory=\${path%/*}/
@@ -88,7 +88,7 @@ _holdfast_names() {
   [[ $COMP_WORDBREAKS == *:* ]] && start=
   local IFS=$'\\n'
   for name in $(holdfast ls -a "$volume:$directory" 2>/dev/null); do
-    [[ $directory$name == "$path"* ]] && COMPREPLY+=("$start$(printf %q "$directory$name")")
+    [[ $directory$name == "$path"* ]] && COMPREPLY+=("$start$directory$name")
   done
   compopt -o nospace 2>/dev/null
 }
