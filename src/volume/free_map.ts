@@ -8,7 +8,7 @@
  * - a clear bit is set by `take` and by nothing else, a set one cleared by `give`;
  * - `freeOf` is exact for every chunk that was looked at.
  */
-import { assert, HoldfastError } from '../base/errors.js'
+import { HoldfastError } from '../base/errors.js'
 import { popcount } from '../base/bytes.js'
 import { LINE_BYTES } from '../base/limits.js'
 import {
@@ -220,7 +220,7 @@ export class FreeMap {
       const mask = maskOf(low, n)
       const word = u32[w + (i >>> 5)]!
       // Freeing what is free, or taking what is taken, is a double owner: stop before it is logged.
-      assert(((on ? word : ~word) & mask) === 0, 'a block has one owner')
+      if (((on ? word : ~word) & mask) !== 0) throw twoOwners(on)
       u32[w + (i >>> 5)] = on ? word | mask : word & ~mask
       i += n
     }
@@ -229,6 +229,11 @@ export class FreeMap {
     const to = (base & 4095) + BitmapChunk.at.bits + (((bit + count - 1) >>> 5) << 2) + 4
     this.#pages.touch(page, from, to - from)
   }
+}
+
+function twoOwners(taking: boolean): HoldfastError {
+  const what = taking ? 'one that is taken is to be taken again' : 'one that is free is to be freed'
+  return new HoldfastError('EUCLEAN', `a block has one owner, and ${what}; run holdfast fsck`)
 }
 
 /** `n` bits from bit `low` on. */

@@ -61,6 +61,13 @@ export function growSuperblock(region: Region): { before: number; after: number 
 
 /** At mount: what the volume has grown by becomes free. */
 export function addNewBlocks({ state, geometry, allocator, transaction, pages }: Core): void {
+  if (state.blocks <= geometry.dataStart || state.blocks > geometry.blockCount) {
+    throw new HoldfastError(
+      'EUCLEAN',
+      `the state counts ${state.blocks} blocks in a volume of ${geometry.blockCount}; ` +
+        'run holdfast fsck',
+    )
+  }
   while (state.blocks < geometry.blockCount) {
     pages.tick()
     transaction.run(0, true, () => {
