@@ -208,9 +208,9 @@ export class Ranges {
     const after = Math.floor(reach / BLOCK_BYTES)
     let zeroed = this.#zeroPart(w, offset, Math.min(end, first * BLOCK_BYTES))
     if (after >= first) zeroed = this.#zeroPart(w, after * BLOCK_BYTES, end) || zeroed
-    if (zeroed) {
+    if (zeroed || after <= first) {
       transaction.run(0, true, () => {
-        transaction.wroteData()
+        if (zeroed) transaction.wroteData()
         inodes.modified(w)
       })
     }

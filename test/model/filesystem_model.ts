@@ -288,6 +288,7 @@ export class FilesystemModel {
     directory.entries.delete(name)
     directory.links--
     directory.touch(this.now)
+    found.changed = this.now
     found.links = 0
   }
 
