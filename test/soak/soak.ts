@@ -14,7 +14,7 @@ import { createRegion, openRegion } from '../../src/region/file_region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { Volume } from '../../src/volume/volume.js'
 import { Mixer } from './mixer.js'
-import { growth, settled, type Sample } from './resident.js'
+import { growth, type Sample } from './resident.js'
 
 const MIB = 1024 * 1024
 const REGION_BYTES = 192 * MIB
@@ -86,7 +86,7 @@ function report(
   samples: readonly Sample[],
 ): void {
   const counts = [...mixer.counts].map(([name, { done, refused }]) => `${name} ${done}+${refused}`)
-  const grown = growth(settled(samples))
+  const grown = growth(samples)
   const last = samples[samples.length - 1]!.bytes
   console.log(
     `soak, sync=${sync}, seed ${seed}: ${lives} lives of ${A_LIFE} operations, clean after each; ` +
