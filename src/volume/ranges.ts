@@ -101,6 +101,11 @@ export class Ranges {
     const end = offset + length
     const first = Math.floor(offset / BLOCK_BYTES)
     const last = Math.floor((end - 1) / BLOCK_BYTES)
+    // What appends have taken ahead is not what was asked for, and would go with the last close.
+    if (keepSize && !maps) {
+      this.#files.trimAhead(open)
+      pages.tick()
+    }
     let w = inodes.get(open.number)
     const size = inodes.size(w)
     this.#requireSpace(w, first, last)

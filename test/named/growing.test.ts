@@ -66,3 +66,17 @@ test('a file that was cut is made durable before it grows, whatever other files 
   assert.ok(volume.core.log.durable >= shrunk, 'the shrink of /b is durable')
   volume.close()
 })
+
+test('blocks past the end that were asked for stay, also in a file that had some taken ahead', () => {
+  const region = newRegion(2048)
+  const volume = mount(region)
+  const file = volume.open('/f', 'a')
+  file.write(new Uint8Array(100_000))
+  file.write(new Uint8Array(5000)) // large enough to have blocks taken ahead
+  file.allocate(0, 300_000, { keepSize: true })
+  file.close()
+  assert.equal(volume.stat('/f').blocks / 8, Math.ceil(300_000 / 4096))
+  volume.close()
+  assertClean(region, 'with blocks past the end')
+  region.close()
+})
