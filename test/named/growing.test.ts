@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { TracedRegion } from '../../src/region/traced_region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { Volume } from '../../src/volume/volume.js'
+import { assertClean, mount, newRegion } from './support.js'
 
 function newVolume(sync: 'always' | 'group'): { region: TracedRegion; volume: Volume } {
   const region = new TracedRegion(32 * 1024 * 1024)
