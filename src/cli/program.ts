@@ -1,6 +1,7 @@
 /** All commands, and what becomes of their failures: exit codes and one line. */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { badblocksCommand } from './commands/badblocks.js'
 import { catCommand } from './commands/cat.js'
 import { chattrCommand } from './commands/chattr.js'
 import { chmodCommand } from './commands/chmod.js'
@@ -51,6 +52,7 @@ const COMMANDS = {
   'Volumes:': [
     mkfsCommand,
     infoCommand,
+    badblocksCommand,
     labelCommand,
     resizeCommand,
     dfCommand,
