@@ -260,3 +260,16 @@ test('^C in the middle of seed leaves no file, a sound volume, and exit code 130
   assert.equal((await done('ls', `${path}:/`)).out, '')
   await done('fsck', path)
 })
+
+test('badblocks keeps blocks out of use, by number or by offset, and refuses what it cannot', async () => {
+  const path = join(directory, 'bad.hf')
+  await done('mkfs', '--size', '4M', path)
+  assert.equal((await done('badblocks', path)).out, '')
+  const { out } = await done('badblocks', '--add', '900', '--add', '0x300000', path)
+  assert.equal(out, '768\t0x300000\n900\t0x384000\n')
+  const listed = JSON.parse((await done('badblocks', '--json', path)).out) as { blocks: number[] }
+  assert.deepEqual(listed.blocks, [768, 900])
+  await failed(1, /EINVAL: block 1/, 'badblocks', '--add', '1', path)
+  await failed(2, /a block number/, 'badblocks', '--add', 'x', path)
+  await done('fsck', path)
+})
