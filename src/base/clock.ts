@@ -17,6 +17,8 @@ export interface Entropy {
 
 /** Milliseconds that the two clocks may differ by, before the wall clock is believed. */
 const DRIFT_MS = 20
+/** They are compared at every 16th reading. */
+const LOOK_MASK = 15
 
 /**
  * The machine's clock: wall time in nanoseconds, as the monotonic clock since a moment at which
@@ -29,17 +31,19 @@ export class SystemClock implements Clock {
 
   /** Wall time at which the monotonic clock was zero. */
   #origin = performance.timeOrigin
+  #reads = 0
 
   read(): void {
-    let now = this.#origin + performance.now()
-    const wall = Date.now()
-    if (Math.abs(now - wall) > DRIFT_MS) {
-      this.#origin += wall - now
-      now = wall
-    }
+    if ((this.#reads++ & LOOK_MASK) === 0) this.#lookAtWall()
+    const now = this.#origin + performance.now()
     const seconds = Math.floor(now / 1000)
     this.seconds = seconds
     this.nanoseconds = Math.min(999_999_999, Math.floor((now - seconds * 1000) * 1e6))
+  }
+
+  #lookAtWall(): void {
+    const apart = Date.now() - (this.#origin + performance.now())
+    if (Math.abs(apart) > DRIFT_MS) this.#origin += apart
   }
 }
 
