@@ -22,6 +22,8 @@ import type { Times } from './times.js'
 import type { Work } from './work.js'
 
 const at = Inode.word
+/** Extents that are looked at before the pages of their tree may go. */
+export const WALK_EXTENTS = 128
 /** Runs that one transaction of a write maps at most. */
 const RUNS_MAX = 8
 /** Blocks that one transaction of a write allocates at most: 16 MiB. */
@@ -67,7 +69,8 @@ export class Files {
     if (position >= size) return 0
     const end = Math.min(position + length, size)
     let p = position
-    while (p < end) {
+    for (let steps = 1; p < end; steps++) {
+      if (steps % WALK_EXTENTS === 0) w = this.#rest(number)
       const block = Math.floor(p / BLOCK_BYTES)
       const to = start + (p - position)
       if (extents.find(w, block)) {
@@ -145,10 +148,12 @@ export class Files {
     length: number,
     position: number,
   ): boolean {
-    const { extents, region } = this.#core
+    const { extents, region, pages } = this.#core
+    const number = pages.u32[w + at.number]!
     const end = position + length
     for (let pass = 0; pass < 2; pass++) {
-      for (let p = position; p < end;) {
+      for (let p = position, steps = 1; p < end; steps++) {
+        if (steps % WALK_EXTENTS === 0) w = this.#rest(number)
         if (!extents.find(w, Math.floor(p / BLOCK_BYTES))) return false
         const inExtent = p - extents.fileBlock * BLOCK_BYTES
         const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
@@ -179,18 +184,21 @@ export class Files {
     const size = inodes.size(w)
     const last = Math.floor((end - 1) / BLOCK_BYTES)
     const missing = this.missing(w, Math.floor(position / BLOCK_BYTES), last)
+    w = inodes.get(number)
     // ENOSPC before anything is done, also for what later steps may need when space is in pieces.
     if (missing > 0) {
       const metadata = this.#core.extents.runsBlocks(w, missing) + this.overhead(w, 1)
       transaction.require(missing + metadata)
     }
     if (position > size) this.zeroTail(w, size, position)
-    else if (end > size) this.#keepShrunk(w, size)
+    else if (end > size) this.keepShrunk(w, size)
+    w = inodes.get(number)
     let intent = false
     for (let p = position; ;) {
       const first = Math.floor(p / BLOCK_BYTES)
       const reach = Math.min(last, first + STEP_BLOCKS - 1)
       const need = this.missing(w, first, reach)
+      w = inodes.get(number)
       const runs = need === 0 ? 1 : this.runs(w, need)
       try {
         transaction.begin(need === 0 ? 0 : need + this.overhead(w, runs))
@@ -335,10 +343,19 @@ export class Files {
     return 0
   }
 
+  /** A long walk lets go of the pages it has passed. Returns the word index of the inode anew. */
+  #rest(number: number): number {
+    this.#core.pages.tick()
+    return this.#core.inodes.get(number)
+  }
+
+  /** Blocks of [first, last] that are holes. Who calls looks the inode up again. */
   missing(w: number, first: number, last: number): number {
-    const { extents } = this.#core
+    const { extents, pages } = this.#core
+    const number = pages.u32[w + at.number]!
     let missing = 0
-    for (let block = first; block <= last;) {
+    for (let block = first, steps = 1; block <= last; steps++) {
+      if (steps % WALK_EXTENTS === 0) w = this.#rest(number)
       if (extents.find(w, block)) block = extents.fileBlock + extents.count
       else {
         const next = extents.count === 0 ? last + 1 : Math.min(last + 1, extents.fileBlock)
@@ -355,9 +372,11 @@ export class Files {
    * may have written. Durable before the size, by the fence of the commit.
    */
   zeroTail(w: number, size: number, to: number): void {
-    const { extents, region } = this.#core
-    this.#keepShrunk(w, size)
-    for (let p = size; p < to;) {
+    const { extents, region, pages } = this.#core
+    const number = pages.u32[w + at.number]!
+    this.keepShrunk(w, size)
+    for (let p = size, steps = 1; p < to; steps++) {
+      if (steps % WALK_EXTENTS === 0) w = this.#rest(number)
       const block = Math.floor(p / BLOCK_BYTES)
       if (!extents.find(w, block)) {
         if (extents.count === 0) return
@@ -376,7 +395,7 @@ export class Files {
    * crash would bring back the longer file with these bytes in it: the shrink must be durable
    * first.
    */
-  #keepShrunk(w: number, size: number): void {
+  keepShrunk(w: number, size: number): void {
     if (this.#shrunk.size === 0 || size % BLOCK_BYTES === 0) return
     const { pages, log, transaction } = this.#core
     const number = pages.u32[w + at.number]!
@@ -393,7 +412,7 @@ export class Files {
     if (size > FILE_BYTES_MAX) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
-    const w = this.writable(number)
+    let w = this.writable(number)
     if (inodes.has(w, InodeFlag.append)) throw new HoldfastError('EPERM', 'it is append-only')
     const old = inodes.size(w)
     const open = opens.get(number)
@@ -404,6 +423,7 @@ export class Files {
         this.#shrink(number, w, size)
       } else {
         if (size > old) this.zeroTail(w, old, size)
+        w = inodes.get(number)
         transaction.run(0, false, () => {
           if (size > old) {
             transaction.wroteData()

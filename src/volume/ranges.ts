@@ -10,9 +10,9 @@
 import { HoldfastError } from '../base/errors.js'
 import type { AllocateOptions } from '../base/filesystem.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
-import { InodeFlag } from '../media/inode.js'
+import { Inode, InodeFlag } from '../media/inode.js'
 import type { Core } from './core.js'
-import { STEP_BLOCKS, type Files } from './files.js'
+import { STEP_BLOCKS, WALK_EXTENTS, type Files } from './files.js'
 import type { OpenInode } from './open_inodes.js'
 import type { Work } from './work.js'
 
@@ -64,14 +64,21 @@ export class Ranges {
 
   /** The range reads as zeros and has blocks. */
   zero(open: OpenInode, offset: number, length: number, keepSize = false): void {
-    const { inodes, region, extents, transaction } = this.#core
-    const w = this.#enter(open, offset, length, false)
+    const { inodes, region, extents, transaction, pages } = this.#core
+    let w = this.#enter(open, offset, length, false)
     const end = offset + length
     const size = inodes.size(w)
     // Where there are blocks already they are zeroed in place, the others are zeroed when taken.
     this.#requireSpace(w, Math.floor(offset / BLOCK_BYTES), Math.floor((end - 1) / BLOCK_BYTES))
+    w = inodes.get(open.number)
     if (!keepSize && offset > size) this.#files.zeroTail(w, size, offset)
-    for (let p = offset; p < end;) {
+    w = inodes.get(open.number)
+    if (end > size) this.#files.keepShrunk(w, size)
+    for (let p = offset, steps = 1; p < end; steps++) {
+      if (steps % WALK_EXTENTS === 0) {
+        pages.tick()
+        w = inodes.get(open.number)
+      }
       const found = extents.find(w, Math.floor(p / BLOCK_BYTES))
       if (!found && extents.count === 0) break
       const first = extents.fileBlock * BLOCK_BYTES
@@ -109,11 +116,12 @@ export class Ranges {
     let w = inodes.get(open.number)
     const size = inodes.size(w)
     this.#requireSpace(w, first, last)
-    if (contiguous) this.#claimRun(w, first, last)
-    pages.tick()
-    w = inodes.get(open.number)
+    if (contiguous) this.#claimRun(inodes.get(open.number), first, last)
     try {
+      pages.tick()
+      w = inodes.get(open.number)
       if (!keepSize && end > size) this.#files.zeroTail(w, size, end)
+      w = inodes.get(open.number)
       for (let block = first; block <= last;) {
         const reach = Math.min(last, block + STEP_BLOCKS - 1)
         block = this.#populateStep(w, block, reach)
@@ -142,17 +150,22 @@ export class Ranges {
 
   /** ENOSPC when the holes of a range cannot all be filled. */
   #requireSpace(w: number, first: number, last: number): void {
+    const { inodes, pages } = this.#core
+    const number = pages.u32[w + Inode.word.number]!
     const missing = this.#files.missing(w, first, last)
     if (missing === 0) return
-    const metadata = this.#core.extents.runsBlocks(w, missing) + this.#files.overhead(w, 1)
+    const now = inodes.get(number)
+    const metadata = this.#core.extents.runsBlocks(now, missing) + this.#files.overhead(now, 1)
     this.#core.transaction.require(missing + metadata)
   }
 
   /** One transaction that fills holes of file blocks [from, to]; returns the block after. */
   #populateStep(w: number, from: number, to: number): number {
-    const { inodes, extents, transaction, allocator, region } = this.#core
+    const { inodes, extents, transaction, allocator, region, pages } = this.#core
+    const number = pages.u32[w + Inode.word.number]!
     const need = this.#files.missing(w, from, to)
     if (need === 0) return to + 1
+    w = inodes.get(number)
     const runsMax = this.#files.runs(w, need)
     let block = from
     transaction.run(need + this.#files.overhead(w, runsMax), false, () => {
@@ -211,6 +224,7 @@ export class Ranges {
     // What stands in the last block past the end of the file is nobody's.
     const reach = end >= size ? Math.max(end, Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES) : end
     const after = Math.floor(reach / BLOCK_BYTES)
+    if (end > size) this.#files.keepShrunk(w, size)
     let zeroed = this.#zeroPart(w, offset, Math.min(end, first * BLOCK_BYTES))
     if (after >= first) zeroed = this.#zeroPart(w, after * BLOCK_BYTES, end) || zeroed
     if (zeroed || after <= first) {
@@ -293,15 +307,20 @@ export class Ranges {
 
   /** The next byte from `offset` on that is in data, or in a hole (the end of the file is one). */
   seek(number: number, offset: number, what: 'data' | 'hole'): number {
-    const { inodes, extents } = this.#core
+    const { inodes, extents, pages } = this.#core
     this.#work.settle(number)
-    const w = inodes.get(number)
+    let w = inodes.get(number)
     const size = inodes.size(w)
     if (offset >= size)
       throw new HoldfastError('ENXIO', `offset ${offset}, the file ends at ${size}`)
     let block = Math.floor(offset / BLOCK_BYTES)
     if (what === 'hole') {
-      while (extents.find(w, block)) block = extents.fileBlock + extents.count
+      for (let steps = 1; extents.find(w, block); steps++) {
+        block = extents.fileBlock + extents.count
+        if (steps % WALK_EXTENTS !== 0) continue
+        pages.tick()
+        w = inodes.get(number)
+      }
       return Math.min(size, Math.max(offset, block * BLOCK_BYTES))
     }
     if (extents.find(w, block)) return offset

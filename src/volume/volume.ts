@@ -30,6 +30,8 @@ import { parseFlags, type OpenWish } from './open_flags.js'
 import { asBytes } from './paths.js'
 
 const at = Inode.word
+/** Bytes that one typed array has on every engine that is supported (Node 20: 4 GiB). */
+const WHOLE_FILE_BYTES_MAX = 0x1_0000_0000
 
 export class Volume extends MountedVolume {
   /** Mounts the volume in `region`, which the caller keeps and closes after the volume. */
@@ -132,7 +134,18 @@ export class Volume extends MountedVolume {
   readFile(path: Path, as?: Credentials): Uint8Array {
     const file = this.open(path, 'r', 0, as)
     try {
-      const bytes = new Uint8Array(file.stat().size)
+      const { size } = file.stat()
+      if (size > WHOLE_FILE_BYTES_MAX) {
+        throw new HoldfastError(
+          'EFBIG',
+          `${size} bytes are too many for one array: read in parts`,
+          {
+            syscall: 'read',
+            path,
+          },
+        )
+      }
+      const bytes = new Uint8Array(size)
       file.read(bytes, 0)
       return bytes
     } finally {

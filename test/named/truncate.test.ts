@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Volume } from '../../src/volume/volume.js'
-import { atEveryStore, bytesOf, mount, newRegion } from './support.js'
+import { assertClean, atEveryStore, bytesOf, mount, newRegion, regionOf } from './support.js'
 
 const SIZES = [0, 1, 63, 64, 65, 4095, 4096, 4097, 8191, 8192, 8193, 12_288]
 const OLD = bytesOf('old', 12_288)
@@ -65,3 +65,28 @@ for (const cut of [0, 100, 4096, 5000]) {
     )
   })
 }
+
+test('zeros past the end of a file just cut do not come back in the longer one, sync=group', () => {
+  for (const how of ['punch', 'zeroRange'] as const) {
+    const region = newRegion(1024)
+    const volume = mount(region, { sync: 'group' })
+    const before = new Uint8Array(4096).fill(65)
+    volume.writeFile('/f', before)
+    volume.sync()
+    volume.truncate('/f', 100)
+    const file = volume.open('/f', 'r+')
+    file[how](50, 200)
+    const crashed = regionOf(region.u8)
+    const again = mount(crashed)
+    const found = again.readFile('/f')
+    const tail = found.subarray(100)
+    assert.ok(
+      tail.every((byte) => byte === (found.length === 4096 ? 65 : 0)),
+      how,
+    )
+    again.close()
+    assertClean(crashed, `after ${how}`)
+    crashed.close()
+    region.close()
+  }
+})
