@@ -31,6 +31,8 @@ export const ACL_DEFAULT = encoder.encode(DEFAULT_ACL_NAME)
 export class Access {
   /** Who asks. */
   as: Credentials = ROOT_USER
+  /** Why nothing may be changed; null when it may. */
+  readOnlyBecause: string | null = null
 
   readonly #pages: Pages
   readonly #inodes: Inodes
@@ -53,6 +55,14 @@ export class Access {
 
   inGroup(gid: number): boolean {
     return inGroup(this.as, gid)
+  }
+
+  /**
+   * EROFS when nothing may be changed: after what is wrong with the path, before what is wrong with
+   * who asks (mnt_want_write).
+   */
+  demandWritable(): void {
+    if (this.readOnlyBecause !== null) throw new HoldfastError('EROFS', this.readOnlyBecause)
   }
 
   /** Owner of the inode at word `w`, or privileged. */

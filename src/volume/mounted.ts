@@ -57,6 +57,7 @@ export class MountedVolume {
     this.#ownsMemory = options.memory === undefined
     this.readOnly = mounted.readOnly
     this.core = mounted.core
+    this.core.access.readOnlyBecause = this.readOnly ? mounted.readOnlyBecause : null
     this.work = new Work(mounted.core)
     this.times = new Times(mounted.core, this.readOnly ? 'never' : (options.atime ?? 'relatime'))
     this.files = new Files(mounted.core, this.work, this.times)
@@ -221,7 +222,7 @@ export class MountedVolume {
 
   /** EROFS when nothing may be changed. */
   checkWritable(): void {
-    if (this.readOnly) throw new HoldfastError('EROFS', this.mounted.readOnlyBecause)
+    this.core.access.demandWritable()
   }
 
   /** One step of work that was left at the last crash. */

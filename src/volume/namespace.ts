@@ -66,6 +66,7 @@ export class Namespace {
     if (name.last !== LastName.plain) throw new HoldfastError('EEXIST')
     name.directoryOnly = false
     if (paths.lookUp(name) !== 0) throw new HoldfastError('EEXIST')
+    access.demandWritable()
     const parent = inodes.get(name.parent)
     access.demandCreate(parent)
     if (pages.u32[parent + at.links]! >= LINKS_MAX) throw new HoldfastError('EMLINK')
@@ -101,6 +102,7 @@ export class Namespace {
     const directory = name.directoryOnly
     name.directoryOnly = false
     if (paths.lookUp(name) !== 0) throw new HoldfastError('EEXIST')
+    this.#core.access.demandWritable()
     if (directory) throw new HoldfastError('ENOENT', 'only a directory has a slash behind its name')
   }
 
@@ -226,6 +228,7 @@ export class Namespace {
     const { paths, inodes, access, directories, transaction, changes } = this.#core
     paths.toParent(name)
     if (name.last !== LastName.plain) throw new HoldfastError('EISDIR')
+    access.demandWritable()
     const slash = name.directoryOnly
     name.directoryOnly = false
     const number = paths.lookUp(name)
@@ -253,6 +256,7 @@ export class Namespace {
     if (name.last === LastName.root) throw new HoldfastError('EBUSY', 'the root directory')
     if (name.last === LastName.dot) throw new HoldfastError('EINVAL', "the last name is '.'")
     if (name.last === LastName.dotDot) throw new HoldfastError('ENOTEMPTY', "the last name is '..'")
+    access.demandWritable()
     name.directoryOnly = false
     const number = paths.lookUp(name)
     if (number === 0) throw new HoldfastError('ENOENT')
@@ -285,6 +289,7 @@ export class Namespace {
         'the destination is . or .. or /',
       )
     }
+    access.demandWritable()
     const [fromSlash, toSlash] = [from.directoryOnly, to.directoryOnly]
     from.directoryOnly = false
     to.directoryOnly = false

@@ -117,13 +117,14 @@ export class Volume extends MountedVolume {
   }
 
   truncate(path: Path, size: number, as?: Credentials): void {
-    this.#change('truncate', path, as, () => {
+    this.call('truncate', path, as, () => {
       checkSize(size)
       const { inodes, access } = this.core
       const number = this.#resolve(path, true)
       const w = inodes.get(number)
       if (inodes.isDirectory(w)) throw new HoldfastError('EISDIR')
       if (!inodes.isFile(w)) throw new HoldfastError('EINVAL', 'only a file has a size to change')
+      this.checkWritable()
       access.demand(w, Want.write)
       if (inodes.has(w, InodeFlag.append)) throw new HoldfastError('EPERM', 'it is append-only')
       this.files.truncate(number, size)
@@ -166,14 +167,14 @@ export class Volume extends MountedVolume {
   // ---- names -----------------------------------------------------------------------------------
 
   mkdir(path: Path, mode = 0o777, as?: Credentials): void {
-    this.#change('mkdir', path, as, () => {
+    this.call('mkdir', path, as, () => {
       this.name.set(path)
       this.namespace.mkdir(this.name, mode)
     })
   }
 
   mknod(path: Path, mode: number, device = 0, as?: Credentials): void {
-    this.#change('mknod', path, as, () => {
+    this.call('mknod', path, as, () => {
       checkType(mode)
       this.name.set(path)
       this.namespace.mknod(this.name, mode, device)
@@ -181,7 +182,7 @@ export class Volume extends MountedVolume {
   }
 
   symlink(target: Path, path: Path, as?: Credentials): void {
-    this.#change('symlink', path, as, () => {
+    this.call('symlink', path, as, () => {
       this.name.set(path)
       this.namespace.symlink(asBytes(target), this.name)
     })
@@ -199,14 +200,14 @@ export class Volume extends MountedVolume {
   }
 
   rmdir(path: Path, as?: Credentials): void {
-    this.#change('rmdir', path, as, () => {
+    this.call('rmdir', path, as, () => {
       this.name.set(path)
       this.namespace.rmdir(this.name)
     })
   }
 
   unlink(path: Path, as?: Credentials): void {
-    this.#change('unlink', path, as, () => {
+    this.call('unlink', path, as, () => {
       this.name.set(path)
       this.namespace.unlink(this.name)
     })
@@ -221,7 +222,7 @@ export class Volume extends MountedVolume {
       this.#setSecond(to, () => this.core.paths.toParent(this.name))
       this.namespace.rename(this.name, this.second, options)
     }
-    this.#change('rename', from, as, run, to)
+    this.call('rename', from, as, run, to)
   }
 
   link(existing: Path, path: Path, options: FollowOptions = {}, as?: Credentials): void {
@@ -231,7 +232,7 @@ export class Volume extends MountedVolume {
       this.#setSecond(path, () => this.core.paths.resolve(this.name, follow))
       this.namespace.link(this.name, this.second, follow)
     }
-    this.#change('link', existing, as, run, path)
+    this.call('link', existing, as, run, path)
   }
 
   /** What is wrong with the first path is told before what is wrong with the second. */
@@ -246,7 +247,7 @@ export class Volume extends MountedVolume {
 
   /** Gives a file that was opened with O_TMPFILE a name. */
   linkInode(number: number, path: Path, as?: Credentials): void {
-    this.#change('link', path, as, () => {
+    this.call('link', path, as, () => {
       this.second.set(path)
       this.namespace.linkInode(number, this.second, this.core.opens.get(number) ?? null)
     })
@@ -280,13 +281,13 @@ export class Volume extends MountedVolume {
   // ---- attributes ------------------------------------------------------------------------------
 
   chmod(path: Path, mode: number, as?: Credentials): void {
-    this.#change('chmod', path, as, () => this.attributes.chmod(this.#resolve(path, true), mode))
+    this.call('chmod', path, as, () => this.attributes.chmod(this.#toChange(path, true), mode))
   }
 
   /** -1 leaves the one as it is. */
   chown(path: Path, uid: number, gid: number, options: FollowOptions = {}, as?: Credentials): void {
-    this.#change('chown', path, as, () => {
-      this.attributes.chown(this.#resolve(path, options.follow !== false), uid, gid)
+    this.call('chown', path, as, () => {
+      this.attributes.chown(this.#toChange(path, options.follow !== false), uid, gid)
     })
   }
 
@@ -299,8 +300,8 @@ export class Volume extends MountedVolume {
   ): void {
     // utimensat(2): with nothing to do not even the path is looked at.
     if (atime === 'omit' && mtime === 'omit') return
-    this.#change('utimes', path, as, () => {
-      this.attributes.utimes(this.#resolve(path, options.follow !== false), atime, mtime)
+    this.call('utimes', path, as, () => {
+      this.attributes.utimes(this.#toChange(path, options.follow !== false), atime, mtime)
     })
   }
 
@@ -330,15 +331,15 @@ export class Volume extends MountedVolume {
     options: SetXattrOptions = {},
     as?: Credentials,
   ): void {
-    this.#change('setxattr', path, as, () => {
-      const number = this.#resolve(path, options.follow !== false)
+    this.call('setxattr', path, as, () => {
+      const number = this.#toChange(path, options.follow !== false)
       this.attributes.setXattr(number, name, value, options.mode)
     })
   }
 
   removeXattr(path: Path, name: string, options: FollowOptions = {}, as?: Credentials): void {
-    this.#change('removexattr', path, as, () => {
-      this.attributes.removeXattr(this.#resolve(path, options.follow !== false), name)
+    this.call('removexattr', path, as, () => {
+      this.attributes.removeXattr(this.#toChange(path, options.follow !== false), name)
     })
   }
 
@@ -353,8 +354,8 @@ export class Volume extends MountedVolume {
   }
 
   setInodeFlags(path: Path, flags: Partial<InodeFlags>, as?: Credentials): void {
-    this.#change('setInodeFlags', path, as, () => {
-      this.attributes.setFlags(this.#resolve(path, true), flags)
+    this.call('setInodeFlags', path, as, () => {
+      this.attributes.setFlags(this.#toChange(path, true), flags)
     })
   }
 
@@ -456,24 +457,11 @@ export class Volume extends MountedVolume {
     return this.core.paths.resolve(this.name, follow)
   }
 
-  /** A call that changes something. EROFS comes after what is wrong with the path. */
-  #change(
-    syscall: string,
-    path: Path,
-    as: Credentials | undefined,
-    run: () => void,
-    destination?: Path,
-  ): void {
-    this.call(
-      syscall,
-      path,
-      as,
-      () => {
-        this.checkWritable()
-        run()
-      },
-      destination,
-    )
+  /** The inode of what is to be changed. */
+  #toChange(path: Path, follow: boolean): number {
+    const number = this.#resolve(path, follow)
+    this.checkWritable()
+    return number
   }
 }
 

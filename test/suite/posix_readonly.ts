@@ -60,4 +60,33 @@ export const readOnlyCases: PosixCase[] = [
       root futimes 0 5 5 = EROFS
     `,
   },
+  {
+    name: 'on what is mounted for reading only a name that is not there, or there, comes first',
+    steps: `
+      ${PLACES}
+      root readonly
+      root open 0 /none r 0 = ENOENT
+      root open 0 /none w 0 = ENOENT
+      root mkdir /none/x 755 = ENOENT
+      root mkdir /d 755 = EEXIST
+      root mkdir /d/f/x 755 = ENOTDIR
+      root symlink x /d/f = EEXIST
+      root mknod /d/f 10644 0 = EEXIST
+      root link /d/f /d/l = EEXIST
+      root link /none /d/x = ENOENT
+      root open 0 /d/f w,creat,excl 644 = EEXIST
+      root chmod /none 600 = ENOENT
+      root truncate /none 0 = ENOENT
+      root truncate /d 0 = EISDIR
+      root truncate /d/f -1 = EINVAL
+      root unlink /none = EROFS
+      root rmdir /none = EROFS
+      root unlink /d/none/x = ENOENT
+      root rename /none /d/x = EROFS
+      root mknod /d/x 40755 0 = EPERM
+      root utimes /none 5 5 = ENOENT
+      root setxattr /none user.a v = ENOENT
+      root removexattr /none user.a = ENOENT
+    `,
+  },
 ]
