@@ -5,6 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync } from 'node:fs'
+import { release } from 'node:os'
 
 export interface Need {
   /** Found in the reason of a skip. */
@@ -38,6 +39,11 @@ function hugePagesFree(): boolean {
   return found !== null && Number(found[1]) > 0
 }
 
+function kernelIsAtLeast(major: number, minor: number): boolean {
+  const [a = 0, b = 0] = release().split('.').map(Number)
+  return a > major || (a === major && b >= minor)
+}
+
 export const NEEDS: readonly Need[] = [
   { name: 'root', pattern: /\broot\b/, met: () => process.getuid?.() === 0 },
   { name: '/dev/fuse', pattern: /\/dev\/fuse/, met: () => usable('/dev/fuse') },
@@ -59,6 +65,11 @@ export const NEEDS: readonly Need[] = [
     pattern: /qemu/,
     met: () => runs('qemu-system-x86_64', '--version') || runs('qemu-system-aarch64', '--version'),
   },
+  { name: 'groff', pattern: /groff/, met: () => runs('groff', '--version') },
+  { name: 'zsh', pattern: /\bzsh\b/, met: () => runs('zsh', '--version') },
+  { name: 'fish', pattern: /\bfish\b/, met: () => runs('fish', '--version') },
+  { name: 'a mount namespace', pattern: /mount namespace/, met: () => runs('unshare', '-m', 'true') },
+  { name: 'Linux 6.6', pattern: /Linux 6\.6/, met: () => kernelIsAtLeast(6, 6) },
   {
     name: 'ArrayBuffer.prototype.transfer',
     pattern: /ArrayBuffer\.prototype\.transfer/,

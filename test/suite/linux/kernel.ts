@@ -3,9 +3,9 @@
  * directory of its own. What it answers is the measure for a volume.
  */
 import assert from 'node:assert/strict'
-import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process'
+import { execFileSync, spawn, spawnSync, type ChildProcessByStdio } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
-import { constants } from 'node:os'
+import { constants, release } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
@@ -29,6 +29,12 @@ export function prepareKernel(): string | null {
   } catch {
     return 'no C compiler'
   }
+  if (spawnSync('unshare', ['-m', 'true']).status !== 0) {
+    return 'no mount namespace can be had here'
+  }
+  const [major = 0, minor = 0] = release().split('.').map(Number)
+  // Before, tmpfs had no attributes of users.
+  if (major < 6 || (major === 6 && minor < 6)) return 'the table is that of Linux 6.6 and later'
   const made = `${PROGRAM}.${process.pid}`
   execFileSync(compiler, ['-Wall', '-Wextra', '-O1', '-o', made, SOURCE], { stdio: 'inherit' })
   renameSync(made, PROGRAM)
