@@ -72,12 +72,7 @@ test('pairs and threes of calls over a small tree, until enough states were trie
     const program = new Program({ ...memory, seed: seed + ++programs, sample: 100 }, seen)
     program.prepare(BASE)
     const length = 2 + prng.below(2)
-    for (let i = 0; i < length;) {
-      const call = nextCall(program, prng)
-      if (call === null) continue
-      program.run([call])
-      i++
-    }
+    for (let i = 0; i < length; i++) program.run([randomCall(prng, program.tree)])
     program.end()
     built += program.explorer.tally.built
     windows += program.explorer.tally.windows
@@ -85,18 +80,3 @@ test('pairs and threes of calls over a small tree, until enough states were trie
   t.diagnostic(`${programs} programs`)
   assert.ok(seen.size >= wanted)
 })
-
-function nextCall(program: Program, prng: Prng): Call | null {
-  const paths = [...program.tree.keys()]
-  const directories = paths.filter((path) => program.tree.get(path) === 'directory')
-  const files = paths.filter((path) => program.tree.get(path) !== 'directory')
-  const isEmpty = (directory: string) => !paths.some((path) => path.startsWith(`${directory}/`))
-  const used = new Set(paths.map((path) => path.slice(path.lastIndexOf('/') + 1)))
-  const fresh = () => {
-    for (;;) {
-      const name = `${prng.pick(['x', 'y', 'z'])}${prng.below(50)}`
-      if (!used.has(name)) return name
-    }
-  }
-  return randomCall(prng, files, directories, isEmpty, fresh)
-}

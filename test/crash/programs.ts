@@ -2,8 +2,9 @@
  * The trees that programs start from, and the calls that are tried on them: one by one, in pairs,
  * in threes.
  */
+import { Mode } from '../../src/base/mode.js'
 import type { Prng } from '../../src/base/prng.js'
-import type { Call } from './model.js'
+import type { Call, ModelFile, ModelNode, Tree } from './model.js'
 
 /**
  * /a of three blocks and a bit, /b small with a second name, a directory with a file, an empty one.
@@ -134,41 +135,92 @@ export const SEQUENCES: ReadonlyArray<readonly Call[]> = [
   ],
 ]
 
-/** A random call that is possible on the tree that `paths` stand for, or null. */
-export function randomCall(
-  prng: Prng,
-  files: readonly string[],
-  directories: readonly string[],
-  isEmpty: (directory: string) => boolean,
-  fresh: () => string,
-): Call | null {
-  const file = files.length > 0 ? prng.pick(files) : undefined
-  const place = () => `${prng.pick(['', ...directories])}/${fresh()}`
-  switch (prng.below(12)) {
-    case 0:
-    case 1:
-      return { op: 'create', path: place() }
-    case 2:
-      return { op: 'mkdir', path: place() }
-    case 3:
-    case 4:
-      return file === undefined ? null : { op: 'append', path: file, length: 1 + prng.below(9000) }
-    case 5:
-      if (file === undefined) return null
-      return { op: 'write', path: file, offset: prng.below(20_000), length: 1 + prng.below(5000) }
-    case 6:
-      return file === undefined ? null : { op: 'truncate', path: file, size: prng.below(16_000) }
-    case 7:
-      return file === undefined ? null : { op: 'unlink', path: file }
-    case 8:
-      return file === undefined ? null : { op: 'rename', path: file, to: place() }
-    case 9:
-      return file === undefined ? null : { op: 'rename', path: file, to: prng.pick(files) }
-    case 10:
-      return file === undefined ? null : { op: 'link', path: file, to: place() }
-    default: {
-      const empty = directories.filter(isEmpty)
-      return empty.length === 0 ? { op: 'checkpoint' } : { op: 'rmdir', path: prng.pick(empty) }
-    }
+const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1)
+
+function isPlain(node: ModelNode | undefined): node is ModelFile {
+  return node !== undefined && node !== 'directory' && (node.mode & Mode.typeMask) === Mode.file
+}
+
+/** A random call that is possible on that tree. */
+export function randomCall(prng: Prng, tree: Tree): Call {
+  for (;;) {
+    const kind = prng.pick([randomNew, randomOnName, randomOnName, randomOnFile, randomOnFile, tidy])
+    const call = kind(prng, tree)
+    if (call !== null && isPossible(tree, call)) return call
   }
+}
+
+function isPossible(tree: Tree, call: Call): boolean {
+  const node = 'path' in call ? tree.get(call.path) : undefined
+  if (call.op === 'removeXattr') return isPlain(node) && node.xattrs.has(call.name)
+  if (call.op === 'insert') return isPlain(node) && call.offset < node.content.length
+  if (call.op !== 'collapse') return true
+  return isPlain(node) && call.offset + call.length < node.content.length
+}
+
+function newPlace(prng: Prng, tree: Tree): string {
+  const used = new Set([...tree.keys()].map(nameOf))
+  const directories = [...tree.keys()].filter((path) => tree.get(path) === 'directory')
+  for (;;) {
+    const name = `${prng.pick(['x', 'y', 'z'])}${prng.below(50)}`
+    if (!used.has(name)) return `${prng.pick(['', ...directories])}/${name}`
+  }
+}
+
+function randomNew(prng: Prng, tree: Tree): Call {
+  const path = newPlace(prng, tree)
+  return prng.pick<Call>([
+    { op: 'create', path },
+    { op: 'mkdir', path },
+    { op: 'symlink', path, length: 1 + prng.below(4094) },
+    { op: 'mknod', path, mode: 0o010600 },
+    { op: 'unnamed', path, length: 1 + prng.below(9000) },
+  ])
+}
+
+function randomOnName(prng: Prng, tree: Tree): Call | null {
+  const names = [...tree.keys()].filter((path) => tree.get(path) !== 'directory')
+  if (names.length === 0) return null
+  const path = prng.pick(names)
+  const other = prng.pick(names)
+  const to = newPlace(prng, tree)
+  return prng.pick<Call>([
+    { op: 'unlink', path },
+    { op: 'rename', path, to },
+    { op: 'rename', path, to: other },
+    { op: 'exchange', path, to: other },
+    { op: 'link', path, to },
+  ])
+}
+
+function randomOnFile(prng: Prng, tree: Tree): Call | null {
+  const files = [...tree.keys()].filter((path) => isPlain(tree.get(path)))
+  if (files.length === 0) return null
+  const path = prng.pick(files)
+  const [offset, length] = [prng.below(20_000), 1 + prng.below(9000)]
+  const blocks = 4096 * (1 + prng.below(3))
+  const name = prng.pick(['user.one', 'user.two'])
+  return prng.pick<Call>([
+    { op: 'append', path, length },
+    { op: 'append', path, length },
+    { op: 'write', path, offset, length },
+    { op: 'truncate', path, size: offset },
+    { op: 'punch', path, offset, length },
+    { op: 'zero', path, offset, length },
+    { op: 'allocate', path, offset, length },
+    { op: 'insert', path, offset: 4096, length: blocks },
+    { op: 'collapse', path, offset: 4096, length: blocks },
+    { op: 'chmod', path, mode: 0o600 + prng.below(0o200) },
+    { op: 'chown', path, uid: prng.below(9) },
+    { op: 'setXattr', path, name, length: prng.pick([0, 30, 600, 5000]) },
+    { op: 'removeXattr', path, name },
+  ])
+}
+
+function tidy(prng: Prng, tree: Tree): Call {
+  const paths = [...tree.keys()]
+  const empty = paths.filter(
+    (path) => tree.get(path) === 'directory' && !paths.some((one) => one.startsWith(`${path}/`)),
+  )
+  return empty.length === 0 ? { op: 'checkpoint' } : { op: 'rmdir', path: prng.pick(empty) }
 }
