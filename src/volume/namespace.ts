@@ -474,10 +474,12 @@ export class Namespace {
 }
 
 /** EPERM or EINVAL for what mknod(2) does not make. */
-export function checkType(mode: number): void {
+export function checkNode(mode: number, device: number): void {
   const type = mode & Mode.typeMask
   if (type === Mode.directory) throw new HoldfastError('EPERM', 'mkdir makes directories')
   const made: readonly number[] = [0, Mode.file, Mode.fifo, Mode.socket, Mode.character, Mode.block]
+  const isNumber = Number.isInteger(device) && device >= 0 && device <= 0xffff_ffff
+  if (!isNumber) throw new HoldfastError('EINVAL', `device ${device}: major * 2^20 + minor`)
   if (made.includes(type)) return
   throw new HoldfastError('EINVAL', `mode 0${mode.toString(8)}: no such type`)
 }

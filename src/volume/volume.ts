@@ -24,7 +24,7 @@ import type { Region } from '../region/region.js'
 import { ROOT_USER } from './access.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { MountedVolume } from './mounted.js'
-import { checkType } from './namespace.js'
+import { checkNode } from './namespace.js'
 import type { OpenFile } from './open_file.js'
 import { parseFlags, type OpenWish } from './open_flags.js'
 import { asBytes } from './paths.js'
@@ -175,7 +175,7 @@ export class Volume extends MountedVolume {
 
   mknod(path: Path, mode: number, device = 0, as?: Credentials): void {
     this.call('mknod', path, as, () => {
-      checkType(mode)
+      checkNode(mode, device)
       this.name.set(path)
       this.namespace.mknod(this.name, mode, device)
     })
