@@ -134,6 +134,9 @@ export async function sections(): Promise<Map<string, string>> {
   for (const struct of all) made.set(struct.name, structTable(struct))
   made.set('magic numbers', magicTable(all))
   made.set('record kinds', kindTable())
+  const superblock = 'src/media/superblock.ts'
+  made.set('incompatible features', await memberTable(superblock, 'Incompat', 'bit'))
+  made.set('layout options', await memberTable(superblock, 'LayoutOption', 'bit'))
   made.set('inode flags', await memberTable('src/media/inode.ts', 'InodeFlag', 'value'))
   made.set('orphan kinds', await memberTable('src/media/tree_node.ts', 'OrphanKind', 'kind'))
   made.set('limits', await constantTable('src/base/limits.ts'))

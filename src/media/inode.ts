@@ -40,7 +40,7 @@ export const Inode = defineStruct('inode', 256, 'a file of any type, in a slot o
   uid: [64, 4, 'owner'],
   gid: [68, 4, 'group'],
   parent: [72, 4, 'of a directory: the directory that holds it; of a file: zero'],
-  device: [76, 4, 'of a device: its number, as st_rdev (makedev(3)), 12 bits major, 20 minor'],
+  device: [76, 4, 'of a device: its number, major * 2^20 + minor'],
   accessed: [80, 8, 'atime, as mtime'],
   born: [88, 8, 'time of creation, as mtime'],
   xattrRoot: [96, 4, 'root block of the tree of its extended attributes, 0 none'],
@@ -72,8 +72,18 @@ export const InodeFlag = {
   accessAcl: 16,
   /** Has an attribute system.posix_acl_default (a directory). */
   defaultAcl: 32,
+  /** Some of its blocks may have another owner; without it none has. */
+  shares: 64,
+  /** Its layout does not change, nor does its size. */
+  fixed: 128,
+  /** Its data does not change. */
+  writeSealed: 256,
+  /** With `policyHigh`, what a shrink or punch does to pinned blocks: 0 as the volume, 1 busy. */
+  policyLow: 512,
+  /** 2 wait, 3 defer. */
+  policyHigh: 1024,
 } as const
-export const INODE_FLAGS_KNOWN = 63
+export const INODE_FLAGS_KNOWN = 2047
 
 /** Why the slot at `base` is not inode `number`, or null. */
 export function invalidInode(bytes: Bytes, base: number, number: number): string | null {

@@ -24,7 +24,8 @@ export const State = defineStruct('state', 64, 'roots and counters; the first li
     4,
     'blocks of the volume in use or free; those behind, just grown by, are added at the next mount',
   ],
-  reserved: [48, 16, 'zero'],
+  shareRoot: [48, 4, 'root block of the shares, 0 none'],
+  reserved: [52, 12, 'zero'],
 })
 
 export function invalidState(bytes: Bytes, base: number, volume: number): string | null {

@@ -58,13 +58,30 @@ export const Superblock = defineStruct('superblock', 512, 'what the volume is; b
     4,
     'first block of a repair journal to be copied home before anything else, 0 none',
   ],
-  reserved: [256, 256, 'zero'],
+  policy: [256, 4, 'what a shrink or punch does to pinned blocks: 0 busy, 1 wait, 2 defer'],
+  layoutOptions: [260, 4, 'see the table of layout options'],
+  reserved: [264, 248, 'zero'],
 })
 
 const BLOCKS_PER_BITMAP_BLOCK = CHUNK_BLOCKS * CHUNKS_PER_BLOCK
 
-/** Features that this code knows. Format version 1 has none. */
-export const KNOWN_INCOMPAT = 0
+/**
+ * Features that one must know to open a volume, and what they mean. A volume gets one with the
+ * first structure that needs it, durably before that.
+ */
+export const Incompat = {
+  /** Blocks may have more than one owner: there are shares, and inode flags fixed and sealed. */
+  layout: 1,
+} as const
+export const KNOWN_INCOMPAT = 1
+
+/** Bits of `layoutOptions`, and what they mean. */
+export const LayoutOption = {
+  /** No sharing, moving, punching, shifting; an open file behaves as a fixed one. */
+  static: 1,
+  /** The last name of a pinned or sealed file is not removed: EBUSY. */
+  unlinkBusy: 2,
+} as const
 export const KNOWN_RO_COMPAT = 0
 
 /**

@@ -74,6 +74,11 @@ export const RecordKinds = {
     ],
   },
   badBlocks: { id: 6, keyWords: 1, words: ['region block', 'zero', 'zero', 'zero'] },
+  shares: {
+    id: 7,
+    keyWords: 1,
+    words: ['region block', 'count', 'owners of each of these blocks: 2 or more', 'zero'],
+  },
 } as const
 export type RecordKind = (typeof RecordKinds)[keyof typeof RecordKinds]
 
@@ -94,6 +99,15 @@ export const OrphanKind = {
   insert: 5,
   /** Of an insert: extents from the first argument on have moved. The second is zero. */
   insertEnd: 6,
+  /** Blocks from the first argument up to the second go, and those of the giver take their place. */
+  receive: 7,
+  /** Of a receive: the first argument is the giver, an inode without names. The second is zero. */
+  receiveFrom: 8,
+  /**
+   * Of the giver: the first argument is the inode that receives. Its size, when it is not 0, is
+   * what the size of that one becomes at least.
+   */
+  giver: 9,
 } as const
 
 /** Why the block at `base` is not the node expected, or null. `owner` 0: any volume-wide tree. */

@@ -93,6 +93,12 @@ export class VolumeState {
   set badBlockRoot(block: number) {
     this.#set(at.badBlockRoot, block)
   }
+  get shareRoot(): number {
+    return this.#pages.u32[this.#word() + at.shareRoot]!
+  }
+  set shareRoot(block: number) {
+    this.#set(at.shareRoot, block)
+  }
   get inodeMapHigh(): number {
     return this.#pages.u32[this.#word() + at.inodeMapHigh]!
   }
