@@ -1,0 +1,171 @@
+/**
+ * The frame table: how many holds and transfers under way cover each block. It is to the region
+ * what struct page is to memory: whatever the layers above believe, a block that it counts is not
+ * handed out and not freed.
+ *
+ * A run that covers a whole group of 512 blocks counts there, once; only its ends count block by
+ * block, in chunks that are made when first touched: 4 bytes a block.
+ *
+ * Invariants:
+ * - the count of a block is its own and its group's together;
+ * - `distinct` is how many blocks have a count;
+ * - a drop takes away what an add of the same run has put there, no more.
+ */
+import { assert } from '../base/errors.js'
+import { GROUP_BLOCKS } from './free_map.js'
+
+const CHUNK_GROUPS = 8
+const COUNT_MAX = 0xffff_ffff
+
+export class Frames {
+  /** Blocks with a count. */
+  distinct = 0
+  /** Length of the run found by `runAt`. */
+  count = 0
+
+  readonly #groups: number
+  /** Of whole groups; made with the first count. */
+  #whole = new Uint32Array(0)
+  /** Blocks of a group that have a count of their own. */
+  #own = new Uint16Array(0)
+  readonly #chunks = new Map<number, Uint32Array>()
+
+  constructor(blockCount: number) {
+    this.#groups = Math.ceil(blockCount / GROUP_BLOCKS)
+  }
+
+  /** Bytes of memory that it takes. */
+  get byteLength(): number {
+    const chunk = CHUNK_GROUPS * GROUP_BLOCKS * 4
+    return this.#whole.byteLength + this.#own.byteLength + this.#chunks.size * chunk
+  }
+
+  /** Counts a run once more; returns how many of its blocks had no count. */
+  add(start: number, count: number): number {
+    if (this.#whole.length === 0) {
+      this.#whole = new Uint32Array(this.#groups)
+      this.#own = new Uint16Array(this.#groups)
+    }
+    let fresh = 0
+    for (let block = start, end = start + count; block < end;) {
+      const group = Math.floor(block / GROUP_BLOCKS)
+      const next = Math.min(end, (group + 1) * GROUP_BLOCKS)
+      const n = next - block
+      if (n === GROUP_BLOCKS) {
+        const had = this.#whole[group]!
+        assert(had < COUNT_MAX, 'a count of the frame table does not overflow')
+        this.#whole[group] = had + 1
+        if (had === 0) fresh += n - this.#own[group]!
+      } else fresh += this.#addOwn(group, block, next)
+      block = next
+    }
+    this.distinct += fresh
+    return fresh
+  }
+
+  #addOwn(group: number, from: number, to: number): number {
+    const counts = this.#chunk(group)
+    const base = Math.floor(group / CHUNK_GROUPS) * CHUNK_GROUPS * GROUP_BLOCKS
+    let fresh = 0
+    for (let i = from - base; i < to - base; i++) {
+      const had = counts[i]!
+      assert(had < COUNT_MAX, 'a count of the frame table does not overflow')
+      counts[i] = had + 1
+      if (had === 0) fresh++
+    }
+    this.#own[group]! += fresh
+    return this.#whole[group] === 0 ? fresh : 0
+  }
+
+  /** Counts a run once less; returns how many of its blocks have no count any more. */
+  drop(start: number, count: number): number {
+    let gone = 0
+    for (let block = start, end = start + count; block < end;) {
+      const group = Math.floor(block / GROUP_BLOCKS)
+      const next = Math.min(end, (group + 1) * GROUP_BLOCKS)
+      const n = next - block
+      if (n === GROUP_BLOCKS) {
+        assert(this.#whole[group]! > 0, 'only what was counted is taken away')
+        if (--this.#whole[group]! === 0) gone += n - this.#own[group]!
+      } else gone += this.#dropOwn(group, block, next)
+      block = next
+    }
+    this.distinct -= gone
+    return gone
+  }
+
+  #dropOwn(group: number, from: number, to: number): number {
+    const counts = this.#chunk(group)
+    const base = Math.floor(group / CHUNK_GROUPS) * CHUNK_GROUPS * GROUP_BLOCKS
+    let gone = 0
+    for (let i = from - base; i < to - base; i++) {
+      assert(counts[i]! > 0, 'only what was counted is taken away')
+      if (--counts[i]! === 0) gone++
+    }
+    this.#own[group]! -= gone
+    return this.#whole[group] === 0 ? gone : 0
+  }
+
+  #chunk(group: number): Uint32Array {
+    const index = Math.floor(group / CHUNK_GROUPS)
+    let counts = this.#chunks.get(index)
+    if (counts === undefined) {
+      counts = new Uint32Array(CHUNK_GROUPS * GROUP_BLOCKS)
+      this.#chunks.set(index, counts)
+    }
+    return counts
+  }
+
+  /** How many cover a block. */
+  of(block: number): number {
+    if (this.distinct === 0) return 0
+    const group = Math.floor(block / GROUP_BLOCKS)
+    const whole = this.#whole[group]!
+    return this.#own[group] === 0 ? whole : whole + this.#ownOf(group, block)
+  }
+
+  #ownOf(group: number, block: number): number {
+    const index = Math.floor(group / CHUNK_GROUPS)
+    return this.#chunks.get(index)![block - index * CHUNK_GROUPS * GROUP_BLOCKS]!
+  }
+
+  held(block: number): boolean {
+    return this.of(block) !== 0
+  }
+
+  /** Whether any block of a run has a count. */
+  any(start: number, count: number): boolean {
+    if (this.distinct === 0) return false
+    return this.runAt(start, count) || this.count < count
+  }
+
+  /**
+   * The run that begins at `start`, at most `most` blocks, whose blocks all have a count, or all
+   * have none: which, is the result; `count` is its length.
+   */
+  runAt(start: number, most: number): boolean {
+    const held = this.held(start)
+    const end = start + most
+    this.count = most
+    if (this.distinct === 0) return false
+    for (let block = start; block < end;) {
+      const group = Math.floor(block / GROUP_BLOCKS)
+      const next = Math.min(end, (group + 1) * GROUP_BLOCKS)
+      const whole = this.#whole[group]! > 0
+      if (whole || this.#own[group] === 0) {
+        if (whole !== held) return this.#found(held, block - start)
+      } else {
+        for (let b = block; b < next; b++) {
+          if (this.#ownOf(group, b) > 0 !== held) return this.#found(held, b - start)
+        }
+      }
+      block = next
+    }
+    return held
+  }
+
+  #found(held: boolean, count: number): boolean {
+    this.count = count
+    return held
+  }
+}
