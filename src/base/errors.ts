@@ -5,6 +5,7 @@
  * has the errno's name as its `code`, as errors of node:fs do. A failed `assert` is ours and is an
  * `AssertionError` without a code: it never means that the caller did something wrong.
  */
+import type { HoldInfo } from './layout.js'
 
 /** Name, Linux errno (errno(3), asm-generic), and what it means here. */
 export const ERRNO = {
@@ -52,7 +53,12 @@ export interface ErrorContext {
   readonly path?: string | Uint8Array
   readonly destination?: string | Uint8Array
   readonly cause?: unknown
+  /** The holds in the way. */
+  readonly holds?: readonly HoldInfo[]
 }
+
+/** Holds that a message names; the error lists all. */
+const HOLDS_SHOWN = 3
 
 /** An error of the world, with the errno's name in `code` and its (negative) number in `errno`. */
 export class HoldfastError extends Error {
@@ -65,6 +71,8 @@ export class HoldfastError extends Error {
   readonly destination: string | undefined
   /** The sentence after the code: what was expected and what was found. */
   readonly detail: string
+  /** The holds in the way; undefined when no hold is the cause. */
+  readonly holds: readonly HoldInfo[] | undefined
 
   constructor(code: ErrorCode, detail?: string, context: ErrorContext = {}) {
     const path = context.path === undefined ? undefined : displayPath(context.path)
@@ -76,8 +84,10 @@ export class HoldfastError extends Error {
       destination === undefined ? undefined : `-> '${destination}'`,
     ].filter((part) => part !== undefined)
     const text = detail ?? ERRNO[code][1]
+    const holds = context.holds?.length === 0 ? undefined : context.holds
+    const held = holds === undefined ? '' : `; held: ${displayHolds(holds)}`
     super(
-      `${code}: ${text}${place.length > 0 ? `, ${place.join(' ')}` : ''}`,
+      `${code}: ${text}${place.length > 0 ? `, ${place.join(' ')}` : ''}${held}`,
       context.cause === undefined ? undefined : { cause: context.cause },
     )
     this.code = code
@@ -86,13 +96,18 @@ export class HoldfastError extends Error {
     this.path = path
     this.destination = destination
     this.detail = text
+    this.holds = holds
   }
 }
 
 /** An error again, with the call and the path that the layer above knows. */
 export function withContext(error: unknown, context: ErrorContext): unknown {
   if (!(error instanceof HoldfastError) || error.syscall !== undefined) return error
-  const again = new HoldfastError(error.code, error.detail, { ...context, cause: error.cause })
+  const again = new HoldfastError(error.code, error.detail, {
+    ...(error.holds === undefined ? {} : { holds: error.holds }),
+    ...context,
+    cause: error.cause,
+  })
   if (error.stack !== undefined) again.stack = error.stack.replace(error.message, again.message)
   return again
 }
@@ -110,6 +125,23 @@ export function displayPath(path: string | Uint8Array): string {
         : `\\x${byte.toString(16).padStart(2, '0')}`
   }
   return out
+}
+
+/** Holds on one line, whose and what for: `pin 12 of session 3 (nic0, uid 1000): NIC 0`. */
+export function displayHolds(holds: readonly HoldInfo[]): string {
+  const shown = holds.slice(0, HOLDS_SHOWN).map(({ kind, iomode, id, owner, reason, state }) => {
+    const what = iomode === null ? kind : `${iomode} ${kind}`
+    const whose = `session ${owner.session} (${oneLine(owner.name)}, uid ${owner.uid})`
+    const how = state === 'held' ? '' : ` (${state})`
+    return `${what} ${id} of ${whose}${how}${reason === '' ? '' : `: ${oneLine(reason)}`}`
+  })
+  const more = holds.length - shown.length
+  return shown.join(', ') + (more > 0 ? `, and ${more} more` : '')
+}
+
+/** Names and reasons are another program's text, and are shown in terminals and logs. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
 }
 
 export class AssertionError extends Error {

@@ -12,7 +12,18 @@ export interface Layer {
   readonly node: boolean
 }
 
-const ALL = ['base', 'native', 'region', 'media', 'mapping', 'volume', 'check', 'repair', 'cli']
+const ALL = [
+  'base',
+  'native',
+  'region',
+  'media',
+  'mapping',
+  'volume',
+  'layout',
+  'check',
+  'repair',
+  'cli',
+]
 
 export const LAYERS: Readonly<Record<string, Layer>> = {
   base: { imports: [], node: true },
@@ -21,6 +32,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   media: { imports: ['base'], node: false },
   mapping: { imports: ['base', 'native', 'region'], node: true },
   volume: { imports: ['base', 'region', 'media', 'native', 'mapping'], node: false },
+  layout: { imports: ['base', 'volume', 'mapping'], node: false },
   check: { imports: ['base', 'region', 'media'], node: false },
   repair: { imports: ['base', 'region', 'media', 'native', 'volume', 'check'], node: false },
   cli: { imports: ALL, node: true },

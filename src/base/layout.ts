@@ -1,0 +1,86 @@
+/** The words of the layout contract, as types: what holds are, and what changes a layout. */
+
+/**
+ * What unmediated access stands on. `pin`: DMA that cannot fault; `seal`: a direct mapping;
+ * `lease`: a layout lent to someone who can give it back.
+ */
+export type HoldKind = 'pin' | 'seal' | 'lease'
+
+/** What a lease is for. A read lease allocates and unshares nothing: it covers what is there. */
+export type Iomode = 'read' | 'rw'
+
+/**
+ * Everything that changes a layout:
+ * - `grow`: blocks are added in a hole or past the end;
+ * - `shrink`: every block past the new end goes, those beyond the size too;
+ * - `punch`: the blocks of a range go;
+ * - `shareInto`: the destination of a reflink, clone or dedupe; what it had there is replaced;
+ * - `share`: the source of one; its blocks gain a second owner;
+ * - `unshare`: this owner gets blocks of its own (copy-on-write);
+ * - `move`: the content moves to other blocks (defragmentation, evacuation, region shrink);
+ * - `shift`: blocks from the offset to the end of all blocks change their place in the file.
+ */
+export type LayoutChange =
+  'grow' | 'shrink' | 'punch' | 'shareInto' | 'share' | 'unshare' | 'move' | 'shift'
+
+/**
+ * What a shrink or a punch does to pinned blocks. `busy`: EBUSY at once. `wait`: waits for the pins
+ * to end. `defer`: succeeds at once, and the blocks leave the file into limbo.
+ */
+export type LayoutPolicy = 'busy' | 'wait' | 'defer'
+
+/**
+ * What a share does with blocks that cannot gain a second owner. `strict`: refuses. `copy`: gives
+ * the destination a copy of those, and shares the rest.
+ */
+export type ShareMode = 'strict' | 'copy'
+
+/**
+ * Who moves when a hold is taken on shared blocks. `self`: this file gets new blocks. `others`:
+ * every other owner does, and this file keeps its place.
+ */
+export type UnshareMode = 'self' | 'others'
+
+/**
+ * `held`: as granted. `recalled`: asked to give it back by its deadline. `deferred`: covers its
+ * blocks, no longer a range of the file. `fenced`: the deadline passed; its access was cut.
+ */
+export type HoldState = 'held' | 'recalled' | 'deferred' | 'fenced'
+
+/** Bytes of a file, from its start. */
+export interface ByteRange {
+  readonly offset: number
+  readonly length: number
+}
+
+/** Who holds: a session, by number and by what it calls itself. */
+export interface HoldOwner {
+  readonly session: number
+  readonly name: string
+  readonly uid: number
+}
+
+/** A hold, as it is listed. */
+export interface HoldInfo {
+  /** Never given twice within one mount of a volume. */
+  readonly id: number
+  readonly kind: HoldKind
+  /** Null for pins and seals: they are always for reading and writing. */
+  readonly iomode: Iomode | null
+  readonly ino: number
+  /**
+   * What it covers of the file, in file order, neighbours joined; empty when all of it has been
+   * deferred.
+   */
+  readonly ranges: readonly ByteRange[]
+  readonly owner: HoldOwner
+  /** In words, from whoever took it. */
+  readonly reason: string
+  /** When it was granted: milliseconds of wall clock since 1970. */
+  readonly since: number
+  /** Milliseconds left to give it back; null unless it is recalled. */
+  readonly deadline: number | null
+  readonly state: HoldState
+  /** Bytes of blocks that it covers, those in limbo too. */
+  readonly bytes: number
+}
