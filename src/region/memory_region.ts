@@ -100,6 +100,10 @@ export class MemoryRegion implements Region {
     } else native.copy(this.memory, offset, memory, memoryOffset, length)
   }
 
+  streamWithin(offset: number, from: number, length: number): void {
+    this.streamFrom(offset, this.memory, from, length)
+  }
+
   storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void {
     const mode = this.#flushes ? StoreMode.flushed : StoreMode.cached
     const lines = native.writePages(this.memory, memory, commands, commandsOffset, count, mode)

@@ -60,6 +60,12 @@ export class OverlayRegion implements Region {
     })
   }
 
+  streamWithin(offset: number, from: number, length: number): void {
+    const bytes = new Uint8Array(length)
+    this.read(from, bytes, 0, length)
+    this.stream(offset, bytes, 0, length)
+  }
+
   storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void {
     const words = wordsOf(commands, commandsOffset, count * 4)
     for (let i = 0; i < count; i++) {

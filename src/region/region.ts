@@ -60,6 +60,8 @@ export interface Region {
   streamZero(offset: number, length: number): void
   /** The same from a memory of the addon: a log record. */
   streamFrom(offset: number, memory: MemoryId, memoryOffset: number, length: number): void
+  /** The same from another place of the region that does not overlap: a block that is copied. */
+  streamWithin(offset: number, from: number, length: number): void
   /**
    * Stores lines of cached pages at home and flushes them: `count` commands of four u32 at
    * (commands, commandsOffset): page index in `memory`, line mask low, high, target block.

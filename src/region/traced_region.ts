@@ -65,6 +65,10 @@ export class TracedRegion implements Region {
     this.#stored(offset, length, true)
   }
 
+  streamWithin(offset: number, from: number, length: number): void {
+    this.streamFrom(offset, this.memory, from, length)
+  }
+
   storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void {
     const words = this.#words(commands)
     const each = (tell: (offset: number) => void) => {

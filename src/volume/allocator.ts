@@ -8,7 +8,8 @@
  *   power cut would leave the old owner with the new owner's bytes;
  * - a freed metadata page is handed out only when the tail of the log has passed it: else replay
  *   would write its old lines over the new owner's bytes;
- * - a block in the list of bad ones is never handed out.
+ * - a block in the list of bad ones is never handed out;
+ * - a block that the frame table counts is neither handed out nor freed.
  *
  * The second and third are the `quarantine`: bits in memory over the clear bits of the medium.
  * After a mount the log is empty and every clear bit is free.
@@ -19,6 +20,7 @@
  */
 import { assert } from '../base/errors.js'
 import { CHUNK_BLOCKS } from '../media/bitmap.js'
+import type { Frames } from './frames.js'
 import { FreeMap, GROUP_BLOCKS } from './free_map.js'
 import type { Geometry } from './geometry.js'
 import type { Pages } from './pages.js'
@@ -33,6 +35,8 @@ export class Allocator {
   count = 0
   /** Blocks in quarantine. */
   quarantined = 0
+  /** What is held: never handed out, never freed. */
+  frames: Frames | null = null
   /** Blocks that are never free, although nobody owns them: filled at mount. */
   readonly bad = new Set<number>()
 
@@ -219,6 +223,7 @@ export class Allocator {
 
   /** Gives blocks back. Metadata pages also wait until no record can write them any more. */
   release(start: number, count: number, metadata: boolean): void {
+    this.#assertUnheld(start, count)
     if (this.bad.size > 0) return this.#releaseGood(start, count, metadata)
     this.#eachChunk(start, count, (chunk, bit, n) => this.#map.give(chunk, bit, n))
     this.#state.addFreeBlocks(count)
@@ -283,7 +288,14 @@ export class Allocator {
     }
   }
 
+  /** The last line of defence: whoever is wrong above, no hold meets another file's bytes. */
+  #assertUnheld(start: number, count: number): void {
+    if (this.frames === null || this.frames.distinct === 0) return
+    assert(!this.frames.any(start, count), 'a held block is neither handed out nor freed')
+  }
+
   #take(chunk: number, bit: number, count: number): void {
+    this.#assertUnheld(chunk * CHUNK_BLOCKS + bit, count)
     this.#map.take(chunk, bit, count)
     this.#state.addFreeBlocks(-count)
     this.start = chunk * CHUNK_BLOCKS + bit

@@ -1,5 +1,6 @@
 /** The parts of an open volume, put together once; the operations are written over them. */
 import type { Clock } from '../base/clock.js'
+import { InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import { Access } from './access.js'
 import type { Allocator } from './allocator.js'
@@ -7,15 +8,20 @@ import { BadBlocks } from './bad_blocks.js'
 import { Changes } from './changes.js'
 import { Directories } from './directories.js'
 import { Extents } from './extents.js'
+import { Frames } from './frames.js'
 import type { Geometry } from './geometry.js'
+import { UNGUARDED, type LayoutGuard } from './guard.js'
 import { Inodes } from './inodes.js'
+import { Limbo } from './limbo.js'
 import type { Log } from './log.js'
 import { Names } from './names.js'
 import { OpenInodes } from './open_inodes.js'
 import { Orphans } from './orphans.js'
+import { Ownership } from './ownership.js'
 import type { Pages } from './pages.js'
 import { Paths } from './paths.js'
 import { ReverseMap } from './reverse_map.js'
+import { Shares } from './shares.js'
 import type { VolumeState } from './state.js'
 import { Symlinks } from './symlinks.js'
 import type { Transaction } from './transaction.js'
@@ -35,7 +41,11 @@ export class Core {
   readonly names: Names
   readonly directories: Directories
   readonly reverseMap: ReverseMap
+  readonly shares: Shares
+  readonly frames: Frames
+  readonly ownership: Ownership
   readonly extents: Extents
+  readonly limbo: Limbo
   readonly orphans: Orphans
   readonly badBlocks: BadBlocks
   readonly symlinks: Symlinks
@@ -67,7 +77,13 @@ export class Core {
     this.names = new Names(pages, allocator, state)
     this.directories = new Directories(pages, this.inodes, allocator, this.names, hashKey)
     this.reverseMap = new ReverseMap(pages, allocator, state)
-    this.extents = new Extents(pages, this.inodes, allocator, this.reverseMap)
+    this.shares = new Shares(pages, allocator, state)
+    this.frames = new Frames(geometry.blockCount)
+    this.ownership = new Ownership(allocator, this.shares, this.frames, UNGUARDED)
+    this.extents = new Extents(pages, this.inodes, allocator, this.reverseMap, this.ownership)
+    this.limbo = new Limbo(this)
+    this.ownership.limbo = this.limbo
+    allocator.frames = this.frames
     this.orphans = new Orphans(pages, allocator, state)
     this.badBlocks = new BadBlocks(pages, geometry, transaction)
     const values = new Values(pages, region, transaction)
@@ -75,5 +91,15 @@ export class Core {
     this.xattrs = new Xattrs(pages, this.inodes, allocator, this.names, values, hashKey)
     this.access = new Access(pages, this.inodes, this.xattrs)
     this.paths = new Paths(pages, this.inodes, this.directories, this.symlinks, this.access)
+  }
+
+  /** Whether the guard is to be asked before the layout of an inode changes. */
+  watched(w: number): boolean {
+    return this.inodes.has(w, InodeFlag.fixed) || this.guard.watches(this.inodes.numberAt(w))
+  }
+
+  /** Who is asked before a layout changes. */
+  get guard(): LayoutGuard {
+    return this.ownership.guard
   }
 }

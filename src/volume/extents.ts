@@ -9,11 +9,12 @@
  * - each extent has its record in the reverse map, changed in the same transaction;
  * - every change here raises the layout generation by one: an operation calls `layoutChanged` once.
  */
-import { HoldfastError } from '../base/errors.js'
-import { EXTENT_WORDS, Inode, INLINE_EXTENTS } from '../media/inode.js'
+import { assert, HoldfastError } from '../base/errors.js'
+import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
 import { NODE_RECORDS, RecordKinds } from '../media/tree_node.js'
 import type { Allocator } from './allocator.js'
 import type { Inodes } from './inodes.js'
+import type { Ownership } from './ownership.js'
 import type { Pages } from './pages.js'
 import type { ReverseMap } from './reverse_map.js'
 import { Tree } from './tree.js'
@@ -32,13 +33,21 @@ export class Extents {
   readonly #inodes: Inodes
   readonly #allocator: Allocator
   readonly #reverse: ReverseMap
+  readonly #ownership: Ownership
   readonly #tree: Tree
 
-  constructor(pages: Pages, inodes: Inodes, allocator: Allocator, reverse: ReverseMap) {
+  constructor(
+    pages: Pages,
+    inodes: Inodes,
+    allocator: Allocator,
+    reverse: ReverseMap,
+    ownership: Ownership,
+  ) {
     this.#pages = pages
     this.#inodes = inodes
     this.#allocator = allocator
     this.#reverse = reverse
+    this.#ownership = ownership
     this.#tree = new Tree(pages, allocator, RecordKinds.extents)
   }
 
@@ -175,7 +184,7 @@ export class Extents {
 
   /**
    * Takes blocks away from the end of the file, down to file block `keep`, at most one extent a
-   * call. False when nothing is left past `keep`. The blocks go back to the allocator.
+   * call. False when nothing is left past `keep`.
    */
   trimLast(w: number, keep: number): boolean {
     return this.cutLast(w, keep, 0x1_0000_0000)
@@ -183,16 +192,19 @@ export class Extents {
 
   /**
    * Takes away the blocks of the last extent that reaches into file blocks [from, to), as far as it
-   * does. False when there is none. An extent cut in its middle becomes two: `runBlocks` are
-   * allocated at most.
+   * does, or a part of that where it has many owners or is held in many pieces. False when there is
+   * none. An extent cut in its middle becomes two: `runBlocks` are allocated at most. Who else owns
+   * or holds the blocks keeps them (Ownership).
    */
   cutLast(w: number, from: number, to: number): boolean {
     if (!this.before(w, to) || this.fileBlock + this.count <= from) return false
     const u32 = this.#pages.u32
     const number = u32[w + at.number]!
     const { fileBlock, regionBlock, count } = this
-    const left = Math.max(0, from - fileBlock)
     const right = Math.max(0, fileBlock + count - to)
+    const shares = this.#inodes.has(w, InodeFlag.shares)
+    const first = regionBlock + Math.max(0, from - fileBlock)
+    const left = this.#ownership.reach(first, regionBlock + count - right, shares) - regionBlock
     if (left > 0) {
       this.#reverse.resize(regionBlock, number, fileBlock, left)
       this.#resize(w, fileBlock, left)
@@ -208,7 +220,36 @@ export class Extents {
     const gone = count - left - right
     u32[w + at.blocks]! -= gone
     this.#inodes.touchFirst(w)
-    this.#allocator.release(regionBlock + left, gone, false)
+    this.#ownership.giveUp(number, fileBlock + left, regionBlock + left, gone, shares)
+    return true
+  }
+
+  /**
+   * File blocks of a run that one extent holds lead to other region blocks from now on. Allocates
+   * what mapping two runs allocates, at most. Inside a transaction; shares of the old run are in
+   * one record.
+   */
+  replace(w: number, fileBlock: number, count: number, regionBlock: number): void {
+    while (this.cutLast(w, fileBlock, fileBlock + count));
+    this.map(w, fileBlock, regionBlock, count)
+  }
+
+  /**
+   * Takes [from, to) of the last extent there away without giving the blocks up: the caller maps
+   * them elsewhere. `fileBlock`, `regionBlock` and `count` are what was taken. False when there is
+   * none.
+   */
+  detach(w: number, from: number, to: number): boolean {
+    if (!this.before(w, to) || this.fileBlock + this.count <= from) return false
+    const u32 = this.#pages.u32
+    const number = u32[w + at.number]!
+    const { fileBlock, regionBlock, count } = this
+    assert(fileBlock >= from && fileBlock + count <= to, 'what is detached is whole extents')
+    this.#reverse.remove(regionBlock, number, fileBlock)
+    this.#erase(w, fileBlock)
+    u32[w + at.blocks]! -= count
+    this.#inodes.touchFirst(w)
+    this.#take(fileBlock, regionBlock, count)
     return true
   }
 

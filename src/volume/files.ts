@@ -1,11 +1,9 @@
 /**
- * The content of files: read, write, truncate.
+ * The content of files: reading, cutting short, and what writing (writes.ts) shares with ranges.
  *
  * Invariants:
- * - new blocks have their content, data or zeros, before the record that maps them is in the log;
  * - bytes of a block past the end of its file may be anything; whoever moves the end past them
  *   zeroes them first, durably;
- * - a size never covers bytes that are not there: it is set by the last transaction of a write;
  * - a file that grows by small appends gets blocks ahead of its end, zeroed; the last close takes
  *   them back (a crash leaves them to the file, past its end, where they are free to stay);
  * - what does not fit one transaction leaves a record of the work first (work.ts), so that a crash
@@ -15,10 +13,10 @@ import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import { OrphanKind } from '../media/tree_node.js'
+import type { CopyOnWrite } from './copy_on_write.js'
 import type { Core } from './core.js'
 import type { OpenInode } from './open_inodes.js'
 import { ORPHAN_BLOCKS } from './orphans.js'
-import type { Times } from './times.js'
 import type { Work } from './work.js'
 
 const at = Inode.word
@@ -28,27 +26,20 @@ export const WALK_EXTENTS = 128
 const RUNS_MAX = 8
 /** Blocks that one transaction of a write allocates at most: 16 MiB. */
 export const STEP_BLOCKS = 4096
-/**
- * Appends to a file of this size or more allocate ahead: an eighth of the size, at most 256 KiB.
- */
-const AHEAD_FROM_BYTES = 64 * 1024
-const AHEAD_BLOCKS_MAX = 64
-/** Not when fewer blocks than this are left. */
-const AHEAD_SPARE = 4096
 /** Shrunk files remembered until the group is durable. */
 const SHRUNK_MAX = 1024
 
 export class Files {
   readonly #core: Core
   readonly #work: Work
-  readonly #times: Times
+  readonly #copies: CopyOnWrite
   /** Inodes made shorter by a transaction that is not durable yet: end of the log at that time. */
   readonly #shrunk = new Map<number, number>()
 
-  constructor(core: Core, work: Work, times: Times) {
+  constructor(core: Core, work: Work, copies: CopyOnWrite) {
     this.#core = core
     this.#work = work
-    this.#times = times
+    this.#copies = copies
   }
 
   /** Reads into target; returns bytes, fewer at the end of the file. */
@@ -70,7 +61,7 @@ export class Files {
     const end = Math.min(position + length, size)
     let p = position
     for (let steps = 1; p < end; steps++) {
-      if (steps % WALK_EXTENTS === 0) w = this.#rest(number)
+      if (steps % WALK_EXTENTS === 0) w = this.rest(number)
       const block = Math.floor(p / BLOCK_BYTES)
       const to = start + (p - position)
       if (extents.find(w, block)) {
@@ -88,27 +79,24 @@ export class Files {
     return end - position
   }
 
-  /** Writes all of it. */
-  write(
-    open: OpenInode,
-    source: Uint8Array,
-    start: number,
-    length: number,
-    position: number,
-  ): void {
-    if (length === 0) return
-    const { inodes, region, transaction, changes } = this.#core
-    const end = position + length
-    if (end > FILE_BYTES_MAX) {
-      throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
+  /**
+   * Before blocks for holes of [first, last] are added, or the end of the file moves there: what
+   * the flags of the file and its holds say.
+   */
+  demandGrow(number: number, first: number, last: number, moves: boolean): void {
+    const { guard, inodes, extents } = this.#core
+    const w = inodes.get(number)
+    if (moves) inodes.demandResizable(w)
+    if (!this.#core.watched(w)) return
+    for (let block = first; block <= last;) {
+      if (extents.find(inodes.get(number), block)) {
+        block = extents.fileBlock + extents.count
+        continue
+      }
+      const next = extents.count === 0 ? last + 1 : Math.min(last + 1, extents.fileBlock)
+      guard.demand('grow', number, block, next)
+      block = next
     }
-    transaction.checkUsable()
-    const w = this.writable(open.number)
-    if (end <= inodes.size(w) && this.#overwrite(w, source, start, length, position)) {
-      this.#times.wrote(open)
-      region.check()
-    } else this.#grow(open, source, start, length, position)
-    if (changes.watched) changes.tell({ kind: 'content', ino: open.number })
   }
 
   /**
@@ -118,8 +106,12 @@ export class Files {
   writable(number: number): number {
     const { inodes, pages, access } = this.#core
     let w = inodes.get(number)
-    if (inodes.has(w, InodeFlag.unfinished | InodeFlag.immutable)) {
+    const flags = InodeFlag.unfinished | InodeFlag.immutable | InodeFlag.writeSealed
+    if (inodes.has(w, flags)) {
       if (inodes.has(w, InodeFlag.immutable)) throw new HoldfastError('EPERM', 'it is immutable')
+      if (inodes.has(w, InodeFlag.writeSealed)) {
+        throw new HoldfastError('EPERM', 'it is write-sealed: its data does not change')
+      }
       this.#work.settle(number)
       w = inodes.get(number)
     }
@@ -140,123 +132,17 @@ export class Files {
     })
   }
 
-  /** Writes in place when every block is there; false, and nothing written, when one is not. */
-  #overwrite(
-    w: number,
-    source: Uint8Array,
-    start: number,
-    length: number,
-    position: number,
-  ): boolean {
-    const { extents, region, pages } = this.#core
-    const number = pages.u32[w + at.number]!
-    const end = position + length
-    for (let pass = 0; pass < 2; pass++) {
-      for (let p = position, steps = 1; p < end; steps++) {
-        if (steps % WALK_EXTENTS === 0) w = this.#rest(number)
-        if (!extents.find(w, Math.floor(p / BLOCK_BYTES))) return false
-        const inExtent = p - extents.fileBlock * BLOCK_BYTES
-        const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
-        const whole = p === position && n === length
-        if (pass === 1 || whole) {
-          const to = extents.regionBlock * BLOCK_BYTES + inExtent
-          region.stream(to, source, start + (p - position), n)
-        }
-        if (whole) return true
-        p += n
-      }
-    }
-    return true
-  }
-
-  /** A write into holes or past the end. */
-  #grow(
-    open: OpenInode,
-    source: Uint8Array,
-    start: number,
-    length: number,
-    position: number,
-  ): void {
-    const { inodes, transaction, pages } = this.#core
-    const number = open.number
-    const end = position + length
-    let w = inodes.get(number)
-    const size = inodes.size(w)
-    const last = Math.floor((end - 1) / BLOCK_BYTES)
-    const missing = this.missing(w, Math.floor(position / BLOCK_BYTES), last)
-    w = inodes.get(number)
-    // ENOSPC before anything is done, also for what later steps may need when space is in pieces.
-    if (missing > 0) {
-      const metadata = this.#core.extents.runsBlocks(w, missing) + this.overhead(w, 1)
-      transaction.require(missing + metadata)
-    }
-    if (position > size) this.zeroTail(w, size, position)
-    else if (end > size) this.keepShrunk(w, size)
-    w = inodes.get(number)
-    let intent = false
-    for (let p = position; ;) {
-      const first = Math.floor(p / BLOCK_BYTES)
-      const reach = Math.min(last, first + STEP_BLOCKS - 1)
-      const need = this.missing(w, first, reach)
-      w = inodes.get(number)
-      const runs = need === 0 ? 1 : this.runs(w, need)
-      try {
-        transaction.begin(need === 0 ? 0 : need + this.overhead(w, runs))
-      } catch (error) {
-        // Steps before this one left blocks past the end; they go again.
-        if (intent) this.#work.freeBeyond(number)
-        // Holes that they filled stay filled.
-        open.layoutChanged(Math.floor(position / BLOCK_BYTES), last + 1)
-        throw error
-      }
-      try {
-        const stepEnd = Math.min(end, (reach + 1) * BLOCK_BYTES)
-        const changes = need > 0 && p === position
-        const ahead = position === size && stepEnd === end ? this.#ahead(open, size, need) : 0
-        p = this.#writeStep(w, source, start + (p - position), p, stepEnd, runs, ahead)
-        transaction.wroteData()
-        if (changes) inodes.layoutChanged(w)
-        if (p < end && end > size) {
-          if (!intent) this.#work.intend(w, OrphanKind.beyond)
-          intent = true
-        } else if (p === end) {
-          if (end > size) inodes.setSize(w, end)
-          if (intent) this.#work.fulfil(w, OrphanKind.beyond)
-          inodes.modified(w)
-          open.timesPending = false
-        }
-      } catch (error) {
-        throw transaction.abandon(error)
-      }
-      transaction.commit()
-      if (p === end) {
-        const from = Math.floor(Math.min(position, size) / BLOCK_BYTES)
-        if (missing > 0 || end > size) open.layoutChanged(from, last + 1)
-        return
-      }
-      pages.tick()
-      w = inodes.get(number)
-    }
-  }
-
-  /** Blocks to allocate past the end of an append that needs `need` blocks. */
-  #ahead(open: OpenInode, size: number, need: number): number {
-    if (this.#core.inodes.has(this.#core.inodes.get(open.number), InodeFlag.preallocated)) return 0
-    if (size < AHEAD_FROM_BYTES || need === 0 || need > AHEAD_BLOCKS_MAX) return 0
-    if (this.#core.allocator.available < AHEAD_SPARE) return 0
-    open.ahead = true
-    return Math.min(AHEAD_BLOCKS_MAX, Math.floor(size / BLOCK_BYTES / 8))
-  }
-
   /** The last close: what was allocated ahead goes back. */
   trimAhead(open: OpenInode): void {
     if (!open.ahead || !this.#core.transaction.usable) return
     open.ahead = false
-    const { inodes, extents, transaction } = this.#core
+    const { inodes, extents, transaction, guard, limbo } = this.#core
     const w = inodes.get(open.number)
     const keep = Math.ceil(inodes.size(w) / BLOCK_BYTES)
     if (!extents.last(w) || extents.fileBlock + extents.count <= keep) return
-    transaction.run(0, true, () => {
+    // What a hold covers past the end is no longer just ahead.
+    if (guard.watches(open.number)) return
+    transaction.run(limbo.takeBlocks, true, () => {
       inodes.layoutChanged(w)
       this.#work.trim(w, keep)
     })
@@ -274,64 +160,6 @@ export class Files {
     return Math.max(1, Math.min(RUNS_MAX, Math.floor(over / extents.runBlocks(w))))
   }
 
-  /** Writes [p, end) as far as one transaction goes; returns how far. */
-  #writeStep(
-    w: number,
-    source: Uint8Array,
-    start: number,
-    position: number,
-    end: number,
-    runsMax: number,
-    ahead: number,
-  ): number {
-    const { extents, region, allocator, transaction } = this.#core
-    let runs = 0
-    let p = position
-    while (p < end) {
-      const block = Math.floor(p / BLOCK_BYTES)
-      if (extents.find(w, block)) {
-        const inExtent = p - extents.fileBlock * BLOCK_BYTES
-        const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
-        const to = extents.regionBlock * BLOCK_BYTES + inExtent
-        region.stream(to, source, start + (p - position), n)
-        p += n
-        continue
-      }
-      if (runs === runsMax || (runs > 0 && transaction.full)) return p
-      runs++
-      const lastBlock = Math.floor((end - 1) / BLOCK_BYTES)
-      const holeEnd =
-        extents.count === 0 ? lastBlock + 1 : Math.min(lastBlock + 1, extents.fileBlock)
-      const beyond = extents.count === 0 ? ahead : 0
-      allocator.allocate(this.goal(w, block), holeEnd - block + beyond, block)
-      const { start: run, count } = allocator
-      const to = Math.min(end, (block + count) * BLOCK_BYTES)
-      this.#fillRun(run, block, count, source, start + (p - position), p, to)
-      extents.map(w, block, run, count)
-      p = to
-    }
-    return p
-  }
-
-  /** Content of a new run: the data, and zeros where the data does not reach. */
-  #fillRun(
-    run: number,
-    block: number,
-    count: number,
-    source: Uint8Array,
-    start: number,
-    from: number,
-    to: number,
-  ): void {
-    const { region } = this.#core
-    const fileStart = block * BLOCK_BYTES
-    const base = run * BLOCK_BYTES
-    if (from > fileStart) region.streamZero(base, from - fileStart)
-    region.stream(base + (from - fileStart), source, start, to - from)
-    const fileEnd = fileStart + count * BLOCK_BYTES
-    if (to < fileEnd) region.streamZero(base + (to - fileStart), fileEnd - to)
-  }
-
   /** Where the block before would go on: files grow in one piece where they can. */
   goal(w: number, block: number): number {
     const { extents } = this.#core
@@ -344,7 +172,7 @@ export class Files {
   }
 
   /** A long walk lets go of the pages it has passed. Returns the word index of the inode anew. */
-  #rest(number: number): number {
+  rest(number: number): number {
     this.#core.pages.tick()
     return this.#core.inodes.get(number)
   }
@@ -355,7 +183,7 @@ export class Files {
     const number = pages.u32[w + at.number]!
     let missing = 0
     for (let block = first, steps = 1; block <= last; steps++) {
-      if (steps % WALK_EXTENTS === 0) w = this.#rest(number)
+      if (steps % WALK_EXTENTS === 0) w = this.rest(number)
       if (extents.find(w, block)) block = extents.fileBlock + extents.count
       else {
         const next = extents.count === 0 ? last + 1 : Math.min(last + 1, extents.fileBlock)
@@ -372,20 +200,27 @@ export class Files {
    * may have written. Durable before the size, by the fence of the commit.
    */
   zeroTail(w: number, size: number, to: number): void {
-    const { extents, region, pages } = this.#core
+    const { extents, region, pages, inodes, frames } = this.#core
     const number = pages.u32[w + at.number]!
     this.keepShrunk(w, size)
+    if (inodes.has(w, InodeFlag.shares)) {
+      this.#copies.unshare(number, Math.floor(size / BLOCK_BYTES), Math.ceil(to / BLOCK_BYTES))
+      w = inodes.get(number)
+    }
     for (let p = size, steps = 1; p < to; steps++) {
-      if (steps % WALK_EXTENTS === 0) w = this.#rest(number)
+      if (steps % WALK_EXTENTS === 0) w = this.rest(number)
       const block = Math.floor(p / BLOCK_BYTES)
       if (!extents.find(w, block)) {
         if (extents.count === 0) return
         p = extents.fileBlock * BLOCK_BYTES
         continue
       }
-      const end = Math.min(to, (extents.fileBlock + extents.count) * BLOCK_BYTES)
+      const inExtent = block - extents.fileBlock
+      // Bytes past the end of the file in a held block are its holder's, who shows them with it.
+      const held = frames.runAt(extents.regionBlock + inExtent, extents.count - inExtent)
+      const end = Math.min(to, (block + frames.count) * BLOCK_BYTES)
       const offset = extents.regionBlock * BLOCK_BYTES + (p - extents.fileBlock * BLOCK_BYTES)
-      region.streamZero(offset, end - p)
+      if (!held) region.streamZero(offset, end - p)
       p = end
     }
   }
@@ -408,7 +243,7 @@ export class Files {
   }
 
   truncate(number: number, size: number): void {
-    const { inodes, transaction, opens, changes } = this.#core
+    const { inodes, transaction, opens, changes, guard } = this.#core
     if (size > FILE_BYTES_MAX) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
@@ -417,6 +252,11 @@ export class Files {
     const old = inodes.size(w)
     const open = opens.get(number)
     const beyond = size === old && inodes.has(w, InodeFlag.preallocated)
+    if (size > old) inodes.demandResizable(w)
+    else if ((size < old || beyond) && this.#core.watched(w)) {
+      guard.demand('shrink', number, Math.ceil(size / BLOCK_BYTES), Infinity)
+      w = inodes.get(number)
+    }
     try {
       if (size < old || beyond) {
         open?.blocksLeave(Math.ceil(size / BLOCK_BYTES), Infinity)
@@ -440,11 +280,11 @@ export class Files {
   }
 
   #shrink(number: number, w: number, size: number): void {
-    const { inodes, extents, transaction, log } = this.#core
+    const { inodes, extents, transaction, log, limbo } = this.#core
     const keep = Math.ceil(size / BLOCK_BYTES)
     const frees = extents.last(w) && extents.fileBlock + extents.count > keep
     let left = false
-    transaction.run(frees ? ORPHAN_BLOCKS : 0, true, () => {
+    transaction.run(frees ? ORPHAN_BLOCKS + limbo.takeBlocks : 0, true, () => {
       inodes.setSize(w, size)
       inodes.modified(w)
       inodes.setFlag(w, InodeFlag.preallocated, false)

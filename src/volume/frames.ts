@@ -164,6 +164,28 @@ export class Frames {
     return held
   }
 
+  /**
+   * Runs of [start, end), held or not, counted from the end, up to `most`: where that many begin.
+   */
+  reach(start: number, end: number, most: number): number {
+    if (this.distinct === 0) return start
+    let state = this.held(end - 1)
+    let left = most
+    for (let block = end - 1; block > start;) {
+      const group = Math.floor(block / GROUP_BLOCKS)
+      const first = Math.max(start, group * GROUP_BLOCKS)
+      const same = this.#whole[group]! > 0 || this.#own[group] === 0
+      const held = this.held(block)
+      if (held !== state) {
+        if (--left === 0) return block + 1
+        state = held
+      }
+      block = same ? first - 1 : block - 1
+    }
+    if (this.held(start) !== state && left === 1) return start + 1
+    return start
+  }
+
   #found(held: boolean, count: number): boolean {
     this.count = count
     return held

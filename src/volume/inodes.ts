@@ -10,7 +10,7 @@ import { assert, HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { Clock } from '../base/clock.js'
 import { Mode } from '../base/mode.js'
-import { Inode, INODE_MAGIC, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
+import { Inode, InodeFlag, INODE_MAGIC, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { SlabHeader, SlabKind } from '../media/slab.js'
 import type { Allocator } from './allocator.js'
@@ -182,6 +182,29 @@ export class Inodes {
     const u32 = this.#pages.u32
     u32[w + at.flags] = on ? u32[w + at.flags]! | flag : u32[w + at.flags]! & ~flag
     this.touchFirst(w)
+  }
+
+  /** Data blocks that it owns. */
+  blocks(w: number): number {
+    return this.#pages.u32[w + at.blocks]!
+  }
+
+  numberAt(w: number): number {
+    return this.#pages.u32[w + at.number]!
+  }
+
+  /** ENOSPC when no inode can be made. */
+  demandRoom(): void {
+    if (this.room <= 0) throw new HoldfastError('ENOSPC', 'no inode left')
+  }
+
+  /** EPERM when neither the layout nor the size may change. */
+  demandResizable(w: number): void {
+    if (!this.has(w, InodeFlag.fixed)) return
+    throw new HoldfastError(
+      'EPERM',
+      'it is fixed: neither its blocks nor its size change; holdfast unfix allows it',
+    )
   }
 
   /** Whether a flag (or one of several) is set. */

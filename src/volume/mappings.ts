@@ -57,6 +57,9 @@ export class Mappings {
     if (range.write) {
       if (inodes.has(w, InodeFlag.immutable)) throw new HoldfastError('EPERM', 'it is immutable')
       if (inodes.has(w, InodeFlag.append)) throw new HoldfastError('EACCES', 'it is append-only')
+      if (inodes.has(w, InodeFlag.writeSealed)) {
+        throw new HoldfastError('EPERM', 'it is write-sealed: its data does not change')
+      }
       transaction.checkUsable()
       this.#populate(open, range, size)
       if (log.durable !== log.head) transaction.flush()
@@ -93,6 +96,7 @@ export class Mappings {
       to = Math.ceil(to / grain) * grain
     }
     this.#ranges.populate(open, from, to - from)
+    this.#ranges.unshare(open, from, to - from)
   }
 
   #file(open: OpenInode, mapping: () => Mapping, write: boolean): MappedFile {

@@ -7,6 +7,7 @@ import type { Change, Credentials, Path } from '../base/filesystem.js'
 import { HANDLES_MAX } from '../base/limits.js'
 import type { Region } from '../region/region.js'
 import { Attributes } from './attributes.js'
+import { CopyOnWrite } from './copy_on_write.js'
 import type { Core } from './core.js'
 import { Files } from './files.js'
 import { Locks } from './locks.js'
@@ -22,6 +23,7 @@ import { addNewBlocks } from './resize.js'
 import { Times } from './times.js'
 import type { Volume } from './volume.js'
 import { Work } from './work.js'
+import { Writes } from './writes.js'
 
 /** Steps of freeing what a crash left, done at mount; the rest goes on with later operations. */
 const ORPHAN_STEPS_AT_MOUNT = 64
@@ -30,7 +32,9 @@ export class MountedVolume {
   readonly core: Core
   readonly work: Work
   readonly times: Times
+  readonly copies: CopyOnWrite
   readonly files: Files
+  readonly writes: Writes
   readonly ranges: Ranges
   readonly attributes: Attributes
   readonly namespace: Namespace
@@ -60,8 +64,10 @@ export class MountedVolume {
     this.core.access.readOnlyBecause = this.readOnly ? mounted.readOnlyBecause : null
     this.work = new Work(mounted.core)
     this.times = new Times(mounted.core, this.readOnly ? 'never' : (options.atime ?? 'relatime'))
-    this.files = new Files(mounted.core, this.work, this.times)
-    this.ranges = new Ranges(mounted.core, this.files, this.work)
+    this.copies = new CopyOnWrite(mounted.core)
+    this.files = new Files(mounted.core, this.work, this.copies)
+    this.writes = new Writes(mounted.core, this.files, this.work, this.times, this.copies)
+    this.ranges = new Ranges(mounted.core, this.files, this.writes, this.work, this.copies)
     this.attributes = new Attributes(mounted.core, this.times)
     this.namespace = new Namespace(mounted.core, this.work)
     this.mappings = new Mappings(mounted.core, this.work, this.ranges, this.times, (inode) =>
@@ -177,6 +183,7 @@ export class MountedVolume {
     if (!this.#open) return
     try {
       this.mappings.end()
+      this.core.limbo.end(this.work)
       for (const file of [...this.#handles]) file.close()
       this.core.pages.tick()
       if (this.core.transaction.usable && !this.readOnly) unmountVolume(this.mounted)

@@ -150,7 +150,7 @@ export class Namespace {
   /** Blocks that a new inode may need for itself: slab, target, ACLs. */
   #birthBlocks(parent: number, { target }: Birth): number {
     const { inodes, symlinks } = this.#core
-    if (inodes.room <= 0) throw new HoldfastError('ENOSPC', 'no inode left')
+    inodes.demandRoom()
     // Two attributes: a tree node, a slab of names and one of values or a chain for each.
     const acls = inodes.has(parent, InodeFlag.defaultAcl) ? 2 * ACL_BLOCKS : 0
     return 1 + (target === undefined ? 0 : symlinks.blocks(target.length)) + acls

@@ -65,10 +65,10 @@ export class OpenFile {
   /** Writes all of `buffer`; on an append handle always at the end. Returns bytes. */
   write(buffer: Uint8Array, position: number | null = null): number {
     this.#enter('write', this.#wish.write, position)
-    const { core, files } = this.#volume
+    const { core, writes } = this.#volume
     let offset = position ?? this.#position
     if (this.#wish.append) offset = core.inodes.size(core.inodes.get(this.#inode.number))
-    files.write(this.#inode, buffer, 0, buffer.length, offset)
+    writes.write(this.#inode, buffer, 0, buffer.length, offset)
     if (position === null) this.#position = offset + buffer.length
     if (this.#wish.sync) this.#volume.syncInode(this.#inode)
     return buffer.length

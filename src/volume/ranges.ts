@@ -11,10 +11,12 @@ import { HoldfastError } from '../base/errors.js'
 import type { AllocateOptions } from '../base/filesystem.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { Inode, InodeFlag } from '../media/inode.js'
+import type { CopyOnWrite } from './copy_on_write.js'
 import type { Core } from './core.js'
 import { STEP_BLOCKS, WALK_EXTENTS, type Files } from './files.js'
 import type { OpenInode } from './open_inodes.js'
 import type { Work } from './work.js'
+import type { Writes } from './writes.js'
 
 /** Bytes copied in one go. */
 const COPY_BYTES = 1 << 20
@@ -22,12 +24,16 @@ const COPY_BYTES = 1 << 20
 export class Ranges {
   readonly #core: Core
   readonly #files: Files
+  readonly #writes: Writes
   readonly #work: Work
+  readonly #copies: CopyOnWrite
 
-  constructor(core: Core, files: Files, work: Work) {
+  constructor(core: Core, files: Files, writes: Writes, work: Work, copies: CopyOnWrite) {
     this.#core = core
     this.#files = files
+    this.#writes = writes
     this.#work = work
+    this.#copies = copies
   }
 
   /** Word index of a file that a range call may change. EPERM for flags that forbid it. */
@@ -62,6 +68,12 @@ export class Ranges {
     this.#populate(open, offset, length, true, false, true)
   }
 
+  /** No block of the range has another owner, for who writes to them past the calls. */
+  unshare(open: OpenInode, offset: number, length: number): void {
+    const end = Math.ceil((offset + length) / BLOCK_BYTES)
+    this.#copies.unshare(open.number, Math.floor(offset / BLOCK_BYTES), end)
+  }
+
   /** The range reads as zeros and has blocks. */
   zero(open: OpenInode, offset: number, length: number, keepSize = false): void {
     const { inodes, region, extents, transaction, pages } = this.#core
@@ -69,7 +81,11 @@ export class Ranges {
     const end = offset + length
     const size = inodes.size(w)
     // Where there are blocks already they are zeroed in place, the others are zeroed when taken.
-    this.#requireSpace(w, Math.floor(offset / BLOCK_BYTES), Math.floor((end - 1) / BLOCK_BYTES))
+    const last = Math.floor((end - 1) / BLOCK_BYTES)
+    const first = Math.floor(offset / BLOCK_BYTES)
+    this.#files.demandGrow(open.number, first, last, !keepSize && end > size)
+    this.#requireSpace(inodes.get(open.number), first, last)
+    this.#copies.unshare(open.number, first, last + 1)
     w = inodes.get(open.number)
     if (!keepSize && offset > size) this.#files.zeroTail(w, size, offset)
     w = inodes.get(open.number)
@@ -115,7 +131,8 @@ export class Ranges {
     }
     let w = inodes.get(open.number)
     const size = inodes.size(w)
-    this.#requireSpace(w, first, last)
+    this.#files.demandGrow(open.number, first, last, !keepSize && end > size)
+    this.#requireSpace(inodes.get(open.number), first, last)
     if (contiguous) this.#claimRun(inodes.get(open.number), first, last)
     try {
       pages.tick()
@@ -216,7 +233,7 @@ export class Ranges {
 
   /** Frees what a range holds; it reads as zeros, the size stays. */
   punch(open: OpenInode, offset: number, length: number): void {
-    const { inodes, pages, transaction } = this.#core
+    const { inodes, pages, transaction, guard } = this.#core
     const w = this.#enter(open, offset, length, false)
     const size = inodes.size(w)
     const end = offset + length
@@ -224,13 +241,15 @@ export class Ranges {
     // What stands in the last block past the end of the file is nobody's.
     const reach = end >= size ? Math.max(end, Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES) : end
     const after = Math.floor(reach / BLOCK_BYTES)
-    if (end > size) this.#files.keepShrunk(w, size)
-    let zeroed = this.#zeroPart(w, offset, Math.min(end, first * BLOCK_BYTES))
-    if (after >= first) zeroed = this.#zeroPart(w, after * BLOCK_BYTES, end) || zeroed
+    if (after > first && this.#core.watched(w)) guard.demand('punch', open.number, first, after)
+    if (end > size) this.#files.keepShrunk(inodes.get(open.number), size)
+    let zeroed = this.#zeroPart(open.number, offset, Math.min(end, first * BLOCK_BYTES))
+    if (after >= first) zeroed = this.#zeroPart(open.number, after * BLOCK_BYTES, end) || zeroed
     if (zeroed || after <= first) {
+      const now = inodes.get(open.number)
       transaction.run(0, true, () => {
         if (zeroed) transaction.wroteData()
-        inodes.modified(w)
+        inodes.modified(now)
       })
     }
     pages.tick()
@@ -247,9 +266,12 @@ export class Ranges {
   }
 
   /** Zeroes a part of one block, when there is one. */
-  #zeroPart(w: number, from: number, to: number): boolean {
-    const { extents, region } = this.#core
-    if (from >= to || !extents.find(w, Math.floor(from / BLOCK_BYTES))) return false
+  #zeroPart(number: number, from: number, to: number): boolean {
+    const { extents, region, inodes } = this.#core
+    const block = Math.floor(from / BLOCK_BYTES)
+    if (from >= to || !extents.find(inodes.get(number), block)) return false
+    this.#copies.unshare(number, block, block + 1, true)
+    extents.find(inodes.get(number), block)
     const inExtent = from - extents.fileBlock * BLOCK_BYTES
     region.streamZero(extents.regionBlock * BLOCK_BYTES + inExtent, to - from)
     return true
@@ -257,20 +279,21 @@ export class Ranges {
 
   /** Takes a range of whole blocks out of the file. */
   collapse(open: OpenInode, offset: number, length: number): void {
-    const { inodes } = this.#core
+    const { inodes, guard } = this.#core
     const w = this.#enter(open, offset, length, false)
     checkAligned(offset, length)
     if (offset + length >= inodes.size(w)) {
       throw new HoldfastError('EINVAL', 'the range reaches the end of the file: truncate does that')
     }
     const [first, count] = [offset / BLOCK_BYTES, length / BLOCK_BYTES]
+    if (this.#core.watched(w)) guard.demand('shift', open.number, first, Infinity)
     open.blocksLeave(first, first + count)
     this.#shifted(open, first, () => this.#work.collapse(open.number, first, count))
   }
 
   /** Puts a hole of whole blocks into the file. */
   insert(open: OpenInode, offset: number, length: number): void {
-    const { inodes, extents } = this.#core
+    const { inodes, extents, guard } = this.#core
     const w = this.#enter(open, offset, length, false)
     checkAligned(offset, length)
     const size = inodes.size(w)
@@ -280,6 +303,7 @@ export class Ranges {
     if (size + length > FILE_BYTES_MAX || last + count > 0xffff_ffff) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
+    if (this.#core.watched(w)) guard.demand('shift', open.number, first, Infinity)
     this.#shifted(open, first, () => this.#work.insert(open.number, first, count))
   }
 
@@ -357,7 +381,7 @@ export class Ranges {
       if (n > 0) {
         const part = Math.min(n, COPY_BYTES)
         this.#files.read(from, buffer, 0, part, offset + done)
-        this.#files.write(to, buffer, 0, part, toOffset + done)
+        this.#writes.write(to, buffer, 0, part, toOffset + done)
         done += part
       } else done += this.#copyHole(from, offset + done, size, to, toOffset + done, count - done)
     }

@@ -43,6 +43,8 @@ export class Transaction {
   readonly syncMode: SyncMode
   commits = 0
   checkpoints = 0
+  /** Blocks of metadata that sending to limbo what is held may take; kept back as the reserve is. */
+  heldReserve = 0
 
   readonly #region: Region
   readonly #pages: Pages
@@ -103,7 +105,7 @@ export class Transaction {
     this.checkUsable()
     assert(!this.#open, 'transactions do not nest')
     this.#makeRoom()
-    if (freeing) this.require(blocks - RESERVE_BLOCKS)
+    if (freeing) this.require(blocks - this.reserve)
     else if (blocks > 0) this.require(blocks)
     this.#clock.read()
     this.#open = true
@@ -115,10 +117,14 @@ export class Transaction {
    * what was freed lately is brought back first: with a flush, freed metadata with a checkpoint.
    */
   spare(wanted: number): number {
-    if (this.allocator.available - RESERVE_BLOCKS < wanted && this.allocator.quarantined > 0) {
-      this.checkpoint()
-    }
-    return this.allocator.available - RESERVE_BLOCKS
+    const { allocator, reserve } = this
+    if (allocator.available - reserve < wanted && allocator.quarantined > 0) this.checkpoint()
+    return allocator.available - reserve
+  }
+
+  /** Blocks that only freeing may touch. */
+  get reserve(): number {
+    return RESERVE_BLOCKS + this.heldReserve
   }
 
   /** ENOSPC when fewer than `blocks` can be allocated. */
@@ -126,8 +132,8 @@ export class Transaction {
     if (this.spare(blocks) >= blocks) return
     throw new HoldfastError(
       'ENOSPC',
-      `${blocks} blocks needed, ${Math.max(0, this.allocator.available - RESERVE_BLOCKS)} available ` +
-        `(${RESERVE_BLOCKS} kept back for freeing)`,
+      `${blocks} blocks needed, ${Math.max(0, this.allocator.available - this.reserve)} available ` +
+        `(${this.reserve} kept back for freeing)`,
     )
   }
 

@@ -16,7 +16,7 @@ import type {
   StatFs,
   Time,
 } from '../base/filesystem.js'
-import { BLOCK_BYTES, NAME_BYTES_MAX, RESERVE_BLOCKS } from '../base/limits.js'
+import { BLOCK_BYTES, NAME_BYTES_MAX } from '../base/limits.js'
 import { Mode, Want } from '../base/mode.js'
 import { Stats } from '../base/stats.js'
 import { Inode, InodeFlag } from '../media/inode.js'
@@ -436,13 +436,13 @@ export class Volume extends MountedVolume {
 
   statfs(): StatFs {
     return this.call('statfs', undefined, undefined, () => {
-      const { state, geometry, inodes, allocator } = this.core
+      const { state, geometry, inodes, allocator, transaction } = this.core
       const free = state.freeBlocks
       return {
         blockSize: BLOCK_BYTES,
         blocks: geometry.blockCount - geometry.dataStart,
         blocksFree: free,
-        blocksAvailable: Math.max(0, free - RESERVE_BLOCKS),
+        blocksAvailable: Math.max(0, free - transaction.reserve),
         files: state.inodes,
         filesFree: Math.min(inodes.room, allocator.available * 15),
         nameMax: NAME_BYTES_MAX,

@@ -83,10 +83,11 @@ export class Work {
    * left.
    */
   #cut(w: number, from: number, to: number): boolean {
-    const { extents, transaction } = this.#core
+    const { extents, transaction, ownership } = this.#core
+    ownership.sent = 0
     for (;;) {
       if (!extents.cutLast(w, from, to)) return false
-      if (transaction.full) {
+      if (transaction.full || ownership.sent > 0) {
         return extents.before(w, to) && extents.fileBlock + extents.count > from
       }
     }
@@ -103,7 +104,7 @@ export class Work {
     const w = inodes.get(number)
     const keep = Math.ceil(inodes.size(w) / BLOCK_BYTES)
     let done = false
-    transaction.run(0, true, () => {
+    transaction.run(this.#core.limbo.takeBlocks, true, () => {
       done = !this.trim(w, keep)
       if (done) this.fulfil(w, OrphanKind.beyond)
     })
@@ -133,7 +134,7 @@ export class Work {
     const { transaction, pages } = this.#core
     pages.tick()
     let done = false
-    transaction.run(0, true, () => {
+    transaction.run(this.#core.limbo.takeBlocks, true, () => {
       done = this.freeWithin(number)
     })
     return done
@@ -143,12 +144,14 @@ export class Work {
 
   /** Frees blocks of [from, to) of a file; true when none is left. */
   punchStep(number: number, from: number, to: number): boolean {
-    const { inodes, extents, transaction, pages } = this.#core
+    const { inodes, extents, shares, transaction, pages, limbo } = this.#core
     pages.tick()
     const w = inodes.get(number)
     let done = false
-    // An extent cut in its middle becomes two.
-    transaction.run(extents.runBlocks(w) + ORPHAN_BLOCKS, true, () => {
+    // An extent cut in its middle becomes two, and so does the record of who shares it, twice.
+    const splits = shares.empty ? 0 : 2 * shares.insertBlocks
+    const cut = extents.runBlocks(w) + splits + limbo.takeBlocks
+    transaction.run(cut + ORPHAN_BLOCKS, true, () => {
       inodes.layoutChanged(w)
       done = !this.#cut(w, from, to)
       if (done) this.fulfil(w, OrphanKind.punch)

@@ -1,0 +1,26 @@
+/**
+ * Who is asked before a layout changes: src/layout is, when a volume has it.
+ *
+ * The mechanism asks once for each range that a call is about to change, before it changes
+ * anything: a call that is refused has done nothing.
+ */
+import type { LayoutChange } from '../base/layout.js'
+
+export interface LayoutGuard {
+  /** Whether anything is held in an inode: without that, and without flags, all may change. */
+  watches(inode: number): boolean
+  /**
+   * File blocks [from, to) of an inode are about to change. Throws what the contract says where a
+   * hold is in the way; `to` may be Infinity.
+   */
+  demand(change: LayoutChange, inode: number, from: number, to: number): void
+  /** Blocks under a hold have left the file: they are in limbo from here on. */
+  deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void
+}
+
+/** Of a volume that nobody can hold anything of. */
+export const UNGUARDED: LayoutGuard = {
+  watches: () => false,
+  demand: () => {},
+  deferred: () => {},
+}
