@@ -8,6 +8,7 @@
  * gives. `as` says who asks; root when it is left out.
  */
 import type { Readable, Writable } from 'node:stream'
+import type { ShareMode } from './layout.js'
 import type { FileMapping, MapOptions } from './mapping.js'
 import type { FileType, Stats, Time } from './stats.js'
 
@@ -85,6 +86,14 @@ export interface RenameOptions {
   readonly noReplace?: boolean
   /** RENAME_EXCHANGE: both must be there, and trade places. */
   readonly exchange?: boolean
+}
+
+export interface ShareOptions {
+  /**
+   * What of the source may not gain a second owner, being held or fixed: 'strict' refuses (the
+   * default), 'copy' gives the destination a copy of it.
+   */
+  readonly share?: ShareMode
 }
 
 export interface SetXattrOptions extends FollowOptions {

@@ -8,6 +8,7 @@ import { BadBlocks } from './bad_blocks.js'
 import { Changes } from './changes.js'
 import { Directories } from './directories.js'
 import { Extents } from './extents.js'
+import { Features } from './features.js'
 import { Frames } from './frames.js'
 import type { Geometry } from './geometry.js'
 import { UNGUARDED, type LayoutGuard } from './guard.js'
@@ -23,6 +24,7 @@ import { Paths } from './paths.js'
 import { ReverseMap } from './reverse_map.js'
 import { Shares } from './shares.js'
 import type { VolumeState } from './state.js'
+import type { SuperblockPair } from './superblock.js'
 import { Symlinks } from './symlinks.js'
 import type { Transaction } from './transaction.js'
 import { Values } from './values.js'
@@ -37,6 +39,7 @@ export class Core {
   readonly transaction: Transaction
   readonly allocator: Allocator
   readonly clock: Clock
+  readonly features: Features
   readonly inodes: Inodes
   readonly names: Names
   readonly directories: Directories
@@ -63,7 +66,9 @@ export class Core {
     transaction: Transaction,
     clock: Clock,
     hashKey: readonly [number, number],
+    superblock: SuperblockPair,
   ) {
+    this.features = new Features(superblock)
     this.region = region
     this.geometry = geometry
     this.pages = pages

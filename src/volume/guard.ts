@@ -14,6 +14,15 @@ export interface LayoutGuard {
    * hold is in the way; `to` may be Infinity.
    */
   demand(change: LayoutChange, inode: number, from: number, to: number): void
+  /**
+   * Of [from, to) of the source of a share that was allowed, what is not to gain a second owner:
+   * its end, and whether the part from `from` to there is to be copied.
+   */
+  shareRun(
+    inode: number,
+    from: number,
+    to: number,
+  ): { readonly end: number; readonly copy: boolean }
   /** Blocks under a hold have left the file: they are in limbo from here on. */
   deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void
 }
@@ -22,5 +31,6 @@ export interface LayoutGuard {
 export const UNGUARDED: LayoutGuard = {
   watches: () => false,
   demand: () => {},
+  shareRun: (_inode, _from, end) => ({ end, copy: false }),
   deferred: () => {},
 }

@@ -172,7 +172,7 @@ function mountWith(
     superblock.u32[Superblock.word.hashKey]!,
     superblock.u32[Superblock.word.hashKey + 1]!,
   ] as const
-  const core = new Core(region, geometry, pages, log, transaction, clock, hashKey)
+  const core = new Core(region, geometry, pages, log, transaction, clock, hashKey, superblock)
   void state.freeBlocks // the state is read, and believed, now
   return { core, superblock, epoch: superblock.epoch, replayed: replay.records, memory }
 }

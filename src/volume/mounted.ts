@@ -20,6 +20,7 @@ import type { OpenInode } from './open_inodes.js'
 import { PathName } from './paths.js'
 import { Ranges } from './ranges.js'
 import { addNewBlocks } from './resize.js'
+import { Sharing } from './sharing.js'
 import { Times } from './times.js'
 import type { Volume } from './volume.js'
 import { Work } from './work.js'
@@ -36,6 +37,7 @@ export class MountedVolume {
   readonly files: Files
   readonly writes: Writes
   readonly ranges: Ranges
+  readonly sharing: Sharing
   readonly attributes: Attributes
   readonly namespace: Namespace
   readonly mappings: Mappings
@@ -68,6 +70,7 @@ export class MountedVolume {
     this.files = new Files(mounted.core, this.work, this.copies)
     this.writes = new Writes(mounted.core, this.files, this.work, this.times, this.copies)
     this.ranges = new Ranges(mounted.core, this.files, this.writes, this.work, this.copies)
+    this.sharing = new Sharing(mounted.core, this.files, this.work)
     this.attributes = new Attributes(mounted.core, this.times)
     this.namespace = new Namespace(mounted.core, this.work)
     this.mappings = new Mappings(mounted.core, this.work, this.ranges, this.times, (inode) =>

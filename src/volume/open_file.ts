@@ -7,6 +7,7 @@ import type {
   HeldLock,
   Layout,
   LockOwner,
+  ShareOptions,
   LockWait,
   Path,
   RangeLock,
@@ -143,6 +144,36 @@ export class OpenFile {
       if (!this.#wish.noAtime) times.accessed(this.#inode)
       return n
     })
+  }
+
+  /**
+   * A range of this file becomes a range of another handle's, without a copy: both have the same
+   * blocks until one is written to (FICLONERANGE). Whole blocks; length 0: to the end of the file.
+   */
+  reflinkRange(
+    offset: number,
+    to: OpenFile,
+    toOffset: number,
+    length: number,
+    options: ShareOptions = {},
+  ): void {
+    this.#call(
+      'reflink',
+      () => {
+        if (to.#volume !== this.#volume) throw new HoldfastError('EXDEV')
+        if (this.#isDirectory || to.#isDirectory) throw new HoldfastError('EISDIR')
+        if (!this.#wish.read || !to.#wish.write || to.#wish.append || to.#closed) {
+          throw new HoldfastError(
+            'EBADF',
+            'read from one handle, written (not appended) to the other',
+          )
+        }
+        const { sharing } = this.#volume
+        const copy = options.share === 'copy'
+        sharing.reflink(this.ino, offset, to.#inode, toOffset, length, copy)
+      },
+      true,
+    )
   }
 
   // ---- attributes ------------------------------------------------------------------------------

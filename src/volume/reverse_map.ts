@@ -1,8 +1,9 @@
 /**
  * The reverse map: region block -> owner, for every run of data blocks. The allocator knows that a
  * block is in use; this knows whose it is. It says the same as all files' extents, run for run, and
- * fsck checks one against the other.
+ * fsck checks one against the other. Runs of blocks with several owners overlap.
  */
+import { HoldfastError } from '../base/errors.js'
 import { RecordKinds } from '../media/tree_node.js'
 import type { Allocator } from './allocator.js'
 import type { Pages } from './pages.js'
@@ -10,13 +11,28 @@ import type { VolumeState } from './state.js'
 import { Tree } from './tree.js'
 
 const COUNT_WORD = 3
+const MAX = 0xffff_ffff
+/** Records passed before the pages of the tree may go. */
+const WALK_RECORDS = 1024
+
+/** A run of blocks and the file that it belongs to. */
+export interface Owner {
+  /** First region block. */
+  readonly start: number
+  readonly inode: number
+  /** File block of `start`. */
+  readonly fileBlock: number
+  readonly count: number
+}
 
 export class ReverseMap {
   readonly #tree: Tree
+  readonly #pages: Pages
   readonly #state: VolumeState
 
   constructor(pages: Pages, allocator: Allocator, state: VolumeState) {
     this.#tree = new Tree(pages, allocator, RecordKinds.reverseMap)
+    this.#pages = pages
     this.#state = state
   }
 
@@ -40,6 +56,52 @@ export class ReverseMap {
     const root = this.#state.reverseMapRoot
     const after = this.#tree.remove(root, 0, regionBlock, inode, fileBlock)
     if (after !== root) this.#state.reverseMapRoot = after
+  }
+
+  /**
+   * The first run that reaches into [from, to), by its first block; null when there is none. Where
+   * blocks have several owners, one of those that begin first.
+   */
+  first(from: number, to: number): Owner | null {
+    const root = this.#state.reverseMapRoot
+    if (root !== 0 && this.#tree.seekBefore(root, 0, from, MAX, MAX)) {
+      const owner = this.#owner()
+      if (owner.start + owner.count > from) return owner
+    }
+    if (!this.#tree.seek(root, 0, from + 1)) return null
+    const owner = this.#owner()
+    return owner.start < to ? owner : null
+  }
+
+  /**
+   * The runs that hold a block, of which there are `owners`: found by going back from it until all
+   * are there. What it costs depends on the runs between the block and the beginning of the longest.
+   */
+  ownersOf(block: number, owners: number): Owner[] {
+    const found: Owner[] = []
+    const root = this.#state.reverseMapRoot
+    let on = root !== 0 && this.#tree.seekBefore(root, 0, block, MAX, MAX)
+    for (let steps = 1; on && found.length < owners; steps++) {
+      const owner = this.#owner()
+      if (owner.start + owner.count > block) found.push(owner)
+      if (steps % WALK_RECORDS === 0) {
+        this.#pages.tick()
+        this.#tree.find(root, 0, owner.start, owner.inode, owner.fileBlock)
+      }
+      on = this.#tree.previous()
+    }
+    if (found.length === owners) return found
+    throw new HoldfastError(
+      'EUCLEAN',
+      `block ${block} has ${found.length} owners in the reverse map, ${owners} by the shares; ` +
+        'run holdfast fsck',
+    )
+  }
+
+  #owner(): Owner {
+    const tree = this.#tree
+    const [start, inode, fileBlock] = [tree.word(0), tree.word(1), tree.word(2)]
+    return { start, inode, fileBlock, count: tree.word(COUNT_WORD) }
   }
 
   /** The run that begins there has `count` blocks now. */

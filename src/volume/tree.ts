@@ -124,6 +124,16 @@ export class Tree {
     return false
   }
 
+  /** Goes to the record before; false at the beginning. */
+  previous(): boolean {
+    this.#landed = false
+    const leaf = this.#depth - 1
+    if (this.#pathIndex[leaf] === 0) return this.#previousLeaf()
+    this.#pathIndex[leaf]!--
+    this.record = this.#nodes.recordAt(this.#pathBase[leaf]!, this.#pathIndex[leaf]!)
+    return true
+  }
+
   #previousLeaf(): boolean {
     for (let level = this.#depth - 2; level >= 0; level--) {
       const index = this.#pathIndex[level]! - 1

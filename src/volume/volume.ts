@@ -13,6 +13,7 @@ import type {
   Path,
   RenameOptions,
   SetXattrOptions,
+  ShareOptions,
   StatFs,
   Time,
 } from '../base/filesystem.js'
@@ -161,6 +162,38 @@ export class Volume extends MountedVolume {
       file.write(bytes, 0)
     } finally {
       file.close()
+    }
+  }
+
+  /**
+   * Makes `to` a clone of the file `from`: the same blocks, until one of them is written to. One
+   * that is there becomes the clone, and keeps its mode and owner.
+   */
+  reflink(from: Path, to: Path, options: ShareOptions = {}, as?: Credentials): void {
+    const source = this.open(from, 'r', 0, as)
+    try {
+      const { size, mode } = source.stat()
+      const { target, made } = this.#cloneTarget(to, mode & 0o777, as)
+      try {
+        source.reflinkRange(0, target, 0, 0, options)
+        if (target.stat().size > size) target.truncate(size)
+      } catch (error) {
+        if (made) this.unlink(to, as)
+        throw error
+      } finally {
+        target.close()
+      }
+    } finally {
+      source.close()
+    }
+  }
+
+  #cloneTarget(path: Path, mode: number, as?: Credentials): { target: OpenFile; made: boolean } {
+    try {
+      return { target: this.open(path, 'wx', mode, as), made: true }
+    } catch (error) {
+      if ((error as HoldfastError).code !== 'EEXIST') throw error
+      return { target: this.open(path, 'r+', 0, as), made: false }
     }
   }
 

@@ -57,18 +57,31 @@ export class Work {
   step(number: number): boolean {
     const { inodes, orphans, pages } = this.#core
     pages.tick()
-    if (pages.u32[inodes.get(number) + at.links] === 0) return this.freeStep(number)
+    if (pages.u32[inodes.get(number) + at.links] === 0) return this.#nameless(number)
     const kind = orphans.work(number)
     orphans.find(number, kind)
     const { first, second } = orphans
     if (kind === OrphanKind.beyond) return this.beyondStep(number)
     if (kind === OrphanKind.punch) return this.punchStep(number, first, second)
     if (kind === OrphanKind.collapse) return this.collapseStep(number, first, second)
+    if (kind === OrphanKind.receive) {
+      orphans.find(number, OrphanKind.receiveFrom)
+      return this.receiveStep(number, orphans.first, first)
+    }
     if (kind === OrphanKind.insert) {
       orphans.find(number, OrphanKind.insertEnd)
       return this.insertStep(number, first, second, orphans.first)
     }
     throw new HoldfastError('EUCLEAN', `inode ${number}: no record says what is unfinished`)
+  }
+
+  /** An inode without a name goes; what it has to give goes first, to where it was promised. */
+  #nameless(number: number): boolean {
+    const { orphans } = this.#core
+    if (!orphans.find(number, OrphanKind.giver)) return this.freeStep(number)
+    this.settle(orphans.first)
+    if (!orphans.find(number, OrphanKind.giver)) return false
+    throw new HoldfastError('EUCLEAN', `inode ${orphans.first} does not receive from ${number}`)
   }
 
   // ---- the end of a file -----------------------------------------------------------------------
@@ -204,6 +217,71 @@ export class Work {
     })
     return done
   }
+
+  // ---- receiving -------------------------------------------------------------------------------
+
+  /** All that an inode without names has gathered becomes file blocks [from, to) of this one. */
+  receive(number: number, giver: number, from: number, to: number): void {
+    const { inodes, transaction, orphans, pages } = this.#core
+    pages.tick()
+    transaction.run(3 * ORPHAN_BLOCKS, false, () => {
+      const w = inodes.get(number)
+      inodes.setFlag(w, InodeFlag.shares, true)
+      if (!this.#named(w)) return
+      orphans.add(giver, OrphanKind.giver, number, 0)
+      this.intend(w, OrphanKind.receive, from, to)
+      this.intend(w, OrphanKind.receiveFrom, giver, 0)
+    })
+    this.#next = to
+    while (!this.receiveStep(number, giver, from));
+    while (!this.freeStep(giver));
+  }
+
+  #named(w: number): boolean {
+    return this.#core.pages.u32[w + at.links]! > 0
+  }
+
+  /**
+   * One step of a receive: the last extent of the giver takes its place in the file, after what was
+   * there has gone. The record of the range shrinks from its end, which is where it goes on; with
+   * the last step the size is true.
+   */
+  receiveStep(number: number, giver: number, from: number): boolean {
+    const { inodes, extents, transaction, pages, orphans, shares, limbo } = this.#core
+    pages.tick()
+    const [w, g] = [inodes.get(number), inodes.get(giver)]
+    const splits = shares.empty ? 0 : 2 * shares.insertBlocks
+    const blocks = 2 * extents.runBlocks(w) + splits + limbo.takeBlocks + ORPHAN_BLOCKS
+    let done = false
+    transaction.run(blocks, true, () => {
+      inodes.layoutChanged(w)
+      if (this.#named(w) && orphans.find(number, OrphanKind.receive)) this.#next = orphans.second
+      const none = !extents.last(g)
+      const start = none ? from : extents.fileBlock
+      // What stands there goes first, as far as this transaction has room.
+      if (this.#cut(w, start, this.#next)) return
+      done = none
+      if (done) return this.#received(w, g)
+      extents.detach(g, start, FILE_END)
+      extents.map(w, start, extents.regionBlock, extents.count)
+      this.#next = start
+      this.intend(w, OrphanKind.receive, from, start)
+    })
+    return done
+  }
+
+  #received(w: number, g: number): void {
+    const { inodes, orphans } = this.#core
+    const giver = inodes.numberAt(g)
+    const size = inodes.size(g)
+    if (size > inodes.size(w)) inodes.setSize(w, size)
+    inodes.modified(w)
+    this.fulfil(w, OrphanKind.receive)
+    this.fulfil(w, OrphanKind.receiveFrom)
+    if (orphans.find(giver, OrphanKind.giver)) orphans.remove(giver, OrphanKind.giver)
+  }
+
+  // ---- moving extents ----------------------------------------------------------------------------
 
   /** Puts a hole of `distance` blocks in front of file block `from`. */
   insert(number: number, from: number, distance: number): void {

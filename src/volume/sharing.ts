@@ -1,0 +1,272 @@
+/**
+ * Sharing: a range of one file becomes a range of another, without a copy (ioctl_ficlonerange(2)).
+ *
+ *     few extents:  one transaction: the destination's blocks go, the source's get a second owner
+ *     many:         an inode without names gathers them, step by step; then it hands them over
+ *
+ * Invariants:
+ * - all of it or nothing: a crash while they are gathered leaves an inode without names, which
+ *   goes; from the first step of handing over on it comes to its end before anyone looks
+ *   (Work.settle);
+ * - what may fail, for want of space or for a hold, is asked for before the destination changes.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
+import { Mode } from '../base/mode.js'
+import { Incompat } from '../media/superblock.js'
+import { InodeFlag } from '../media/inode.js'
+import { OrphanKind } from '../media/tree_node.js'
+import type { Core } from './core.js'
+import type { Files } from './files.js'
+import type { OpenInode } from './open_inodes.js'
+import { ORPHAN_BLOCKS } from './orphans.js'
+import type { Work } from './work.js'
+
+/** Extents, and records of shares under one, that are shared in one transaction. */
+const AT_ONCE = 8
+const STEP_BLOCKS = 512
+
+/** File blocks [from, to) of the source become those from `at` on of the destination. */
+interface Span {
+  readonly source: number
+  readonly from: number
+  readonly to: number
+  readonly target: number
+  readonly at: number
+  /** What the size of the destination becomes at least. */
+  readonly size: number
+}
+
+export class Sharing {
+  readonly #core: Core
+  readonly #files: Files
+  readonly #work: Work
+
+  constructor(core: Core, files: Files, work: Work) {
+    this.#core = core
+    this.#files = files
+    this.#work = work
+  }
+
+  /**
+   * Bytes [offset, offset + length) of `source` become those of `to` at `toOffset`. Length 0: to
+   * the end. Whole blocks, but for the last one at the end of both files.
+   */
+  reflink(
+    source: number,
+    offset: number,
+    to: OpenInode,
+    toOffset: number,
+    length: number,
+    mayCopy: boolean,
+  ): void {
+    const { inodes, guard, pages } = this.#core
+    this.#core.features.require(Incompat.layout)
+    this.#work.settle(source)
+    this.#files.writable(to.number)
+    const span = this.#span(source, offset, to.number, toOffset, length)
+    if (span.from === span.to) return
+    const end = span.at + (span.to - span.from)
+    if (this.#core.watched(inodes.get(source))) guard.demand('share', source, span.from, span.to)
+    const old = inodes.size(inodes.get(to.number))
+    if (span.size > old) inodes.demandResizable(inodes.get(to.number))
+    if (this.#core.watched(inodes.get(to.number))) {
+      guard.demand('shareInto', to.number, span.at, end)
+    }
+    if (toOffset > old) this.#files.zeroTail(inodes.get(to.number), old, toOffset)
+    else this.#files.keepShrunk(inodes.get(to.number), old)
+    pages.tick()
+    const small = !mayCopy && this.#isSmall(span)
+    if (small) this.#shareAtOnce(to, span)
+    else this.#shareInSteps(to, span)
+    to.timesPending = false
+    this.#core.opens.get(source)?.layoutChanged(span.from, span.to)
+    const { changes } = this.#core
+    if (changes.watched) changes.tell({ kind: 'content', ino: to.number })
+  }
+
+  #span(source: number, offset: number, target: number, at: number, length: number): Span {
+    const { inodes } = this.#core
+    const size = inodes.size(inodes.get(source))
+    const count = length === 0 ? size - offset : length
+    const good = [offset, at, length].every((n) => Number.isSafeInteger(n) && n >= 0)
+    if (!good || offset + count > size || count < 0) {
+      throw new HoldfastError('EINVAL', `${count} bytes at ${offset} of a file of ${size} to ${at}`)
+    }
+    const old = inodes.size(inodes.get(target))
+    const aligned = offset % BLOCK_BYTES === 0 && at % BLOCK_BYTES === 0
+    const toEnd = offset + count === size && at + count >= old
+    if (!aligned || (count % BLOCK_BYTES !== 0 && !toEnd)) {
+      throw new HoldfastError('EINVAL', `what is shared is whole blocks of ${BLOCK_BYTES} bytes`)
+    }
+    if (at + count > FILE_BYTES_MAX) {
+      throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
+    }
+    if (source === target && Math.abs(offset - at) < count) {
+      throw new HoldfastError('EINVAL', 'source and destination overlap')
+    }
+    const from = offset / BLOCK_BYTES
+    const to = from + Math.ceil(count / BLOCK_BYTES)
+    return { source, from, to, target, at: at / BLOCK_BYTES, size: at + count }
+  }
+
+  /** Whether all of it goes into one transaction. */
+  #isSmall({ source, from, to, target, at }: Span): boolean {
+    const { inodes, extents, shares } = this.#core
+    const most = AT_ONCE
+    const few = (number: number, first: number, end: number) => {
+      let n = 0
+      for (let block = first; block < end; n++) {
+        if (n > most) return false
+        const found = extents.find(inodes.get(number), block)
+        if (extents.count === 0 || (!found && extents.fileBlock >= end)) return true
+        block = extents.fileBlock + extents.count
+        const { regionBlock, count } = extents
+        if (shares.recordsOf(regionBlock, count) > most) return false
+      }
+      return n <= most
+    }
+    // Blocks that go to limbo may be many runs.
+    if (this.#core.frames.distinct > 0 && this.#core.guard.watches(target)) return false
+    return few(source, from, to) && few(target, at, at + to - from)
+  }
+
+  #shareAtOnce(to: OpenInode, span: Span): void {
+    const { inodes, extents, shares, transaction, limbo } = this.#core
+    const { source, target, from, at, size } = span
+    const end = at + (span.to - from)
+    const w = inodes.get(target)
+    // Each extent: one run here, records cut and made there; one cut at each end of what goes.
+    const runs = AT_ONCE + 4
+    const blocks = extents.runsBlocks(w, runs) + (2 + AT_ONCE) * shares.insertBlocks
+    to.blocksLeave(at, end)
+    try {
+      transaction.run(blocks + limbo.takeBlocks, false, () => {
+        while (extents.cutLast(w, at, end));
+        const from_ = inodes.get(source)
+        for (let block = from; block < span.to;) {
+          block = this.#shareNext(from_, block, span.to, w, at - from)
+        }
+        this.#finish(from_, w, size)
+      })
+    } finally {
+      to.layoutChanged(Math.floor(Math.min(at, size / BLOCK_BYTES)), end)
+    }
+  }
+
+  #finish(source: number, w: number, size: number): void {
+    const { inodes } = this.#core
+    inodes.setFlag(source, InodeFlag.shares, true)
+    inodes.setFlag(w, InodeFlag.shares, true)
+    inodes.layoutChanged(source)
+    if (w !== source) inodes.layoutChanged(w)
+    if (size > inodes.size(w)) inodes.setSize(w, size)
+    inodes.modified(w)
+  }
+
+  /**
+   * Inside a transaction: the extent that holds `block`, up to file block `to`, gets another owner,
+   * `by` file blocks on. Returns the block after; a hole is passed.
+   */
+  #shareNext(source: number, block: number, to: number, w: number, by: number): number {
+    const { extents, shares } = this.#core
+    const found = extents.find(source, block)
+    if (extents.count === 0) return to
+    if (!found) return Math.min(to, extents.fileBlock)
+    const start = extents.regionBlock + (block - extents.fileBlock)
+    const count = Math.min(to, extents.fileBlock + extents.count) - block
+    shares.add(start, count)
+    extents.map(w, block + by, start, count)
+    return block + count
+  }
+
+  // ---- more than a transaction -----------------------------------------------------------------
+
+  #shareInSteps(to: OpenInode, span: Span): void {
+    const { transaction } = this.#core
+    const giver = this.#bearGiver(span.size)
+    try {
+      for (let block = span.from; block < span.to;) block = this.#gatherStep(giver, block, span)
+    } catch (error) {
+      if (transaction.usable) while (!this.#work.freeStep(giver));
+      throw error
+    }
+    const end = span.at + (span.to - span.from)
+    to.blocksLeave(span.at, end)
+    try {
+      this.#work.receive(span.target, giver, span.at, end)
+    } finally {
+      to.layoutChanged(Math.floor(Math.min(span.at, span.size / BLOCK_BYTES)), end)
+    }
+  }
+
+  #bearGiver(size: number): number {
+    const { inodes, transaction, orphans, pages } = this.#core
+    pages.tick()
+    inodes.demandRoom()
+    let number = 0
+    transaction.run(1 + ORPHAN_BLOCKS, false, () => {
+      const w = inodes.create(Mode.file, 0, 0, 0)
+      number = inodes.numberAt(w)
+      inodes.setSize(w, size)
+      inodes.setFlag(w, InodeFlag.shares, true)
+      orphans.add(number, OrphanKind.unlinked)
+    })
+    return number
+  }
+
+  /** One transaction of gathering; returns the next file block of the source. */
+  #gatherStep(giver: number, block: number, span: Span): number {
+    const { inodes, extents, shares, transaction, pages, guard } = this.#core
+    pages.tick()
+    const run = guard.shareRun(span.source, block, span.to)
+    if (run.copy) return this.#copyStep(giver, block, run.end, span)
+    const source = inodes.get(span.source)
+    const w = inodes.get(giver)
+    const by = span.at - span.from
+    let next = block
+    const found = extents.find(source, block)
+    if (!found && (extents.count === 0 || extents.fileBlock >= run.end)) return run.end
+    if (!found) next = extents.fileBlock
+    const records = shares.recordsOf(extents.regionBlock, extents.count)
+    const blocks = extents.runBlocks(w) + (records + 2) * shares.insertBlocks
+    transaction.run(blocks, false, () => {
+      inodes.setFlag(source, InodeFlag.shares, true)
+      inodes.layoutChanged(source)
+      // One record at a time, where there are many: a transaction has its size.
+      const end = records > AT_ONCE ? this.#endOfRecord(source, next, run.end) : run.end
+      next = this.#shareNext(source, next, end, w, by)
+    })
+    return next
+  }
+
+  #endOfRecord(source: number, block: number, most: number): number {
+    const { extents, shares } = this.#core
+    extents.find(source, block)
+    const start = extents.regionBlock + (block - extents.fileBlock)
+    const end = shares.find(start) ? shares.start + shares.count : shares.start
+    return Math.min(most, block + (end - start))
+  }
+
+  /** One transaction that copies what is not to gain a second owner. */
+  #copyStep(giver: number, block: number, end: number, span: Span): number {
+    const { inodes, extents, allocator, transaction, region } = this.#core
+    const source = inodes.get(span.source)
+    const w = inodes.get(giver)
+    const found = extents.find(source, block)
+    if (!found) return extents.count === 0 ? end : Math.min(end, extents.fileBlock)
+    const from = extents.regionBlock + (block - extents.fileBlock)
+    const most = Math.min(end, extents.fileBlock + extents.count) - block
+    const want = Math.min(most, STEP_BLOCKS)
+    let n = 0
+    transaction.run(want + extents.runBlocks(w), false, () => {
+      allocator.allocate(0, want, block - span.from + span.at)
+      const { start, count } = allocator
+      region.streamWithin(start * BLOCK_BYTES, from * BLOCK_BYTES, count * BLOCK_BYTES)
+      extents.map(w, block - span.from + span.at, start, count)
+      transaction.wroteData()
+      n = count
+    })
+    return block + n
+  }
+}
