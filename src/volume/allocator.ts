@@ -67,6 +67,13 @@ export class Allocator {
     return this.#state.freeBlocks - this.quarantined
   }
 
+  /** Blocks of [from, to) that nobody owns, be they in quarantine or not. */
+  freeIn(from: number, to: number): number {
+    let free = 0
+    this.#eachChunk(from, to - from, (chunk, bit, n) => (free += this.#map.clearIn(chunk, bit, n)))
+    return free
+  }
+
   /** Whether [start, start + count) lies where files and trees may be. */
   isData(start: number, count: number): boolean {
     return start >= this.#geometry.dataStart && start + count <= this.#geometry.blockCount
@@ -175,10 +182,30 @@ export class Allocator {
       if (start === 0) start = this.#findRun(count, -1)
     }
     if (start === 0) return false
+    this.#setAside(start, count)
+    return true
+  }
+
+  /**
+   * Sets a run aside that has no block of [from, to): the first of `count` blocks, else a shorter
+   * one, half as long each time. Returns its length; 0: there is none.
+   */
+  claimOutside(from: number, to: number, count: number): number {
+    assert(this.#claimCount === 0, 'one run is set aside at a time')
+    const { dataStart, blockCount } = this.#geometry
+    for (let n = count; n > 0; n = n >>> 1) {
+      const start = this.#findRun(n, -1, dataStart, from) || this.#findRun(n, -1, to, blockCount)
+      if (start === 0) continue
+      this.#setAside(start, n)
+      return n
+    }
+    return 0
+  }
+
+  #setAside(start: number, count: number): void {
     this.#claimStart = start
     this.#claimCount = count
     this.#eachChunk(start, count, (chunk, bit, n) => this.#map.setBusy(chunk, bit, n, true))
-    return true
   }
 
   /** What is left of the run that was set aside is free again. */
@@ -199,19 +226,23 @@ export class Allocator {
   }
 
   /**
-   * The first free run of `count` blocks; `phase` >= 0: that begins at this block of a group. 0
-   * when there is none.
+   * The first free run of `count` blocks of [from, end); `phase` >= 0: that begins at this block of
+   * a group. 0 when there is none.
    */
-  #findRun(count: number, phase: number): number {
-    const { dataStart, blockCount } = this.#geometry
-    for (let block = dataStart; block + count <= blockCount;) {
+  #findRun(
+    count: number,
+    phase: number,
+    from = this.#geometry.dataStart,
+    end = this.#geometry.blockCount,
+  ): number {
+    for (let block = Math.max(from, this.#geometry.dataStart); block + count <= end;) {
       const chunk = Math.floor(block / CHUNK_BLOCKS)
       if (this.#map.freeOf(chunk) === 0) {
         block = (chunk + 1) * CHUNK_BLOCKS
         continue
       }
       if (phase >= 0) block += (phase - (block % GROUP_BLOCKS) + GROUP_BLOCKS) % GROUP_BLOCKS
-      if (block + count > blockCount) break
+      if (block + count > end) break
       const run = this.#map.runFrom(block, count)
       if (run === count) return block
       block += Math.max(1, run)

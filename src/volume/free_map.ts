@@ -76,6 +76,16 @@ export class FreeMap {
     return Math.min(i, end) - bit
   }
 
+  /** Clear bits among `count` of a chunk from `bit` on, busy ones too. */
+  clearIn(chunk: number, bit: number, count: number): number {
+    const w = (this.#chunk(chunk) >>> 2) + at.bits
+    let clear = 0
+    for (let i = bit; i < bit + count; i++) {
+      if ((this.#pages.u32[w + (i >>> 5)]! & (1 << (i & 31))) === 0) clear++
+    }
+    return clear
+  }
+
   /** The same from any block on, across chunks. */
   runFrom(block: number, want: number): number {
     let run = 0

@@ -19,6 +19,7 @@ import type { OpenWish } from './open_flags.js'
 import type { OpenInode } from './open_inodes.js'
 import { PathName } from './paths.js'
 import { Ranges } from './ranges.js'
+import { Relocation } from './relocation.js'
 import { addNewBlocks } from './resize.js'
 import { Sharing } from './sharing.js'
 import { Times } from './times.js'
@@ -38,6 +39,7 @@ export class MountedVolume {
   readonly writes: Writes
   readonly ranges: Ranges
   readonly sharing: Sharing
+  readonly relocation: Relocation
   readonly attributes: Attributes
   readonly namespace: Namespace
   readonly mappings: Mappings
@@ -71,6 +73,7 @@ export class MountedVolume {
     this.writes = new Writes(mounted.core, this.files, this.work, this.times, this.copies)
     this.ranges = new Ranges(mounted.core, this.files, this.writes, this.work, this.copies)
     this.sharing = new Sharing(mounted.core, this.files, this.work)
+    this.relocation = new Relocation(mounted.core, this.work)
     this.attributes = new Attributes(mounted.core, this.times)
     this.namespace = new Namespace(mounted.core, this.work)
     this.mappings = new Mappings(mounted.core, this.work, this.ranges, this.times, (inode) =>

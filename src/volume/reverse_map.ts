@@ -59,14 +59,18 @@ export class ReverseMap {
   }
 
   /**
-   * The first run that reaches into [from, to), by its first block; null when there is none. Where
-   * blocks have several owners, one of those that begin first.
+   * A run that holds block `from`, or else the first that begins in (from, to); null when there is
+   * none. `isShared` tells of a block whether it has several owners.
    */
-  first(from: number, to: number): Owner | null {
+  first(from: number, to: number, isShared: (block: number) => boolean): Owner | null {
     const root = this.#state.reverseMapRoot
-    if (root !== 0 && this.#tree.seekBefore(root, 0, from, MAX, MAX)) {
+    let on = root !== 0 && this.#tree.seekBefore(root, 0, from, MAX, MAX)
+    for (; on; on = this.#tree.previous()) {
       const owner = this.#owner()
-      if (owner.start + owner.count > from) return owner
+      const end = owner.start + owner.count
+      if (end > from) return owner
+      // A longer run from further back that reaches `from` would own the end of this one, too.
+      if (!isShared(end - 1)) break
     }
     if (!this.#tree.seek(root, 0, from + 1)) return null
     const owner = this.#owner()

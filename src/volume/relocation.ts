@@ -1,0 +1,273 @@
+/**
+ * Moving blocks: the content goes to other blocks, and every owner with it.
+ *
+ * Invariants:
+ * - one step moves one run of one extent, copied and durable before the record that maps it;
+ * - of blocks with several owners each moves in a transaction of its own: in between, some lead to
+ *   the new blocks and some to the old ones, all to the same content, since nobody writes to blocks
+ *   that are shared;
+ * - no block moves that a file is fixed on, or that a hold covers: the guard is asked for every
+ *   owner before the first of them moves.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import { InodeFlag } from '../media/inode.js'
+import type { Core } from './core.js'
+import type { Owner } from './reverse_map.js'
+import type { Work } from './work.js'
+
+/** Blocks moved in one transaction: 2 MiB. */
+const STEP_BLOCKS = 512
+
+/** What `evacuate` has done. */
+export interface Evacuated {
+  /** Blocks that were moved. */
+  readonly moved: number
+  /** Blocks of the range still in use: metadata, or what could not be moved. */
+  readonly left: number
+}
+
+/** Whether this owner stays although others move. */
+type Stays = (owner: Owner) => boolean
+
+export class Relocation {
+  readonly #core: Core
+  readonly #work: Work
+
+  constructor(core: Core, work: Work) {
+    this.#core = core
+    this.#work = work
+  }
+
+  // ---- one run ---------------------------------------------------------------------------------
+
+  /**
+   * The runs of all files that [start, start + count) belongs to, cut to it. The blocks have the same
+   * owners throughout: a run that is not shared, or a part of one record of shares.
+   */
+  owners(start: number): Owner[] {
+    const { shares, reverseMap, pages } = this.#core
+    pages.tick()
+    return reverseMap.ownersOf(start, shares.find(start) ? shares.owners : 1)
+  }
+
+  /** Blocks from `start` on that have the same owners, at most `most`. */
+  sameOwners(start: number, most: number): number {
+    const { shares, pages } = this.#core
+    pages.tick()
+    if (shares.find(start)) return Math.min(most, shares.start + shares.count - start)
+    return shares.count === 0 ? most : Math.min(most, shares.start - start)
+  }
+
+  /**
+   * Moves all owners of a run but those that stay to new blocks: as many as come in one run,
+   * returned. The allocator's claim, when there is one, says where to.
+   */
+  move(start: number, most: number, owners: readonly Owner[], stays: Stays): number {
+    const { allocator, pages } = this.#core
+    const movers = owners.filter((owner) => !stays(owner))
+    if (movers.length === 0) return most
+    let to = 0
+    let count = Math.min(most, STEP_BLOCKS)
+    for (const [i, owner] of movers.entries()) {
+      pages.tick()
+      const fileBlock = owner.fileBlock + (start - owner.start)
+      if (i === 0) {
+        this.#step(owner.inode, fileBlock, count, (n) => {
+          allocator.allocate(0, n, fileBlock)
+          to = allocator.start
+          count = allocator.count
+          const { region } = this.#core
+          region.streamWithin(to * BLOCK_BYTES, start * BLOCK_BYTES, count * BLOCK_BYTES)
+          this.#core.transaction.wroteData()
+          return [to, count]
+        })
+      } else {
+        this.#step(owner.inode, fileBlock, count, (n) => {
+          this.#core.shares.add(to, n)
+          return [to, n]
+        })
+      }
+      this.#core.opens.get(owner.inode)?.layoutChanged(fileBlock, fileBlock + count)
+    }
+    return count
+  }
+
+  /** One owner, one transaction. */
+  #step(
+    inode: number,
+    fileBlock: number,
+    want: number,
+    place: (want: number) => [number, number],
+  ): void {
+    const { inodes, extents, shares, transaction, limbo } = this.#core
+    const w = inodes.get(inode)
+    const metadata = 2 * extents.runBlocks(w) + 5 * shares.insertBlocks + limbo.takeBlocks
+    transaction.run(want + metadata, false, () => {
+      const [to, count] = place(want)
+      extents.replace(w, fileBlock, count, to)
+      inodes.layoutChanged(w)
+      if (shares.find(to)) inodes.setFlag(w, InodeFlag.shares, true)
+    })
+  }
+
+  #demandMove(owners: readonly Owner[], start: number, count: number): void {
+    const { guard, inodes, pages } = this.#core
+    for (const owner of owners) {
+      this.#work.settle(owner.inode)
+      pages.tick()
+      if (!this.#core.watched(inodes.get(owner.inode))) continue
+      const from = owner.fileBlock + (start - owner.start)
+      guard.demand('move', owner.inode, from, from + count)
+    }
+  }
+
+  // ---- unshare=others --------------------------------------------------------------------------
+
+  /**
+   * Every other owner of the blocks of [from, to) gets new ones, this file keeps its place. Needs
+   * ownership of each other file. Runs that a fixed file shares are not touched: that one stays,
+   * and `left` says that this file has to move. EPERM where both are fixed.
+   */
+  unshareOthers(number: number, from: number, to: number): { left: boolean } {
+    const { inodes, extents, pages } = this.#core
+    let left = false
+    for (let block = from; block < to;) {
+      pages.tick()
+      const found = extents.find(inodes.get(number), block)
+      if (!found && extents.count === 0) break
+      if (!found) {
+        block = extents.fileBlock
+        continue
+      }
+      const start = extents.regionBlock + (block - extents.fileBlock)
+      const run = Math.min(to, extents.fileBlock + extents.count) - block
+      const n = this.sameOwners(start, run)
+      const owners = this.owners(start)
+      if (owners.length > 1 && !this.#moveOthers(number, block, start, n, owners)) left = true
+      block += n
+    }
+    return { left }
+  }
+
+  /** False: a fixed file owns these blocks, too. */
+  #moveOthers(
+    number: number,
+    block: number,
+    start: number,
+    count: number,
+    owners: readonly Owner[],
+  ): boolean {
+    const { inodes, access, guard, pages } = this.#core
+    const isSelf = (owner: Owner) =>
+      owner.inode === number && owner.fileBlock + (start - owner.start) === block
+    for (const owner of owners) {
+      if (isSelf(owner)) continue
+      pages.tick()
+      const w = inodes.get(owner.inode)
+      if (inodes.has(w, InodeFlag.fixed)) {
+        if (!inodes.has(inodes.get(number), InodeFlag.fixed)) return false
+        throw new HoldfastError('EPERM', `inode ${owner.inode} shares them and is fixed as well`)
+      }
+      access.demandOwner(w, `move what inode ${owner.inode} shares with it`)
+      const from = owner.fileBlock + (start - owner.start)
+      if (guard.watches(owner.inode)) guard.demand('unshare', owner.inode, from, from + count)
+    }
+    for (let done = 0; done < count;) {
+      done += this.move(start + done, count - done, this.owners(start + done), (owner) => {
+        return (
+          owner.inode === number && owner.fileBlock + (start + done - owner.start) === block + done
+        )
+      })
+    }
+    return true
+  }
+
+  // ---- maintenance -----------------------------------------------------------------------------
+
+  /**
+   * Moves a file into one run of blocks, or as few as can be had, when that is fewer than now.
+   * Blocks that it shares move for all who own them. Yields after each step; between two of them
+   * the volume may be used. Returns extents before and after.
+   */
+  *defragment(number: number): Generator<void, { before: number; after: number }> {
+    const { inodes, extents, allocator, pages } = this.#core
+    this.#work.settle(number)
+    const before = extents.total(inodes.get(number))
+    if (before < 2) return { before, after: before }
+    let claimed = 0
+    try {
+      for (let block = 0; ;) {
+        pages.tick()
+        const w = inodes.get(number)
+        const found = extents.find(w, block)
+        if (!found && extents.count === 0) break
+        if (!found) block = extents.fileBlock
+        const start = extents.regionBlock + (block - extents.fileBlock)
+        const run = extents.fileBlock + extents.count - block
+        if (claimed === 0) {
+          // One longer run than this one is what makes it worth the copying.
+          const total = inodes.blocks(w)
+          claimed = allocator.claim(0, total, 0) ? total : 0
+          if (claimed === 0) break
+        }
+        const n = Math.min(run, claimed, this.sameOwners(start, run))
+        const owners = this.owners(start)
+        this.#demandMove(owners, start, n)
+        const moved = this.move(start, n, owners, () => false)
+        claimed -= moved
+        block += moved
+        yield
+      }
+    } finally {
+      allocator.unclaim()
+    }
+    pages.tick()
+    return { before, after: extents.total(inodes.get(number)) }
+  }
+
+  /**
+   * Moves every file's blocks out of region blocks [from, to), to elsewhere. Metadata stays: it has
+   * no owner to ask.
+   */
+  *evacuate(from: number, to: number): Generator<void, Evacuated> {
+    const { reverseMap, shares, allocator, pages, transaction } = this.#core
+    let moved = 0
+    for (let block = from; block < to;) {
+      pages.tick()
+      const first = reverseMap.first(block, to, (last) => shares.find(last))
+      if (first === null) break
+      const start = Math.max(block, first.start)
+      const n = Math.min(
+        this.sameOwners(start, first.start + first.count - start),
+        to - start,
+        STEP_BLOCKS,
+      )
+      if (first.inode === this.#core.limbo.number) {
+        block = start + n
+        continue
+      }
+      const owners = this.owners(start)
+      this.#demandMove(owners, start, n)
+      if (allocator.quarantined > 0 && allocator.available < 2 * n) transaction.checkpoint()
+      const room = allocator.claimOutside(from, to, n)
+      if (room === 0)
+        throw new HoldfastError('ENOSPC', `no free block outside ${from} to ${to - 1}`)
+      try {
+        const done = this.move(start, room, owners, () => false)
+        moved += done
+        block = start + done
+      } finally {
+        allocator.unclaim()
+      }
+      yield
+    }
+    return { moved, left: this.#inUse(from, to) }
+  }
+
+  #inUse(from: number, to: number): number {
+    const { allocator, pages } = this.#core
+    pages.tick()
+    return to - from - allocator.freeIn(from, to)
+  }
+}
