@@ -39,6 +39,8 @@ export const FILE_BYTES_MAX = 0xffff_ffff * BLOCK_BYTES
 export const HANDLES_MAX = 1 << 20
 /** Advisory locks held at a time on one volume, and waits for them. */
 export const LOCKS_MAX = 1 << 20
+/** Holds at a time on one volume. */
+export const HOLDS_MAX = 1 << 20
 /** Levels of a tree: 237 records a node at worst half full hold 2^32 keys in 5 levels. */
 export const TREE_LEVELS_MAX = 8
 /** Bytes of a volume label. */

@@ -3,19 +3,18 @@
  * that is not used yet is part of it.
  */
 
-const WORDS_MIN = 64
+type Grows = Uint8Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Float64Array<ArrayBuffer>
 
-function roomFor(length: number, had: number): number {
-  return Math.max(WORDS_MIN, length, had + Math.floor(had / 8))
-}
+const LENGTH_MIN = 64
 
-/** The array, or a larger one with the same content where it is too short. */
-export function grownWords(
-  had: Uint32Array<ArrayBuffer>,
-  length: number,
-): Uint32Array<ArrayBuffer> {
+export const newBytes = (length: number): Uint8Array<ArrayBuffer> => new Uint8Array(length)
+export const newWords = (length: number): Uint32Array<ArrayBuffer> => new Uint32Array(length)
+export const newNumbers = (length: number): Float64Array<ArrayBuffer> => new Float64Array(length)
+
+/** The array, or, where it is too short, a larger one with the same content and zeros behind. */
+export function grown<T extends Grows>(had: T, length: number, make: (length: number) => T): T {
   if (length <= had.length) return had
-  const grown = new Uint32Array(roomFor(length, had.length))
-  grown.set(had)
-  return grown
+  const array = make(Math.max(LENGTH_MIN, length, had.length + Math.floor(had.length / 8)))
+  array.set(had)
+  return array
 }

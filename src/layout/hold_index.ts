@@ -23,7 +23,7 @@
 import { assert } from '../base/errors.js'
 import { BLOCK_COUNT_MAX } from '../base/limits.js'
 import { Prng } from '../base/prng.js'
-import { grownWords } from './growth.js'
+import { grown, newWords } from './growth.js'
 
 /** No piece. */
 export const NO_PIECE = 0
@@ -205,7 +205,7 @@ export class HoldIndex {
       return free
     }
     const piece = this.#unused++
-    this.#words = grownWords(this.#words, (piece + 1) * PIECE_WORDS)
+    this.#words = grown(this.#words, (piece + 1) * PIECE_WORDS, newWords)
     return piece
   }
 
@@ -214,7 +214,7 @@ export class HoldIndex {
     const words = this.#words
     const w = piece * PIECE_WORDS
     const hold = words[w + HOLD]! * HOLD_WORDS
-    this.#holds = grownWords(this.#holds, hold + HOLD_WORDS)
+    this.#holds = grown(this.#holds, hold + HOLD_WORDS, newWords)
     const holds = this.#holds
     const blocks = holds[hold + BLOCKS]! + (words[w + END]! - words[w + START]!)
     assert(blocks <= BLOCK_COUNT_MAX, 'a hold covers no more blocks than a file may have')
