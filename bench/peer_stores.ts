@@ -14,7 +14,7 @@ import { mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { createRegion } from '../src/region/file_region.js'
-import { openVolume, type EmbeddedVolume } from '../src/volume/embedded.js'
+import { openVolume, type EmbeddedVolume } from '../src/layout/embedded.js'
 import { formatVolume } from '../src/volume/format.js'
 
 export const VALUE_BYTES = 1024

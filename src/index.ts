@@ -25,7 +25,7 @@ export {
   growVolume,
   inspectVolume,
   openVolume,
-} from './volume/embedded.js'
+} from './layout/embedded.js'
 export { VolumeFileSystem } from './volume/filesystem.js'
 export { formatVolume, type FormatOptions } from './volume/format.js'
 export type { MountOptions } from './volume/mount.js'

@@ -12,6 +12,20 @@ export interface MapOptions {
   readonly write?: boolean
   /** Page tables are filled at once, so that no access waits for a fault. */
   readonly populate?: boolean
+  /**
+   * MAP_DIRECT: the layout under it does not change as long as it is there (a seal); what would
+   * change it is ETXTBSY. EOPNOTSUPP where a page cache stands between.
+   */
+  readonly direct?: boolean
+  /** MAP_SYNC: flushing what was stored is enough to make it durable. EOPNOTSUPP as for `direct`. */
+  readonly sync?: boolean
+  /**
+   * Of a region that is not coherent with devices, `direct` is given only to who says here that it
+   * calls flush and invalidate of the mapping's hold where they must be.
+   */
+  readonly coherence?: 'manual'
+  /** Why, in words, for whoever is in the way. */
+  readonly reason?: string
 }
 
 /**

@@ -15,7 +15,7 @@ import { native } from '../native/native.js'
 import { openRegion } from '../region/file_region.js'
 import { describeProcess } from '../region/owner.js'
 import type { Region } from '../region/region.js'
-import { inspectVolume, type VolumeSummary } from '../volume/embedded.js'
+import { inspectVolume, type VolumeSummary } from '../layout/embedded.js'
 import { formatSize } from './arguments.js'
 import {
   holdsSwap,

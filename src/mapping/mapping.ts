@@ -20,6 +20,12 @@ const WINDOW_ALIGNMENT = 8
 /** Ways for an ArrayBuffer to give its memory away, as far as the engine has them. */
 const TRANSFERS = ['transfer', 'transferToFixedLength', 'transferToImmutable'] as const
 
+/** Where an ArrayBuffer over a mapping begins. */
+const places = new WeakMap<ArrayBufferLike, { readonly mapping: Mapping; readonly offset: number }>()
+
+/** The mapping that an ArrayBuffer is a window of, and its first byte there. */
+export const placeOf = (buffer: ArrayBufferLike) => places.get(buffer)
+
 /** The file under a mapping. */
 export interface MappedFile {
   /** Blocks that hold bytes of the file: its size, rounded up. */
@@ -87,7 +93,9 @@ export class Mapping implements FileMapping {
           'use windows: mapping.window(offset, length)',
       )
     }
-    return untransferable(this.#stitch.view(this.#before + offset, length))
+    const buffer = untransferable(this.#stitch.view(this.#before + offset, length))
+    places.set(buffer, { mapping: this, offset })
+    return buffer
   }
 
   persist(offset = 0, length = this.byteLength - offset): void {

@@ -45,6 +45,7 @@ export class MemoryRegion implements Region {
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
   readonly memory: MemoryId
   readonly fd: number
+  readonly coherent = true
   readonly unmappable: string | null
   readonly #flushes: boolean
   readonly #mapFlags: number
@@ -66,6 +67,10 @@ export class MemoryRegion implements Region {
     this.#onClose = parts.onClose
     this.#faults = native.faultCounter[0]!
   }
+
+  flushDevice(_offset: number, _length: number): void {}
+
+  invalidateDevice(_offset: number, _length: number): void {}
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {
     native.copyOut(this.memory, offset, target, start, length)

@@ -14,6 +14,7 @@ export class OverlayRegion implements Region {
   readonly persistence = 'fence'
   readonly grain: number
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
+  readonly coherent = true
   readonly unmappable: string | null
   readonly below: Region
   /** Pages of 4096 bytes that were stored to. */
@@ -29,6 +30,10 @@ export class OverlayRegion implements Region {
     this.grain = below.grain
     this.unmappable = below.unmappable
   }
+
+  flushDevice(_offset: number, _length: number): void {}
+
+  invalidateDevice(_offset: number, _length: number): void {}
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {
     this.below.read(offset, target, start, length)

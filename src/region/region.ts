@@ -50,6 +50,13 @@ export interface Region {
   /** Why `mapInto` is EOPNOTSUPP, with what can; null where it works. */
   readonly unmappable: string | null
 
+  /** Whether what this side stores and what devices write is seen by both at once. */
+  readonly coherent: boolean
+  /** Writes back what this side has cached of a range: devices see it. Nothing where coherent. */
+  flushDevice(offset: number, length: number): void
+  /** Drops what this side has cached of a range: it sees what devices wrote. Nothing where coherent. */
+  invalidateDevice(offset: number, length: number): void
+
   /** Copies region bytes out. */
   read(offset: number, target: Uint8Array, start: number, length: number): void
   /** Copies region bytes into a memory of the addon (the page cache). */

@@ -24,6 +24,7 @@ export class TracedRegion implements Region {
   readonly grain = 4096
   readonly byteLength: number
   readonly persistence: Persistence
+  readonly coherent = true
   readonly unmappable = 'stores through a mapping of its own are not traced'
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
   readonly memory: MemoryId
@@ -38,6 +39,10 @@ export class TracedRegion implements Region {
     this.memory = native.anonymous(byteLength)
     this.u8 = new Uint8Array(native.view(this.memory, 0, byteLength))
   }
+
+  flushDevice(_offset: number, _length: number): void {}
+
+  invalidateDevice(_offset: number, _length: number): void {}
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {
     native.copyOut(this.memory, offset, target, start, length)

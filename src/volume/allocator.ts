@@ -178,8 +178,8 @@ export class Allocator {
     if (goal !== 0) start = this.#map.runFrom(goal, count) === count ? goal : 0
     else {
       const phase = count >= GROUP_BLOCKS ? fileBlock % GROUP_BLOCKS : -1
-      if (phase >= 0) start = this.#findRun(count, phase)
-      if (start === 0) start = this.#findRun(count, -1)
+      if (phase >= 0) start = this.findRun(count, phase)
+      if (start === 0) start = this.findRun(count, -1)
     }
     if (start === 0) return false
     this.#setAside(start, count)
@@ -194,7 +194,7 @@ export class Allocator {
     assert(this.#claimCount === 0, 'one run is set aside at a time')
     const { dataStart, blockCount } = this.#geometry
     for (let n = count; n > 0; n = n >>> 1) {
-      const start = this.#findRun(n, -1, dataStart, from) || this.#findRun(n, -1, to, blockCount)
+      const start = this.findRun(n, -1, dataStart, from) || this.findRun(n, -1, to, blockCount)
       if (start === 0) continue
       this.#setAside(start, n)
       return n
@@ -229,9 +229,9 @@ export class Allocator {
    * The first free run of `count` blocks of [from, end); `phase` >= 0: that begins at this block of
    * a group. 0 when there is none.
    */
-  #findRun(
+  findRun(
     count: number,
-    phase: number,
+    phase = -1,
     from = this.#geometry.dataStart,
     end = this.#geometry.blockCount,
   ): number {

@@ -18,6 +18,7 @@ import {
   type Acl,
 } from '../base/posix_acl.js'
 import { Inode, InodeFlag } from '../media/inode.js'
+import { Incompat } from '../media/superblock.js'
 import { ACL_ACCESS } from './access.js'
 import type { Core } from './core.js'
 import type { Times } from './times.js'
@@ -154,6 +155,21 @@ export class Attributes {
     transaction.run(0, false, () => {
       inodes.setFlag(w, InodeFlag.append, append)
       inodes.setFlag(w, InodeFlag.immutable, immutable)
+      inodes.changed(w)
+    })
+    this.#tell(number)
+  }
+
+  /** Sets the bits of `mask` among the inode flags to those of `value`. Of a file, by its owner. */
+  setLayoutFlags(number: number, mask: number, value: number): void {
+    const { inodes, access, transaction, features } = this.#core
+    const w = inodes.get(number)
+    if (!inodes.isFile(w)) throw new HoldfastError('EINVAL', 'only a file has a layout')
+    access.demandOwner(w, 'say how its layout may change')
+    features.require(Incompat.layout)
+    transaction.run(0, false, () => {
+      inodes.setFlag(w, mask & ~value, false)
+      inodes.setFlag(w, mask & value, true)
       inodes.changed(w)
     })
     this.#tell(number)

@@ -226,6 +226,24 @@ export class Files {
   }
 
   /**
+   * Bytes past the end of the file in its last block become zeros, when that is one of file blocks
+   * [from, to) and nobody holds it any more.
+   */
+  zeroLastBlock(number: number, from: number, to: number): void {
+    const { inodes, extents, region, frames, pages, transaction } = this.#core
+    if (!transaction.usable) return
+    pages.tick()
+    const w = inodes.get(number)
+    const size = inodes.size(w)
+    const block = Math.floor(size / BLOCK_BYTES)
+    const inBlock = size - block * BLOCK_BYTES
+    if (inBlock === 0 || block < from || block >= to || inodes.has(w, InodeFlag.shares)) return
+    if (!extents.find(w, block)) return
+    const at = extents.regionBlock + (block - extents.fileBlock)
+    if (!frames.held(at)) region.streamZero(at * BLOCK_BYTES + inBlock, BLOCK_BYTES - inBlock)
+  }
+
+  /**
    * Bytes past the end are overwritten next. If the shrink that put the end there is not durable, a
    * crash would bring back the longer file with these bytes in it: the shrink must be durable
    * first.
@@ -240,6 +258,20 @@ export class Files {
       transaction.flush()
       this.#shrunk.clear()
     } else this.#shrunk.delete(number)
+  }
+
+  /** What was stored past the calls belongs to the file: its size is `size` at least. */
+  commit(open: OpenInode, size: number): void {
+    const { inodes, transaction, changes } = this.#core
+    transaction.checkUsable()
+    const w = inodes.get(open.number)
+    transaction.run(0, false, () => {
+      transaction.wroteData()
+      if (size > inodes.size(w)) inodes.setSize(w, size)
+      inodes.modified(w)
+    })
+    open.timesPending = false
+    if (changes.watched) changes.tell({ kind: 'content', ino: open.number })
   }
 
   truncate(number: number, size: number): void {

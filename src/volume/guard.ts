@@ -7,6 +7,8 @@
 import type { LayoutChange } from '../base/layout.js'
 
 export interface LayoutGuard {
+  /** Who asks from here on: what the guard has put into a handle; null: nobody in particular. */
+  ask(asker: object | null): void
   /** Whether anything is held in an inode: without that, and without flags, all may change. */
   watches(inode: number): boolean
   /**
@@ -23,14 +25,18 @@ export interface LayoutGuard {
     from: number,
     to: number,
   ): { readonly end: number; readonly copy: boolean }
+  /** The last name of an inode is about to go. Throws where the volume keeps those of held files. */
+  demandUnlink(inode: number): void
   /** Blocks under a hold have left the file: they are in limbo from here on. */
   deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void
 }
 
 /** Of a volume that nobody can hold anything of. */
 export const UNGUARDED: LayoutGuard = {
+  ask: () => {},
   watches: () => false,
   demand: () => {},
   shareRun: (_inode, _from, end) => ({ end, copy: false }),
+  demandUnlink: () => {},
   deferred: () => {},
 }

@@ -12,7 +12,7 @@ import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { MapOptions } from '../base/mapping.js'
 import { InodeFlag } from '../media/inode.js'
-import { Mapping, type MappedFile, type MappedRange } from '../mapping/mapping.js'
+import { Mapping, placeOf, type MappedFile, type MappedRange } from '../mapping/mapping.js'
 import type { Core } from './core.js'
 import type { OpenInode } from './open_inodes.js'
 import type { Ranges } from './ranges.js'
@@ -30,7 +30,7 @@ export class Mappings {
   readonly #times: Times
   readonly #work: Work
   readonly #release: (open: OpenInode) => void
-  readonly #live = new Set<Mapping>()
+  readonly #live = new Map<Mapping, OpenInode>()
 
   /** `release`: what the close of a handle does with its inode. */
   constructor(
@@ -47,7 +47,8 @@ export class Mappings {
     this.#release = release
   }
 
-  map(open: OpenInode, options: MapOptions): Mapping {
+  /** `ended` is called when it is unmapped. */
+  map(open: OpenInode, options: MapOptions, ended?: () => void): Mapping {
     const { region, opens, inodes, transaction, log } = this.#core
     if (region.unmappable !== null) throw new HoldfastError('EOPNOTSUPP', region.unmappable)
     this.#work.settle(open.number)
@@ -68,10 +69,10 @@ export class Mappings {
     try {
       const mapping: Mapping = new Mapping(
         region,
-        this.#file(open, () => mapping, range.write),
+        this.#file(open, () => mapping, range.write, ended),
         range,
       )
-      this.#live.add(mapping)
+      this.#live.set(mapping, open)
       ;(open.watchers ??= new Set()).add(mapping)
       return mapping
     } catch (error) {
@@ -82,8 +83,17 @@ export class Mappings {
 
   /** The volume closes: no address leads into the region any more, and every file is given back. */
   end(): void {
-    for (const mapping of this.#live) mapping.end('the volume was closed')
-    for (const mapping of [...this.#live]) mapping.release()
+    for (const mapping of this.#live.keys()) mapping.end('the volume was closed')
+    for (const mapping of [...this.#live.keys()]) mapping.release()
+  }
+
+  /** The file, and the bytes of it, that an address of a mapping of ours leads to. */
+  find(view: ArrayBufferView): { open: OpenInode; offset: number; length: number } | null {
+    const place = placeOf(view.buffer)
+    const open = place === undefined ? undefined : this.#live.get(place.mapping)
+    if (place === undefined || open === undefined) return null
+    const offset = place.mapping.offset + place.offset + view.byteOffset
+    return { open, offset, length: view.byteLength }
   }
 
   /** Where the grain is larger than a block, whole grains: also past the end of the file. */
@@ -99,7 +109,12 @@ export class Mappings {
     this.#ranges.unshare(open, from, to - from)
   }
 
-  #file(open: OpenInode, mapping: () => Mapping, write: boolean): MappedFile {
+  #file(
+    open: OpenInode,
+    mapping: () => Mapping,
+    write: boolean,
+    ended?: () => void,
+  ): MappedFile {
     const core = this.#core
     const { inodes, transaction, log } = core
     // Records up to here hold the layout under the mapping.
@@ -107,7 +122,8 @@ export class Mappings {
     const blocks = () => Math.ceil(inodes.size(inodes.get(open.number)) / BLOCK_BYTES)
     return {
       blocks,
-      walk: (from, to, visit) => walk(core, open.number, from, to, blocks(), visit),
+      walk: (from, to, visit) =>
+        walk(core, open.number, from, to, blocks(), write ? ownOnly(core, visit) : visit),
       changed: () => {
         layoutAt = log.head
       },
@@ -121,6 +137,7 @@ export class Mappings {
         open.watchers?.delete(mapping())
         if (open.watchers?.size === 0) open.watchers = null
         this.#release(open)
+        ended?.()
       },
     }
   }
@@ -142,6 +159,20 @@ function rangeOf(options: MapOptions, size: number): MappedRange {
     )
   }
   return { offset, byteLength: length, write, populate }
+}
+
+/** Blocks with another owner are not to be stored to: for who maps to write, they are not there. */
+function ownOnly(core: Core, visit: Visit): Visit {
+  const { shares } = core
+  return (fileBlock, regionBlock, count) => {
+    if (regionBlock === 0 || shares.empty) return visit(fileBlock, regionBlock, count)
+    for (let done = 0; done < count;) {
+      const shared = shares.runAt(regionBlock + done, count - done)
+      const n = shares.count
+      visit(fileBlock + done, shared ? 0 : regionBlock + done, n)
+      done += n
+    }
+  }
 }
 
 /**

@@ -87,6 +87,10 @@ export class MountedVolume {
     for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#orphanCursor >= 0; i++) this.#freeOrphan()
   }
 
+  get closed(): boolean {
+    return !this.#open
+  }
+
   get region(): Region {
     return this.mounted.region
   }
@@ -124,11 +128,20 @@ export class MountedVolume {
 
   protected addHandle(number: number, wish: OpenWish, as: Credentials): OpenFile {
     const inode = this.core.opens.open(number)
-    // The one class there is: what is below its calls does not know them.
-    const volume = this as unknown as Volume
-    const file = new OpenFile(volume, inode, wish, as, this.#handles.length)
+    const file = this.makeHandle(inode, wish, as, this.#handles.length)
     this.#handles.push(file)
     return file
+  }
+
+  /** A handle; what is built over the volume has handles of its own. */
+  protected makeHandle(
+    inode: OpenInode,
+    wish: OpenWish,
+    as: Credentials,
+    index: number,
+  ): OpenFile {
+    // The one class there is: what is below its calls does not know them.
+    return new OpenFile(this as unknown as Volume, inode, wish, as, index)
   }
 
   /** A handle is done with its inode. */
@@ -218,6 +231,7 @@ export class MountedVolume {
       const { transaction, pages, access } = this.core
       transaction.checkReadable()
       access.become(as)
+      this.core.guard.ask(null)
       pages.tick()
       if (this.#orphanCursor >= 0 && transaction.usable) {
         this.#freeOrphan()

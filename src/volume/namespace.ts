@@ -225,7 +225,7 @@ export class Namespace {
   // ---- removing --------------------------------------------------------------------------------
 
   unlink(name: PathName): void {
-    const { paths, inodes, access, directories, transaction, changes } = this.#core
+    const { paths, inodes, access, directories, transaction, changes, limbo } = this.#core
     paths.toParent(name)
     if (name.last !== LastName.plain) throw new HoldfastError('EISDIR')
     access.demandWritable()
@@ -239,10 +239,11 @@ export class Namespace {
     const parent = inodes.get(name.parent)
     access.demandRemove(parent, w)
     if (directory) throw new HoldfastError('EISDIR')
+    this.#demandDrop(number, w)
     if (inodes.isSymlink(w)) paths.forget()
     this.#work.settle(number)
     let left = false
-    transaction.run(ORPHAN_BLOCKS, true, () => {
+    transaction.run(ORPHAN_BLOCKS + limbo.takeBlocks, true, () => {
       directories.remove(parent, name.bytes, name.start, name.nameLength)
       left = this.#drop(number, w)
     })
@@ -274,6 +275,16 @@ export class Namespace {
     })
     if (changes.watched) this.#tell('remove', number, name)
     if (left) this.#freeRest(number)
+  }
+
+  /** The last name of a fixed file stays, and what else the guard says. */
+  #demandDrop(number: number, w: number): void {
+    const { pages, inodes, guard } = this.#core
+    if (pages.u32[w + at.links]! > 1) return
+    if (inodes.has(w, InodeFlag.fixed)) {
+      throw new HoldfastError('EPERM', 'its last name stays: it is fixed; holdfast unfix allows it')
+    }
+    if (guard.watches(number)) guard.demandUnlink(number)
   }
 
   // ---- renaming --------------------------------------------------------------------------------
@@ -319,6 +330,7 @@ export class Namespace {
     else {
       access.demandRemove(newParent, replaced)
       if (exchange !== true) this.#checkReplaced(directory, replaced)
+      if (exchange !== true && !directory) this.#demandDrop(target, replaced)
     }
     // Its entry '..' changes.
     if (from.parent !== to.parent) {

@@ -32,6 +32,9 @@ export class OpenFile {
   /** Owners that took byte-range locks through this handle: its close ends theirs. */
   #lockOwners: Set<LockOwner> | null = null
 
+  /** Who asks through it, in the guard's terms; null: whoever asks by default. */
+  asker: object | null = null
+
   /** Place in the volume's list of handles. */
   index: number
 
@@ -43,6 +46,19 @@ export class OpenFile {
     this.#as = as
     const { inodes } = volume.core
     this.#isDirectory = inodes.isDirectory(inodes.get(inode.number))
+  }
+
+  /** Its inode, for what is built over it. */
+  get inode(): OpenInode {
+    return this.#inode
+  }
+
+  get wish(): OpenWish {
+    return this.#wish
+  }
+
+  get as(): Credentials {
+    return this.#as
   }
 
   /** Inode number. */
@@ -238,13 +254,17 @@ export class OpenFile {
    */
   map(options: MapOptions = {}): FileMapping {
     return this.#call('mmap', () => {
-      const { read, write } = this.#wish
-      if (!read || (options.write === true && !write)) {
-        throw new HoldfastError('EACCES', 'mapping takes a handle that reads, and writes to write')
-      }
-      if (this.#isDirectory) throw new HoldfastError('ENODEV', 'a directory has no bytes to map')
+      this.demandMappable(options)
       return this.#volume.mappings.map(this.#inode, options)
     })
+  }
+
+  protected demandMappable(options: MapOptions): void {
+    const { read, write } = this.#wish
+    if (!read || (options.write === true && !write)) {
+      throw new HoldfastError('EACCES', 'mapping takes a handle that reads, and writes to write')
+    }
+    if (this.#isDirectory) throw new HoldfastError('ENODEV', 'a directory has no bytes to map')
   }
 
   /** Gives a file that was opened with O_TMPFILE a name. */
@@ -346,6 +366,11 @@ export class OpenFile {
     this.#change('fallocate', run)
   }
 
+  /** Runs a call of what is built over it, as one of its own. */
+  protected enter<T>(syscall: string, run: () => T, changes = false): T {
+    return this.#call(syscall, run, changes)
+  }
+
   /** A call on the bytes of a file, by a handle that writes. */
   #change(syscall: string, run: () => void): void {
     if (this.#wish.write && this.#isDirectory) throw new HoldfastError('EISDIR')
@@ -356,6 +381,7 @@ export class OpenFile {
   #call<T>(syscall: string, run: () => T, changes = false): T {
     this.#enter(syscall, true, 0)
     return this.#volume.call(syscall, undefined, this.#as, () => {
+      this.#volume.core.guard.ask(this.asker)
       if (changes) this.#volume.checkWritable()
       return run()
     })
@@ -372,6 +398,7 @@ export class OpenFile {
     const { core } = this.#volume
     core.transaction.checkReadable()
     core.access.as = this.#as
+    core.guard.ask(this.asker)
     core.pages.tick()
   }
 }

@@ -194,36 +194,54 @@ export class Relocation {
     const { inodes, extents, allocator, pages } = this.#core
     this.#work.settle(number)
     const before = extents.total(inodes.get(number))
-    if (before < 2) return { before, after: before }
-    let claimed = 0
-    try {
-      for (let block = 0; ;) {
-        pages.tick()
-        const w = inodes.get(number)
-        const found = extents.find(w, block)
-        if (!found && extents.count === 0) break
-        if (!found) block = extents.fileBlock
-        const start = extents.regionBlock + (block - extents.fileBlock)
-        const run = extents.fileBlock + extents.count - block
-        if (claimed === 0) {
-          // One longer run than this one is what makes it worth the copying.
-          const total = inodes.blocks(w)
-          claimed = allocator.claim(0, total, 0) ? total : 0
-          if (claimed === 0) break
-        }
-        const n = Math.min(run, claimed, this.sameOwners(start, run))
-        const owners = this.owners(start)
-        this.#demandMove(owners, start, n)
+    const total = inodes.blocks(inodes.get(number))
+    // One run for all of it is what makes it worth the copying.
+    let to = before < 2 ? 0 : allocator.findRun(total)
+    for (let block = 0; to !== 0;) {
+      pages.tick()
+      const found = extents.find(inodes.get(number), block)
+      if (!found && extents.count === 0) break
+      if (!found) block = extents.fileBlock
+      const start = extents.regionBlock + (block - extents.fileBlock)
+      const run = extents.fileBlock + extents.count - block
+      const n = Math.min(STEP_BLOCKS, this.sameOwners(start, run))
+      const owners = this.owners(start)
+      this.#demandMove(owners, start, n)
+      // Somebody may have taken a part of it since: then it stays in two.
+      if (!allocator.claim(to, n, block)) break
+      try {
         const moved = this.move(start, n, owners, () => false)
-        claimed -= moved
         block += moved
-        yield
+        to += moved
+      } finally {
+        allocator.unclaim()
       }
-    } finally {
-      allocator.unclaim()
+      yield
     }
     pages.tick()
     return { before, after: extents.total(inodes.get(number)) }
+  }
+
+  /**
+   * Gives a file other blocks in the place of those of [from, to), which nobody else owns and nobody
+   * is asked about: what a hold covers goes to limbo.
+   */
+  *moveAway(number: number, from: number, to: number): Generator<void, void> {
+    const { inodes, extents, pages } = this.#core
+    for (let block = from; block < to;) {
+      pages.tick()
+      const found = extents.find(inodes.get(number), block)
+      if (extents.count === 0) return
+      if (!found) {
+        block = extents.fileBlock
+        continue
+      }
+      const start = extents.regionBlock + (block - extents.fileBlock)
+      const end = Math.min(to, extents.fileBlock + extents.count)
+      const n = this.sameOwners(start, end - block)
+      block += this.move(start, n, this.owners(start), () => false)
+      yield
+    }
   }
 
   /**

@@ -197,6 +197,16 @@ export class Volume extends MountedVolume {
     }
   }
 
+  /** Runs a call on the inode that a path leads to. */
+  onFile<T>(
+    syscall: string,
+    path: Path,
+    as: Credentials | undefined,
+    run: (number: number) => T,
+  ): T {
+    return this.call(syscall, path, as, () => run(this.#resolve(path, true)))
+  }
+
   // ---- names -----------------------------------------------------------------------------------
 
   mkdir(path: Path, mode = 0o777, as?: Credentials): void {

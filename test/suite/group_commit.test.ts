@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { createVolume, openVolume } from '../../src/volume/embedded.js'
+import { createVolume, openVolume } from '../../src/layout/embedded.js'
 import { VolumeFileSystem } from '../../src/volume/filesystem.js'
 
 /** A timer that ticks when it is told to. */

@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { HoldfastError } from '../../src/base/errors.js'
 import { ownProcess } from '../../src/region/owner.js'
-import { createVolume, inspectVolume, openVolume } from '../../src/volume/embedded.js'
+import { createVolume, inspectVolume, openVolume } from '../../src/layout/embedded.js'
 
-const EMBEDDED = new URL('../../src/volume/embedded.js', import.meta.url).href
+const EMBEDDED = new URL('../../src/layout/embedded.js', import.meta.url).href
 const MIB = 1 << 20
 
 function newPath(t: TestContext): string {

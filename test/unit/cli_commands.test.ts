@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Inode, INODE_MAGIC } from '../../src/media/inode.js'
-import { openVolume } from '../../src/volume/embedded.js'
+import { openVolume } from '../../src/layout/embedded.js'
 import {
   done,
   failed,

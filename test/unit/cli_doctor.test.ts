@@ -15,7 +15,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { openVolume } from '../../src/volume/embedded.js'
+import { openVolume } from '../../src/layout/embedded.js'
 import { Shell } from './cli_support.js'
 
 let directory = ''

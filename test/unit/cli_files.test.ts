@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { openVolume } from '../../src/volume/embedded.js'
+import { openVolume } from '../../src/layout/embedded.js'
 import { escapeBytes } from '../../src/cli/arguments.js'
 import { Shell } from './cli_support.js'
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
-import { inspectVolume } from '../../src/volume/embedded.js'
+import { inspectVolume } from '../../src/layout/embedded.js'
 
 export const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { openVolume } from '../../src/volume/embedded.js'
+import { openVolume } from '../../src/layout/embedded.js'
 import { Shell } from './cli_support.js'
 
 let directory = ''

@@ -1,6 +1,6 @@
 /** holdfast badblocks: the blocks that are kept out of use. */
 import { InvalidArgumentError, type Command } from 'commander'
-import { openVolume } from '../../volume/embedded.js'
+import { openVolume } from '../../layout/embedded.js'
 import { parseRegion } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { examples, JSON_OPTION, type JsonOption } from '../options.js'

@@ -1,7 +1,7 @@
 /** holdfast df: how full volumes are. */
 import type { Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
-import { inspectVolume } from '../../volume/embedded.js'
+import { inspectVolume } from '../../layout/embedded.js'
 import { formatSize, parseRegion } from '../arguments.js'
 import { examples, HUMAN_OPTION, JSON_OPTION, type JsonOption } from '../options.js'
 import { print, printJson, table } from '../output.js'

@@ -1,7 +1,7 @@
 /** holdfast info: what a volume is. */
 import type { Command } from 'commander'
 import { describeProcess } from '../../region/owner.js'
-import { inspectVolume, type VolumeSummary } from '../../volume/embedded.js'
+import { inspectVolume, type VolumeSummary } from '../../layout/embedded.js'
 import { formatSize, parseRegion } from '../arguments.js'
 import { examples, JSON_OPTION } from '../options.js'
 import { print, printJson, table } from '../output.js'

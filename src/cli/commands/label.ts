@@ -1,6 +1,6 @@
 /** holdfast label: the name of a volume. */
 import type { Command } from 'commander'
-import { inspectVolume, relabelVolume } from '../../volume/embedded.js'
+import { inspectVolume, relabelVolume } from '../../layout/embedded.js'
 import { parseRegion } from '../arguments.js'
 import { examples, JSON_OPTION, type JsonOption } from '../options.js'
 import { print, printJson } from '../output.js'

@@ -2,7 +2,7 @@
 import { existsSync, unlinkSync } from 'node:fs'
 import { Option, type Command } from 'commander'
 import { fillRegion } from '../../region/fill.js'
-import { createVolume, inspectVolume, refuseContent } from '../../volume/embedded.js'
+import { createVolume, inspectVolume, refuseContent } from '../../layout/embedded.js'
 import { formatSize, parseRegion, parseSize } from '../arguments.js'
 import { breatheDeep } from '../interrupt.js'
 import { examples } from '../options.js'

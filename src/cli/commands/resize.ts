@@ -1,6 +1,6 @@
 /** holdfast resize: a larger volume. */
 import type { Command } from 'commander'
-import { growVolume } from '../../volume/embedded.js'
+import { growVolume } from '../../layout/embedded.js'
 import { formatSize, parseRegion, parseSize } from '../arguments.js'
 import { examples, JSON_OPTION, type JsonOption } from '../options.js'
 import { print, printJson } from '../output.js'

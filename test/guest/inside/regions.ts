@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { native } from '../../../src/native/native.js'
 import { createRegion, openRegion } from '../../../src/region/file_region.js'
-import { createVolume, inspectVolume, openVolume } from '../../../src/volume/embedded.js'
+import { createVolume, inspectVolume, openVolume } from '../../../src/layout/embedded.js'
 import { done } from '../../unit/cli_support.js'
 import {
   mountFilesystem,
@@ -17,7 +17,7 @@ import {
 } from './namespaces.js'
 
 const MIB = 1 << 20
-const EMBEDDED = new URL('../../../src/volume/embedded.js', import.meta.url).href
+const EMBEDDED = new URL('../../../src/layout/embedded.js', import.meta.url).href
 
 /** What sysfs says of a device-DAX node. */
 function attribute(node: string, name: string): number {

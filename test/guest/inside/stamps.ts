@@ -13,7 +13,7 @@ import { closeSync, constants, existsSync, openSync, readFileSync, rmSync } from
 import { dirname, join } from 'node:path'
 import { native, MapFlag, type MemoryId } from '../../../src/native/native.js'
 import type { FileMapping } from '../../../src/base/mapping.js'
-import { createVolume, openVolume } from '../../../src/volume/embedded.js'
+import { createVolume, openVolume } from '../../../src/layout/embedded.js'
 
 const PAGE = 4096
 /** Below 2 MiB, so that no huge page makes one note of all. */

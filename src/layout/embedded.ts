@@ -11,17 +11,17 @@ import { createRegion, openRegion } from '../region/file_region.js'
 import { heapRegion } from '../region/memory_region.js'
 import { ownProcess } from '../region/owner.js'
 import type { Region } from '../region/region.js'
-import { formatVolume, type FormatOptions } from './format.js'
-import { describeOwner, summarize } from './inspect.js'
-import { mountVolume, type MountOptions } from './mount.js'
-import { relabel } from './relabel.js'
-import { checkGrowth, growSuperblock } from './resize.js'
-import { SuperblockPair } from './superblock.js'
-import { Volume } from './volume.js'
+import { formatVolume, type FormatOptions } from '../volume/format.js'
+import { describeOwner, summarize } from '../volume/inspect.js'
+import { mountVolume, type MountOptions } from '../volume/mount.js'
+import { relabel } from '../volume/relabel.js'
+import { checkGrowth, growSuperblock } from '../volume/resize.js'
+import { SuperblockPair } from '../volume/superblock.js'
+import { LayoutVolume, type LayoutOptions } from './volume.js'
 
-export { inspectVolume, type VolumeSummary } from './inspect.js'
+export { inspectVolume, type VolumeSummary } from '../volume/inspect.js'
 
-export type OpenVolumeOptions = Omit<MountOptions, 'owner' | 'memory'>
+export type OpenVolumeOptions = Omit<LayoutOptions, 'owner' | 'memory'>
 
 export interface CreateVolumeOptions extends FormatOptions {
   /** Overwrites a volume, or a file with something else in it. */
@@ -31,7 +31,7 @@ export interface CreateVolumeOptions extends FormatOptions {
 }
 
 /** A volume that owns its region: closing it closes both. */
-export class EmbeddedVolume extends Volume {
+export class EmbeddedVolume extends LayoutVolume {
   /** Opens the volume in the region at `path`. EBUSY, with the owner, when it is open already. */
   static open(path: string, options: OpenVolumeOptions = {}): EmbeddedVolume {
     const readOnly = options.readOnly === true

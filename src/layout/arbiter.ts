@@ -1,0 +1,267 @@
+/**
+ * The arbiter: every change of a layout asks it first, and gets the contract's answer (table.ts).
+ *
+ * Invariants:
+ * - an answer changes nothing but leases of the one who asks, which count as given back: what is
+ *   refused has left everything as it was;
+ * - what cannot be recalled is looked at first: a request that would fail anyway recalls nothing;
+ * - it never waits. A conflict that waiting, or a recall, would do away with is kept in `conflict`
+ *   for the promise form (waiting.ts), which asks again afterwards.
+ */
+import { assert, HoldfastError } from '../base/errors.js'
+import type { HoldInfo, LayoutChange, LayoutPolicy, ShareMode } from '../base/layout.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import { InodeFlag } from '../media/inode.js'
+import { LayoutOption } from '../media/superblock.js'
+import type { LayoutGuard } from '../volume/guard.js'
+import type { Volume } from '../volume/volume.js'
+import type { Holds } from './holds.js'
+import type { Session } from './session.js'
+import { verdictOf, type Verdict } from './table.js'
+
+/** Who asks for a change, and how. */
+export interface Request {
+  readonly session: Session
+  /** Instead of the file's, or the volume's. */
+  readonly policy?: LayoutPolicy | undefined
+  readonly share?: ShareMode | undefined
+  /** Maintenance moves blocks away from under fenced leases, too. */
+  readonly force?: boolean | undefined
+}
+
+/** What is in the way of a change, and would not be for ever. */
+export interface Conflict {
+  readonly change: LayoutChange
+  readonly inode: number
+  readonly from: number
+  readonly to: number
+  /** Leases to be recalled, by id. */
+  readonly recalls: readonly number[]
+  /** Pins that the policy waits for, by id. */
+  readonly waits: readonly number[]
+  /** Blocks may be moved away from under leases that cannot be cut off. */
+  readonly force: boolean
+}
+
+const POLICIES = ['busy', 'wait', 'defer'] as const satisfies LayoutPolicy[]
+
+/** Changes that a static volume does not know. */
+const NEVER_STATIC: ReadonlySet<LayoutChange> = new Set([
+  'punch',
+  'share',
+  'shareInto',
+  'move',
+  'shift',
+])
+
+export class Arbiter implements LayoutGuard {
+  readonly holds: Holds
+  /** Who asks in the running call, and how. */
+  asking: Request
+  /** What the last refusal was about, when waiting would help. */
+  conflict: Conflict | null = null
+
+  readonly #volume: Volume
+  readonly #default: Request
+  readonly #static: boolean
+  #options: Partial<Request> | null = null
+
+  constructor(volume: Volume, holds: Holds, self: Session) {
+    this.#volume = volume
+    this.holds = holds
+    this.#default = { session: self }
+    this.asking = this.#default
+    this.#static = volume.core.features.has(LayoutOption.static)
+  }
+
+  ask(asker: object | null): void {
+    const base = (asker as Request | null) ?? this.#default
+    this.asking = this.#options === null ? base : { ...base, ...this.#options }
+  }
+
+  /** Runs a call with options of its own. */
+  during<T>(options: Partial<Request>, run: () => T): T {
+    const before = this.#options
+    this.#options = given(options)
+    try {
+      return run()
+    } finally {
+      this.#options = before
+    }
+  }
+
+  watches(inode: number): boolean {
+    return this.#static || (this.holds.table.size > 0 && this.holds.table.pieces.any(inode, 0, Infinity))
+  }
+
+  demand(change: LayoutChange, inode: number, from: number, to: number): void {
+    this.#demandFlags(change, inode)
+    const { table } = this.holds
+    if (table.size === 0 || !table.pieces.any(inode, from, to)) return
+    const found = this.#judge(change, inode, from, to)
+    if (found.refused.length > 0) {
+      const sealed = found.refused.some((slot) => table.kindOf(slot) === 'seal')
+      throw this.#refusal(sealed ? 'ETXTBSY' : 'EBUSY', change, found.refused)
+    }
+    if (found.waits.length + found.recalls.length > 0) {
+      const { recalls, waits } = found
+      const ids = (slots: readonly number[]) => slots.map((slot) => table.idOf(slot))
+      this.conflict = {
+        change,
+        inode,
+        from,
+        to,
+        recalls: ids(recalls),
+        waits: ids(waits),
+        force: this.asking.force === true,
+      }
+      throw this.#refusal('EBUSY', change, [...waits, ...recalls])
+    }
+    for (const slot of found.own) this.holds.giveBack(slot, from, to)
+  }
+
+  #refusal(code: 'EBUSY' | 'ETXTBSY', change: LayoutChange, slots: readonly number[]): HoldfastError {
+    const holds: HoldInfo[] = slots.map((slot) => this.holds.info(slot))
+    if (this.holds.events.watched) this.holds.events.tell({ kind: 'refuse', holds, change })
+    return new HoldfastError(code, `${TEXT[change]}: ${WAYS_OUT[code]}`, { holds })
+  }
+
+  // ---- the table applied -----------------------------------------------------------------------
+
+  /** Sorts the holds in the way by what is to be done about them. */
+  #judge(change: LayoutChange, inode: number, from: number, to: number) {
+    const { table } = this.holds
+    const refused: number[] = []
+    const waits: number[] = []
+    const recalls: number[] = []
+    const own: number[] = []
+    const seen = new Set<number>()
+    table.pieces.overlapping(inode, from, to, (slot) => {
+      if (seen.has(slot) || this.holds.users.get(slot)?.follows === true) return
+      seen.add(slot)
+      const verdict = this.#verdict(change, inode, slot)
+      if (verdict === 'recall') {
+        const mine = table.ownerOf(slot) === this.asking.session.id
+        ;(mine ? own : recalls).push(slot)
+      } else if (verdict === 'policy') {
+        const policy = this.policyOf(inode)
+        if (policy === 'busy') refused.push(slot)
+        if (policy === 'wait') waits.push(slot)
+      } else if (verdict === 'EBUSY' || verdict === 'ETXTBSY') refused.push(slot)
+      else assert(verdict !== 'never', `no ${table.classOf(slot)} is in the way of a ${change}`)
+    })
+    return { refused, waits, recalls, own }
+  }
+
+  #verdict(change: LayoutChange, inode: number, slot: number): Verdict {
+    const { table } = this.holds
+    const share = this.asking.share ?? 'strict'
+    const verdict = verdictOf(change, table.classOf(slot), { share })
+    if (verdict !== 'policy' || !this.#static) return verdict
+    // Of a static volume only what is not held is cut off.
+    void inode
+    return 'EBUSY'
+  }
+
+  /** What a shrink or punch does to pinned blocks of a file: the call's, the file's, the volume's. */
+  policyOf(inode: number): LayoutPolicy {
+    const { policy } = this.asking
+    if (policy !== undefined) return policy
+    const { inodes, features } = this.#volume.core
+    const w = inodes.get(inode)
+    const low = inodes.has(w, InodeFlag.policyLow) ? 1 : 0
+    const own = low + (inodes.has(w, InodeFlag.policyHigh) ? 2 : 0)
+    return POLICIES[own === 0 ? features.policy : own - 1] ?? 'busy'
+  }
+
+  // ---- files whose layout does not change ------------------------------------------------------
+
+  #demandFlags(change: LayoutChange, inode: number): void {
+    const { inodes } = this.#volume.core
+    if (this.#static && NEVER_STATIC.has(change)) {
+      throw new HoldfastError(
+        'EOPNOTSUPP',
+        `${TEXT[change]}: the volume is static, its files keep their blocks; a volume made ` +
+          'without --static can',
+      )
+    }
+    const w = inodes.get(inode)
+    if (!inodes.has(w, InodeFlag.fixed)) return
+    const writeSealed = inodes.has(w, InodeFlag.writeSealed)
+    const verdict = verdictOf(change, 'fixed', { share: this.asking.share ?? 'strict', writeSealed })
+    if (verdict === 'ok' || verdict === 'copy') return
+    assert(verdict === 'EPERM', `a ${change} of a fixed file is refused`)
+    throw new HoldfastError(
+      'EPERM',
+      `${TEXT[change]}: it is fixed, its blocks stay where they are; holdfast unfix allows it`,
+    )
+  }
+
+  shareRun(inode: number, from: number, to: number): { end: number; copy: boolean } {
+    const { inodes } = this.#volume.core
+    const w = inodes.get(inode)
+    if (inodes.has(w, InodeFlag.fixed) && !inodes.has(w, InodeFlag.writeSealed)) {
+      return { end: to, copy: true }
+    }
+    const { table, users } = this.holds
+    let end = to
+    let copy = false
+    table.pieces.overlapping(inode, from, to, (slot, first, after) => {
+      const held = table.classOf(slot)
+      if (users.get(slot)?.follows === true || (held !== 'pin' && held !== 'seal')) return
+      if (first <= from) {
+        // As far as one hold goes is to be copied; what comes after is looked at again.
+        end = copy ? Math.max(end, Math.min(to, after)) : Math.min(to, after)
+        copy = true
+      } else if (!copy) end = Math.min(end, first)
+    })
+    return { end, copy }
+  }
+
+  deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void {
+    this.holds.deferred(inode, fileBlock, regionBlock, count)
+  }
+
+  /** EBUSY when the last name of an inode may not go: the volume's option, and a pin or seal. */
+  demandUnlink(inode: number): void {
+    if (!this.#volume.core.features.has(LayoutOption.unlinkBusy)) return
+    const { table } = this.holds
+    const held = new Set<number>()
+    table.pieces.overlapping(inode, 0, Infinity, (slot) => {
+      if (table.kindOf(slot) !== 'lease') held.add(slot)
+    })
+    if (held.size === 0) return
+    const holds = [...held].map((slot) => this.holds.info(slot))
+    throw new HoldfastError('EBUSY', 'the volume keeps the last name of what is pinned or sealed', {
+      holds,
+    })
+  }
+}
+
+/** Options that were given; what is undefined was not. */
+function given(options: Partial<Request>): Partial<Request> | null {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined)
+  return entries.length === 0 ? null : (Object.fromEntries(entries) as Partial<Request>)
+}
+
+const WAYS_OUT = {
+  EBUSY: 'blocks are held; release them, or ask with another policy, or wait',
+  ETXTBSY: 'blocks are mapped directly; unmap them first',
+} as const
+
+/** A change, in words. */
+const TEXT: Readonly<Record<LayoutChange, string>> = {
+  grow: 'adding blocks',
+  shrink: 'cutting blocks off',
+  punch: 'taking blocks out',
+  shareInto: 'replacing blocks by shared ones',
+  share: 'giving blocks a second owner',
+  unshare: 'replacing shared blocks',
+  move: 'moving blocks',
+  shift: 'shifting blocks in the file',
+}
+
+/** File blocks that bytes [offset, offset + length) touch. */
+export function blocksOf(offset: number, length: number): [from: number, to: number] {
+  return [Math.floor(offset / BLOCK_BYTES), Math.ceil((offset + length) / BLOCK_BYTES)]
+}

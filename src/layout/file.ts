@@ -1,0 +1,173 @@
+/** A handle with the layout contract: what can be held of its file, and changes with options. */
+import { HoldfastError } from '../base/errors.js'
+import type { Credentials, ShareOptions } from '../base/filesystem.js'
+import type { LayoutPolicy, UnshareMode } from '../base/layout.js'
+import type { FileMapping, MapOptions } from '../base/mapping.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import { OpenFile } from '../volume/open_file.js'
+import type { OpenInode } from '../volume/open_inodes.js'
+import type { OpenWish } from '../volume/open_flags.js'
+import type { Request } from './arbiter.js'
+import { take, type HoldOptions, type LeaseOptions } from './grants.js'
+import type { Hold } from './hold.js'
+import type { HoldUser } from './holds.js'
+import type { Session } from './session.js'
+import type { LayoutVolume } from './volume.js'
+
+/** How a call that changes a layout goes about what is held. */
+export interface ChangeOptions {
+  /** What it does to pinned blocks; as the file or the volume has it unless given. */
+  readonly policy?: LayoutPolicy | undefined
+}
+
+export class LayoutFile extends OpenFile {
+  readonly #volume: LayoutVolume
+
+  constructor(
+    volume: LayoutVolume,
+    inode: OpenInode,
+    wish: OpenWish,
+    as: Credentials,
+    index: number,
+  ) {
+    super(volume, inode, wish, as, index)
+    this.#volume = volume
+  }
+
+  /** Whose holds it takes, and who asks for its changes. */
+  get session(): Session {
+    return (this.asker as Request | null)?.session ?? this.#volume.self
+  }
+
+  // ---- holds -----------------------------------------------------------------------------------
+
+  /**
+   * Pins a range: its blocks do not move, do not leave the file and gain no other owner, until it is
+   * released. Never waits: what would have to be recalled first is EBUSY, with the holds.
+   */
+  pin(options: HoldOptions = {}): Hold {
+    return this.#take('pin', options, Infinity)
+  }
+
+  /** Lends a range, to be given back when it is asked for. */
+  lease(options: LeaseOptions): Hold {
+    return this.#take('lease', options, Infinity)
+  }
+
+  /** The same in the promise form: `volume.promises` calls it. */
+  takeHold(kind: 'pin' | 'lease', options: HoldOptions | LeaseOptions, ticket: number): Hold {
+    return this.#take(kind, options, ticket)
+  }
+
+  #take(kind: 'pin' | 'seal' | 'lease', options: HoldOptions, ticket: number): Hold {
+    return this.enter(kind, () => {
+      if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
+      const volume = this.#volume
+      const session = options.session ?? this.session
+      const lease = kind === 'lease' ? (options as LeaseOptions) : null
+      const iomode = lease?.iomode ?? null
+      const user = lease === null ? null : userOf(lease)
+      volume.core.guard.ask({ session })
+      const slot = take(volume, this.inode, { kind, iomode, session, options, user, ticket })
+      return volume.newHold(slot)
+    })
+  }
+
+  /** All blocks of the file are its own from here on; with 'others', the other owners move. */
+  unshare(mode: UnshareMode = 'self'): void {
+    this.enter(
+      'unshare',
+      () => {
+        const { relocation, copies, core } = this.#volume
+        const end = Math.ceil(core.inodes.size(core.inodes.get(this.ino)) / BLOCK_BYTES)
+        if (mode === 'others') relocation.unshareOthers(this.ino, 0, end)
+        copies.unshare(this.ino, 0, end)
+      },
+      true,
+    )
+  }
+
+  override map(options: MapOptions = {}): FileMapping {
+    const volume = this.#volume
+    if (options.direct !== true && options.sync !== true) return this.#mapFollowing(options)
+    volume.demandDirect(options)
+    if (options.direct !== true) return this.#mapFollowing(options)
+    const { offset, length, reason = 'a direct mapping' } = options
+    const seal = this.#take('seal', { offset, length, reason }, Infinity)
+    try {
+      return this.enter('mmap', () => {
+        this.demandMappable(options)
+        return volume.mappings.map(this.inode, options, () => seal.release())
+      })
+    } catch (error) {
+      seal.release()
+      throw error
+    }
+  }
+
+  /** A mapping that follows its file: listed as a lease, and in the way of nothing. */
+  #mapFollowing(options: MapOptions): FileMapping {
+    const volume = this.#volume
+    return this.enter('mmap', () => {
+      this.demandMappable(options)
+      let release = () => {}
+      const mapping = volume.mappings.map(this.inode, options, () => release())
+      const from = Math.floor(mapping.offset / BLOCK_BYTES)
+      const to = Math.ceil((mapping.offset + mapping.byteLength) / BLOCK_BYTES)
+      const { table } = volume.holding
+      const iomode = mapping.writable ? 'rw' : 'read'
+      const slot = volume.holding.grant(
+        this.session,
+        'lease',
+        iomode,
+        this.inode,
+        from,
+        to,
+        options.reason ?? 'a mapping',
+        { follows: true },
+      )
+      const id = table.idOf(slot)
+      release = () => {
+        const now = table.find(id)
+        if (now >= 0) volume.holding.end(now)
+      }
+      return mapping
+    })
+  }
+
+  // ---- changes with options --------------------------------------------------------------------
+
+  override truncate(size: number, options: ChangeOptions = {}): void {
+    this.#volume.arbiter.during(options, () => super.truncate(size))
+  }
+
+  override punch(offset: number, length: number, options: ChangeOptions = {}): void {
+    this.#volume.arbiter.during(options, () => super.punch(offset, length))
+  }
+
+  override reflinkRange(
+    offset: number,
+    to: OpenFile,
+    toOffset: number,
+    length: number,
+    options: ShareOptions & ChangeOptions = {},
+  ): void {
+    const { policy, share } = options
+    this.#volume.arbiter.during({ policy, share }, () =>
+      super.reflinkRange(offset, to, toOffset, length, options),
+    )
+  }
+}
+
+function userOf({ onRecall, revoke }: LeaseOptions): HoldUser | null {
+  if (onRecall === undefined && revoke === undefined) return null
+  return {
+    ...(onRecall === undefined ? {} : { onRecall }),
+    ...(revoke === undefined
+      ? {}
+      : {
+          revoke: (from: number, to: number) =>
+            revoke(from * BLOCK_BYTES, (to - from) * BLOCK_BYTES),
+        }),
+  }
+}

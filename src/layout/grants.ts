@@ -1,0 +1,127 @@
+/**
+ * Taking a hold: everything that has to be true of its blocks is made true first.
+ *
+ * Invariants: all or nothing as far as content and other holds go; holes that were populated on the
+ * way to a refusal may stay. When it is granted, flushing what is stored there is enough to make it
+ * durable.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { HoldKind, Iomode, UnshareMode } from '../base/layout.js'
+import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
+import { Want } from '../base/mode.js'
+import { InodeFlag } from '../media/inode.js'
+import { Incompat } from '../media/superblock.js'
+import type { OpenInode } from '../volume/open_inodes.js'
+import { blocksOf } from './arbiter.js'
+import type { HoldUser } from './holds.js'
+import type { Session } from './session.js'
+import type { LayoutVolume } from './volume.js'
+
+export interface HoldOptions {
+  /** First byte in the file; 0 unless given. */
+  readonly offset?: number | undefined
+  /** Bytes; to the end of the file unless given. It may reach past it. */
+  readonly length?: number | undefined
+  /** Why, in words: it is shown to whoever is in the way. */
+  readonly reason?: string | undefined
+  /** Who moves where blocks are shared; 'self' unless given. */
+  readonly unshare?: UnshareMode | undefined
+  /** Whose hold it is; the handle's session unless given. */
+  readonly session?: Session | undefined
+}
+
+export interface LeaseOptions extends HoldOptions {
+  readonly iomode: Iomode
+  /** The lease is asked back: give it back, all or a part, before the deadline. */
+  readonly onRecall?: ((id: number) => void) | undefined
+  /**
+   * Cuts access to file bytes [offset, offset + length) through the lease off, at its fence; returns
+   * or resolves when none is under way. Without it the blocks stay as they are until the session
+   * ends.
+   */
+  readonly revoke?: ((offset: number, length: number) => void | Promise<void>) | undefined
+}
+
+export interface Wanted {
+  readonly kind: HoldKind
+  readonly iomode: Iomode | null
+  readonly session: Session
+  readonly options: HoldOptions
+  readonly user: HoldUser | null
+  /** Of a request that has waited; Infinity: of one that does not. */
+  readonly ticket: number
+}
+
+/** Takes a hold inside a call of the volume. Returns its slot. */
+export function take(volume: LayoutVolume, open: OpenInode, wanted: Wanted): number {
+  const { kind, iomode, session, options, user, ticket } = wanted
+  const { core, holding, waiting } = volume
+  const [from, to] = rangeOf(volume, open, options)
+  session.demandAlive()
+  demandPermission(volume, open, iomode)
+  volume.work.settle(open.number)
+  waiting.demandFree(open.number, from, to, ticket)
+  core.limbo.prepare()
+  if (iomode !== 'read') own(volume, open, from, to, options.unshare ?? 'self')
+  const { log, transaction } = core
+  if (log.durable !== log.head) transaction.flush()
+  const reason = options.reason ?? ''
+  return holding.grant(session, kind, iomode, open, from, to, reason, user)
+}
+
+/** File blocks that are asked for. */
+function rangeOf(volume: LayoutVolume, open: OpenInode, options: HoldOptions): [number, number] {
+  const { inodes } = volume.core
+  const size = inodes.size(inodes.get(open.number))
+  const { offset = 0 } = options
+  const { length = size - offset } = options
+  const good = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
+  if (!good || offset < 0 || length <= 0) {
+    throw new HoldfastError('EINVAL', `a hold of ${length} bytes at ${offset}: it covers some`)
+  }
+  if (offset + length > FILE_BYTES_MAX) {
+    throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
+  }
+  return blocksOf(offset, length)
+}
+
+/** Write permission or ownership; of who may only read, leases for reading. */
+function demandPermission(volume: LayoutVolume, open: OpenInode, iomode: Iomode | null): void {
+  const { inodes, access } = volume.core
+  const w = inodes.get(open.number)
+  if (iomode === 'read') return access.demand(w, Want.read)
+  volume.checkWritable()
+  if (!access.owns(w)) access.demand(w, Want.write)
+  if (iomode === 'rw' && inodes.has(w, InodeFlag.writeSealed)) {
+    throw new HoldfastError('EPERM', 'it is write-sealed: take a lease for reading, or pin it')
+  }
+}
+
+/** Every block of the range is there, and the file's alone. */
+function own(
+  volume: LayoutVolume,
+  open: OpenInode,
+  from: number,
+  to: number,
+  mode: UnshareMode,
+): void {
+  const { core, ranges, copies, relocation } = volume
+  const { number } = open
+  const [offset, length] = [from * BLOCK_BYTES, (to - from) * BLOCK_BYTES]
+  const missing = volume.files.missing(core.inodes.get(number), from, to - 1) > 0
+  if (missing) ranges.populate(open, offset, length)
+  if (!missing) volume.files.zeroLastBlock(number, from, to)
+  if (copies.shared(number, from, to) === 0) return
+  core.features.require(Incompat.layout)
+  if (mode === 'others') relocation.unshareOthers(number, from, to)
+  const left = copies.shared(number, from, to)
+  if (left === 0) return
+  if (core.inodes.has(core.inodes.get(number), InodeFlag.fixed)) {
+    throw new HoldfastError(
+      'EPERM',
+      `${left} blocks have other owners and it is fixed: with unshare 'others' those move`,
+    )
+  }
+  copies.unshare(number, from, to)
+  volume.files.zeroLastBlock(number, from, to)
+}

@@ -1,0 +1,92 @@
+/** A hold, as the program has it: pin, seal or lease. It ends with `release`, or its session. */
+import type { HoldInfo, HoldKind, Iomode } from '../base/layout.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import { blocksOf } from './arbiter.js'
+import type { LayoutVolume } from './volume.js'
+
+/** Where a part of what a hold covers is, in bytes. */
+export interface HeldRun {
+  /** In the file; null once it has left it (deferred). */
+  readonly offset: number | null
+  /** In the region. */
+  readonly regionOffset: number
+  readonly length: number
+}
+
+export class Hold implements Disposable {
+  readonly id: number
+  readonly kind: HoldKind
+  /** Of a lease. */
+  readonly iomode: Iomode | null
+  readonly #volume: LayoutVolume
+
+  constructor(volume: LayoutVolume, id: number, kind: HoldKind, iomode: Iomode | null) {
+    this.#volume = volume
+    this.id = id
+    this.kind = kind
+    this.iomode = iomode
+  }
+
+  /** Whether it has ended. */
+  get released(): boolean {
+    return this.#volume.holding.table.find(this.id) < 0
+  }
+
+  /** As it is listed. ESTALE once it has ended. */
+  info(): HoldInfo {
+    const { holding } = this.#volume
+    return holding.info(holding.table.slotOf(this.id))
+  }
+
+  /**
+   * Where its blocks are, in file order: what DMA is set up with. They stay there as long as the
+   * hold does. Holes of a read lease are left out.
+   */
+  runs(): HeldRun[] {
+    const { holding } = this.#volume
+    return holding.pieces(holding.table.slotOf(this.id)).map(([file, block, count]) => ({
+      offset: file < 0 ? null : file * BLOCK_BYTES,
+      regionOffset: block * BLOCK_BYTES,
+      length: count * BLOCK_BYTES,
+    }))
+  }
+
+  /** Gives back the blocks that bytes [offset, offset + length) of the file touch. */
+  returnRange(offset: number, length: number): void {
+    const { holding } = this.#volume
+    const slot = holding.table.slotOf(this.id)
+    const [from, to] = blocksOf(offset, length)
+    this.#volume.enterHolds(() => holding.giveBack(slot, from, to))
+  }
+
+  /**
+   * What was stored through it is durable when it returns; with `size`, the file has at least that
+   * many bytes, which the hold covers (LAYOUTCOMMIT, RFC 8881 18.42). ESTALE once its blocks have
+   * left the file.
+   */
+  commit(size?: number): void {
+    this.#volume.commitHold(this.id, size)
+  }
+
+  /** Writes stores of this side back, for devices to see, where the region is not coherent. */
+  flush(offset?: number, length?: number): void {
+    this.#volume.syncDevice(this.id, 'flush', offset, length)
+  }
+
+  /** Drops what this side has cached, to see what devices wrote, where it is not coherent. */
+  invalidate(offset?: number, length?: number): void {
+    this.#volume.syncDevice(this.id, 'invalidate', offset, length)
+  }
+
+  /** Ends it: nobody uses its addresses any more. Once is enough. */
+  release(): void {
+    const { holding } = this.#volume
+    const slot = holding.table.find(this.id)
+    if (slot >= 0) this.#volume.enterHolds(() => holding.end(slot))
+    this.#volume.forgetHold(this)
+  }
+
+  [Symbol.dispose](): void {
+    this.release()
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * The holds of a volume: granting, giving back, ending; what they count in the frame table, and
+ * against whose limit.
+ *
+ * Invariants:
+ * - the blocks under a piece of a hold are counted once for it, from its grant to its end: a piece
+ *   of a file covers the same blocks all that time, since whatever would change them is refused,
+ *   waits, or takes the piece to limbo with its blocks;
+ * - a pin, a seal and a lease for writing cover only blocks that are there, that are the file's
+ *   alone, and whose place in the file is durable;
+ * - a hold keeps its file open;
+ * - metadata for sending to limbo all that is held is kept back.
+ */
+import type { HoldInfo, HoldKind, Iomode } from '../base/layout.js'
+import type { OpenInode } from '../volume/open_inodes.js'
+import type { Volume } from '../volume/volume.js'
+import { HoldEvents, type HoldEvent } from './events.js'
+import { NO_PIECE } from './hold_index.js'
+import { HoldTable, type HeldClass } from './hold_table.js'
+import type { PinLimits } from './limits.js'
+import type { Session } from './session.js'
+import { holdClassOf } from './table.js'
+import type { Timers } from './timers.js'
+
+/** What is to be told of the end of a part of a hold, and cuts the access through it off. */
+export interface HoldUser {
+  /** The lease is asked back. */
+  readonly onRecall?: (id: number) => void
+  /**
+   * Access to file blocks [from, to) through the hold ends now. Returns, or resolves, when none is
+   * under way any more: only then does the change go on.
+   */
+  readonly revoke?: (from: number, to: number) => void | Promise<void>
+  /** It follows its file by itself, at once: it is in the way of nothing. */
+  readonly follows?: boolean
+}
+
+/** Runs for each of which a record of limbo may be needed, and what one block of them holds. */
+const RUNS_A_BLOCK = 64
+const RESERVE_LEAST = 4
+
+type VisitRun = (regionBlock: number, count: number) => void
+
+export class Holds {
+  readonly table = new HoldTable()
+  readonly events = new HoldEvents()
+  readonly users = new Map<number, HoldUser>()
+  readonly sessions = new Map<number, Session>()
+  /** Called when a hold, or a part of one, has ended. */
+  changed: () => void = () => {}
+
+  readonly #volume: Volume
+  readonly #limits: PinLimits
+  readonly #timers: Timers
+  readonly #opens = new Map<number, OpenInode>()
+  /** Runs that holds which were fenced, and cannot be cut off, may still use: by slot. */
+  readonly #ghosts = new Map<number, number[]>()
+  #runs = 0
+
+  constructor(volume: Volume, limits: PinLimits, timers: Timers) {
+    this.#volume = volume
+    this.#limits = limits
+    this.#timers = timers
+  }
+
+  // ---- what there is ---------------------------------------------------------------------------
+
+  info(slot: number): HoldInfo {
+    const session = this.sessions.get(this.table.ownerOf(slot))!
+    return this.table.info(slot, session.owner, this.#timers.now())
+  }
+
+  list(): HoldInfo[] {
+    const all: HoldInfo[] = []
+    this.table.each((slot) => all.push(this.info(slot)))
+    return all
+  }
+
+  tell(kind: HoldEvent['kind'], slots: readonly number[]): void {
+    if (this.events.watched) this.events.tell({ kind, holds: slots.map((slot) => this.info(slot)) })
+  }
+
+  // ---- granting --------------------------------------------------------------------------------
+
+  /**
+   * A hold of file blocks [from, to), whose blocks are as they have to be. Throws ENOMEM past the
+   * limit, and then nothing has changed. Returns its slot.
+   */
+  grant(
+    session: Session,
+    kind: HoldKind,
+    iomode: Iomode | null,
+    open: OpenInode,
+    from: number,
+    to: number,
+    reason: string,
+    user: HoldUser | null,
+  ): number {
+    const { table } = this
+    const { core } = this.#volume
+    const held = holdClassOf(kind, iomode) as HeldClass
+    const follows = user?.follows === true
+    const runs: number[] = []
+    if (!follows) {
+      this.#eachRun(open.number, from, to, (block, count) => runs.push(block, count))
+      core.transaction.require(this.#reserveOf(this.#runs + runs.length / 2) - this.#reserve)
+      if (kind !== 'lease') this.#limits.charge(session.as.uid, runs)
+    }
+    const slot = table.add(held, open.number, session.id, this.#timers.wall(), reason)
+    table.pieces.add(slot, open.number, from, to)
+    table.setRuns(slot, runs.length / 2)
+    this.#countRuns(runs.length / 2)
+    for (let i = 0; i < runs.length; i += 2) core.frames.add(runs[i]!, runs[i + 1]!)
+    this.#opens.set(slot, core.opens.open(open.number))
+    if (user !== null) this.users.set(slot, user)
+    this.tell('grant', [slot])
+    return slot
+  }
+
+  #countRuns(delta: number): void {
+    this.#runs += delta
+    this.#volume.core.transaction.heldReserve = this.#reserve
+  }
+
+  get #reserve(): number {
+    return this.#reserveOf(this.#runs)
+  }
+
+  #reserveOf(runs: number): number {
+    return runs === 0 ? 0 : RESERVE_LEAST + Math.ceil(runs / RUNS_A_BLOCK)
+  }
+
+  /** Runs of blocks that stand behind file blocks [from, to). */
+  #eachRun(inode: number, from: number, to: number, visit: VisitRun): void {
+    const { inodes, extents, pages, limbo } = this.#volume.core
+    if (inode === limbo.number) return visit(from, to - from)
+    for (let block = from; block < to;) {
+      pages.tick()
+      const found = extents.find(inodes.get(inode), block)
+      if (!found && extents.count === 0) return
+      const first = Math.max(block, extents.fileBlock)
+      const end = Math.min(to, extents.fileBlock + extents.count)
+      if (first >= to) return
+      visit(extents.regionBlock + (first - extents.fileBlock), end - first)
+      block = end
+    }
+  }
+
+  /** Where the blocks of a hold are: file block (-1: in limbo), region block, count. */
+  pieces(slot: number): [fileBlock: number, regionBlock: number, count: number][] {
+    const { pieces } = this.table
+    const { limbo } = this.#volume.core
+    const found: [number, number, number][] = []
+    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.next(piece)) {
+      const inode = pieces.inodeOf(piece)
+      let block = pieces.startOf(piece)
+      this.#eachRun(inode, block, pieces.endOf(piece), (region, count) => {
+        found.push([inode === limbo.number ? -1 : block, region, count])
+        block += count
+      })
+    }
+    return found.sort((a, b) => a[0] - b[0])
+  }
+
+  // ---- giving back -----------------------------------------------------------------------------
+
+  /** What a hold covers of file blocks [from, to) ends. With nothing left, all of it does. */
+  giveBack(slot: number, from: number, to: number): void {
+    const { table } = this
+    const inode = table.inodeOf(slot)
+    const cut: number[] = []
+    table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
+    for (let i = 0; i < cut.length; i += 2) this.#uncount(slot, inode, cut[i]!, cut[i + 1]!)
+    if (cut.length > 0) this.tell('return', [slot])
+    if (table.pieces.first(slot) === NO_PIECE && !this.#ghosts.has(slot)) this.end(slot)
+    else this.changed()
+  }
+
+  /** A hold ends. Nobody reaches its blocks through it any more. */
+  end(slot: number): void {
+    const { table } = this
+    const { pieces } = table
+    this.tell('release', [slot])
+    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
+      const [inode, from, to] = [
+        pieces.inodeOf(piece),
+        pieces.startOf(piece),
+        pieces.endOf(piece),
+      ]
+      pieces.cutHold(slot, inode, from, to, () => {})
+      this.#uncount(slot, inode, from, to)
+    }
+    const ghosts = this.#ghosts.get(slot) ?? []
+    this.#ghosts.delete(slot)
+    for (let i = 0; i < ghosts.length; i += 2) this.#drop(slot, ghosts[i]!, ghosts[i + 1]!)
+    this.#countRuns(-table.runsOf(slot))
+    const open = this.#opens.get(slot)!
+    this.#opens.delete(slot)
+    this.users.delete(slot)
+    table.remove(slot)
+    this.#volume.releaseInode(open)
+    this.changed()
+  }
+
+  #uncount(slot: number, inode: number, from: number, to: number): void {
+    if (this.users.get(slot)?.follows === true) return
+    const runs: number[] = []
+    this.#eachRun(inode, from, to, (block, count) => runs.push(block, count))
+    for (let i = 0; i < runs.length; i += 2) this.#drop(slot, runs[i]!, runs[i + 1]!)
+    if (inode !== this.#volume.core.limbo.number) this.#zeroTail(inode, from, to)
+  }
+
+  #drop(slot: number, block: number, count: number): void {
+    const { core, work } = this.#volume
+    if (this.table.kindOf(slot) !== 'lease') {
+      const session = this.sessions.get(this.table.ownerOf(slot))!
+      this.#limits.uncharge(session.as.uid, block, count)
+    }
+    core.frames.drop(block, count)
+    core.limbo.lift(work, block, count)
+  }
+
+  /** Bytes past the end of the file in its last block were the holder's; the last one leaves zeros. */
+  #zeroTail(inode: number, from: number, to: number): void {
+    this.#volume.files.zeroLastBlock(inode, from, to)
+  }
+
+  // ---- limbo and ghosts ------------------------------------------------------------------------
+
+  /** Blocks under holds are in limbo from now on: the holds cover them there. */
+  deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void {
+    const { pieces } = this.table
+    const moved: number[] = []
+    const limbo = this.#volume.core.limbo.number
+    pieces.cut(inode, fileBlock, fileBlock + count, (slot, start, end) => {
+      moved.push(slot, regionBlock + (start - fileBlock), end - start)
+    })
+    for (let i = 0; i < moved.length; i += 3) {
+      const slot = moved[i]!
+      pieces.add(slot, limbo, moved[i + 1]!, moved[i + 1]! + moved[i + 2]!)
+      if (this.table.stateOf(slot) === 'held') this.table.setState(slot, 'deferred')
+      this.tell('defer', [slot])
+    }
+  }
+
+  /**
+   * A hold was fenced and its addresses cannot be cut off: its blocks stay counted, wherever they
+   * go, until it or its session ends, and it covers nothing of the file any more.
+   */
+  haunt(slot: number, from: number, to: number): void {
+    const { table } = this
+    const inode = table.inodeOf(slot)
+    const runs = this.#ghosts.get(slot) ?? []
+    const cut: number[] = []
+    table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
+    for (let i = 0; i < cut.length; i += 2) {
+      this.#eachRun(inode, cut[i]!, cut[i + 1]!, (block, count) => runs.push(block, count))
+    }
+    this.#ghosts.set(slot, runs)
+    table.setState(slot, 'fenced')
+    this.changed()
+  }
+
+  // ---- sessions --------------------------------------------------------------------------------
+
+  endSession(session: Session): void {
+    this.table.ofOwner(session.id, (slot) => this.end(slot))
+    this.sessions.delete(session.id)
+  }
+
+  /** The volume closes. */
+  endAll(): void {
+    this.table.each((slot) => this.end(slot))
+  }
+}

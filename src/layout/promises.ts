@@ -1,0 +1,159 @@
+/**
+ * The forms that recall and wait. Each is the synchronous call, asked again until nothing is in its
+ * way: with policy 'wait' for pins, up to `timeout`; for leases, until they are given back or fenced.
+ */
+import type { Credentials, Path, ShareOptions } from '../base/filesystem.js'
+import type { UnshareMode } from '../base/layout.js'
+import type { OpenFile } from '../volume/open_file.js'
+import type { Evacuated } from '../volume/relocation.js'
+import type { ChangeOptions, LayoutFile } from './file.js'
+import type { HoldOptions, LeaseOptions } from './grants.js'
+import type { Hold } from './hold.js'
+import type { LayoutVolume } from './volume.js'
+import type { WaitOptions } from './waiting.js'
+
+/** Of a change by path. */
+export interface SettleOptions extends ChangeOptions, WaitOptions {
+  readonly as?: Credentials
+}
+
+export interface MoveOptions extends WaitOptions {
+  /** Moves away from under leases that were not given back and cannot be cut off, too. */
+  readonly force?: boolean | undefined
+}
+
+export class LayoutPromises {
+  readonly #volume: LayoutVolume
+
+  constructor(volume: LayoutVolume) {
+    this.#volume = volume
+  }
+
+  /** Any synchronous call of the volume or of its handles, as a whole. */
+  settle<T>(run: () => T, options: SettleOptions & MoveOptions = {}): Promise<T> {
+    const { arbiter, waiting } = this.#volume
+    const { policy, force } = options
+    return waiting.settle(() => arbiter.during({ policy, force }, run), options)
+  }
+
+  truncate(path: Path, size: number, options: SettleOptions = {}): Promise<void> {
+    return this.settle(() => this.#volume.truncate(path, size, options.as), options)
+  }
+
+  unlink(path: Path, options: SettleOptions = {}): Promise<void> {
+    return this.settle(() => this.#volume.unlink(path, options.as), options)
+  }
+
+  reflink(from: Path, to: Path, options: SettleOptions & ShareOptions = {}): Promise<void> {
+    return this.settle(() => this.#volume.reflink(from, to, options, options.as), options)
+  }
+
+  snapshot(from: Path, to: Path, options: SettleOptions & ShareOptions = {}): Promise<void> {
+    return this.settle(() => this.#volume.snapshot(from, to, options, options.as), options)
+  }
+
+  // ---- by handle -------------------------------------------------------------------------------
+
+  resize(file: LayoutFile, size: number, options: SettleOptions = {}): Promise<void> {
+    return this.settle(() => file.truncate(size), options)
+  }
+
+  write(
+    file: OpenFile,
+    bytes: Uint8Array,
+    position: number | null = null,
+    options: SettleOptions = {},
+  ): Promise<number> {
+    return this.settle(() => file.write(bytes, position), options)
+  }
+
+  punch(
+    file: LayoutFile,
+    offset: number,
+    length: number,
+    options: SettleOptions = {},
+  ): Promise<void> {
+    return this.settle(() => file.punch(offset, length), options)
+  }
+
+  collapse(
+    file: OpenFile,
+    offset: number,
+    length: number,
+    options: SettleOptions = {},
+  ): Promise<void> {
+    return this.settle(() => file.collapse(offset, length), options)
+  }
+
+  insert(
+    file: OpenFile,
+    offset: number,
+    length: number,
+    options: SettleOptions = {},
+  ): Promise<void> {
+    return this.settle(() => file.insert(offset, length), options)
+  }
+
+  reflinkRange(
+    file: LayoutFile,
+    offset: number,
+    to: OpenFile,
+    toOffset: number,
+    length: number,
+    options: SettleOptions & ShareOptions = {},
+  ): Promise<void> {
+    return this.settle(() => file.reflinkRange(offset, to, toOffset, length, options), options)
+  }
+
+  // ---- holds -----------------------------------------------------------------------------------
+
+  pin(file: LayoutFile, options: HoldOptions & WaitOptions = {}): Promise<Hold> {
+    const run = (ticket: number) => file.takeHold('pin', options, ticket)
+    return this.#volume.waiting.settle(run, options, true)
+  }
+
+  lease(file: LayoutFile, options: LeaseOptions & WaitOptions): Promise<Hold> {
+    const run = (ticket: number) => file.takeHold('lease', options, ticket)
+    return this.#volume.waiting.settle(run, options, true)
+  }
+
+  // ---- maintenance -----------------------------------------------------------------------------
+
+  /** Extents of a file before and after. */
+  defragment(
+    path: Path,
+    options: MoveOptions = {},
+  ): Promise<{ readonly before: number; readonly after: number }> {
+    return this.#steps(() => this.#volume.defragment(path), options)
+  }
+
+  /** Moves what files have of bytes [from, to) of the region elsewhere. */
+  evacuate(from: number, to: number, options: MoveOptions = {}): Promise<Evacuated> {
+    return this.#steps(() => this.#volume.evacuate(from, to), options)
+  }
+
+  /** Gives a file blocks of its own, or makes the others move. */
+  unshare(file: LayoutFile, options: WaitOptions & { mode?: UnshareMode } = {}): Promise<void> {
+    return this.settle(() => file.unshare(options.mode), options)
+  }
+
+  /** Steps with other work in between; from the beginning again after what was in the way is gone. */
+  async #steps<T>(begin: () => Generator<void, T>, options: MoveOptions): Promise<T> {
+    const { waiting, arbiter } = this.#volume
+    const { force } = options
+    let steps = begin()
+    for (;;) {
+      const step = await waiting.settle(() => {
+        try {
+          return arbiter.during({ force }, () => steps.next())
+        } catch (error) {
+          steps = begin()
+          throw error
+        }
+      }, options)
+      if (step.done === true) return step.value
+      options.signal?.throwIfAborted()
+      await waiting.turn()
+    }
+  }
+}

@@ -1,0 +1,317 @@
+/**
+ * The volume that programs open: every call of the mechanism, with the arbiter asked before each
+ * change of a layout, and holds.
+ *
+ * Synchronous calls never wait: what would need a recall or a wait is EBUSY, with the holds, and
+ * nothing has changed. `promises` has the forms that recall and wait.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { Credentials, OpenFlags, Path, ShareOptions } from '../base/filesystem.js'
+import type { HoldInfo, LayoutPolicy } from '../base/layout.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import type { MapOptions } from '../base/mapping.js'
+import { mountVolume, type MountOptions, type Mounted } from '../volume/mount.js'
+import type { OpenFile } from '../volume/open_file.js'
+import type { OpenInode } from '../volume/open_inodes.js'
+import type { OpenWish } from '../volume/open_flags.js'
+import type { Region } from '../region/region.js'
+import type { Evacuated } from '../volume/relocation.js'
+import { Volume } from '../volume/volume.js'
+import { Arbiter } from './arbiter.js'
+import type { HoldEvent } from './events.js'
+import { LayoutFile, type ChangeOptions } from './file.js'
+import { Fixing } from './fixing.js'
+import { take, type HoldOptions } from './grants.js'
+import { Hold } from './hold.js'
+import { Holds } from './holds.js'
+import { PinLimits, type PinLimitOptions } from './limits.js'
+import { LayoutPromises } from './promises.js'
+import { Session, type SessionOptions } from './session.js'
+import { snapshot } from './snapshot.js'
+import { systemTimers, type Timers } from './timers.js'
+import { Waiting } from './waiting.js'
+
+export interface LayoutOptions extends MountOptions {
+  /** How much may be pinned, in blocks. */
+  readonly limits?: PinLimitOptions
+  readonly timers?: Timers
+}
+
+export class LayoutVolume extends Volume {
+  readonly holding: Holds
+  readonly arbiter: Arbiter
+  readonly waiting: Waiting
+  readonly fixing: Fixing
+  readonly promises: LayoutPromises
+  /** The session of this program itself: whose holds are nobody else's. */
+  readonly self: Session
+  #sessions = 0
+  /** Tells of holds whose object was garbage collected: their addresses may be in use. */
+  readonly #forgotten: FinalizationRegistry<number>
+
+  /** Mounts the volume in `region`, which the caller keeps and closes after the volume. */
+  static override mount(region: Region, options: LayoutOptions = {}): LayoutVolume {
+    return new LayoutVolume(mountVolume(region, options), options)
+  }
+
+  protected constructor(mounted: Mounted, options: LayoutOptions) {
+    super(mounted, options)
+    const timers = options.timers ?? systemTimers
+    const { geometry } = this.core
+    this.holding = new Holds(this, new PinLimits(geometry.blockCount, options.limits), timers)
+    this.self = this.session({ name: 'this program' })
+    this.arbiter = new Arbiter(this, this.holding, this.self)
+    this.waiting = new Waiting(this.arbiter, timers, (inode, from, to) => {
+      for (const _ of this.relocation.moveAway(inode, from, to)) void _
+    })
+    this.fixing = new Fixing(this)
+    this.core.ownership.guard = this.arbiter
+    this.promises = new LayoutPromises(this)
+    this.#forgotten = new FinalizationRegistry((id) => this.#report(id))
+  }
+
+  protected override makeHandle(
+    inode: OpenInode,
+    wish: OpenWish,
+    as: Credentials,
+    index: number,
+  ): OpenFile {
+    return new LayoutFile(this, inode, wish, as, index)
+  }
+
+  override open(
+    path: Path,
+    flags: OpenFlags | number = 'r',
+    mode = 0o666,
+    as?: Credentials,
+  ): LayoutFile {
+    return super.open(path, flags, mode, as) as LayoutFile
+  }
+
+  // ---- sessions and holds ----------------------------------------------------------------------
+
+  /** A session: who holds. What it opens is opened with its credentials. */
+  session(options: SessionOptions = {}): Session {
+    const session = new Session(++this.#sessions, options, (ended) => {
+      this.enterHolds(() => this.holding.endSession(ended))
+    })
+    this.holding.sessions.set(session.id, session)
+    return session
+  }
+
+  /** Opens a file for a session: its holds and changes are the session's. */
+  openAs(session: Session, path: Path, flags: OpenFlags | number = 'r', mode = 0o666): LayoutFile {
+    session.demandAlive()
+    const file = this.open(path, flags, mode, session.as)
+    file.asker = { session }
+    return file
+  }
+
+  /** Every hold there is. */
+  holds(): HoldInfo[] {
+    return this.call('holds', undefined, undefined, () => this.holding.list())
+  }
+
+  /** Calls `listener` for every grant, refusal, recall, fence and release; returns what ends it. */
+  watchHolds(listener: (event: HoldEvent) => void): () => void {
+    return this.holding.events.watch(listener)
+  }
+
+  /**
+   * Pins what an array leads to, which is a window of a mapping of this volume (mpin, as proposed by
+   * Peter Zijlstra in 2014).
+   */
+  mpin(view: ArrayBufferView, options: Omit<HoldOptions, 'offset' | 'length'> = {}): Hold {
+    return this.call('mpin', undefined, (options.session ?? this.self).as, () => {
+      const place = this.mappings.find(view)
+      if (place === null) {
+        throw new HoldfastError('EINVAL', 'the array is no part of a mapping of this volume')
+      }
+      const { open, offset, length } = place
+      const session = options.session ?? this.self
+      this.core.guard.ask({ session })
+      const slot = take(this, open, {
+        kind: 'pin',
+        iomode: null,
+        session,
+        options: { ...options, offset, length },
+        user: null,
+        ticket: Infinity,
+      })
+      return this.newHold(slot)
+    })
+  }
+
+  /** The object of a hold that was granted just now. */
+  newHold(slot: number): Hold {
+    const { table } = this.holding
+    const id = table.idOf(slot)
+    const hold = new Hold(this, id, table.kindOf(slot), table.iomodeOf(slot))
+    this.#forgotten.register(hold, id, hold)
+    return hold
+  }
+
+  /** The object of a hold is not needed any more: it has ended. */
+  forgetHold(hold: Hold): void {
+    this.#forgotten.unregister(hold)
+  }
+
+  #report(id: number): void {
+    const slot = this.holding.table.find(id)
+    if (slot >= 0) this.holding.tell('lost', [slot])
+  }
+
+  /** Runs what ends holds; once the volume is closed all of them have ended. */
+  enterHolds(run: () => void): void {
+    if (this.closed) return
+    this.core.pages.tick()
+    run()
+  }
+
+  commitHold(id: number, size: number | undefined): void {
+    this.call('commit', undefined, undefined, () => {
+      const { table } = this.holding
+      const slot = table.slotOf(id)
+      if (table.stateOf(slot) !== 'held' && table.stateOf(slot) !== 'recalled') {
+        throw new HoldfastError('ESTALE', `hold ${id}: its blocks have left the file`)
+      }
+      const inode = this.core.opens.get(table.inodeOf(slot))!
+      const covered = table.info(slot, this.self.owner, 0).ranges
+      if (size !== undefined) {
+        const end = covered.reduce((most, r) => Math.max(most, r.offset + r.length), 0)
+        if (!Number.isSafeInteger(size) || size < 0 || size > end) {
+          throw new HoldfastError('EINVAL', `size ${size}: the hold reaches to byte ${end}`)
+        }
+      }
+      this.files.commit(inode, size ?? 0)
+      this.syncInode(inode)
+    })
+  }
+
+  // ---- direct mappings and coherence -----------------------------------------------------------
+
+  /** EOPNOTSUPP where a mapping would not be of the medium itself, or devices would not see it. */
+  demandDirect({ coherence, direct }: MapOptions): void {
+    const { region } = this
+    if (region.persistence === 'sync') {
+      throw new HoldfastError(
+        'EOPNOTSUPP',
+        `${region.path} is mapped through the page cache; a region on tmpfs, hugetlbfs, a DAX ` +
+          'filesystem or device-DAX has direct mappings',
+        { syscall: 'mmap' },
+      )
+    }
+    if (direct !== true || region.coherent || coherence === 'manual') return
+    throw new HoldfastError(
+      'EOPNOTSUPP',
+      `${region.path} is not coherent with what devices write; with { coherence: 'manual' } the ` +
+        'caller flushes and invalidates where it must be',
+      { syscall: 'mmap' },
+    )
+  }
+
+  /** Writes back, or drops, what this side has cached of a hold; nothing where it is coherent. */
+  syncDevice(
+    id: number,
+    what: 'flush' | 'invalidate',
+    offset = 0,
+    length: number = Number.MAX_SAFE_INTEGER,
+  ): void {
+    this.call(what, undefined, undefined, () => {
+      const { region, holding } = this
+      const end = offset + length
+      for (const [file, block, count] of holding.pieces(holding.table.slotOf(id))) {
+        const first = Math.max(offset, file * BLOCK_BYTES)
+        const last = Math.min(end, (file + count) * BLOCK_BYTES)
+        if (file < 0 || first >= last) continue
+        const at = block * BLOCK_BYTES + (first - file * BLOCK_BYTES)
+        if (what === 'flush') region.flushDevice(at, last - first)
+        else region.invalidateDevice(at, last - first)
+      }
+    })
+  }
+
+  // ---- changes with options --------------------------------------------------------------------
+
+  override truncate(path: Path, size: number, as?: Credentials, options: ChangeOptions = {}): void {
+    this.arbiter.during(options, () => super.truncate(path, size, as))
+  }
+
+  override reflink(
+    from: Path,
+    to: Path,
+    options: ShareOptions & ChangeOptions = {},
+    as?: Credentials,
+  ): void {
+    const { policy, share } = options
+    this.arbiter.during({ policy, share }, () => super.reflink(from, to, options, as))
+  }
+
+  /** Copies a directory tree: its files are clones, at one point in time. `to` is not there yet. */
+  snapshot(from: Path, to: Path, options: ShareOptions = {}, as?: Credentials): void {
+    snapshot(this, from, to, options, as)
+  }
+
+  /**
+   * Steps that move a file into one run of blocks; between two of them the volume may be used. Of
+   * its owner, or root.
+   */
+  *defragment(path: Path, as?: Credentials): Generator<void, { before: number; after: number }> {
+    const steps = this.onFile('defrag', path, as, (number) => {
+      this.checkWritable()
+      const w = this.core.inodes.get(number)
+      this.core.access.demandOwner(w, 'move its blocks')
+      if (!this.core.inodes.isFile(w)) throw new HoldfastError('EINVAL', 'only a file has a layout')
+      return this.relocation.defragment(number)
+    })
+    return yield* this.#stepwise('defrag', path, steps)
+  }
+
+  /** Steps that move what files have of bytes [from, to) of the region elsewhere. */
+  *evacuate(from: number, to: number): Generator<void, Evacuated> {
+    const steps = this.call('evacuate', undefined, undefined, () => {
+      this.checkWritable()
+      const { dataStart, blockCount } = this.core.geometry
+      const [first, end] = [Math.floor(from / BLOCK_BYTES), Math.ceil(to / BLOCK_BYTES)]
+      if (!(first >= dataStart && end <= blockCount && first < end)) {
+        const [least, most] = [dataStart * BLOCK_BYTES, blockCount * BLOCK_BYTES]
+        throw new HoldfastError('EINVAL', `bytes ${from} to ${to}: files are in ${least} to ${most}`)
+      }
+      return this.relocation.evacuate(first, end)
+    })
+    return yield* this.#stepwise('evacuate', undefined, steps)
+  }
+
+  /** Each step as a call of its own. */
+  *#stepwise<T>(syscall: string, path: Path | undefined, steps: Generator<void, T>) {
+    for (;;) {
+      const step = this.call(syscall, path, undefined, () => steps.next())
+      if (step.done === true) return step.value
+      yield
+    }
+  }
+
+  /** Fixes a file: its layout and size do not change any more; data is written in place. */
+  fix(path: Path, as?: Credentials): void {
+    this.fixing.fix(path, as)
+  }
+
+  unfix(path: Path, as?: Credentials): void {
+    this.fixing.unfix(path, as)
+  }
+
+  /** Seals a fixed file's data: nothing of it changes any more. `off`: takes the seal away. */
+  sealWrites(path: Path, options: { readonly off?: boolean } = {}, as?: Credentials): void {
+    this.fixing.sealWrites(path, options.off === true, as)
+  }
+
+  /** What a shrink or punch does to pinned blocks of a file; null: as the volume has it. */
+  setPolicy(path: Path, policy: LayoutPolicy | null, as?: Credentials): void {
+    this.fixing.setPolicy(path, policy, as)
+  }
+
+  override close(): void {
+    if (!this.closed) this.holding.endAll()
+    super.close()
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * The promise form of every change and every hold: what is in the way is recalled, or waited for,
+ * and then it is asked for again, path, permissions and conflicts.
+ *
+ * Invariants:
+ * - a request waits behind those that came before it and want the same blocks, and behind no others:
+ *   one order for all, so that nobody starves and no two wait for each other;
+ * - a return never waits;
+ * - before a deadline counts as missed, what has come in meanwhile is dealt with;
+ * - what is fenced is cut off, and drained, before the change goes on.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { Arbiter, Conflict } from './arbiter.js'
+import type { Timers } from './timers.js'
+
+/** Milliseconds. */
+export const RECALL_MS = 5_000
+export const RECALL_MS_MAX = 60_000
+export const WAIT_MS = 10_000
+export const WAIT_MS_MAX = 600_000
+
+export interface WaitOptions {
+  /** Milliseconds that pins are waited for, with policy 'wait': 10 s unless given, 10 min at most. */
+  readonly timeout?: number | undefined
+  /** Milliseconds that a holder has to answer a recall: 5 s unless given, 60 s at most. */
+  readonly deadline?: number | undefined
+  /** Ends the wait with EINTR. */
+  readonly signal?: AbortSignal | undefined
+}
+
+interface Waiter {
+  readonly ticket: number
+  readonly conflict: Conflict
+  /** A hold waits only behind others; what it asks for is in nobody's way. */
+  readonly hold: boolean
+}
+
+export class Waiting {
+  readonly #arbiter: Arbiter
+  readonly #timers: Timers
+  readonly #waiters: Waiter[] = []
+  #tickets = 0
+  readonly #wakers = new Set<() => void>()
+  /** Fences under way, by hold: they are drained. */
+  readonly #draining = new Set<number>()
+  /** What ends the wait for the answer to a recall, by hold. */
+  readonly #deadlines = new Map<number, () => void>()
+  /** Leases that have missed their deadline and cannot be cut off. */
+  readonly #unreachable = new Set<number>()
+  readonly #moveAway: (inode: number, from: number, to: number) => void
+
+  /** `moveAway` gives file blocks to a file in the place of those it has. */
+  constructor(
+    arbiter: Arbiter,
+    timers: Timers,
+    moveAway: (inode: number, from: number, to: number) => void,
+  ) {
+    this.#arbiter = arbiter
+    this.#timers = timers
+    this.#moveAway = moveAway
+    arbiter.holds.changed = () => this.#wake()
+  }
+
+  /** Lets other work go on. */
+  turn(): Promise<void> {
+    return this.#timers.turn()
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#wakers]) wake()
+  }
+
+  /** Whether somebody who came before `ticket` waits for blocks of that range to change. */
+  #behind(ticket: number, inode: number, from: number, to: number): boolean {
+    return this.#waiters.some(({ ticket: other, conflict, hold }) => {
+      if (hold || other >= ticket || conflict.inode !== inode) return false
+      return conflict.from < to && from < conflict.to
+    })
+  }
+
+  /** EAGAIN for a new hold of a range that is under recall, or that a change waits for. */
+  demandFree(inode: number, from: number, to: number, ticket = Infinity): void {
+    const { table } = this.#arbiter.holds
+    let recalled = false
+    table.pieces.overlapping(inode, from, to, (slot) => {
+      if (table.stateOf(slot) === 'recalled') recalled = true
+    })
+    if (recalled) throw new HoldfastError('EAGAIN', 'the range is under recall; ask again later')
+    if (!this.#behind(ticket, inode, from, to)) return
+    this.#arbiter.conflict = { change: 'move', inode, from, to, recalls: [], waits: [], force: false }
+    throw new HoldfastError('EAGAIN', 'a change waits for the range; ask again later')
+  }
+
+  /**
+   * Runs a synchronous call until nothing is in its way, or its time is over: then with the error of
+   * the last try. `hold`: it asks for a hold.
+   */
+  async settle<T>(run: (ticket: number) => T, options: WaitOptions = {}, hold = false): Promise<T> {
+    const ticket = this.#tickets++
+    const timeout = limited(options.timeout ?? WAIT_MS, WAIT_MS_MAX, 'timeout')
+    const patience = limited(options.deadline ?? RECALL_MS, RECALL_MS_MAX, 'deadline')
+    const end = this.#timers.now() + timeout
+    for (;;) {
+      if (options.signal?.aborted === true) throw interrupted()
+      const arbiter = this.#arbiter
+      arbiter.conflict = null
+      let conflict: Conflict | null
+      let refusal: unknown
+      try {
+        return run(ticket)
+      } catch (error) {
+        conflict = arbiter.conflict
+        refusal = error
+        if (conflict === null) throw error
+      }
+      const waiter: Waiter = { ticket, conflict, hold }
+      this.#waiters.push(waiter)
+      try {
+        await this.#clear(waiter, end, patience, options.signal, refusal)
+      } finally {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
+        this.#callOff(conflict)
+        this.#wake()
+      }
+    }
+  }
+
+  /** Waits until what is in the way is gone; throws `refusal` when that is not to be. */
+  async #clear(
+    { conflict, ticket }: Waiter,
+    end: number,
+    patience: number,
+    signal: AbortSignal | undefined,
+    refusal: unknown,
+  ): Promise<void> {
+    const { recalls, waits, inode, from, to } = conflict
+    const gone = (id: number) => this.#gone(id, conflict)
+    if (waits.length > 0) {
+      // Recalls wait: nothing is asked back for a change that may give up.
+      if (!(await this.#until(() => waits.every(gone), end, signal))) throw refusal
+    } else if (recalls.length > 0) {
+      this.#recall(conflict, patience)
+      const stuck = () => recalls.some((id) => this.#unreachable.has(id))
+      await this.#until(() => recalls.every(gone) || stuck(), Infinity, signal)
+      if (!recalls.every(gone)) throw refusal
+    } else {
+      const free = () => !this.#behind(ticket, inode, from, to)
+      if (!(await this.#until(free, end, signal))) throw refusal
+    }
+  }
+
+  /** Whether a hold covers nothing of the range any more. */
+  #gone(id: number, { inode, from, to }: Conflict): boolean {
+    const { table } = this.#arbiter.holds
+    const slot = table.find(id)
+    if (slot < 0) return true
+    let there = false
+    table.pieces.overlapping(inode, from, to, (found) => {
+      if (found === slot) there = true
+    })
+    return !there
+  }
+
+  /** Resolves with true once `done` says so after a change, with false at the end of the time. */
+  #until(done: () => boolean, end: number, signal: AbortSignal | undefined): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      let cancel = () => {}
+      const finish = (settle: () => void) => {
+        cancel()
+        this.#wakers.delete(wake)
+        signal?.removeEventListener('abort', abort)
+        settle()
+      }
+      const wake = () => {
+        if (done()) finish(() => resolve(true))
+      }
+      const abort = () => finish(() => reject(interrupted()))
+      this.#wakers.add(wake)
+      signal?.addEventListener('abort', abort, { once: true })
+      if (end !== Infinity) {
+        cancel = this.#timers.after(Math.max(0, end - this.#timers.now()), () =>
+          finish(() => resolve(false)),
+        )
+      }
+      wake()
+    })
+  }
+
+  // ---- recall and fence ------------------------------------------------------------------------
+
+  /** Asks leases back; those that are not given back by the deadline are fenced. */
+  #recall(conflict: Conflict, patience: number): void {
+    const { holds } = this.#arbiter
+    for (const id of conflict.recalls) {
+      const slot = holds.table.find(id)
+      if (slot < 0 || holds.table.stateOf(slot) === 'recalled') continue
+      holds.table.recall(slot, this.#timers.now() + patience)
+      this.#unreachable.delete(id)
+      holds.tell('recall', [slot])
+      this.#deadlines.set(
+        id,
+        this.#timers.after(patience, () => void this.#expire(id, conflict)),
+      )
+      holds.users.get(slot)?.onRecall?.(id)
+    }
+  }
+
+  /** A request is done: what nobody else wants back is no longer asked for. */
+  #callOff({ recalls }: Conflict): void {
+    const { table } = this.#arbiter.holds
+    for (const id of recalls) {
+      if (this.#waiters.some(({ conflict }) => conflict.recalls.includes(id))) continue
+      this.#deadlines.get(id)?.()
+      this.#deadlines.delete(id)
+      this.#unreachable.delete(id)
+      const slot = table.find(id)
+      if (slot >= 0 && table.stateOf(slot) === 'recalled') table.setState(slot, 'held')
+    }
+  }
+
+  async #expire(id: number, conflict: Conflict): Promise<void> {
+    const { table } = this.#arbiter.holds
+    // What the holder has sent and nobody has looked at yet counts.
+    await this.#timers.turn()
+    const slot = table.find(id)
+    if (slot < 0 || table.stateOf(slot) !== 'recalled' || this.#draining.has(id)) return
+    this.#draining.add(id)
+    try {
+      await this.#fence(id, slot, conflict)
+    } finally {
+      this.#draining.delete(id)
+    }
+  }
+
+  /** Cuts a holder off that has not answered. */
+  async #fence(id: number, slot: number, conflict: Conflict): Promise<void> {
+    const { holds } = this.#arbiter
+    holds.tell('fence', [slot])
+    const revoke = holds.users.get(slot)?.revoke
+    if (revoke === undefined) {
+      this.#leaveBehind(id, slot, conflict)
+      return
+    }
+    await revoke(conflict.from, conflict.to)
+    const now = holds.table.find(id)
+    if (now >= 0) holds.end(now)
+  }
+
+  /**
+   * Nobody can cut its addresses off. What is cut off the file goes to limbo and stays as it is for
+   * them; what is to gain an owner moves away first; maintenance gives up unless forced.
+   */
+  #leaveBehind(id: number, slot: number, { change, inode, from, to, force }: Conflict): void {
+    const { holds } = this.#arbiter
+    const leaves = change === 'shrink' || change === 'punch' || change === 'shareInto'
+    if (!leaves && change !== 'share' && change !== 'grow' && !force) {
+      this.#unreachable.add(id)
+      this.#wake()
+      return
+    }
+    holds.haunt(slot, from, to)
+    if (change === 'share') this.#moveAway(inode, from, to)
+  }
+
+}
+
+const interrupted = () => new HoldfastError('EINTR', 'the wait was given up')
+
+function limited(value: number, most: number, name: string): number {
+  if (Number.isFinite(value) && value >= 0 && value <= most) return value
+  throw new HoldfastError('EINVAL', `${name} of ${value} ms: 0 to ${most}`)
+}
