@@ -264,7 +264,7 @@ export class HoldTable {
     }
   }
 
-  /** What it covers of its file, neighbours joined; pieces under limbo's inode are no range of it. */
+  /** What it covers of its file, neighbours joined; what stands in limbo is no range of it. */
   #rangesOf(slot: number): ByteRange[] {
     const { pieces } = this
     const inode = this.inodeOf(slot)

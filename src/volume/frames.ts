@@ -9,7 +9,8 @@
  * Invariants:
  * - the count of a block is its own and its group's together;
  * - `distinct` is how many blocks have a count;
- * - a drop takes away what an add of the same run has put there, no more.
+ * - a drop takes away what adds have put there, no more; its runs may be cut elsewhere than theirs,
+ *   as a hold comes back in parts and its blocks may have moved to limbo in others.
  */
 import { assert } from '../base/errors.js'
 import { GROUP_BLOCKS } from './free_map.js'
@@ -84,8 +85,7 @@ export class Frames {
       const group = Math.floor(block / GROUP_BLOCKS)
       const next = Math.min(end, (group + 1) * GROUP_BLOCKS)
       const n = next - block
-      if (n === GROUP_BLOCKS) {
-        assert(this.#whole[group]! > 0, 'only what was counted is taken away')
+      if (n === GROUP_BLOCKS && this.#whole[group]! > 0) {
         if (--this.#whole[group]! === 0) gone += n - this.#own[group]!
       } else gone += this.#dropOwn(group, block, next)
       block = next
@@ -99,11 +99,29 @@ export class Frames {
     const base = Math.floor(group / CHUNK_GROUPS) * CHUNK_GROUPS * GROUP_BLOCKS
     let gone = 0
     for (let i = from - base; i < to - base; i++) {
+      if (counts[i] === 0) {
+        // Those of this run that had none left have one again.
+        this.#breakUp(group)
+        gone = 0
+      }
       assert(counts[i]! > 0, 'only what was counted is taken away')
       if (--counts[i]! === 0) gone++
     }
     this.#own[group]! -= gone
     return this.#whole[group] === 0 ? gone : 0
+  }
+
+  /** Counts a whole group that was counted once block by block, where part of it is to go. */
+  #breakUp(group: number): void {
+    if (this.#whole[group] === 0) return
+    this.#whole[group]!--
+    const counts = this.#chunk(group)
+    const base = (group % CHUNK_GROUPS) * GROUP_BLOCKS
+    for (let i = base; i < base + GROUP_BLOCKS; i++) {
+      assert(counts[i]! < COUNT_MAX, 'a count of the frame table does not overflow')
+      counts[i]!++
+    }
+    this.#own[group] = GROUP_BLOCKS
   }
 
   #chunk(group: number): Uint32Array {
