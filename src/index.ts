@@ -13,9 +13,30 @@ export type {
   StatFs,
   Stats,
 } from './base/filesystem.js'
+export type {
+  ByteRange,
+  HoldInfo,
+  HoldKind,
+  HoldState,
+  Iomode,
+  LayoutChange,
+  LayoutPolicy,
+  ShareMode,
+  UnshareMode,
+} from './base/layout.js'
 export type { FileMapping, MapOptions } from './base/mapping.js'
 export { checkVolume } from './check/checker.js'
 export { exitCode, formatReport, type Report } from './check/report.js'
+export type { HoldEvent } from './layout/events.js'
+export type { ChangeOptions, LayoutFile } from './layout/file.js'
+export type { HoldOptions, LeaseOptions } from './layout/grants.js'
+export type { HeldRun, Hold } from './layout/hold.js'
+export type { PinLimitOptions } from './layout/limits.js'
+export type { LayoutPromises, MoveOptions, SettleOptions } from './layout/promises.js'
+export type { Session, SessionOptions } from './layout/session.js'
+export type { Timers } from './layout/timers.js'
+export { LayoutVolume, type LayoutOptions } from './layout/volume.js'
+export type { WaitOptions } from './layout/waiting.js'
 export { createRegion, memfdRegion, openRegion } from './region/file_region.js'
 export { heapRegion } from './region/memory_region.js'
 export type { Persistence, Region, RegionCounters } from './region/region.js'

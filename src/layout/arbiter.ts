@@ -82,7 +82,7 @@ export class Arbiter implements LayoutGuard {
   /** Runs a call with options of its own. */
   during<T>(options: Partial<Request>, run: () => T): T {
     const before = this.#options
-    this.#options = given(options)
+    this.#options = { ...before, ...given(options) }
     try {
       return run()
     } finally {
@@ -91,7 +91,9 @@ export class Arbiter implements LayoutGuard {
   }
 
   watches(inode: number): boolean {
-    return this.#static || (this.holds.table.size > 0 && this.holds.table.pieces.any(inode, 0, Infinity))
+    return (
+      this.#static || (this.holds.table.size > 0 && this.holds.table.pieces.any(inode, 0, Infinity))
+    )
   }
 
   demand(change: LayoutChange, inode: number, from: number, to: number): void {
@@ -120,7 +122,11 @@ export class Arbiter implements LayoutGuard {
     for (const slot of found.own) this.holds.giveBack(slot, from, to)
   }
 
-  #refusal(code: 'EBUSY' | 'ETXTBSY', change: LayoutChange, slots: readonly number[]): HoldfastError {
+  #refusal(
+    code: 'EBUSY' | 'ETXTBSY',
+    change: LayoutChange,
+    slots: readonly number[],
+  ): HoldfastError {
     const holds: HoldInfo[] = slots.map((slot) => this.holds.info(slot))
     if (this.holds.events.watched) this.holds.events.tell({ kind: 'refuse', holds, change })
     return new HoldfastError(code, `${TEXT[change]}: ${WAYS_OUT[code]}`, { holds })
@@ -188,7 +194,10 @@ export class Arbiter implements LayoutGuard {
     const w = inodes.get(inode)
     if (!inodes.has(w, InodeFlag.fixed)) return
     const writeSealed = inodes.has(w, InodeFlag.writeSealed)
-    const verdict = verdictOf(change, 'fixed', { share: this.asking.share ?? 'strict', writeSealed })
+    const verdict = verdictOf(change, 'fixed', {
+      share: this.asking.share ?? 'strict',
+      writeSealed,
+    })
     if (verdict === 'ok' || verdict === 'copy') return
     assert(verdict === 'EPERM', `a ${change} of a fixed file is refused`)
     throw new HoldfastError(
@@ -239,9 +248,9 @@ export class Arbiter implements LayoutGuard {
 }
 
 /** Options that were given; what is undefined was not. */
-function given(options: Partial<Request>): Partial<Request> | null {
+function given(options: Partial<Request>): Partial<Request> {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined)
-  return entries.length === 0 ? null : (Object.fromEntries(entries) as Partial<Request>)
+  return Object.fromEntries(entries) as Partial<Request>
 }
 
 const WAYS_OUT = {

@@ -13,7 +13,7 @@ import { ownProcess } from '../region/owner.js'
 import type { Region } from '../region/region.js'
 import { formatVolume, type FormatOptions } from '../volume/format.js'
 import { describeOwner, summarize } from '../volume/inspect.js'
-import { mountVolume, type MountOptions } from '../volume/mount.js'
+import { mountVolume } from '../volume/mount.js'
 import { relabel } from '../volume/relabel.js'
 import { checkGrowth, growSuperblock } from '../volume/resize.js'
 import { SuperblockPair } from '../volume/superblock.js'
@@ -129,7 +129,7 @@ export function growVolume(path: string, size = 0): { before: number; after: num
   const region = size === 0 ? openRegion(path, { describeOwner }) : createRegion(path, size)
   try {
     const { before, after } = growSuperblock(region)
-    Volume.mount(region, { owner: ownProcess() }).close()
+    LayoutVolume.mount(region, { owner: ownProcess() }).close()
     return { before: before * BLOCK_BYTES, after: after * BLOCK_BYTES }
   } finally {
     region.close()

@@ -12,6 +12,7 @@
  * - metadata for sending to limbo all that is held is kept back.
  */
 import type { HoldInfo, HoldKind, Iomode } from '../base/layout.js'
+import { BLOCK_BYTES } from '../base/limits.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { Volume } from '../volume/volume.js'
 import { HoldEvents, type HoldEvent } from './events.js'
@@ -67,7 +68,11 @@ export class Holds {
 
   info(slot: number): HoldInfo {
     const session = this.sessions.get(this.table.ownerOf(slot))!
-    return this.table.info(slot, session.owner, this.#timers.now())
+    const info = this.table.info(slot, session.owner, this.#timers.now())
+    const ghosts = this.#ghosts.get(slot)
+    if (ghosts === undefined) return info
+    const blocks = ghosts.reduce((sum, count, i) => sum + (i % 2 === 0 ? 0 : count), 0)
+    return { ...info, bytes: info.bytes + blocks * BLOCK_BYTES }
   }
 
   list(): HoldInfo[] {
@@ -182,11 +187,7 @@ export class Holds {
     const { pieces } = table
     this.tell('release', [slot])
     for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
-      const [inode, from, to] = [
-        pieces.inodeOf(piece),
-        pieces.startOf(piece),
-        pieces.endOf(piece),
-      ]
+      const [inode, from, to] = [pieces.inodeOf(piece), pieces.startOf(piece), pieces.endOf(piece)]
       pieces.cutHold(slot, inode, from, to, () => {})
       this.#uncount(slot, inode, from, to)
     }
@@ -214,7 +215,7 @@ export class Holds {
     const { core, work } = this.#volume
     if (this.table.kindOf(slot) !== 'lease') {
       const session = this.sessions.get(this.table.ownerOf(slot))!
-      this.#limits.uncharge(session.as.uid, block, count)
+      this.#limits.uncharge(session.as.uid, [block, count])
     }
     core.frames.drop(block, count)
     core.limbo.lift(work, block, count)
@@ -238,9 +239,21 @@ export class Holds {
     for (let i = 0; i < moved.length; i += 3) {
       const slot = moved[i]!
       pieces.add(slot, limbo, moved[i + 1]!, moved[i + 1]! + moved[i + 2]!)
-      if (this.table.stateOf(slot) === 'held') this.table.setState(slot, 'deferred')
+      if (!this.#coversFile(slot) && this.table.stateOf(slot) === 'held') {
+        this.table.setState(slot, 'deferred')
+      }
       this.tell('defer', [slot])
     }
+  }
+
+  /** Whether any of it is still a range of its file. */
+  #coversFile(slot: number): boolean {
+    const { pieces } = this.table
+    const inode = this.table.inodeOf(slot)
+    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.next(piece)) {
+      if (pieces.inodeOf(piece) === inode) return true
+    }
+    return false
   }
 
   /**

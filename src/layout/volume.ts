@@ -275,7 +275,10 @@ export class LayoutVolume extends Volume {
       const [first, end] = [Math.floor(from / BLOCK_BYTES), Math.ceil(to / BLOCK_BYTES)]
       if (!(first >= dataStart && end <= blockCount && first < end)) {
         const [least, most] = [dataStart * BLOCK_BYTES, blockCount * BLOCK_BYTES]
-        throw new HoldfastError('EINVAL', `bytes ${from} to ${to}: files are in ${least} to ${most}`)
+        throw new HoldfastError(
+          'EINVAL',
+          `bytes ${from} to ${to}: files are in ${least} to ${most}`,
+        )
       }
       return this.relocation.evacuate(first, end)
     })

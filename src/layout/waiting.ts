@@ -87,7 +87,15 @@ export class Waiting {
     })
     if (recalled) throw new HoldfastError('EAGAIN', 'the range is under recall; ask again later')
     if (!this.#behind(ticket, inode, from, to)) return
-    this.#arbiter.conflict = { change: 'move', inode, from, to, recalls: [], waits: [], force: false }
+    this.#arbiter.conflict = {
+      change: 'move',
+      inode,
+      from,
+      to,
+      recalls: [],
+      waits: [],
+      force: false,
+    }
     throw new HoldfastError('EAGAIN', 'a change waits for the range; ask again later')
   }
 
@@ -261,7 +269,6 @@ export class Waiting {
     holds.haunt(slot, from, to)
     if (change === 'share') this.#moveAway(inode, from, to)
   }
-
 }
 
 const interrupted = () => new HoldfastError('EINTR', 'the wait was given up')

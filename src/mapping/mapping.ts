@@ -21,7 +21,10 @@ const WINDOW_ALIGNMENT = 8
 const TRANSFERS = ['transfer', 'transferToFixedLength', 'transferToImmutable'] as const
 
 /** Where an ArrayBuffer over a mapping begins. */
-const places = new WeakMap<ArrayBufferLike, { readonly mapping: Mapping; readonly offset: number }>()
+const places = new WeakMap<
+  ArrayBufferLike,
+  { readonly mapping: Mapping; readonly offset: number }
+>()
 
 /** The mapping that an ArrayBuffer is a window of, and its first byte there. */
 export const placeOf = (buffer: ArrayBufferLike) => places.get(buffer)

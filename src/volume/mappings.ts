@@ -109,12 +109,7 @@ export class Mappings {
     this.#ranges.unshare(open, from, to - from)
   }
 
-  #file(
-    open: OpenInode,
-    mapping: () => Mapping,
-    write: boolean,
-    ended?: () => void,
-  ): MappedFile {
+  #file(open: OpenInode, mapping: () => Mapping, write: boolean, ended?: () => void): MappedFile {
     const core = this.#core
     const { inodes, transaction, log } = core
     // Records up to here hold the layout under the mapping.

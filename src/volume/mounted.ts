@@ -134,12 +134,7 @@ export class MountedVolume {
   }
 
   /** A handle; what is built over the volume has handles of its own. */
-  protected makeHandle(
-    inode: OpenInode,
-    wish: OpenWish,
-    as: Credentials,
-    index: number,
-  ): OpenFile {
+  protected makeHandle(inode: OpenInode, wish: OpenWish, as: Credentials, index: number): OpenFile {
     // The one class there is: what is below its calls does not know them.
     return new OpenFile(this as unknown as Volume, inode, wish, as, index)
   }
