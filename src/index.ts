@@ -1,4 +1,5 @@
 /** The package: an embedded volume, its parts, and fsck. */
+export type { Timers } from './base/timers.js'
 export { HoldfastError, type ErrorCode } from './base/errors.js'
 export type {
   Credentials,
@@ -34,7 +35,7 @@ export type { HeldRun, Hold } from './layout/hold.js'
 export type { PinLimitOptions } from './layout/limits.js'
 export type { LayoutPromises, MoveOptions, SettleOptions } from './layout/promises.js'
 export type { Session, SessionOptions } from './layout/session.js'
-export type { Timers } from './layout/timers.js'
+
 export { LayoutVolume, type LayoutOptions } from './layout/volume.js'
 export type { WaitOptions } from './layout/waiting.js'
 export { createRegion, memfdRegion, openRegion } from './region/file_region.js'

@@ -17,7 +17,9 @@ export interface MapOptions {
    * change it is ETXTBSY. EOPNOTSUPP where a page cache stands between.
    */
   readonly direct?: boolean
-  /** MAP_SYNC: flushing what was stored is enough to make it durable. EOPNOTSUPP as for `direct`. */
+  /**
+   * MAP_SYNC: flushing what was stored is enough to make it durable. EOPNOTSUPP as for `direct`.
+   */
   readonly sync?: boolean
   /**
    * Of a region that is not coherent with devices, `direct` is given only to who says here that it

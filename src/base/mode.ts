@@ -1,4 +1,5 @@
 /** Bits of a file's mode (inode(7)). */
+import { HoldfastError } from './errors.js'
 export const Mode = {
   typeMask: 0o170000,
   fifo: 0o010000,
@@ -20,3 +21,14 @@ export function isKnownType(mode: number): boolean {
 
 /** What is asked of a file (access(2)). */
 export const Want = { exists: 0, execute: 1, write: 2, read: 4 } as const
+
+/** EPERM or EINVAL for what mknod(2) does not make. */
+export function checkNode(mode: number, device: number): void {
+  const type = mode & Mode.typeMask
+  if (type === Mode.directory) throw new HoldfastError('EPERM', 'mkdir makes directories')
+  const made: readonly number[] = [0, Mode.file, Mode.fifo, Mode.socket, Mode.character, Mode.block]
+  const isNumber = Number.isInteger(device) && device >= 0 && device <= 0xffff_ffff
+  if (!isNumber) throw new HoldfastError('EINVAL', `device ${device}: major * 2^20 + minor`)
+  if (made.includes(type)) return
+  throw new HoldfastError('EINVAL', `mode 0${mode.toString(8)}: no such type`)
+}

@@ -169,7 +169,9 @@ export class Arbiter implements LayoutGuard {
     return 'EBUSY'
   }
 
-  /** What a shrink or punch does to pinned blocks of a file: the call's, the file's, the volume's. */
+  /**
+   * What a shrink or punch does to pinned blocks of a file: the call's, the file's, the volume's.
+   */
   policyOf(inode: number): LayoutPolicy {
     const { policy } = this.asking
     if (policy !== undefined) return policy

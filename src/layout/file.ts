@@ -42,8 +42,8 @@ export class LayoutFile extends OpenFile {
   // ---- holds -----------------------------------------------------------------------------------
 
   /**
-   * Pins a range: its blocks do not move, do not leave the file and gain no other owner, until it is
-   * released. Never waits: what would have to be recalled first is EBUSY, with the holds.
+   * Pins a range: its blocks do not move, do not leave the file and gain no other owner, until it
+   * is released. Never waits: what would have to be recalled first is EBUSY, with the holds.
    */
   pin(options: HoldOptions = {}): Hold {
     return this.#take('pin', options, Infinity)

@@ -1,4 +1,6 @@
-/** What a file says of its own layout: fixed, write-sealed, and what happens to its pinned blocks. */
+/**
+ * What a file says of its own layout: fixed, write-sealed, and what happens to its pinned blocks.
+ */
 import { HoldfastError } from '../base/errors.js'
 import type { Path } from '../base/filesystem.js'
 import type { Credentials } from '../base/filesystem.js'
@@ -55,9 +57,9 @@ export class Fixing {
   }
 
   /**
-   * Nobody writes to a fixed file any more. EBUSY when somebody could past the calls: a pin, a seal,
-   * a lease or a mapping for writing. `off`: its data may change again, unless blocks of it have
-   * other owners.
+   * Nobody writes to a fixed file any more. EBUSY when somebody could past the calls: a pin, a
+   * seal, a lease or a mapping for writing. `off`: its data may change again, unless blocks of it
+   * have other owners.
    */
   sealWrites(path: Path, off: boolean, as?: Credentials): void {
     this.#onFile('seal-writes', path, as, (number) => {

@@ -35,9 +35,9 @@ export interface LeaseOptions extends HoldOptions {
   /** The lease is asked back: give it back, all or a part, before the deadline. */
   readonly onRecall?: ((id: number) => void) | undefined
   /**
-   * Cuts access to file bytes [offset, offset + length) through the lease off, at its fence; returns
-   * or resolves when none is under way. Without it the blocks stay as they are until the session
-   * ends.
+   * Cuts access to file bytes [offset, offset + length) through the lease off, at its fence;
+   * returns or resolves when none is under way. Without it the blocks stay as they are until the
+   * session ends.
    */
   readonly revoke?: ((offset: number, length: number) => void | Promise<void>) | undefined
 }

@@ -21,7 +21,7 @@ import { HoldTable, type HeldClass } from './hold_table.js'
 import type { PinLimits } from './limits.js'
 import type { Session } from './session.js'
 import { holdClassOf } from './table.js'
-import type { Timers } from './timers.js'
+import type { Timers } from '../base/timers.js'
 
 /** What is to be told of the end of a part of a hold, and cuts the access through it off. */
 export interface HoldUser {
@@ -221,7 +221,9 @@ export class Holds {
     core.limbo.lift(work, block, count)
   }
 
-  /** Bytes past the end of the file in its last block were the holder's; the last one leaves zeros. */
+  /**
+   * Bytes past the end of the file in its last block were the holder's; the last one leaves zeros.
+   */
   #zeroTail(inode: number, from: number, to: number): void {
     this.#volume.files.zeroLastBlock(inode, from, to)
   }

@@ -1,6 +1,7 @@
 /**
  * The forms that recall and wait. Each is the synchronous call, asked again until nothing is in its
- * way: with policy 'wait' for pins, up to `timeout`; for leases, until they are given back or fenced.
+ * way: with policy 'wait' for pins, up to `timeout`; for leases, until they are given back or
+ * fenced.
  */
 import type { Credentials, Path, ShareOptions } from '../base/filesystem.js'
 import type { UnshareMode } from '../base/layout.js'
@@ -137,7 +138,9 @@ export class LayoutPromises {
     return this.settle(() => file.unshare(options.mode), options)
   }
 
-  /** Steps with other work in between; from the beginning again after what was in the way is gone. */
+  /**
+   * Steps with other work in between; from the beginning again after what was in the way is gone.
+   */
   async #steps<T>(begin: () => Generator<void, T>, options: MoveOptions): Promise<T> {
     const { waiting, arbiter } = this.#volume
     const { force } = options

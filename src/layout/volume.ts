@@ -28,7 +28,7 @@ import { PinLimits, type PinLimitOptions } from './limits.js'
 import { LayoutPromises } from './promises.js'
 import { Session, type SessionOptions } from './session.js'
 import { snapshot } from './snapshot.js'
-import { systemTimers, type Timers } from './timers.js'
+import { systemTimers, type Timers } from '../base/timers.js'
 import { Waiting } from './waiting.js'
 
 export interface LayoutOptions extends MountOptions {
@@ -118,8 +118,8 @@ export class LayoutVolume extends Volume {
   }
 
   /**
-   * Pins what an array leads to, which is a window of a mapping of this volume (mpin, as proposed by
-   * Peter Zijlstra in 2014).
+   * Pins what an array leads to, which is a window of a mapping of this volume (mpin, as proposed
+   * by Peter Zijlstra in 2014).
    */
   mpin(view: ArrayBufferView, options: Omit<HoldOptions, 'offset' | 'length'> = {}): Hold {
     return this.call('mpin', undefined, (options.session ?? this.self).as, () => {

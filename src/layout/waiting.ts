@@ -3,15 +3,15 @@
  * and then it is asked for again, path, permissions and conflicts.
  *
  * Invariants:
- * - a request waits behind those that came before it and want the same blocks, and behind no others:
- *   one order for all, so that nobody starves and no two wait for each other;
+ * - a request waits behind those that came before it and want the same blocks, and behind no
+ *   others: one order for all, so that nobody starves and no two wait for each other;
  * - a return never waits;
  * - before a deadline counts as missed, what has come in meanwhile is dealt with;
  * - what is fenced is cut off, and drained, before the change goes on.
  */
 import { HoldfastError } from '../base/errors.js'
 import type { Arbiter, Conflict } from './arbiter.js'
-import type { Timers } from './timers.js'
+import type { Timers } from '../base/timers.js'
 
 /** Milliseconds. */
 export const RECALL_MS = 5_000
@@ -20,7 +20,9 @@ export const WAIT_MS = 10_000
 export const WAIT_MS_MAX = 600_000
 
 export interface WaitOptions {
-  /** Milliseconds that pins are waited for, with policy 'wait': 10 s unless given, 10 min at most. */
+  /**
+   * Milliseconds that pins are waited for, with policy 'wait': 10 s unless given, 10 min at most.
+   */
   readonly timeout?: number | undefined
   /** Milliseconds that a holder has to answer a recall: 5 s unless given, 60 s at most. */
   readonly deadline?: number | undefined
@@ -100,8 +102,8 @@ export class Waiting {
   }
 
   /**
-   * Runs a synchronous call until nothing is in its way, or its time is over: then with the error of
-   * the last try. `hold`: it asks for a hold.
+   * Runs a synchronous call until nothing is in its way, or its time is over: then with the error
+   * of the last try. `hold`: it asks for a hold.
    */
   async settle<T>(run: (ticket: number) => T, options: WaitOptions = {}, hold = false): Promise<T> {
     const ticket = this.#tickets++

@@ -99,7 +99,9 @@ export const OrphanKind = {
   insert: 5,
   /** Of an insert: extents from the first argument on have moved. The second is zero. */
   insertEnd: 6,
-  /** Blocks from the first argument up to the second go, and those of the giver take their place. */
+  /**
+   * Blocks from the first argument up to the second go, and those of the giver take their place.
+   */
   receive: 7,
   /** Of a receive: the first argument is the giver, an inode without names. The second is zero. */
   receiveFrom: 8,

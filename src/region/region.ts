@@ -54,7 +54,9 @@ export interface Region {
   readonly coherent: boolean
   /** Writes back what this side has cached of a range: devices see it. Nothing where coherent. */
   flushDevice(offset: number, length: number): void
-  /** Drops what this side has cached of a range: it sees what devices wrote. Nothing where coherent. */
+  /**
+   * Drops what this side has cached of a range: it sees what devices wrote. Nothing where coherent.
+   */
   invalidateDevice(offset: number, length: number): void
 
   /** Copies region bytes out. */

@@ -10,6 +10,7 @@
  *   in between frees what no size covers.
  */
 import { HoldfastError } from '../base/errors.js'
+import type { Layout } from '../base/filesystem.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import { OrphanKind } from '../media/tree_node.js'
@@ -258,6 +259,27 @@ export class Files {
       transaction.flush()
       this.#shrunk.clear()
     } else this.#shrunk.delete(number)
+  }
+
+  /** Where its blocks are, and the id of that. */
+  layout(number: number, epoch: number): Layout {
+    const { inodes, extents, pages } = this.#core
+    this.#work.settle(number)
+    const list = []
+    const isFile = inodes.isFile(inodes.get(number))
+    for (let block = 0; isFile;) {
+      pages.tick()
+      extents.find(inodes.get(number), block)
+      if (extents.count === 0) break
+      const { fileBlock, regionBlock, count } = extents
+      list.push({ fileBlock, regionBlock, count })
+      block = fileBlock + count
+    }
+    const w = inodes.get(number)
+    const { u32 } = pages
+    const generation =
+      u32[w + at.layoutGeneration]! + u32[w + at.layoutGeneration + 1]! * 0x1_0000_0000
+    return { epoch, generation, extents: list }
   }
 
   /** What was stored past the calls belongs to the file: its size is `size` at least. */

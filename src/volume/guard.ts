@@ -25,7 +25,9 @@ export interface LayoutGuard {
     from: number,
     to: number,
   ): { readonly end: number; readonly copy: boolean }
-  /** The last name of an inode is about to go. Throws where the volume keeps those of held files. */
+  /**
+   * The last name of an inode is about to go. Throws where the volume keeps those of held files.
+   */
   demandUnlink(inode: number): void
   /** Blocks under a hold have left the file: they are in limbo from here on. */
   deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void

@@ -485,17 +485,6 @@ export class Namespace {
   }
 }
 
-/** EPERM or EINVAL for what mknod(2) does not make. */
-export function checkNode(mode: number, device: number): void {
-  const type = mode & Mode.typeMask
-  if (type === Mode.directory) throw new HoldfastError('EPERM', 'mkdir makes directories')
-  const made: readonly number[] = [0, Mode.file, Mode.fifo, Mode.socket, Mode.character, Mode.block]
-  const isNumber = Number.isInteger(device) && device >= 0 && device <= 0xffff_ffff
-  if (!isNumber) throw new HoldfastError('EINVAL', `device ${device}: major * 2^20 + minor`)
-  if (made.includes(type)) return
-  throw new HoldfastError('EINVAL', `mode 0${mode.toString(8)}: no such type`)
-}
-
 /** Blocks that one inherited ACL may take: a tree node, a slab of names, a slab or two blocks. */
 const ACL_BLOCKS = 20
 

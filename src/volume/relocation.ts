@@ -42,8 +42,8 @@ export class Relocation {
   // ---- one run ---------------------------------------------------------------------------------
 
   /**
-   * The runs of all files that [start, start + count) belongs to, cut to it. The blocks have the same
-   * owners throughout: a run that is not shared, or a part of one record of shares.
+   * The runs of all files that [start, start + count) belongs to, cut to it. The blocks have the
+   * same owners throughout: a run that is not shared, or a part of one record of shares.
    */
   owners(start: number): Owner[] {
     const { shares, reverseMap, pages } = this.#core
@@ -223,8 +223,8 @@ export class Relocation {
   }
 
   /**
-   * Gives a file other blocks in the place of those of [from, to), which nobody else owns and nobody
-   * is asked about: what a hold covers goes to limbo.
+   * Gives a file other blocks in the place of those of [from, to), which nobody else owns and
+   * nobody is asked about: what a hold covers goes to limbo.
    */
   *moveAway(number: number, from: number, to: number): Generator<void, void> {
     const { inodes, extents, pages } = this.#core

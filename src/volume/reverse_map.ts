@@ -79,7 +79,8 @@ export class ReverseMap {
 
   /**
    * The runs that hold a block, of which there are `owners`: found by going back from it until all
-   * are there. What it costs depends on the runs between the block and the beginning of the longest.
+   * are there. What it costs depends on the runs between the block and the beginning of the
+   * longest.
    */
   ownersOf(block: number, owners: number): Owner[] {
     const found: Owner[] = []

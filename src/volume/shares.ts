@@ -80,7 +80,9 @@ export class Shares {
     return true
   }
 
-  /** Records that [start, end) touches, counted from the end, up to `most`: where that many begin. */
+  /**
+   * Records that [start, end) touches, counted from the end, up to `most`: where that many begin.
+   */
   reach(start: number, end: number, most: number): number {
     const root = this.#state.shareRoot
     if (root === 0) return start
@@ -120,8 +122,8 @@ export class Shares {
   }
 
   /**
-   * One owner less for each block of a run; `alone` gets the parts that nobody has any more. May add
-   * two records, and none when the run is the end, or all, of an extent.
+   * One owner less for each block of a run; `alone` gets the parts that nobody has any more. May
+   * add two records, and none when the run is the end, or all, of an extent.
    */
   drop(start: number, count: number, alone: (start: number, count: number) => void): void {
     this.#cut(start)

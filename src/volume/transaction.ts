@@ -43,7 +43,9 @@ export class Transaction {
   readonly syncMode: SyncMode
   commits = 0
   checkpoints = 0
-  /** Blocks of metadata that sending to limbo what is held may take; kept back as the reserve is. */
+  /**
+   * Blocks of metadata that sending to limbo what is held may take; kept back as the reserve is.
+   */
   heldReserve = 0
 
   readonly #region: Region

@@ -18,14 +18,13 @@ import type {
   Time,
 } from '../base/filesystem.js'
 import { BLOCK_BYTES, NAME_BYTES_MAX } from '../base/limits.js'
-import { Mode, Want } from '../base/mode.js'
+import { checkNode, Mode, Want } from '../base/mode.js'
 import { Stats } from '../base/stats.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import { ROOT_USER } from './access.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { MountedVolume } from './mounted.js'
-import { checkNode } from './namespace.js'
 import type { OpenFile } from './open_file.js'
 import { parseFlags, type OpenWish } from './open_flags.js'
 import { asBytes } from './paths.js'
@@ -458,23 +457,7 @@ export class Volume extends MountedVolume {
   }
 
   layoutOf(number: number): Layout {
-    const { inodes, extents, pages } = this.core
-    this.work.settle(number)
-    const list = []
-    const isFile = inodes.isFile(inodes.get(number))
-    for (let block = 0; isFile;) {
-      pages.tick()
-      extents.find(inodes.get(number), block)
-      if (extents.count === 0) break
-      const { fileBlock, regionBlock, count } = extents
-      list.push({ fileBlock, regionBlock, count })
-      block = fileBlock + count
-    }
-    const w = inodes.get(number)
-    const { u32 } = pages
-    const generation =
-      u32[w + at.layoutGeneration]! + u32[w + at.layoutGeneration + 1]! * 0x1_0000_0000
-    return { epoch: this.epoch, generation, extents: list }
+    return this.files.layout(number, this.epoch)
   }
 
   statfs(): StatFs {

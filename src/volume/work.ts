@@ -281,7 +281,8 @@ export class Work {
     if (orphans.find(giver, OrphanKind.giver)) orphans.remove(giver, OrphanKind.giver)
   }
 
-  // ---- moving extents ----------------------------------------------------------------------------
+  // ---- moving extents
+  // ----------------------------------------------------------------------------
 
   /** Puts a hole of `distance` blocks in front of file block `from`. */
   insert(number: number, from: number, distance: number): void {

@@ -170,6 +170,23 @@ export class Writes {
     return true
   }
 
+  /** What may be in the way of a write is looked at before anything is done. */
+  #prepare(number: number, position: number, end: number, missing: number): void {
+    const { inodes, transaction, extents } = this.#core
+    const size = inodes.size(inodes.get(number))
+    if (missing > 0 || end > size) {
+      const [first, last] = [position, end - 1].map((byte) => Math.floor(byte / BLOCK_BYTES))
+      this.#files.demandGrow(number, first!, last!, end > size)
+    }
+    const w = inodes.get(number)
+    if (missing > 0) {
+      // Also for what later steps may need when space is in pieces.
+      transaction.require(missing + extents.runsBlocks(w, missing) + this.#files.overhead(w, 1))
+    }
+    if (position > size) this.#files.zeroTail(w, size, position)
+    else if (end > size) this.#files.keepShrunk(w, size)
+  }
+
   /** A write into holes or past the end. */
   #grow(
     open: OpenInode,
@@ -185,18 +202,7 @@ export class Writes {
     const size = inodes.size(w)
     const last = Math.floor((end - 1) / BLOCK_BYTES)
     const missing = this.#files.missing(w, Math.floor(position / BLOCK_BYTES), last)
-    w = inodes.get(number)
-    // ENOSPC before anything is done, also for what later steps may need when space is in pieces.
-    if (missing > 0 || end > size) {
-      this.#files.demandGrow(number, Math.floor(position / BLOCK_BYTES), last, end > size)
-      w = inodes.get(number)
-    }
-    if (missing > 0) {
-      const metadata = this.#core.extents.runsBlocks(w, missing) + this.#files.overhead(w, 1)
-      transaction.require(missing + metadata)
-    }
-    if (position > size) this.#files.zeroTail(w, size, position)
-    else if (end > size) this.#files.keepShrunk(w, size)
+    this.#prepare(number, position, end, missing)
     w = inodes.get(number)
     let intent = false
     for (let p = position; ;) {

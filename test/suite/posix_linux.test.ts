@@ -27,7 +27,9 @@ function typeOf(path: string): string {
 }
 
 const places = ['/dev/shm', tmpdir()].filter((path) => existsSync(path))
-/** What is asked: filesystems of whose ways differences.ts knows. An overlay has ways of its own. */
+/**
+ * What is asked: filesystems of whose ways differences.ts knows. An overlay has ways of its own.
+ */
 const ASKED = /^(tmpfs|ext2\/ext3|xfs)$/
 const directories = new Map(
   places.map((path) => [typeOf(path), path] as const).filter(([type]) => ASKED.test(type)),

@@ -101,9 +101,10 @@ interface Ban {
   readonly instead: string
 }
 
-const CLOCK = /^src\/base\/clock\.ts$|^(test|bench|scripts)\//
+const CLOCK = /^src\/base\/(clock|timers)\.ts$|^(test|bench|scripts)\//
 /** A program may look how long it has taken: what it shows, and no state, depends on it. */
-const TIMED = /^src\/base\/clock\.ts$|^(src\/cli|test|bench|scripts)\//
+const TIMED = /^src\/base\/(clock|timers)\.ts$|^(src\/cli|test|bench|scripts)\//
+const WAITS = /^src\/base\/timers\.ts$|^src\/cli\/|^(test|bench|scripts)\//
 const PROGRAM = /^src\/cli\/|^(test|bench|scripts)\//
 
 /**
@@ -121,7 +122,7 @@ export const BANS: readonly Ban[] = [
   },
   { call: 'randomBytes', except: CLOCK, instead: 'an Entropy (base/clock.ts)' },
   { call: 'randomFillSync', except: CLOCK, instead: 'an Entropy (base/clock.ts)' },
-  { call: 'setTimeout', except: PROGRAM, instead: 'waiting above the volume, not in it' },
+  { call: 'setTimeout', except: WAITS, instead: 'Timers (base/timers.ts)' },
   { call: 'console.log', except: PROGRAM, instead: 'a result: only programs print' },
   { call: 'console.error', except: PROGRAM, instead: 'an error thrown: only programs print' },
   { call: 'process.exit', except: PROGRAM, instead: 'an error thrown: only programs end' },
