@@ -115,7 +115,11 @@ export class Holds {
     table.pieces.add(slot, open.number, from, to)
     table.setRuns(slot, runs.length / 2)
     this.#countRuns(runs.length / 2)
-    for (let i = 0; i < runs.length; i += 2) core.frames.add(runs[i]!, runs[i + 1]!)
+    for (let i = 0; i < runs.length; i += 2) {
+      core.frames.add(runs[i]!, runs[i + 1]!)
+      // What devices read from here on is what the file holds.
+      core.afterStore(runs[i]! * BLOCK_BYTES, runs[i + 1]! * BLOCK_BYTES)
+    }
     this.#opens.set(slot, core.opens.open(open.number))
     if (user !== null) this.users.set(slot, user)
     this.tell('grant', [slot])
@@ -217,6 +221,8 @@ export class Holds {
       const session = this.sessions.get(this.table.ownerOf(slot))!
       this.#limits.uncharge(session.as.uid, [block, count])
     }
+    // What they wrote is the file's.
+    core.beforeRead(block * BLOCK_BYTES, count * BLOCK_BYTES)
     core.frames.drop(block, count)
     core.limbo.lift(work, block, count)
   }

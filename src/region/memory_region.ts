@@ -45,7 +45,7 @@ export class MemoryRegion implements Region {
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
   readonly memory: MemoryId
   readonly fd: number
-  readonly coherent = true
+  readonly coherent: boolean = true
   readonly unmappable: string | null
   readonly #flushes: boolean
   readonly #mapFlags: number

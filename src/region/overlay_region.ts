@@ -14,7 +14,7 @@ export class OverlayRegion implements Region {
   readonly persistence = 'fence'
   readonly grain: number
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
-  readonly coherent = true
+  readonly coherent: boolean = true
   readonly unmappable: string | null
   readonly below: Region
   /** Pages of 4096 bytes that were stored to. */

@@ -24,7 +24,7 @@ export class TracedRegion implements Region {
   readonly grain = 4096
   readonly byteLength: number
   readonly persistence: Persistence
-  readonly coherent = true
+  readonly coherent: boolean = true
   readonly unmappable = 'stores through a mapping of its own are not traced'
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
   readonly memory: MemoryId

@@ -7,7 +7,6 @@
  * - the content of the new blocks, copied or written, is durable before the record that maps them;
  * - the other owners keep the old blocks, where they are.
  */
-import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
 import type { Core } from './core.js'
 
@@ -27,7 +26,7 @@ export class CopyOnWrite {
   constructor(core: Core) {
     this.#core = core
     this.#copy = (to, from, _fileBlock, count) => {
-      core.region.streamWithin(to * BLOCK_BYTES, from * BLOCK_BYTES, count * BLOCK_BYTES)
+      core.copyBlocks(to, from, count)
     }
   }
 

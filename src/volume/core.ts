@@ -1,5 +1,6 @@
 /** The parts of an open volume, put together once; the operations are written over them. */
 import type { Clock } from '../base/clock.js'
+import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import { Access } from './access.js'
@@ -96,6 +97,29 @@ export class Core {
     this.xattrs = new Xattrs(pages, this.inodes, allocator, this.names, values, hashKey)
     this.access = new Access(pages, this.inodes, this.xattrs)
     this.paths = new Paths(pages, this.inodes, this.directories, this.symlinks, this.access)
+  }
+
+  /** Before held bytes of the region are read: what devices wrote there is what counts. */
+  beforeRead(offset: number, length: number): void {
+    const { region } = this
+    if (!region.coherent && this.#held(offset, length)) region.invalidateDevice(offset, length)
+  }
+
+  /** After held bytes were stored: devices read what is there. */
+  afterStore(offset: number, length: number): void {
+    const { region } = this
+    if (!region.coherent && this.#held(offset, length)) region.flushDevice(offset, length)
+  }
+
+  /** Copies blocks of the region. */
+  copyBlocks(to: number, from: number, count: number): void {
+    this.beforeRead(from * BLOCK_BYTES, count * BLOCK_BYTES)
+    this.region.streamWithin(to * BLOCK_BYTES, from * BLOCK_BYTES, count * BLOCK_BYTES)
+  }
+
+  #held(offset: number, length: number): boolean {
+    const first = Math.floor(offset / BLOCK_BYTES)
+    return this.frames.any(first, Math.ceil((offset + length) / BLOCK_BYTES) - first)
   }
 
   /** Whether the guard is to be asked before the layout of an inode changes. */

@@ -68,7 +68,9 @@ export class Files {
       if (extents.find(w, block)) {
         const inExtent = p - extents.fileBlock * BLOCK_BYTES
         const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
-        region.read(extents.regionBlock * BLOCK_BYTES + inExtent, target, to, n)
+        const from = extents.regionBlock * BLOCK_BYTES + inExtent
+        this.#core.beforeRead(from, n)
+        region.read(from, target, to, n)
         p += n
       } else {
         const next = extents.count === 0 ? end : Math.min(end, extents.fileBlock * BLOCK_BYTES)

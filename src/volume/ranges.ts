@@ -100,7 +100,9 @@ export class Ranges {
       const first = extents.fileBlock * BLOCK_BYTES
       if (found) {
         const to = Math.min(end, first + extents.count * BLOCK_BYTES)
-        region.streamZero(extents.regionBlock * BLOCK_BYTES + (p - first), to - p)
+        const at = extents.regionBlock * BLOCK_BYTES + (p - first)
+        region.streamZero(at, to - p)
+        this.#core.afterStore(at, to - p)
         p = to
       } else p = first
     }
@@ -273,7 +275,9 @@ export class Ranges {
     this.#copies.unshare(number, block, block + 1, true)
     extents.find(inodes.get(number), block)
     const inExtent = from - extents.fileBlock * BLOCK_BYTES
-    region.streamZero(extents.regionBlock * BLOCK_BYTES + inExtent, to - from)
+    const at = extents.regionBlock * BLOCK_BYTES + inExtent
+    region.streamZero(at, to - from)
+    this.#core.afterStore(at, to - from)
     return true
   }
 

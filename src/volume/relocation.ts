@@ -10,7 +10,6 @@
  *   owner before the first of them moves.
  */
 import { HoldfastError } from '../base/errors.js'
-import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
 import type { Core } from './core.js'
 import type { Owner } from './reverse_map.js'
@@ -77,8 +76,7 @@ export class Relocation {
           allocator.allocate(0, n, fileBlock)
           to = allocator.start
           count = allocator.count
-          const { region } = this.#core
-          region.streamWithin(to * BLOCK_BYTES, start * BLOCK_BYTES, count * BLOCK_BYTES)
+          this.#core.copyBlocks(to, start, count)
           this.#core.transaction.wroteData()
           return [to, count]
         })

@@ -250,7 +250,7 @@ export class Sharing {
 
   /** One transaction that copies what is not to gain a second owner. */
   #copyStep(giver: number, block: number, end: number, span: Span): number {
-    const { inodes, extents, allocator, transaction, region } = this.#core
+    const { inodes, extents, allocator, transaction } = this.#core
     const source = inodes.get(span.source)
     const w = inodes.get(giver)
     const found = extents.find(source, block)
@@ -262,7 +262,7 @@ export class Sharing {
     transaction.run(want + extents.runBlocks(w), false, () => {
       allocator.allocate(0, want, block - span.from + span.at)
       const { start, count } = allocator
-      region.streamWithin(start * BLOCK_BYTES, from * BLOCK_BYTES, count * BLOCK_BYTES)
+      this.#core.copyBlocks(start, from, count)
       extents.map(w, block - span.from + span.at, start, count)
       transaction.wroteData()
       n = count

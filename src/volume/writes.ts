@@ -162,6 +162,7 @@ export class Writes {
         if (pass === 1 || whole) {
           const to = extents.regionBlock * BLOCK_BYTES + inExtent
           region.stream(to, source, start + (p - position), n)
+          this.#core.afterStore(to, n)
         }
         if (whole) return true
         p += n
@@ -279,6 +280,7 @@ export class Writes {
         const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
         const to = extents.regionBlock * BLOCK_BYTES + inExtent
         region.stream(to, source, start + (p - position), n)
+        this.#core.afterStore(to, n)
         p += n
         continue
       }

@@ -1,0 +1,122 @@
+/**
+ * Regions whose memory is not coherent with device writes (NVMe persistent memory behind PCIe,
+ * shared CXL memory without back-invalidation): what a hold covers is written back and dropped in
+ * software, wherever the two sides meet.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { LayoutVolume } from '../../src/layout/volume.js'
+import { formatVolume } from '../../src/volume/format.js'
+import { PrivateCacheRegion } from './private_cache_region.js'
+
+const BLOCK = 4096
+
+function mounted() {
+  const region = new PrivateCacheRegion(4 << 20)
+  formatVolume(region)
+  const volume = LayoutVolume.mount(region)
+  volume.writeFile('/f', new Uint8Array(4 * BLOCK).fill(1))
+  const file = volume.open('/f', 'r+')
+  const end = () => {
+    volume.close()
+    region.close()
+  }
+  return { region, volume, file, end }
+}
+
+test('a device finds the bytes of the file as soon as it is granted a pin', () => {
+  const { region, file, end } = mounted()
+  const pin = file.pin()
+  const [run] = pin.runs()
+  const seen = region.device.subarray(run!.regionOffset, run!.regionOffset + run!.length)
+  assert.deepEqual(seen, new Uint8Array(4 * BLOCK).fill(1))
+  end()
+})
+
+test('what a device wrote is what a read of the file returns', () => {
+  const { region, file, end } = mounted()
+  const [run] = file.pin().runs()
+  region.device.fill(2, run!.regionOffset, run!.regionOffset + 100)
+  const bytes = new Uint8Array(200)
+  file.read(bytes, 0)
+  assert.deepEqual(bytes, new Uint8Array(200).fill(1).fill(2, 0, 100))
+  end()
+})
+
+test('a device finds what a write, a zeroed range and a part of a punched one left', () => {
+  const { region, file, end } = mounted()
+  const [run] = file.pin().runs()
+  file.write(new Uint8Array(10).fill(3), 5000)
+  file.zeroRange(100, 50)
+  file.punch(BLOCK + 2000, 8)
+  const seen = region.device.subarray(run!.regionOffset, run!.regionOffset + 2 * BLOCK)
+  const expected = new Uint8Array(2 * BLOCK).fill(1)
+  expected
+    .fill(3, 5000, 5010)
+    .fill(0, 100, 150)
+    .fill(0, BLOCK + 2000, BLOCK + 2008)
+  assert.deepEqual(Buffer.from(seen), Buffer.from(expected))
+  end()
+})
+
+test('what a device wrote last is the content of the file after the release', () => {
+  const { region, volume, file, end } = mounted()
+  const pin = file.pin()
+  const [run] = pin.runs()
+  region.device.fill(4, run!.regionOffset + BLOCK, run!.regionOffset + 2 * BLOCK)
+  pin.release()
+  region.device.fill(5) // nobody sees what comes after
+  const expected = new Uint8Array(4 * BLOCK).fill(1).fill(4, BLOCK, 2 * BLOCK)
+  assert.deepEqual(Buffer.from(volume.readFile('/f')), Buffer.from(expected))
+  end()
+})
+
+test('a copy of held blocks has what the device wrote to them', () => {
+  const { region, volume, file, end } = mounted()
+  const [run] = file.pin({ length: BLOCK }).runs()
+  region.device.fill(6, run!.regionOffset, run!.regionOffset + BLOCK)
+  volume.reflink('/f', '/copy', { share: 'copy' })
+  const expected = new Uint8Array(4 * BLOCK).fill(1).fill(6, 0, BLOCK)
+  assert.deepEqual(Buffer.from(volume.readFile('/copy')), Buffer.from(expected))
+  end()
+})
+
+test('flush and invalidate of a hold cover the bytes that they name, and no others', () => {
+  const { region, file, end } = mounted()
+  const pin = file.pin()
+  const at = pin.runs()[0]!.regionOffset
+  region.stream(at, new Uint8Array(4 * BLOCK).fill(7), 0, 4 * BLOCK) // past the calls, as a mapping
+  assert.equal(region.device[at], 1)
+  pin.flush(BLOCK, 64)
+  assert.deepEqual(
+    [BLOCK - 1, BLOCK, BLOCK + 63, BLOCK + 64].map((i) => region.device[at + i]),
+    [1, 7, 7, 1],
+  )
+  region.device.fill(8, at, at + 4 * BLOCK)
+  pin.invalidate(0, 10)
+  const bytes = new Uint8Array(12)
+  region.read(at, bytes, 0, 12)
+  assert.deepEqual([...bytes], [8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 7, 7])
+  end()
+})
+
+test('what nobody holds costs no flush and no invalidation', () => {
+  const { region, file, volume, end } = mounted()
+  file.write(new Uint8Array(100), 0)
+  volume.readFile('/f')
+  assert.deepEqual([region.flushes, region.invalidations], [0, 0])
+  end()
+})
+
+test('a direct mapping is refused unless the caller says that it flushes and invalidates', () => {
+  const { volume, file, end } = mounted()
+  assert.throws(
+    () => file.map({ direct: true }),
+    (error: Error) => /EOPNOTSUPP.*coherence: 'manual'/.test(error.message),
+  )
+  assert.equal(volume.holds().length, 0)
+  // This region cannot be mapped at all; that is what the second refusal is about.
+  assert.throws(() => file.map({ direct: true, coherence: 'manual' }), { code: 'EOPNOTSUPP' })
+  assert.equal(volume.holds().length, 0)
+  end()
+})

@@ -1,0 +1,40 @@
+/**
+ * A region whose memory is not coherent with what devices write: this side has a cache of its own,
+ * 64-byte lines that go back, or are dropped, when it says so and not before. Two memories: what the
+ * program stores and reads, and what devices see.
+ */
+import { native } from '../../src/native/native.js'
+import { MemoryRegion } from '../../src/region/memory_region.js'
+
+export class PrivateCacheRegion extends MemoryRegion {
+  override readonly coherent = false
+  /** What a device finds. */
+  readonly device: Uint8Array
+  flushes = 0
+  invalidations = 0
+
+  constructor(byteLength: number) {
+    super({
+      kind: 'private cache',
+      path: 'private cache',
+      memory: native.anonymous(byteLength),
+      byteLength,
+      persistence: 'fence',
+      grain: 4096,
+      fd: -1,
+      mapFlags: 0,
+      onClose: () => {},
+    })
+    this.device = new Uint8Array(byteLength)
+  }
+
+  override flushDevice(offset: number, length: number): void {
+    this.flushes++
+    native.copyOut(this.memory, offset, this.device, offset, length)
+  }
+
+  override invalidateDevice(offset: number, length: number): void {
+    this.invalidations++
+    native.copyIn(this.memory, offset, this.device, offset, length)
+  }
+}
