@@ -15,10 +15,11 @@ import type { TreeWalker } from './tree.js'
 /** File blocks are numbered below this. */
 const FILE_BLOCKS_MAX = 0xffff_ffff
 
-/** File blocks [from, to). */
+/** File blocks [from, to), or all but them. */
 export interface FileRange {
   readonly from: number
   readonly to: number
+  readonly outside?: boolean
 }
 
 export class Extents {
@@ -152,7 +153,10 @@ export class Extents {
       const range = ranges.get(this.#ino.data[i]!)
       if (range === undefined) continue
       const first = this.#fileBlock.data[i]!
-      if (first < range.to && first + this.#count.data[i]! > range.from) visit(this.#ino.data[i]!)
+      const end = first + this.#count.data[i]!
+      const { from, to, outside } = range
+      const reaches = outside === true ? first < from || end > to : first < to && end > from
+      if (reaches) visit(this.#ino.data[i]!)
     }
   }
 

@@ -10,8 +10,8 @@
  * - insert and insertEnd: what is behind a file block is moved up, the last extent first: all from
  *   the cursor on is moved, so that as much as the distance behind it is a hole.
  * - receive and receiveFrom: blocks of a range are to go, and those of another inode, the giver, to
- *   take their place. That one has no name, and says whom it gives to; when nobody receives from it,
- *   it is only to be freed.
+ *   take their place, the last extent first: from the end of the range on it is done. The giver has
+ *   no name, says whom it gives to, and has blocks in what is left of the range only.
  */
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { OrphanKind, RecordKinds } from '../media/tree_node.js'
@@ -58,6 +58,12 @@ interface Records {
   readonly second: number[]
 }
 
+/** Whom a file receives from, and where its records stand. */
+interface Receiver {
+  readonly giver: number
+  readonly place: string
+}
+
 export class Orphans {
   /** Part of the records could not be read. */
   lost = false
@@ -69,11 +75,11 @@ export class Orphans {
   readonly #findings: Findings
   /** Of the inode that the walk is at. */
   #records: Records | null = null
-  /** Where the extents of an inode must have a hole, and where its records stand. */
+  /** File blocks that an inode must not have, and where the records that say so stand. */
   readonly #holes = new Map<number, FileRange & { readonly place: string }>()
   /** By giver, to whom: 0 when its record is invalid. By receiver, from whom. */
   readonly #givers = new Map<number, number>()
-  readonly #receivers = new Map<number, { readonly giver: number; readonly place: string }>()
+  readonly #receivers = new Map<number, FileRange & Receiver>()
 
   constructor(inodes: Inodes, extents: Extents, walker: TreeWalker, findings: Findings) {
     this.#inodes = inodes
@@ -96,10 +102,13 @@ export class Orphans {
     this.#checkTogether()
     this.#checkReceivers()
     this.#extents.findWithin(this.#holes, (number) => {
-      const { from, to, place } = this.#holes.get(number)!
+      const { from, to, outside, place } = this.#holes.get(number)!
       // Once for an inode.
       this.#holes.delete(number)
-      const message = `blocks at file blocks ${from} to ${to - 1}, expected a hole`
+      const message =
+        outside === true
+          ? `inode ${number} has blocks for more than file blocks ${from} to ${to}`
+          : `blocks at file blocks ${from} to ${to - 1}, expected a hole`
       this.#findings.add('orphan-work-impossible', place, message)
     })
     this.#holes.clear()
@@ -144,14 +153,24 @@ export class Orphans {
     if (reason !== null) this.#findings.add('orphan-work-impossible', records.place, reason)
   }
 
-  /** Whoever receives does so from one that gives to it. */
+  /** Whoever receives does so from one that gives to it, and that one has nothing else. */
   #checkReceivers(): void {
     if (this.lost) return
-    for (const [number, { giver, place }] of this.#receivers) {
+    for (const [number, { giver, from, to, place }] of this.#receivers) {
       const target = this.#givers.get(giver)
+      if (target === number) this.#holes.set(giver, { from, to, outside: true, place })
       if (target === number || target === 0) continue
       const message = `receives from inode ${giver}, which gives it nothing`
       this.#findings.add('orphan-work-impossible', place, message)
+    }
+    for (const [giver, target] of this.#givers) {
+      const receiver = this.#receivers.get(target)
+      const slot = this.#inodes.slotOf(target)
+      // What is wrong with its own records is no second finding.
+      const other = slot >= 0 && (this.#inodes.orphan.data[slot]! & RECEIVE) !== 0
+      if (target === 0 || receiver?.giver === giver || (receiver === undefined && other)) continue
+      const message = `gives to inode ${target}, which does not receive from it`
+      this.#findings.add('orphan-work-impossible', `orphan record of inode ${giver}`, message)
     }
   }
 
@@ -172,7 +191,8 @@ export class Orphans {
         return `a punch of other blocks than ${from} to ${to - 1}`
       }
     } else if (kinds === RECEIVE) {
-      this.#receivers.set(number, { giver: first[OrphanKind.receiveFrom]!, place })
+      const [from, to] = [first[OrphanKind.receive]!, second[OrphanKind.receive]!]
+      this.#receivers.set(number, { giver: first[OrphanKind.receiveFrom]!, from, to, place })
     } else if (kinds === INSERT) {
       const [offset, distance] = [first[OrphanKind.insert]!, second[OrphanKind.insert]!]
       const from = first[OrphanKind.insertEnd]!
@@ -203,8 +223,9 @@ export function invalidOrphan(kind: number, first: number, second: number): stri
 function soundArguments(kind: number, first: number, second: number): boolean {
   switch (kind) {
     case OrphanKind.punch:
-    case OrphanKind.receive:
       return first < second
+    case OrphanKind.receive:
+      return first <= second
     case OrphanKind.collapse:
       return second > 0 && second <= first
     case OrphanKind.insert:

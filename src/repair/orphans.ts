@@ -15,6 +15,7 @@ import type { Ground } from './ground.js'
 import { Records } from './tree_builder.js'
 
 const at = Inode.word
+const FILE_END = 0x1_0000_0000
 
 /** The first and second argument of the records of an inode, by kind. */
 type Work = Map<number, readonly [first: number, second: number]>
@@ -26,6 +27,8 @@ export class Orphans {
   readonly #kept = new Records()
   /** Inodes that are to be freed, by number, and to whom their blocks go before. */
   readonly #givers = new Map<number, number>()
+  /** Those that somebody receives from. */
+  readonly #received = new Set<number>()
   #changed = false
 
   constructor(ground: Ground, directories: Directories) {
@@ -52,6 +55,7 @@ export class Orphans {
     for (const [number, work] of byInode) this.#settleGiver(number, work)
     const working = new Set<number>()
     for (const [number, work] of byInode) this.#settleInode(number, work, extents, working)
+    this.#keepGivers()
     this.#changed ||= trees.sound.data[this.tree] === 0
     this.#setFlags(working)
   }
@@ -87,8 +91,6 @@ export class Orphans {
         if (work.size > 0) drop(work.keys(), 'all of it is to be freed')
         this.#changed ||= unlinked[0] !== 0 || unlinked[1] !== 0
         this.addUnlinked(index)
-        const target = this.#givers.get(number)
-        if (target !== undefined) this.#kept.push(number, OrphanKind.giver, target, 0)
         return
       }
     }
@@ -96,7 +98,21 @@ export class Orphans {
     const why = this.#impossible(index, work, extents)
     if (why !== null) return drop(work.keys(), why)
     working.add(index)
+    this.#received.add(work.get(OrphanKind.receiveFrom)?.[0] ?? 0)
     for (const [kind, [first, second]] of work) this.#kept.push(number, kind, first, second)
+  }
+
+  /** What nobody receives is only to be freed. */
+  #keepGivers(): void {
+    for (const [number, target] of this.#givers) {
+      if (this.#received.has(number)) {
+        this.#kept.push(number, OrphanKind.giver, target, 0)
+        continue
+      }
+      this.#changed = true
+      const message = `inode ${number} is only to be freed: inode ${target} receives nothing from it`
+      this.#ground.fixes.add('orphan-work-impossible', message)
+    }
   }
 
   /** Why an inode cannot be one without a name, or null. */
@@ -134,8 +150,13 @@ export class Orphans {
     if (!inodes.isFile(index)) return 'it is no file'
     const giver = work.get(OrphanKind.receiveFrom)
     if (giver !== undefined) {
-      const gives = this.#givers.get(giver[0]) === inodes.numberOf(index)
-      return gives ? null : `inode ${giver[0]} gives it nothing`
+      const [from, to] = work.get(OrphanKind.receive)!
+      if (this.#givers.get(giver[0]) !== inodes.numberOf(index)) {
+        return `inode ${giver[0]} gives it nothing`
+      }
+      const other = inodes.find(giver[0])
+      const more = hasBlocks(extents, other, 0, from) || hasBlocks(extents, other, to, FILE_END)
+      return more ? `inode ${giver[0]} has blocks for more than the range` : null
     }
     const size = inodes.get(index, at.size) + inodes.get(index, at.size + 1) * 2 ** 32
     const collapse = work.get(OrphanKind.collapse)

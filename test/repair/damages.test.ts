@@ -74,6 +74,8 @@ const LOSSES: ReadonlyMap<string, number> = new Map([
   ['a clone from a file that gives nothing', 1],
   ['a giver that gives to another file', 1],
   ['a clone with the end of an insertion', 1],
+  ['a clone of more than the range', 1],
+  ['a clone of less than the giver has', 1],
   ['a giver that is not recorded as unlinked', 1],
   ['an inode with a wrong checksum', 2],
   ['an inode with the number of another', 2],

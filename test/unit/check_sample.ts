@@ -116,21 +116,24 @@ function clones(b: ImageBuilder) {
   const whole = b.block(4)
   const rest = whole + 2
   const kept = b.block()
+  b.gap()
+  const old = b.block()
   b.file(sealed, [[0, whole, 4]], { flags: flags | InodeFlag.fixed | InodeFlag.writeSealed })
-  // The first half has come over, and the second is still with the giver.
-  const receives = { flags: flags | InodeFlag.unfinished, size: 8 * 4096 }
+  // The end has come over; the start is still with the giver, and blocks that go are in its place.
+  const receives = { flags: flags | InodeFlag.unfinished, size: 5 * 4096 }
   b.file(
     receiver,
     [
       [0, kept, 1],
-      [4, whole, 2],
+      [4, old, 1],
+      [6, rest, 2],
     ],
     receives,
   )
-  b.file(giver, [[6, rest, 2]], { flags, links: 0, size: 0 })
+  b.file(giver, [[4, whole, 2]], { flags, links: 0, size: 8 * 4096 })
   b.share(whole, 2, 2)
   b.share(rest, 2, 2)
-  b.orphan(receiver, OrphanKind.receive, 4, 8)
+  b.orphan(receiver, OrphanKind.receive, 4, 6)
   b.orphan(receiver, OrphanKind.receiveFrom, giver)
   b.orphan(giver, OrphanKind.unlinked)
   b.orphan(giver, OrphanKind.giver, receiver)

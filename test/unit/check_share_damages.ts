@@ -166,7 +166,7 @@ damage('inode-field-invalid', 'a FIFO with a policy', (image) => {
 // ---- clones that are being made ----------------------------------------------------------------
 
 damage('orphan-record-invalid', 'a clone of a range that ends before it begins', (image) => {
-  setOrphan(image, receiver, OrphanKind.receive, { 2: 8 })
+  setOrphan(image, receiver, OrphanKind.receive, { 2: 7 })
 })
 damage('orphan-record-invalid', 'a clone from inode 0', (image) => {
   setOrphan(image, receiver, OrphanKind.receiveFrom, { 2: 0 })
@@ -179,6 +179,12 @@ damage('orphan-work-impossible', 'a clone from a file that gives nothing', (imag
 })
 damage('orphan-work-impossible', 'a giver that gives to another file', (image) => {
   setOrphan(image, giver, OrphanKind.giver, { 2: original })
+})
+damage('orphan-work-impossible', 'a clone of more than the range', (image) => {
+  setOrphan(image, receiver, OrphanKind.receive, { 3: 5 })
+})
+damage('orphan-work-impossible', 'a clone of less than the giver has', (image) => {
+  setOrphan(image, receiver, OrphanKind.receive, { 2: 5 })
 })
 damage('orphan-work-impossible', 'a clone with the end of an insertion', (image) => {
   setOrphan(image, receiver, OrphanKind.receive, { 1: OrphanKind.insertEnd, 3: 0 })
