@@ -3,7 +3,7 @@
  * that work on them is unfinished when a record does.
  *
  * Work that cannot be done is given up: blocks past the end of a file stay with it; a file that was
- * being moved together or apart stays as far as it came, which is told.
+ * being moved together or apart, or made a clone, stays as far as it came, which is told.
  */
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { invalidOrphan, TOGETHER } from '../check/orphans.js'
@@ -15,6 +15,7 @@ import type { Ground } from './ground.js'
 import { Records } from './tree_builder.js'
 
 const at = Inode.word
+const FILE_END = 0x1_0000_0000
 
 /** The first and second argument of the records of an inode, by kind. */
 type Work = Map<number, readonly [first: number, second: number]>
@@ -24,12 +25,23 @@ export class Orphans {
   readonly #ground: Ground
   readonly #directories: Directories
   readonly #kept = new Records()
+  /** Inodes that are to be freed, by number, and to whom their blocks go before. */
+  readonly #givers = new Map<number, number>()
+  /** Those that somebody receives from. */
+  readonly #received = new Set<number>()
   #changed = false
 
   constructor(ground: Ground, directories: Directories) {
     this.#ground = ground
     this.#directories = directories
     this.tree = ground.trees.add(ground.roots.orphans, RecordKinds.orphans, 0)
+  }
+
+  /** Kinds of the records that stay: bit k for kind k. */
+  get kinds(): number {
+    let kinds = 0
+    for (let i = 0; i < this.#kept.length; i++) kinds |= 1 << this.#kept.at(i)[1]!
+    return kinds
   }
 
   /** To be called when all names and extents are known. */
@@ -40,10 +52,24 @@ export class Orphans {
       const work = byInode.get(number) ?? new Map()
       byInode.set(number, work.set(kind, [first, second]))
     })
+    for (const [number, work] of byInode) this.#settleGiver(number, work)
     const working = new Set<number>()
     for (const [number, work] of byInode) this.#settleInode(number, work, extents, working)
+    this.#keepGivers()
     this.#changed ||= trees.sound.data[this.tree] === 0
     this.#setFlags(working)
+  }
+
+  /** Takes the record of a giver out of its work, and remembers it when it is as it must be. */
+  #settleGiver(number: number, work: Work): void {
+    const { inodes } = this.#ground
+    const record = work.get(OrphanKind.giver)
+    if (record === undefined || !work.has(OrphanKind.unlinked)) return
+    const index = inodes.find(number)
+    if (index < 0 || !inodes.isFile(index) || this.stillLinked(index) !== null) return
+    if (invalidOrphan(OrphanKind.giver, ...record) !== null) return
+    work.delete(OrphanKind.giver)
+    this.#givers.set(number, record[0])
   }
 
   #settleInode(number: number, work: Work, extents: ExtentTable, working: Set<number>): void {
@@ -64,14 +90,29 @@ export class Orphans {
       else {
         if (work.size > 0) drop(work.keys(), 'all of it is to be freed')
         this.#changed ||= unlinked[0] !== 0 || unlinked[1] !== 0
-        return this.addUnlinked(index)
+        this.addUnlinked(index)
+        return
       }
     }
     if (work.size === 0) return
     const why = this.#impossible(index, work, extents)
     if (why !== null) return drop(work.keys(), why)
     working.add(index)
+    this.#received.add(work.get(OrphanKind.receiveFrom)?.[0] ?? 0)
     for (const [kind, [first, second]] of work) this.#kept.push(number, kind, first, second)
+  }
+
+  /** What nobody receives is only to be freed. */
+  #keepGivers(): void {
+    for (const [number, target] of this.#givers) {
+      if (this.#received.has(number)) {
+        this.#kept.push(number, OrphanKind.giver, target, 0)
+        continue
+      }
+      this.#changed = true
+      const message = `inode ${number} is only to be freed: inode ${target} receives nothing from it`
+      this.#ground.fixes.add('orphan-work-impossible', message)
+    }
   }
 
   /** Why an inode cannot be one without a name, or null. */
@@ -107,6 +148,16 @@ export class Orphans {
     }
     if (!TOGETHER.has(kinds)) return 'they do not go together'
     if (!inodes.isFile(index)) return 'it is no file'
+    const giver = work.get(OrphanKind.receiveFrom)
+    if (giver !== undefined) {
+      const [from, to] = work.get(OrphanKind.receive)!
+      if (this.#givers.get(giver[0]) !== inodes.numberOf(index)) {
+        return `inode ${giver[0]} gives it nothing`
+      }
+      const other = inodes.find(giver[0])
+      const more = hasBlocks(extents, other, 0, from) || hasBlocks(extents, other, to, FILE_END)
+      return more ? `inode ${giver[0]} has blocks for more than the range` : null
+    }
     const size = inodes.get(index, at.size) + inodes.get(index, at.size + 1) * 2 ** 32
     const collapse = work.get(OrphanKind.collapse)
     const insert = work.get(OrphanKind.insert)

@@ -295,12 +295,13 @@ export class Work {
    * follows with the last, and then it is true. `#next` is where it goes on.
    */
   insertStep(number: number, offset: number, distance: number, end: number): boolean {
-    const { inodes, extents, transaction, pages } = this.#core
+    const { inodes, extents, shares, transaction, pages } = this.#core
     pages.tick()
     const w = inodes.get(number)
+    const cuts = shares.empty ? 0 : shares.insertBlocks
     let done = false
     // With the first step it is begun, and must come to its end: the reserve is there for that.
-    transaction.run(extents.runBlocks(w) + SHIFT_BLOCKS, end !== FILE_END, () => {
+    transaction.run(extents.runBlocks(w) + cuts + SHIFT_BLOCKS, end !== FILE_END, () => {
       inodes.layoutChanged(w)
       this.#next = end
       for (let moved = 0; ; moved++) {
@@ -309,7 +310,10 @@ export class Work {
         const { fileBlock } = extents
         this.#next = Math.max(offset, fileBlock)
         if (fileBlock >= offset) extents.shift(w, fileBlock, fileBlock + distance)
-        else extents.splitAway(w, offset, offset + distance)
+        else {
+          shares.cut(extents.regionBlock + (offset - fileBlock))
+          extents.splitAway(w, offset, offset + distance)
+        }
       }
       if (!done) {
         this.intend(w, OrphanKind.insert, offset, distance)

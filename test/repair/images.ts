@@ -8,7 +8,7 @@ import { Prng } from '../../src/base/prng.js'
 import type { Sealed } from '../../src/base/bytes.js'
 import { checksumOf } from '../../src/base/bytes.js'
 import { BITMAP_MAGIC, BitmapChunk } from '../../src/media/bitmap.js'
-import { Inode, INODE_MAGIC } from '../../src/media/inode.js'
+import { Inode, InodeFlag, INODE_MAGIC } from '../../src/media/inode.js'
 import { INODE_MAP_MAGIC, InodeMapPage } from '../../src/media/inode_map.js'
 import { NAME_MAGIC, NameHeader } from '../../src/media/name.js'
 import { JOURNAL_MAGIC, JournalBlock } from '../../src/media/repair_journal.js'
@@ -19,6 +19,8 @@ import { NODE_MAGIC, NODE_RECORDS, sealedBytes, TreeNode } from '../../src/media
 import { VALUE_BLOCK_BYTES, VALUE_MAGIC, ValueBlock } from '../../src/media/value.js'
 import { native } from '../../src/native/native.js'
 import { heapRegion, type MemoryRegion } from '../../src/region/memory_region.js'
+import type { Region } from '../../src/region/region.js'
+import { TracedRegion } from '../../src/region/traced_region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { workMemory, type WorkMemory } from '../../src/volume/mount.js'
 import { Volume } from '../../src/volume/volume.js'
@@ -51,7 +53,7 @@ export class Ground {
 
 /** One set of memory for all volumes of a test, one after the other. */
 let memory: WorkMemory | undefined
-export function mount(ground: Ground, seed = 1): Volume {
+export function mount(ground: { readonly region: Region }, seed = 1): Volume {
   memory ??= workMemory(256, 256 * 1024)
   return Volume.mount(ground.region, {
     sync: 'always',
@@ -99,7 +101,64 @@ export function fill(volume: Volume, files: number): void {
   }
 }
 
-/** Volumes to damage: closed, cut off with records in the log, nearly full. */
+/** Files that have blocks together, whole and in part. */
+export function clone(volume: Volume): void {
+  volume.reflink('/a', '/d/clone')
+  volume.reflink('/a', '/d/e/again')
+  volume.reflink('/d/e/pieces', '/many/pieces')
+  using again = volume.open('/d/e/again', 'r+')
+  again.write(contentOf('again', 100), BLOCK)
+  using pieces = volume.open('/d/e/pieces', 'r+')
+  pieces.reflinkRange(2 * BLOCK, pieces, 20 * BLOCK, 3 * BLOCK)
+  pieces.punch(3 * BLOCK, BLOCK)
+}
+
+/** Sets flags of an inode that is at home, as the calls would that fix a file. */
+function setFlags(ground: Ground, number: number, flags: number): void {
+  for (let w = 0; w < ground.u32.length; w += Inode.size / 4) {
+    const { magic, number: at, flags: word } = Inode.word
+    if (ground.u32[w + magic] !== INODE_MAGIC || ground.u32[w + at] !== number) continue
+    ground.u32[w + word]! |= flags
+    ground.seal(Inode, w * 4)
+  }
+}
+
+/** With clones, and fixed files, one of them shared. */
+function withClones(ground: Ground): Uint8Array {
+  format(ground, 4)
+  const volume = mount(ground, 4)
+  fill(volume, 8)
+  clone(volume)
+  volume.writeFile('/fixed', contentOf('fixed', 3 * BLOCK))
+  volume.reflink('/d/e/pieces', '/sealed')
+  volume.truncate('/sealed', 3 * BLOCK)
+  const [fixed, sealed] = [volume.lstat('/fixed').ino, volume.lstat('/sealed').ino]
+  volume.close()
+  setFlags(ground, fixed, InodeFlag.fixed | InodeFlag.policyLow)
+  setFlags(ground, sealed, InodeFlag.fixed | InodeFlag.writeSealed)
+  return ground.u8.slice()
+}
+
+/** Cut off while a clone is being made: what it had goes, and what it gets comes, piece by piece. */
+function cutInClone(): Uint8Array {
+  const region = new TracedRegion(BYTES)
+  formatVolume(region, { clock: new SteppedClock(), entropy: seededEntropy(5) })
+  const volume = mount({ region }, 5)
+  fill(volume, 8)
+  clone(volume)
+  const left: Uint8Array[] = []
+  const nothing = () => {}
+  const rest = { beforeStore: nothing, stored: nothing, flushed: nothing, synced: nothing }
+  region.listener = { ...rest, fenced: () => void left.push(region.u8.slice()) }
+  volume.reflink('/d/e/holes', '/many/pieces')
+  region.listener = null
+  volume.close()
+  region.close()
+  // Gathered first, then received, then the inode without a name goes.
+  return left[Math.floor((left.length * 3) / 4)]!
+}
+
+/** Volumes to damage: closed, cut off with records in the log, nearly full, with clones. */
 export function samples(): Uint8Array[] {
   const images: Uint8Array[] = []
   const ground = new Ground()
@@ -126,6 +185,7 @@ export function samples(): Uint8Array[] {
   }
   full.close()
   take()
+  images.push(withClones(ground), cutInClone())
   ground.region.close()
   return images
 }

@@ -194,6 +194,16 @@ const OPERATIONS: ReadonlyArray<readonly [name: string, weight: number, run: Ope
       r.on((f) => r.on((to) => f.copyRange(from, to, r.prng.below(200_000), length)))
     },
   ],
+  ['reflink', 6, (r) => r.volume.reflink(r.path, r.path)],
+  [
+    'reflink range',
+    8,
+    (r) => {
+      const [from, length] = r.blocks
+      const share = r.prng.chance(1, 6) ? 'copy' : 'strict'
+      r.on((f) => r.on((to) => f.reflinkRange(from, to, r.blocks[0], length, { share })))
+    },
+  ],
   ['set xattr', 8, (r) => r.volume.setXattr(r.any, attributeOf(r), valueOf(r))],
   ['trusted xattr', 2, (r) => r.volume.setXattr(r.any, 'trusted.t', valueOf(r), { follow: false })],
   [

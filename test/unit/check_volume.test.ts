@@ -103,14 +103,21 @@ test('a file of many pieces, cut and filled again, is clean all the way', (t) =>
   assertClean(region, 'closed')
 })
 
-/** Changes to a file of twenty blocks and 600 single ones; each takes many transactions. */
-const LONG_WORK: Array<[what: string, change: (file: OpenFile) => void]> = [
+/**
+ * Changes to a file of twenty blocks and 600 single ones; each takes many transactions. `other` has
+ * 30 single blocks.
+ */
+const LONG_WORK: Array<[what: string, change: (file: OpenFile, other: OpenFile) => void]> = [
   ['a punch', (file) => file.punch(15 * 4096, 900 * 4096 + 5)],
   ['a collapse', (file) => file.collapse(10 * 4096, 400 * 4096)],
   ['a collapse of a hole', (file) => file.collapse(101 * 4096, 4096)],
   ['an insertion', (file) => file.insert(10 * 4096, 7 * 4096)],
   ['an insertion of a whole file', (file) => file.insert(0, 300 * 4096)],
   ['a truncate', (file) => file.truncate(5000)],
+  ['a clone', (file, other) => other.reflinkRange(0, file, 0, 0)],
+  ['a clone of a range', (file, other) => other.reflinkRange(4096, file, 50 * 4096, 40 * 4096)],
+  ['a clone behind the end', (file, other) => other.reflinkRange(0, file, 2000 * 4096, 0)],
+  ['a clone of its own blocks', (file) => file.reflinkRange(4096, file, 100 * 4096, 80 * 4096)],
 ]
 for (const [what, change] of LONG_WORK) {
   test(`what ${what} leaves half done is clean, and completed when the file is read`, (t) => {
@@ -127,6 +134,10 @@ for (const [what, change] of LONG_WORK) {
     for (let i = 0; i < 600; i++) {
       const place = (i * 191) % 600
       file.write(block.fill(place), (30 + place * 2) * 4096)
+    }
+    using other = volume.open('/other', 'w+')
+    for (let i = 0; i < 30; i++) {
+      other.write(block.fill(i + 7), ((i * 191) % 30) * 2 * 4096)
     }
     const before = volume.readFile('/file')
     const left: Uint8Array[] = []
@@ -146,10 +157,10 @@ for (const [what, change] of LONG_WORK) {
       fenced,
       synced: nothing,
     }
-    change(file)
+    change(file, other)
     region.listener = null
     const after = volume.readFile('/file')
-    assert.ok(left.length > 5, `${left.length} fences`)
+    assert.ok(left.length > 3, `${left.length} fences`)
     for (const bytes of left) {
       const same = Buffer.compare(bytes, before) === 0 || Buffer.compare(bytes, after) === 0
       assert.ok(same, 'neither the file from before nor the one from after')
