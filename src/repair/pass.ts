@@ -69,6 +69,7 @@ export function runPass(options: PassOptions): Space {
   contents.settle()
   badBlocks.settle()
   space.settled = true
+  contents.write()
   links.makeRoot()
   attributes.settle()
   directories.settle()

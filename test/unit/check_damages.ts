@@ -29,7 +29,7 @@ import {
   takeBlock,
 } from './check_damage_tools.js'
 import type { Image } from './check_image.js'
-import { appendRecord, BITMAP, MAP, sealRecord } from './check_image.js'
+import { appendRecord, BITMAP, DATA_START, MAP, sealRecord } from './check_image.js'
 
 export { damages, sample } from './check_damage_tools.js'
 
@@ -255,6 +255,15 @@ damage(
   'a node with a wrong checksum',
   (image) => {
     image.u8[image.rootOf(tree) * 4096 + 310]! ^= 1
+  },
+  ['block-leaked', 'reverse-map-extra'],
+)
+damage(
+  'tree-node-damaged',
+  'a lost node where the bitmap has every block in use',
+  (image) => {
+    image.u8.fill(0, image.rootOf(tree) * 4096, (image.rootOf(tree) + 1) * 4096)
+    for (let block = DATA_START; block < image.blocks; block++) image.allocate(block, true)
   },
   ['block-leaked', 'reverse-map-extra'],
 )
