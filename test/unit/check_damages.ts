@@ -3,7 +3,7 @@
  * fsck can make, one that is exactly that. The volume is sound but for it, and every checksum fits.
  * Damages to what files hold are in check_content_damages.ts.
  */
-import { BitmapChunk } from '../../src/media/bitmap.js'
+import { BitmapChunk, CHUNK_WORDS } from '../../src/media/bitmap.js'
 import { Mode } from '../../src/base/mode.js'
 import { Inode } from '../../src/media/inode.js'
 import { InodeMapPage } from '../../src/media/inode_map.js'
@@ -586,6 +586,16 @@ damage('bitmap-free-wrong', 'a bitmap chunk that miscounts', (image) => {
   const free = image.get(BITMAP * 4096, BitmapChunk, 'free')
   image.set(BITMAP * 4096, BitmapChunk, { free: free - 1 })
 })
+damage(
+  'bitmap-free-wrong',
+  'a bitmap chunk that has every block free and counts none',
+  (image) => {
+    const bits = (BITMAP * 4096 + BitmapChunk.at.bits) >>> 2
+    image.u32.fill(0, bits, bits + CHUNK_WORDS)
+    image.set(BITMAP * 4096, BitmapChunk, { free: 0 })
+  },
+  ['bitmap-end-clear', 'block-unallocated', 'free-blocks-wrong'],
+)
 damage('block-leaked', 'blocks in use that nothing claims', (image) => {
   image.allocate(1000, true)
   image.allocate(1001, true)
