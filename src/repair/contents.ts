@@ -56,7 +56,6 @@ export class Contents {
     this.#claimLater()
     this.#settleSuspects()
     this.#recreateLost()
-    this.#write()
   }
 
   /** Reads the extents of a file; claims those that are beyond doubt. */
@@ -275,8 +274,11 @@ export class Contents {
     }
   }
 
-  /** Writes the extents of files that got others. */
-  #write(): void {
+  /**
+   * Writes the extents of files that got others; to be called when all blocks are claimed, for
+   * nodes may need blocks that were in use before.
+   */
+  write(): void {
     for (const [index, rows] of this.extents.of(this.#changed)) this.#writeFile(index, rows)
   }
 

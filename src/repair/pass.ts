@@ -82,6 +82,7 @@ export function runPass(options: PassOptions): PassResult {
   contents.settle()
   badBlocks.settle()
   space.settled = true
+  contents.write()
   links.makeRoot()
   attributes.settle()
   directories.settle()

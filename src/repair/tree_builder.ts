@@ -127,7 +127,8 @@ export class TreeBuilder {
 
   /**
    * Puts the records (sorted) in the place of a tree, whose blocks are used again or freed. Returns
-   * its root, or -1, and nothing is changed, when there is no room for it.
+   * its root, or -1, and nothing is changed, when there is no room for it. To be called when all
+   * that is there has been claimed.
    */
   replace(tree: number, records: Records): number {
     const old = this.#trees.nodes(tree)
@@ -165,7 +166,9 @@ export class TreeBuilder {
       this.#space.claim(block, Use.node, tree)
       return block
     }
-    return this.#space.take(Use.node, tree)
+    const block = this.#space.take(Use.node, tree)
+    if (block === 0) throw new Error('invariant broken: there was room for all nodes of the tree')
+    return block
   }
 
   #write(

@@ -18,7 +18,7 @@
  * block on, so that what is small fills the gaps; what has 2 MiB or more gets whole groups of 2
  * MiB, aligned as its place in the file is, as long as there are any.
  */
-import { assert } from '../base/errors.js'
+import { assert, HoldfastError } from '../base/errors.js'
 import { CHUNK_BLOCKS } from '../media/bitmap.js'
 import type { Frames } from './frames.js'
 import { FreeMap, GROUP_BLOCKS } from './free_map.js'
@@ -136,8 +136,16 @@ export class Allocator {
       }
       if (best >= Math.min(want, CHUNK_BLOCKS) || ++searched >= SEARCH_CHUNKS) break
     }
-    assert(bestChunk >= 0, 'a transaction reserves before it allocates')
+    if (bestChunk < 0) throw this.#noneFree()
     this.#take(bestChunk, bestBit, best)
+  }
+
+  /** Blocks are reserved and there are none: the state counts some that the bitmap has not. */
+  #noneFree(): HoldfastError {
+    const [told, free] = [this.#state.freeBlocks, this.#map.total()]
+    assert(told !== free, 'a transaction reserves before it allocates')
+    const what = `the state counts ${told} free blocks, the bitmap ${free}`
+    return new HoldfastError('EUCLEAN', `${what}; run holdfast fsck`)
   }
 
   /** From whole free groups; false when none is near. */
@@ -326,10 +334,15 @@ export class Allocator {
   }
 
   #take(chunk: number, bit: number, count: number): void {
-    this.#assertUnheld(chunk * CHUNK_BLOCKS + bit, count)
+    const start = chunk * CHUNK_BLOCKS + bit
+    if (!this.isData(start, count)) {
+      const what = `block ${start} is not for data, and free in the bitmap`
+      throw new HoldfastError('EUCLEAN', `${what}; run holdfast fsck`)
+    }
+    this.#assertUnheld(start, count)
     this.#map.take(chunk, bit, count)
     this.#state.addFreeBlocks(-count)
-    this.start = chunk * CHUNK_BLOCKS + bit
+    this.start = start
     this.count = count
   }
 

@@ -58,6 +58,15 @@ export class FreeMap {
     return free
   }
 
+  /** Free blocks of all chunks, those that are busy too. */
+  total(): number {
+    let free = 0
+    for (let chunk = 0; chunk < this.chunks; chunk++) {
+      free += this.#pages.u32[(this.#chunk(chunk) >>> 2) + at.free]!
+    }
+    return free
+  }
+
   /** Length of the free run that begins at `bit` of a chunk, at most `want`, within the chunk. */
   runAt(chunk: number, bit: number, want: number): number {
     const w = this.#chunk(chunk) >>> 2
@@ -200,9 +209,7 @@ export class FreeMap {
       const chunk = page * CHUNKS_PER_BLOCK + i
       if (chunk >= this.chunks) break
       const why =
-        base < 0
-          ? 'is in use as something else'
-          : invalidBitmapChunk(this.#pages, base + i * BitmapChunk.size, chunk)
+        base < 0 ? 'is in use as something else' : this.#invalid(base + i * BitmapChunk.size, chunk)
       if (why !== null) {
         if (base >= 0) this.#pages.drop(block)
         throw new HoldfastError(
@@ -213,6 +220,18 @@ export class FreeMap {
     }
     this.#pages.verified(base, PageKind.bitmap)
     return base
+  }
+
+  /** Why a chunk cannot be believed, or null: what it counts is what it has. */
+  #invalid(base: number, chunk: number): string | null {
+    const why = invalidBitmapChunk(this.#pages, base, chunk)
+    if (why !== null) return why
+    const { u32 } = this.#pages
+    const w = base >>> 2
+    let free = CHUNK_BLOCKS
+    for (let i = 0; i < CHUNK_WORDS; i++) free -= popcount(u32[w + at.bits + i]!)
+    const counted = u32[w + at.free]!
+    return counted === free ? null : `it counts ${counted} free blocks and has ${free}`
   }
 
   /** Bits of word `i` of a chunk that are taken or busy. */

@@ -137,7 +137,8 @@ function useRepaired(): void {
   const never = (error: unknown) => {
     throw error
   }
-  const volume = mount(ground)
+  // A salt is never that of a mount before, whose records may still be in the ring.
+  const volume = mount(ground, 4)
   if (volume.readOnly) return volume.close() // features that are not known
   volume.setInodeFlags('/', { append: false, immutable: false })
   const found = walk(volume, never)

@@ -4,7 +4,7 @@
  * Damages to what files hold are in check_content_damages.ts, to what they have together in
  * check_share_damages.ts.
  */
-import { BitmapChunk } from '../../src/media/bitmap.js'
+import { BitmapChunk, CHUNK_WORDS } from '../../src/media/bitmap.js'
 import { Mode } from '../../src/base/mode.js'
 import { Inode } from '../../src/media/inode.js'
 import { InodeMapPage } from '../../src/media/inode_map.js'
@@ -31,7 +31,7 @@ import {
   takeBlock,
 } from './check_damage_tools.js'
 import type { Image } from './check_image.js'
-import { appendRecord, BITMAP, MAP, sealRecord } from './check_image.js'
+import { appendRecord, BITMAP, DATA_START, MAP, sealRecord } from './check_image.js'
 
 export { damages, sample } from './check_damage_tools.js'
 
@@ -257,6 +257,15 @@ damage(
   'a node with a wrong checksum',
   (image) => {
     image.u8[image.rootOf(tree) * 4096 + 310]! ^= 1
+  },
+  ['block-leaked', 'reverse-map-extra'],
+)
+damage(
+  'tree-node-damaged',
+  'a lost node where the bitmap has every block in use',
+  (image) => {
+    image.u8.fill(0, image.rootOf(tree) * 4096, (image.rootOf(tree) + 1) * 4096)
+    for (let block = DATA_START; block < image.blocks; block++) image.allocate(block, true)
   },
   ['block-leaked', 'reverse-map-extra'],
 )
@@ -582,6 +591,16 @@ damage('bitmap-free-wrong', 'a bitmap chunk that miscounts', (image) => {
   const free = image.get(BITMAP * 4096, BitmapChunk, 'free')
   image.set(BITMAP * 4096, BitmapChunk, { free: free - 1 })
 })
+damage(
+  'bitmap-free-wrong',
+  'a bitmap chunk that has every block free and counts none',
+  (image) => {
+    const bits = (BITMAP * 4096 + BitmapChunk.at.bits) >>> 2
+    image.u32.fill(0, bits, bits + CHUNK_WORDS)
+    image.set(BITMAP * 4096, BitmapChunk, { free: 0 })
+  },
+  ['bitmap-end-clear', 'block-unallocated', 'free-blocks-wrong'],
+)
 damage('block-leaked', 'blocks in use that nothing claims', (image) => {
   image.allocate(1000, true)
   image.allocate(1001, true)
