@@ -145,6 +145,13 @@ export class LayoutFile extends OpenFile {
     this.#volume.arbiter.during(options, () => super.punch(offset, length))
   }
 
+  /** Shares what may be shared and copies the rest: it never fails for the sake of a hold. */
+  override copyRange(offset: number, to: OpenFile, toOffset: number, length: number): number {
+    return this.#volume.arbiter.during({ share: 'copy' }, () =>
+      super.copyRange(offset, to, toOffset, length),
+    )
+  }
+
   override reflinkRange(
     offset: number,
     to: OpenFile,

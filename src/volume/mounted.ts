@@ -71,8 +71,15 @@ export class MountedVolume {
     this.copies = new CopyOnWrite(mounted.core)
     this.files = new Files(mounted.core, this.work, this.copies)
     this.writes = new Writes(mounted.core, this.files, this.work, this.times, this.copies)
-    this.ranges = new Ranges(mounted.core, this.files, this.writes, this.work, this.copies)
     this.sharing = new Sharing(mounted.core, this.files, this.work)
+    this.ranges = new Ranges(
+      mounted.core,
+      this.files,
+      this.writes,
+      this.work,
+      this.copies,
+      this.sharing,
+    )
     this.relocation = new Relocation(mounted.core, this.work)
     this.attributes = new Attributes(mounted.core, this.times)
     this.namespace = new Namespace(mounted.core, this.work)

@@ -15,11 +15,24 @@ import type { CopyOnWrite } from './copy_on_write.js'
 import type { Core } from './core.js'
 import { STEP_BLOCKS, WALK_EXTENTS, type Files } from './files.js'
 import type { OpenInode } from './open_inodes.js'
+import type { Sharing } from './sharing.js'
 import type { Work } from './work.js'
 import type { Writes } from './writes.js'
 
 /** Bytes copied in one go. */
 const COPY_BYTES = 1 << 20
+/** Less is sooner copied than shared. */
+const SHARE_FROM_BYTES = 64 * 1024
+/** What says that these blocks cannot be shared now, and no more. */
+const NO_SHARING: ReadonlySet<string> = new Set([
+  'EBUSY',
+  'ETXTBSY',
+  'EPERM',
+  'EAGAIN',
+  'EINVAL',
+  'ENOSPC',
+  'EOPNOTSUPP',
+])
 
 export class Ranges {
   readonly #core: Core
@@ -27,8 +40,17 @@ export class Ranges {
   readonly #writes: Writes
   readonly #work: Work
   readonly #copies: CopyOnWrite
+  readonly #sharing: Sharing
 
-  constructor(core: Core, files: Files, writes: Writes, work: Work, copies: CopyOnWrite) {
+  constructor(
+    core: Core,
+    files: Files,
+    writes: Writes,
+    work: Work,
+    copies: CopyOnWrite,
+    sharing: Sharing,
+  ) {
+    this.#sharing = sharing
     this.#core = core
     this.#files = files
     this.#writes = writes
@@ -379,17 +401,52 @@ export class Ranges {
     }
     if (count > 0) this.#files.writable(to.number)
     const buffer = new Uint8Array(Math.min(count, COPY_BYTES))
+    let shares = offset % BLOCK_BYTES === toOffset % BLOCK_BYTES
     for (let done = 0; done < count;) {
       pages.tick()
+      const inBlock = (offset + done) % BLOCK_BYTES
+      if (shares && inBlock === 0) {
+        const whole = this.#share(from, offset + done, to, toOffset + done, count - done, size)
+        done += whole
+        shares = whole > 0
+        if (shares) continue
+      }
       const n = Math.min(count - done, this.#copyRun(from, offset + done, size))
       if (n > 0) {
-        const part = Math.min(n, COPY_BYTES)
+        const most = shares ? BLOCK_BYTES - inBlock : COPY_BYTES
+        const part = Math.min(n, most)
         this.#files.read(from, buffer, 0, part, offset + done)
         this.#writes.write(to, buffer, 0, part, toOffset + done)
         done += part
       } else done += this.#copyHole(from, offset + done, size, to, toOffset + done, count - done)
     }
     return count
+  }
+
+  /**
+   * Shares whole blocks instead of copying them; returns the bytes that are done. A copy never fails
+   * for the sake of a hold, or because there can be no sharing: then it is 0.
+   */
+  #share(
+    from: number,
+    offset: number,
+    to: OpenInode,
+    toOffset: number,
+    length: number,
+    size: number,
+  ): number {
+    const { inodes } = this.#core
+    const toEnd =
+      offset + length === size && toOffset + length >= inodes.size(inodes.get(to.number))
+    const whole = toEnd ? length : length - (length % BLOCK_BYTES)
+    if (whole < SHARE_FROM_BYTES) return 0
+    try {
+      this.#sharing.reflink(from, offset, to, toOffset, whole, true)
+      return whole
+    } catch (error) {
+      if (error instanceof HoldfastError && NO_SHARING.has(error.code)) return 0
+      throw error
+    }
   }
 
   /** Bytes of data at an offset before the next hole; 0 in a hole. */

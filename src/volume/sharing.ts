@@ -76,7 +76,7 @@ export class Sharing {
     if (toOffset > old) this.#files.zeroTail(inodes.get(to.number), old, toOffset)
     else this.#files.keepShrunk(inodes.get(to.number), old)
     pages.tick()
-    const small = !mayCopy && this.#isSmall(span)
+    const small = !(mayCopy && this.#core.watched(inodes.get(source))) && this.#isSmall(span)
     if (small) this.#shareAtOnce(to, span)
     else this.#shareInSteps(to, span)
     to.timesPending = false
