@@ -36,6 +36,7 @@ export type { PinLimitOptions } from './layout/limits.js'
 export type { LayoutPromises, MoveOptions, SettleOptions } from './layout/promises.js'
 export type { Session, SessionOptions } from './layout/session.js'
 
+export type { Transfer } from './layout/transfers.js'
 export { LayoutVolume, type LayoutOptions } from './layout/volume.js'
 export type { WaitOptions } from './layout/waiting.js'
 export { createRegion, memfdRegion, openRegion } from './region/file_region.js'

@@ -15,6 +15,7 @@ import { InodeFlag } from '../media/inode.js'
 import { LayoutOption } from '../media/superblock.js'
 import type { LayoutGuard } from '../volume/guard.js'
 import type { Volume } from '../volume/volume.js'
+import type { HeldClass } from './hold_table.js'
 import type { Holds } from './holds.js'
 import type { Session } from './session.js'
 import { verdictOf, type Verdict } from './table.js'
@@ -214,19 +215,33 @@ export class Arbiter implements LayoutGuard {
     if (inodes.has(w, InodeFlag.fixed) && !inodes.has(w, InodeFlag.writeSealed)) {
       return { end: to, copy: true }
     }
+    const { end, held } = this.#run(inode, from, to, (kind) => kind === 'pin' || kind === 'seal')
+    return { end, copy: held }
+  }
+
+  storedRun(inode: number, from: number, to: number): { end: number; held: boolean } {
+    return this.#run(inode, from, to, (kind) => kind !== 'readLease')
+  }
+
+  /** Whether file block `from` is under a hold of such a kind, and as far as that goes. */
+  #run(
+    inode: number,
+    from: number,
+    to: number,
+    counts: (kind: HeldClass) => boolean,
+  ): { end: number; held: boolean } {
     const { table, users } = this.holds
     let end = to
-    let copy = false
+    let held = false
     table.pieces.overlapping(inode, from, to, (slot, first, after) => {
-      const held = table.classOf(slot)
-      if (users.get(slot)?.follows === true || (held !== 'pin' && held !== 'seal')) return
+      if (users.get(slot)?.follows === true || !counts(table.classOf(slot))) return
       if (first <= from) {
-        // As far as one hold goes is to be copied; what comes after is looked at again.
-        end = copy ? Math.max(end, Math.min(to, after)) : Math.min(to, after)
-        copy = true
-      } else if (!copy) end = Math.min(end, first)
+        // As far as one hold goes; what comes after is looked at again.
+        end = held ? Math.max(end, Math.min(to, after)) : Math.min(to, after)
+        held = true
+      } else if (!held) end = Math.min(end, first)
     })
-    return { end, copy }
+    return { end, held }
   }
 
   deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void {

@@ -12,6 +12,7 @@ import { take, type HoldOptions, type LeaseOptions } from './grants.js'
 import type { Hold } from './hold.js'
 import type { HoldUser } from './holds.js'
 import type { Session } from './session.js'
+import { Transfer } from './transfers.js'
 import type { LayoutVolume } from './volume.js'
 
 /** How a call that changes a layout goes about what is held. */
@@ -132,6 +133,21 @@ export class LayoutFile extends OpenFile {
         if (now >= 0) volume.holding.end(now)
       }
       return mapping
+    })
+  }
+
+  /**
+   * Bytes [offset, offset + length) as they lie in the region, to be handed to somebody who reads
+   * them later: they stay there until the transfer ends, whatever becomes of the file.
+   */
+  transfer(offset: number, length: number): Transfer {
+    return this.enter('transfer', () => {
+      if (!this.wish.read) throw new HoldfastError('EBADF', 'the handle does not read')
+      const good = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
+      if (!good || offset < 0 || length < 0) {
+        throw new HoldfastError('EINVAL', `a transfer of ${length} bytes at ${offset}`)
+      }
+      return new Transfer(this.#volume, this.inode, offset, length)
     })
   }
 

@@ -40,7 +40,7 @@ export interface HoldUser {
 const RUNS_A_BLOCK = 64
 const RESERVE_LEAST = 4
 
-type VisitRun = (regionBlock: number, count: number) => void
+type VisitRun = (regionBlock: number, count: number, fileBlock: number) => void
 
 export class Holds {
   readonly table = new HoldTable()
@@ -107,7 +107,7 @@ export class Holds {
     const follows = user?.follows === true
     const runs: number[] = []
     if (!follows) {
-      this.#eachRun(open.number, from, to, (block, count) => runs.push(block, count))
+      this.eachRun(open.number, from, to, (block, count) => runs.push(block, count))
       core.transaction.require(this.#reserveOf(this.#runs + runs.length / 2) - this.#reserve)
       if (kind !== 'lease') this.#limits.charge(session.as.uid, runs)
     }
@@ -140,9 +140,9 @@ export class Holds {
   }
 
   /** Runs of blocks that stand behind file blocks [from, to). */
-  #eachRun(inode: number, from: number, to: number, visit: VisitRun): void {
+  eachRun(inode: number, from: number, to: number, visit: VisitRun): void {
     const { inodes, extents, pages, limbo } = this.#volume.core
-    if (inode === limbo.number) return visit(from, to - from)
+    if (inode === limbo.number) return visit(from, to - from, from)
     for (let block = from; block < to;) {
       pages.tick()
       const found = extents.find(inodes.get(inode), block)
@@ -150,7 +150,7 @@ export class Holds {
       const first = Math.max(block, extents.fileBlock)
       const end = Math.min(to, extents.fileBlock + extents.count)
       if (first >= to) return
-      visit(extents.regionBlock + (first - extents.fileBlock), end - first)
+      visit(extents.regionBlock + (first - extents.fileBlock), end - first, first)
       block = end
     }
   }
@@ -163,7 +163,7 @@ export class Holds {
     for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.next(piece)) {
       const inode = pieces.inodeOf(piece)
       let block = pieces.startOf(piece)
-      this.#eachRun(inode, block, pieces.endOf(piece), (region, count) => {
+      this.eachRun(inode, block, pieces.endOf(piece), (region, count) => {
         found.push([inode === limbo.number ? -1 : block, region, count])
         block += count
       })
@@ -210,7 +210,7 @@ export class Holds {
   #uncount(slot: number, inode: number, from: number, to: number): void {
     if (this.users.get(slot)?.follows === true) return
     const runs: number[] = []
-    this.#eachRun(inode, from, to, (block, count) => runs.push(block, count))
+    this.eachRun(inode, from, to, (block, count) => runs.push(block, count))
     for (let i = 0; i < runs.length; i += 2) this.#drop(slot, runs[i]!, runs[i + 1]!)
     if (inode !== this.#volume.core.limbo.number) this.#zeroTail(inode, from, to)
   }
@@ -275,7 +275,7 @@ export class Holds {
     const cut: number[] = []
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
     for (let i = 0; i < cut.length; i += 2) {
-      this.#eachRun(inode, cut[i]!, cut[i + 1]!, (block, count) => runs.push(block, count))
+      this.eachRun(inode, cut[i]!, cut[i + 1]!, (block, count) => runs.push(block, count))
     }
     this.#ghosts.set(slot, runs)
     table.setState(slot, 'fenced')

@@ -203,7 +203,7 @@ export class Files {
    * may have written. Durable before the size, by the fence of the commit.
    */
   zeroTail(w: number, size: number, to: number): void {
-    const { extents, region, pages, inodes, frames } = this.#core
+    const { extents, region, pages, inodes, guard } = this.#core
     const number = pages.u32[w + at.number]!
     this.keepShrunk(w, size)
     if (inodes.has(w, InodeFlag.shares)) {
@@ -218,12 +218,12 @@ export class Files {
         p = extents.fileBlock * BLOCK_BYTES
         continue
       }
-      const inExtent = block - extents.fileBlock
+      const after = extents.fileBlock + extents.count
       // Bytes past the end of the file in a held block are its holder's, who shows them with it.
-      const held = frames.runAt(extents.regionBlock + inExtent, extents.count - inExtent)
-      const end = Math.min(to, (block + frames.count) * BLOCK_BYTES)
+      const run = guard.storedRun(number, block, after)
+      const end = Math.min(to, run.end * BLOCK_BYTES)
       const offset = extents.regionBlock * BLOCK_BYTES + (p - extents.fileBlock * BLOCK_BYTES)
-      if (!held) region.streamZero(offset, end - p)
+      if (!run.held) region.streamZero(offset, end - p)
       p = end
     }
   }
@@ -233,7 +233,7 @@ export class Files {
    * [from, to) and nobody holds it any more.
    */
   zeroLastBlock(number: number, from: number, to: number): void {
-    const { inodes, extents, region, frames, pages, transaction } = this.#core
+    const { inodes, extents, region, guard, pages, transaction } = this.#core
     if (!transaction.usable) return
     pages.tick()
     const w = inodes.get(number)
@@ -243,7 +243,8 @@ export class Files {
     if (inBlock === 0 || block < from || block >= to || inodes.has(w, InodeFlag.shares)) return
     if (!extents.find(w, block)) return
     const at = extents.regionBlock + (block - extents.fileBlock)
-    if (!frames.held(at)) region.streamZero(at * BLOCK_BYTES + inBlock, BLOCK_BYTES - inBlock)
+    if (guard.storedRun(number, block, block + 1).held) return
+    region.streamZero(at * BLOCK_BYTES + inBlock, BLOCK_BYTES - inBlock)
   }
 
   /**
@@ -288,6 +289,11 @@ export class Files {
   commit(open: OpenInode, size: number): void {
     const { inodes, transaction, changes } = this.#core
     transaction.checkUsable()
+    const old = inodes.size(inodes.get(open.number))
+    if (size > old) {
+      inodes.demandResizable(inodes.get(open.number))
+      this.zeroTail(inodes.get(open.number), old, size)
+    }
     const w = inodes.get(open.number)
     transaction.run(0, false, () => {
       transaction.wroteData()

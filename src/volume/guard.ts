@@ -26,6 +26,15 @@ export interface LayoutGuard {
     to: number,
   ): { readonly end: number; readonly copy: boolean }
   /**
+   * Whether the bytes of file block `from` are a holder's, who stores to them past the calls, also
+   * past the end of the file; and the block before which that is so of all.
+   */
+  storedRun(
+    inode: number,
+    from: number,
+    to: number,
+  ): { readonly end: number; readonly held: boolean }
+  /**
    * The last name of an inode is about to go. Throws where the volume keeps those of held files.
    */
   demandUnlink(inode: number): void
@@ -39,6 +48,7 @@ export const UNGUARDED: LayoutGuard = {
   watches: () => false,
   demand: () => {},
   shareRun: (_inode, _from, end) => ({ end, copy: false }),
+  storedRun: (_inode, _from, end) => ({ end, held: false }),
   demandUnlink: () => {},
   deferred: () => {},
 }
