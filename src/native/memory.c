@@ -3,6 +3,7 @@
 
 #include "addon.h"
 #include "args.h"
+#include "spares.h"
 #include "views.h"
 
 #include <errno.h>
@@ -35,11 +36,22 @@ struct memory *memory_chunks[MEMORY_CHUNKS_MAX];
 _Atomic(uint64_t) memory_end = 1;
 size_t memory_page_size;
 
+/*
+ * Unmapped memories that no ArrayBuffer leads to, and whose addresses stay taken all the same:
+ * native work of other threads may still have them. The engine says when it has let go of a backing
+ * store, but only when the event loop turns; in a program that never comes back to it they would be
+ * more and more, each one mapping of the kernel's. So the oldest go when there are more than these.
+ */
+enum { RETIRED_MAX = 64 };
+
 /* Guards creation of entries and the list of retired ones; workers load the addon too. */
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Oldest first. */
 static struct memory *retired_list;
+static struct memory **retired_end = &retired_list;
 static struct memory *free_list;
-/* Retired entries whose last backing store is gone. */
+/* Retired entries that no ArrayBuffer leads to; and whose last backing store is gone. */
+static _Atomic(uint32_t) retired_settled;
 static _Atomic(uint32_t) retired_ready;
 
 static uint64_t round_up(uint64_t number, uint64_t grain) {
@@ -47,18 +59,17 @@ static uint64_t round_up(uint64_t number, uint64_t grain) {
 }
 
 /*
- * Anonymous pages over a run of ours. A process with all the mappings that it may have gets no new
- * one even where it would replace thousands: then those go first, and the run is taken again, if no
- * mapping of another thread has slipped into it.
+ * Anonymous pages over a run of ours, also when the process has all the mappings that it may have.
+ * The run is never unmapped first: when the kernel refuses, all is as it was.
  */
 static int put_anonymous(uint8_t *start, size_t length, int protection) {
-  const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  if (mmap(start, length, protection, MAP_FIXED | kind, -1, 0) != MAP_FAILED) return 0;
-  if (errno != ENOMEM || munmap(start, length) != 0) return errno;
-  void *at = mmap(start, length, protection, MAP_FIXED_NOREPLACE | kind, -1, 0);
-  if (at == start) return 0;
-  if (at != MAP_FAILED) munmap(at, length);
-  return ENOMEM;
+  const int kind = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  int error;
+  do {
+    if (mmap(start, length, protection, kind, -1, 0) != MAP_FAILED) return 0;
+    error = errno;
+  } while (error == ENOMEM && spares_spend());
+  return error;
 }
 
 int memory_overlay(uint8_t *start, size_t length) {
@@ -103,6 +114,8 @@ static struct memory *new_entry(napi_env env) {
   if (memory != NULL) {
     free_list = memory->next;
     atomic_fetch_add(&memory->id, UINT64_C(1) << MEMORY_SLOT_BITS);
+    memory->stores = 0;
+    memory->loose = 0;
   } else {
     memory = extend_table();
   }
@@ -118,44 +131,75 @@ static void free_entry(struct memory *memory) {
   free_list = memory;
 }
 
+/* Holds table_lock. False: the kernel refuses, as when it must cut a mapping and has none left. */
+static bool give_back(struct memory *memory) {
+  if (munmap(memory->retired, memory->span) != 0) return false;
+  memory->retired = NULL;
+  atomic_fetch_sub(&retired_settled, 1);
+  if (memory->stores == 0) atomic_fetch_sub(&retired_ready, 1);
+  free_entry(memory);
+  return true;
+}
+
 /*
- * Gives back the addresses of unmapped memories whose last backing store is gone. ArrayBuffers that
- * `transfer()` moved cannot be detached by us; until they are collected they see zero pages.
+ * Gives back the addresses of unmapped memories whose last backing store is gone, and of the oldest
+ * that no ArrayBuffer leads to, until `keep` of these are left. ArrayBuffers that `transfer()`
+ * moved cannot be detached by us; until they are collected they see zero pages.
  */
-static void sweep_retired(napi_env env) {
-  if (atomic_load(&retired_ready) == 0) return;
+static void sweep_retired(napi_env env, uint32_t keep) {
+  if (atomic_load(&retired_ready) == 0 && atomic_load(&retired_settled) <= keep) return;
   pthread_mutex_lock(&table_lock);
-  for (struct memory **link = &retired_list; *link != NULL;) {
-    struct memory *memory = *link;
-    if (memory->env == env && memory->stores == 0) {
-      *link = memory->next;
-      munmap(memory->retired, memory->span);
-      memory->retired = NULL;
-      atomic_fetch_sub(&retired_ready, 1);
-      free_entry(memory);
+  struct memory **link = &retired_list;
+  for (struct memory *memory; (memory = *link) != NULL;) {
+    struct memory *next = memory->next;
+    bool due = memory->stores == 0 || (memory->loose == 0 && atomic_load(&retired_settled) > keep);
+    if (memory->env == env && due && give_back(memory)) {
+      *link = next;
     } else {
       link = &memory->next;
     }
   }
+  retired_end = link;
   pthread_mutex_unlock(&table_lock);
 }
 
-/* The entry is dead; its addresses go at once, or when the last backing store is gone. */
+/*
+ * The entry is dead; its addresses go at once, or when sweep_retired lets them. `base` is NULL when
+ * they are gone.
+ */
 static void retire(struct memory *memory, uint8_t *base) {
   pthread_mutex_lock(&table_lock);
-  if (memory->stores == 0 && munmap(base, memory->span) == 0) {
+  if (base == NULL || (memory->stores == 0 && munmap(base, memory->span) == 0)) {
     free_entry(memory);
   } else {
     memory->retired = base;
-    memory->next = retired_list;
-    retired_list = memory;
+    memory->next = NULL;
+    *retired_end = memory;
+    retired_end = &memory->next;
+    if (memory->loose == 0) atomic_fetch_add(&retired_settled, 1);
     if (memory->stores == 0) atomic_fetch_add(&retired_ready, 1);
   }
   pthread_mutex_unlock(&table_lock);
 }
 
-void memory_drop_store(struct memory *memory) {
-  if (--memory->stores == 0 && memory->retired != NULL) atomic_fetch_add(&retired_ready, 1);
+void memory_drop_store(struct memory *memory, uint64_t id, bool loose) {
+  pthread_mutex_lock(&table_lock);
+  if (atomic_load(&memory->id) == id) {
+    bool retired = memory->retired != NULL;
+    if (loose && --memory->loose == 0 && retired) atomic_fetch_add(&retired_settled, 1);
+    if (--memory->stores == 0 && retired) atomic_fetch_add(&retired_ready, 1);
+  }
+  pthread_mutex_unlock(&table_lock);
+}
+
+/*
+ * What is short is mappings, or addresses: gives back all that can be. Whoever was refused tries
+ * again when it says true.
+ */
+static bool make_room(napi_env env, int error) {
+  if (error != ENOMEM || atomic_load(&retired_settled) == 0) return false;
+  sweep_retired(env, 0);
+  return true;
 }
 
 static napi_value create(napi_env env, napi_callback_info info, const char *name, int protection) {
@@ -168,9 +212,11 @@ static napi_value create(napi_env env, napi_callback_info info, const char *name
   if (length == 0) {
     return throw_errno(env, EINVAL, "mmap", "ask for at least one byte", "%s of 0 bytes", name);
   }
-  sweep_retired(env);
+  sweep_retired(env, RETIRED_MAX);
+  spares_refill();
   uint64_t span = round_up(length, memory_page_size);
   uint8_t *base = reserve_aligned(span, protection);
+  if (base == MAP_FAILED && make_room(env, errno)) base = reserve_aligned(span, protection);
   if (base == MAP_FAILED) {
     return throw_errno(env, errno, "mmap", NULL, "%s of 0x%" PRIx64 " bytes of addresses", name,
                        length);
@@ -246,8 +292,10 @@ static int map_fixed(struct memory *memory, uint64_t offset, uint64_t span, int 
   }
   error = errno;
   memory->mapped_fd = -1;
-  mmap(at, span, PROT_NONE,
-       MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const int fill = MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  while (mmap(at, span, PROT_NONE, fill, -1, 0) == MAP_FAILED && errno == ENOMEM) {
+    if (!spares_spend()) break;
+  }
   return error;
 }
 
@@ -275,6 +323,9 @@ napi_value js_map(napi_env env, napi_callback_info info) {
   int kind = (flags & MAP_FLAG_SYNC ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED) |
              (flags & MAP_FLAG_POPULATE ? MAP_POPULATE : 0);
   int error = map_fixed(memory, offset, span, protection, kind, (int)fd, file_offset);
+  if (make_room(env, error)) {
+    error = map_fixed(memory, offset, span, protection, kind, (int)fd, file_offset);
+  }
   if (error) {
     return throw_errno(env, error, "mmap", NULL,
                        "map of 0x%" PRIx64 " bytes of fd %d at 0x%" PRIx64
@@ -294,7 +345,9 @@ static napi_value cover(napi_env env, napi_callback_info info, const char *name,
       !whole_pages(&call, memory, offset, length, &span)) {
     return NULL;
   }
-  int error = put_anonymous(memory_base(memory) + offset, span, protection);
+  uint8_t *start = memory_base(memory) + offset;
+  int error = put_anonymous(start, span, protection);
+  if (make_room(env, error)) error = put_anonymous(start, span, protection);
   if (error) {
     return throw_errno(env, error, "mmap", NULL,
                        "%s of 0x%" PRIx64 " bytes at 0x%" PRIx64 " of memory %" PRIu64, name,
@@ -327,13 +380,20 @@ napi_value js_unmap(napi_env env, napi_callback_info info) {
    * Overlay first: from here on nobody, on any thread, can reach the file through these addresses.
    */
   int error = memory_overlay(base, memory->span);
-  if (error) {
+  if (make_room(env, error)) error = memory_overlay(base, memory->span);
+  views_detach(env, memory, 0, memory->length);
+  if (error && memory->loose > 0) {
     return throw_errno(env, error, "mmap", NULL, "overlay of memory %" PRIu64, memory->id);
   }
-  views_detach(env, memory, 0, memory->length);
   atomic_store_explicit(&memory->base, NULL, memory_order_release);
-  retire(memory, base);
-  sweep_retired(env);
+  /* To take the addresses away needs no new mapping, and does where no ArrayBuffer leads there. */
+  if (error && munmap(base, memory->span) != 0) {
+    atomic_store_explicit(&memory->base, base, memory_order_release);
+    return throw_errno(env, error, "mmap", NULL, "overlay of memory %" PRIu64, memory->id);
+  }
+  retire(memory, error ? NULL : base);
+  sweep_retired(env, RETIRED_MAX);
+  spares_refill();
   return NULL;
 }
 
@@ -361,9 +421,11 @@ static void end_environment(void *data) {
     memory_overlay(memory_base(memory), memory->span);
     atomic_store_explicit(&memory->base, NULL, memory_order_release);
   }
+  sweep_retired(env, 0);
 }
 
 bool memory_start(napi_env env) {
   memory_page_size = (size_t)sysconf(_SC_PAGESIZE);
+  spares_start();
   return napi_add_env_cleanup_hook(env, end_environment, env) == napi_ok;
 }

@@ -6,7 +6,9 @@
  *    is never given out twice in a process: a stale id finds a dead entry or another id, never a
  *    stranger's memory;
  *  - an entry never moves and is never freed, so that finalizers and the fault handler may keep
- *    pointers to it; it is used again when the last backing store over its memory is gone;
+ *    pointers to it; it is used again when the addresses of its memory are given back. A finalizer
+ *    that comes later knows by the id that the entry is another's;
+ *  - addresses are given back only when no ArrayBuffer leads to them;
  *  - only the JavaScript environment (main thread or worker) that made a memory may use it, so that
  *    nothing here but creation, death and the fault handler has to think of other threads;
  *  - [base, base + span) belongs to the addon from `reserve` until munmap, without a hole: whatever
@@ -49,8 +51,10 @@ struct memory {
   uint32_t syncs;
   /* Backing stores of ArrayBuffers that the engine has not let go of, detached or not. */
   uint32_t stores;
+  /* Those of them that an ArrayBuffer may still lead to: we did not detach it. */
+  uint32_t loose;
   struct view *views;
-  /* After unmap: addresses that wait for the last backing store to go. */
+  /* After unmap: addresses that are not given back yet. */
   uint8_t *retired;
   /* In the list of retired entries, or of those to be used again. */
   struct memory *next;
@@ -76,8 +80,11 @@ static inline uint8_t *memory_base(const struct memory *memory) {
   return atomic_load_explicit(&((struct memory *)memory)->base, memory_order_relaxed);
 }
 
-/* The engine has let go of a backing store over the memory. */
-void memory_drop_store(struct memory *memory);
+/*
+ * The engine has let go of a backing store over the memory that had this id; `loose` says that it
+ * was counted as such.
+ */
+void memory_drop_store(struct memory *memory, uint64_t id, bool loose);
 
 /* Puts private anonymous pages over a page-aligned run. Async-signal-safe. 0 or an errno. */
 int memory_overlay(uint8_t *start, size_t length);

@@ -143,10 +143,11 @@ export interface Native {
   hole(memory: MemoryId, offset: number, length: number): void
   /**
    * Overlays, detaches every view, unmaps. Later calls with this id throw EINVAL. The addresses
-   * themselves (by now zero pages) are given back at a later `reserve`, `anonymous` or `unmap`,
-   * when the engine has let go of every backing store: an ArrayBuffer that `transfer()` moved
-   * escapes `detach`, and so reads zeros and never faults. Await asynchronous reads and writes that
-   * were given a view before this call.
+   * themselves (by now zero pages) are given back at a later `reserve`, `anonymous` or `unmap`:
+   * when the engine has let go of every backing store, or when many more memories were unmapped
+   * since and every view was detached. An ArrayBuffer that `transfer()` moved escapes `detach`, and
+   * so reads zeros and never faults. Await asynchronous reads and writes that were given a view
+   * before this call. ENOMEM leaves the memory as it is, with its views detached.
    */
   unmap(memory: MemoryId): void
   /**

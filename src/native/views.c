@@ -9,12 +9,15 @@
 
 struct view {
   struct memory *memory;
+  /* The id of the memory: the entry may be another's when the finalizer comes. */
+  uint64_t id;
   uint64_t offset;
   uint64_t length;
   /* Weak. NULL once detached. */
   napi_ref reference;
-  /* Whether memory->stores counts it. */
+  /* Whether memory->stores counts it, and memory->loose. */
   bool counted;
+  bool loose;
   struct view *previous;
   struct view *next;
 };
@@ -43,7 +46,7 @@ static void finalize(napi_env env, void *data, void *hint) {
   (void)data;
   struct view *view = hint;
   unlink_view(env, view);
-  if (view->counted) memory_drop_store(view->memory);
+  if (view->counted) memory_drop_store(view->memory, view->id, view->loose);
   free(view);
 }
 
@@ -78,6 +81,18 @@ static bool detach_buffer(napi_env env, napi_value transfer, napi_value buffer) 
   return false;
 }
 
+/* No ArrayBuffer leads to its backing store any more, and none ever will. */
+static void settle(struct view *view) {
+  if (!view->loose) return;
+  view->loose = false;
+  view->memory->loose--;
+}
+
+/*
+ * An ArrayBuffer that is detached already was moved by somebody, and one that was collected may
+ * have been moved before, where the engine can: then another leads to the same bytes, which we do
+ * not know.
+ */
 uint32_t views_detach(napi_env env, struct memory *memory, uint64_t offset, uint64_t length) {
   uint32_t count = 0;
   napi_value transfer = memory->views ? transfer_function(env) : NULL;
@@ -87,10 +102,16 @@ uint32_t views_detach(napi_env env, struct memory *memory, uint64_t offset, uint
     napi_handle_scope scope;
     napi_value buffer = NULL;
     if (napi_open_handle_scope(env, &scope) != napi_ok) break;
-    if (napi_get_reference_value(env, view->reference, &buffer) == napi_ok && buffer != NULL) {
+    bool known = napi_get_reference_value(env, view->reference, &buffer) == napi_ok;
+    if (known && buffer != NULL) {
       bool detached = false;
       napi_is_detached_arraybuffer(env, buffer, &detached);
-      if (!detached && detach_buffer(env, transfer, buffer)) count++;
+      if (!detached && detach_buffer(env, transfer, buffer)) {
+        settle(view);
+        count++;
+      }
+    } else if (known && transfer == NULL) {
+      settle(view);
     }
     unlink_view(env, view);
     napi_close_handle_scope(env, scope);
@@ -128,6 +149,7 @@ napi_value js_view(napi_env env, napi_callback_info info) {
   struct view *view = calloc(1, sizeof *view);
   if (view == NULL) return throw_errno(env, ENOMEM, "calloc", NULL, "view");
   view->memory = memory;
+  view->id = memory->id;
   view->offset = offset;
   view->length = length;
   /*
@@ -140,7 +162,9 @@ napi_value js_view(napi_env env, napi_callback_info info) {
     return refuse_view(env, memory, offset, length);
   }
   view->counted = true;
+  view->loose = true;
   memory->stores++;
+  memory->loose++;
   if (napi_create_reference(env, buffer, 0, &view->reference) != napi_ok) {
     view->reference = NULL;
     napi_detach_arraybuffer(env, buffer);

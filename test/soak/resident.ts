@@ -3,17 +3,10 @@
  * ones jump, up and down; what a leak raises is the least of them.
  */
 
-export interface Sample {
-  /** Seconds since the beginning. */
-  readonly at: number
-  readonly bytes: number
-}
-
-/** Bytes by which the least of the last quarter is above the least of the quarter before. */
-export function growth(samples: readonly Sample[]): number {
-  const quarter = Math.max(1, Math.floor(samples.length / 4))
-  const least = (from: number, to: number) =>
-    Math.min(...samples.slice(from, to).map(({ bytes }) => bytes))
-  const last = samples.length - quarter
-  return Math.max(0, least(last, samples.length) - least(Math.max(0, last - quarter), last))
+/** By which the least of the last quarter is above the least of the quarter before. */
+export function growth(row: readonly number[]): number {
+  const quarter = Math.max(1, Math.floor(row.length / 4))
+  const least = (from: number, to: number) => Math.min(...row.slice(from, to))
+  const last = row.length - quarter
+  return Math.max(0, least(last, row.length) - least(Math.max(0, last - quarter), last))
 }
