@@ -141,15 +141,16 @@ function useRepaired(): void {
   const never = (error: unknown) => {
     throw error
   }
+  // A damaged superblock may make the volume smaller than what is kept back for removing, and for
+  // completing what a crash left: then it may not even be mounted.
+  if (checker.check(ground.region).counts.blocksFree < RESERVE_BLOCKS) return
   // A salt is never that of a mount before, whose records may still be in the ring.
   const volume = mount(ground, 4)
   if (volume.readOnly) return volume.close() // features that are not known
   volume.setInodeFlags('/', { append: false, immutable: false })
   const found = walk(volume, never)
-  // A damaged superblock may make the volume smaller than what is kept back for removing.
-  const room = volume.statfs().blocksFree >= RESERVE_BLOCKS
   for (const path of found) allowChanges(volume, Buffer.from(path, 'latin1'))
-  for (const path of room ? found.reverse() : []) {
+  for (const path of found.reverse()) {
     const name = Buffer.from(path, 'latin1')
     if (volume.lstat(name).type === 'directory') volume.rmdir(name)
     else volume.unlink(name)
