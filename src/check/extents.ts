@@ -2,8 +2,8 @@
  * Extents of the files, and the reverse map that must say the same the other way round.
  *
  * An extent that has its blocks alone is kept under the first of them, in `claims.index`, when it
- * got that one. Those over shared blocks are kept in an order of their own, that of the reverse map:
- * there are never more of them than records in nodes and inodes, each of which is read once.
+ * got that one. Those over shared blocks are kept in an order of their own, that of the reverse
+ * map: there are never more of them than records in nodes and inodes, each of which is read once.
  */
 import { RecordKinds } from '../media/tree_node.js'
 import { Claim, type Claims } from './claims.js'

@@ -16,6 +16,9 @@ const NANOSECONDS = 1_000_000_000
 /** Fields that are zero in an inode whose type has no use for them; the last has two words. */
 export const OPTIONAL = ['blocks', 'root', 'count', 'parent', 'device', 'layoutGeneration'] as const
 
+/** Flags of a file whose data does not change: one has both, or only the second. */
+export const SEALED = InodeFlag.writeSealed | InodeFlag.fixed
+
 interface Shape {
   /** Optional fields that it has. */
   readonly has: ReadonlyArray<(typeof OPTIONAL)[number]>
@@ -87,6 +90,9 @@ export function checkInodeFields(
       'flags',
       `flags ${hex(unknown >>> 0)}, which its type, ${modeText(get(at.mode))}, has not`,
     )
+  }
+  if ((get(at.flags) & SEALED) === InodeFlag.writeSealed) {
+    wrong('flags', 'it is write-sealed and not fixed')
   }
   if (get(at.generation) <= floor) {
     wrong('generation', `${get(at.generation)}, expected more than ${floor}`)

@@ -1,10 +1,10 @@
-/** That the superblock says what a program must know to open the volume: see its table of features. */
+/** That the superblock says what a program must know to open the volume: its features. */
 import { LAYOUT_FLAGS } from './inode_fields.js'
 import { placeOf, type Findings } from './codes.js'
 import { OF_CLONES } from './orphans.js'
 import type { Header, Roots } from './volume_header.js'
 
-/** What of the volume needs the feature `layout`; null: nothing. `flags`, `kinds`: all there are. */
+/** What needs the feature `layout`; null: nothing. `flags`, `kinds`: all that there are. */
 export function needsLayout(
   header: Pick<Header, 'policy' | 'layoutOptions'>,
   shareRoot: number,

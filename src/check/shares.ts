@@ -3,8 +3,8 @@
  *
  * - The tree is read before any file: an extent over a run of it is kept for `settle`, every other
  *   one claims its blocks for itself.
- * - `settle` goes once along the volume, over the ends of the extents that were kept in their order:
- *   what it costs and takes depends on how many they are, not on the blocks under them.
+ * - `settle` goes once along the volume, over the ends, in their order, of the extents that were
+ *   kept: what it costs and takes depends on how many they are, not on the blocks under them.
  */
 import { RecordKinds } from '../media/tree_node.js'
 import { Claim, type Claims } from './claims.js'

@@ -132,16 +132,17 @@ export class Contents {
     return true
   }
 
-  /** What of a block is in the way of a file that wants it. */
-  #inTheWay(index: number, block: number): number {
+  /** What of a block is in the way of a file, with the flag `shares` or without, that wants it. */
+  #inTheWay(flagged: boolean, block: number): number {
     const use = this.#ground.space.kind[block]!
-    return use === Use.data && this.#shares.mayJoin(index, block) ? Use.none : use
+    return use === Use.data && this.#shares.mayJoin(flagged, block) ? Use.none : use
   }
 
   /** Whether all of these blocks are free, or shared. */
   #mayHave(index: number, region: number, count: number): boolean {
+    const flagged = this.#shares.isFlagged(index)
     for (let block = region; block < region + count; block++) {
-      if (this.#inTheWay(index, block) !== Use.none) return false
+      if (this.#inTheWay(flagged, block) !== Use.none) return false
     }
     return true
   }
@@ -206,10 +207,11 @@ export class Contents {
   #accept(index: number, [file, region, count]: Extent, taken: Ranges): void {
     if (taken.overlaps(file, count)) return
     taken.add(file, count)
+    const flagged = this.#shares.isFlagged(index)
     for (let done = 0; done < count;) {
-      const use = this.#inTheWay(index, region + done)
+      const use = this.#inTheWay(flagged, region + done)
       let run = 1
-      while (done + run < count && this.#inTheWay(index, region + done + run) === use) run++
+      while (done + run < count && this.#inTheWay(flagged, region + done + run) === use) run++
       if (use === Use.none) this.extents.add(index, file + done, region + done, run)
       else this.#conflict(index, file + done, region + done, run, use)
       done += run

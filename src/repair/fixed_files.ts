@@ -1,9 +1,10 @@
 /**
- * Fixed files that are not as such files are: with a hole, or with blocks that others have, too, and
- * that it may write. They are as other files from then on; what they hold stays as it is.
+ * Fixed files that are not as such files are: with a hole, or with blocks that others have, too,
+ * and that may be written. They are as other files from then on; what they hold stays as it is.
  */
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { FindingCode } from '../check/codes.js'
+import { SEALED } from '../check/inode_fields.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import type { ExtentTable } from './extent_table.js'
 import type { Ground } from './ground.js'
@@ -23,7 +24,7 @@ export function settleFixed(ground: Ground, extents: ExtentTable, shares: Shares
   for (const [index, own] of extents.of(fixed)) {
     const code = wrongWith(ground, extents, shares, index, own)
     if (code === null) continue
-    const flags = inodes.get(index, at.flags) & ~InodeFlag.fixed
+    const flags = inodes.get(index, at.flags) & ~SEALED
     inodes.set(index, [[at.flags, flags >>> 0]])
     const why = code === 'fixed-hole' ? 'it has a hole' : 'it shares, and may be written'
     fixes.add(code, `inode ${inodes.numberOf(index)} is not fixed any more: ${why}`)

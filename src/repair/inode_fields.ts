@@ -1,7 +1,7 @@
 /** Fields of an inode that are wrong whatever else is on the volume, and what they become. */
 import { Mode } from '../base/mode.js'
-import { OPTIONAL, SHAPES } from '../check/inode_fields.js'
-import { EXTENT_WORDS, Inode, INLINE_EXTENTS } from '../media/inode.js'
+import { OPTIONAL, SEALED, SHAPES } from '../check/inode_fields.js'
+import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
 import type { Draft } from './draft.js'
 import type { Fixes } from './fixes.js'
 
@@ -53,9 +53,9 @@ function wrongFields(words: Uint32Array): Change[] {
   }
   const type = words[at.mode]! & Mode.typeMask
   const shape = SHAPES[type]!
-  if ((words[at.flags]! & ~shape.flags) !== 0) {
-    changes.push([at.flags, (words[at.flags]! & shape.flags) >>> 0])
-  }
+  let flags = words[at.flags]! & shape.flags
+  if ((flags & SEALED) === InodeFlag.writeSealed) flags &= ~InodeFlag.writeSealed
+  if (words[at.flags] !== flags >>> 0) changes.push([at.flags, flags >>> 0])
   for (const field of OPTIONAL) {
     if (shape.has.includes(field)) continue
     zero(at[field], at[field] + (field === 'layoutGeneration' ? 2 : 1))

@@ -3,7 +3,7 @@
  * the end, over the extents that files have then.
  *
  * A block goes to a second owner when a share says that there are several, or when every owner has
- * the flag `shares`: nothing else is known of a tree that is lost. Whoever shares has the flag then.
+ * the flag `shares`: nothing else is known of a tree that is lost. Whoever shares has the flag.
  */
 import { InodeFlag, Inode } from '../media/inode.js'
 import { RecordKinds } from '../media/tree_node.js'
@@ -43,15 +43,14 @@ export class Shares {
     })
   }
 
-  /** Whether a file has the flag `shares`. */
+  /** Whether a file has the flag `shares`; -1, one that is lost, has not. */
   isFlagged(index: number): boolean {
     return index >= 0 && (this.#ground.inodes.get(index, at.flags) & InodeFlag.shares) !== 0
   }
 
-  /** Whether a file (-1: one that is lost) may have a data block along with its owners. */
-  mayJoin(index: number, block: number): boolean {
-    const marks = this.#marks[block]!
-    return (marks & COVERED) !== 0 || ((marks & FLAGGED) !== 0 && this.isFlagged(index))
+  /** Whether a file, with the flag or without, may have a data block along with its owners. */
+  mayJoin(flagged: boolean, block: number): boolean {
+    return (this.#marks[block]! & (flagged ? COVERED | FLAGGED : COVERED)) !== 0
   }
 
   /** A file, with the flag or without, has a block that was free (`fresh`) or somebody's. */

@@ -12,6 +12,7 @@ import { RESERVE_BLOCKS } from '../../src/base/limits.js'
 import { Prng } from '../../src/base/prng.js'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport } from '../../src/check/report.js'
+import { InodeFlag } from '../../src/media/inode.js'
 import { native } from '../../src/native/native.js'
 import { Repairer } from '../../src/repair/repairer.js'
 import type { Volume } from '../../src/volume/volume.js'
@@ -127,9 +128,12 @@ function useDamaged(prng: Prng): void {
 
 /** Damage may have set flags that forbid to remove what has them, or is in a directory that has. */
 function allowChanges(volume: Volume, path: Uint8Array): void {
-  const { type } = volume.lstat(path)
+  const { type, ino } = volume.lstat(path)
   if (type !== 'file' && type !== 'directory') return
   volume.setInodeFlags(path, { append: false, immutable: false })
+  const { inodes } = volume.core
+  if (type === 'directory' || !inodes.has(inodes.get(ino), InodeFlag.fixed)) return
+  volume.attributes.setLayoutFlags(ino, InodeFlag.fixed | InodeFlag.writeSealed, 0)
 }
 
 /** Everything on a repaired volume works, and all of it can be removed. */
@@ -137,15 +141,16 @@ function useRepaired(): void {
   const never = (error: unknown) => {
     throw error
   }
+  // A damaged superblock may make the volume smaller than what is kept back for removing, and for
+  // completing what a crash left: then it may not even be mounted.
+  if (checker.check(ground.region).counts.blocksFree < RESERVE_BLOCKS) return
   // A salt is never that of a mount before, whose records may still be in the ring.
   const volume = mount(ground, 4)
   if (volume.readOnly) return volume.close() // features that are not known
   volume.setInodeFlags('/', { append: false, immutable: false })
   const found = walk(volume, never)
-  // A damaged superblock may make the volume smaller than what is kept back for removing.
-  const room = volume.statfs().blocksFree >= RESERVE_BLOCKS
   for (const path of found) allowChanges(volume, Buffer.from(path, 'latin1'))
-  for (const path of room ? found.reverse() : []) {
+  for (const path of found.reverse()) {
     const name = Buffer.from(path, 'latin1')
     if (volume.lstat(name).type === 'directory') volume.rmdir(name)
     else volume.unlink(name)

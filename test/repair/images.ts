@@ -139,7 +139,7 @@ function withClones(ground: Ground): Uint8Array {
   return ground.u8.slice()
 }
 
-/** Cut off while a clone is being made: what it had goes, and what it gets comes, piece by piece. */
+/** Cut off while a clone is being made: what it had goes and what it gets comes, in pieces. */
 function cutInClone(): Uint8Array {
   const region = new TracedRegion(BYTES)
   formatVolume(region, { clock: new SteppedClock(), entropy: seededEntropy(5) })

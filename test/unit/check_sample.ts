@@ -10,9 +10,9 @@
  * bad, one of them a file's.
  *
  * Blocks with several owners: `original` (6 blocks), `clone` (all of them but one, which it has a
- * copy of), `twice` (one of them two times); `sealed`, which is fixed, `receiver`, a clone of it that
- * is being made, and its `giver`, without a name. `fixed` has its blocks alone, and a policy. Blocks
- * in limbo have an inode without a name. The volume has a policy and a layout option.
+ * copy of), `twice` (one of them two times); `sealed`, which is fixed, `receiver`, a clone of it
+ * that is being made, and its `giver`, without a name. `fixed` has its blocks alone, and a policy.
+ * Blocks in limbo have an inode without a name. The volume has a policy and a layout option.
  */
 import { encodeAcl, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ } from '../../src/base/posix_acl.js'
 import { Mode } from '../../src/base/mode.js'
@@ -173,7 +173,10 @@ function numbers(b: ImageBuilder) {
   return { root, a, tree, empty, sub, deep, big, unlinked }
 }
 
-/** The volume that the head of this file describes. `count`: files in `big`; `attributes`: more of them, of `empty`. */
+/**
+ * The volume that the head of this file describes. `count`: files in `big`; `attributes`: more of
+ * them, of `empty`.
+ */
 export function buildSample(count = 600, attributes: Record<string, Uint8Array> = {}): Sample {
   const b = new ImageBuilder()
   const { root, a, tree, empty, sub, deep, big, unlinked } = numbers(b)

@@ -1,6 +1,6 @@
 /**
- * Not tests, but damages to what blocks with several owners have: shares, flags, fixed files, clones
- * that are being made, and what the superblock says of them all.
+ * Not tests, but damages to what blocks with several owners have: shares, flags, fixed files,
+ * clones that are being made, and what the superblock says of them all.
  */
 import { Inode, InodeFlag } from '../../src/media/inode.js'
 import { Superblock } from '../../src/media/superblock.js'
@@ -155,6 +155,9 @@ damage(
 )
 damage('fixed-shared', 'a fixed file with a clone that may be written', (image) => {
   clearFlag(image, sealed, InodeFlag.writeSealed)
+})
+damage('inode-field-invalid', 'a file that is write-sealed and not fixed', (image) => {
+  setInode(image, fixed, { flags: InodeFlag.writeSealed })
 })
 damage('inode-field-invalid', 'a directory that is fixed', (image) => {
   setInode(image, sample.deep, { flags: InodeFlag.fixed })
