@@ -3,7 +3,8 @@
  * and ends on every input.
  *
  *      superblocks -> log (replayed in memory) -> state
- *        -> inode map -> inode slabs -> extents, targets      each walk claims the blocks it meets
+ *        -> inode map -> shares -> inodes, extents, targets   each walk claims the blocks it meets
+ *        -> shares                                            against all extents
  *        -> name slabs -> attributes -> directories
  *           -> orphans -> links                               all against all inodes
  *        -> reverse map                                       against all extents
@@ -20,6 +21,7 @@ import { Findings, placeOf } from './codes.js'
 import { Directories } from './directories.js'
 import { Extents } from './extents.js'
 import { Inodes } from './inodes.js'
+import { checkLayout } from './layout.js'
 import { Links } from './links.js'
 import { Medium, Scratch, type Crc32cOf, type Readable } from './medium.js'
 import { Names } from './names.js'
@@ -28,6 +30,7 @@ import { replayLog } from './replay.js'
 import type { Counts, Report, VolumeInfo } from './report.js'
 import { TreeWalker } from './tree.js'
 import { Values } from './values.js'
+import { Shares } from './shares.js'
 import { readHeader, readRoots, type Header, type Roots } from './volume_header.js'
 import { Xattrs } from './xattrs.js'
 
@@ -49,7 +52,8 @@ export class Checker {
   readonly #findings = new Findings()
   readonly #medium = new Medium(this.#findings)
   readonly #claims = new Claims(this.#findings)
-  readonly #extents = new Extents(this.#claims, this.#findings)
+  readonly #shares = new Shares(this.#claims, this.#findings)
+  readonly #extents = new Extents(this.#claims, this.#shares, this.#findings)
   readonly #scratch: Scratch
   readonly #walker: TreeWalker
   readonly #inodes: Inodes
@@ -125,7 +129,10 @@ export class Checker {
 
   #checkStructures(header: Header, roots: Roots, onProgress: OnProgress): void {
     const inodes = this.#inodes
-    inodes.scan(header, roots, (done, total) => onProgress('inodes', done, total))
+    inodes.scanMap(header, roots)
+    this.#shares.read(this.#walker, roots.shareRoot)
+    inodes.scanSlabs(roots, (done, total) => onProgress('inodes', done, total))
+    this.#shares.settle()
     inodes.slabs.walkList(roots.inodeSlabs, (block) =>
       this.#claims.kind[block] === Claim.inodeSlab ? this.#claims.index[block]! : -1,
     )
@@ -136,6 +143,7 @@ export class Checker {
     this.#names.slabs.checkMembership()
     this.#names.checkUnowned(this.#directories.incomplete || this.#xattrs.incomplete)
     this.#orphans.walk(roots.orphanRoot)
+    checkLayout(header, roots, inodes.allFlags, this.#orphans.allKinds, this.#findings)
     this.#links.check(this.#directories.incomplete, this.#orphans.lost)
     onProgress('reverse map', 0, 1)
     this.#extents.checkReverseMap(this.#walker, roots.reverseMapRoot)

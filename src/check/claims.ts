@@ -1,7 +1,8 @@
 /**
  * Who claims which block.
  *
- * - A block has at most one claim; the second is a finding and changes nothing.
+ * - A block has at most one claim; the second is a finding and changes nothing. All the extents
+ *   over shared blocks (shares.ts) make one claim together.
  * - Every walk claims a block before it goes on from it, so that no walk passes a block twice: that
  *   is what makes walks of cross-linked and cyclic structures end.
  */
@@ -74,7 +75,8 @@ export class Claims {
   }
 
   /**
-   * Claims blocks of the data area; false when some had a claim already. `owner` is for messages.
+   * Claims blocks of the data area; false when some had a claim already. `owner` is for messages,
+   * 0 no inode or several.
    */
   claim(block: number, count: number, kind: Claim, index: number, owner: number): boolean {
     const end = block + count
@@ -90,7 +92,8 @@ export class Claims {
       fresh = false
       const run = this.#conflict(b, end)
       const before = NAMES[this.kind[b]!]!
-      const message = `claimed as ${NAMES[kind]!} of inode ${owner}, and before as ${before}`
+      const whose = owner === 0 ? '' : ` of inode ${owner}`
+      const message = `claimed as ${NAMES[kind]!}${whose}, and before as ${before}`
       this.#findings.add('block-claimed-twice', placeOf(`${run} blocks`, b), message)
       if (this.#patience === 0) break
       b += run

@@ -10,6 +10,9 @@ export const FINDINGS = {
   'superblock-copy-damaged': 'one of the two copies of the superblock is not valid',
   'superblock-copies-disagree': 'both copies are valid and describe different volumes',
   'superblock-feature-unknown': 'the volume has features that this program does not know',
+  'superblock-field-invalid': 'a field of the superblock has a value that it cannot have',
+  'layout-feature-missing':
+    'there are shares, fixed files or a policy, and the superblock has no feature for them',
   'repair-unfinished': 'a repair was cut short: holdfast fsck --repair finishes it',
   'reserved-not-zero': 'bytes without a meaning are not zero',
   'log-tail-damaged': 'the word that says where replay begins does not pass its check',
@@ -51,6 +54,13 @@ export const FINDINGS = {
   'extents-overlap': 'two extents of a file stand for the same block of it, or are out of order',
   'extents-unmerged': 'two extents of a file that continue each other are not one',
   'extent-count-wrong': 'an inode miscounts its extents',
+  'share-invalid':
+    'a share is empty, leaves the data area, is over another, or has fewer than two owners',
+  'share-owners-wrong': 'a share has another number of owners than there are extents',
+  'share-uncut': 'an extent starts or ends within a share',
+  'share-flag-missing': "an inode has blocks with several owners and not the flag 'shares'",
+  'fixed-hole': 'a fixed file has a hole',
+  'fixed-shared': 'a fixed file that is not write-sealed has blocks with several owners',
   'reverse-map-extra': 'the reverse map has an extent that no file has',
   'reverse-map-missing': 'the reverse map lacks an extent of a file',
 

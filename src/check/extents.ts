@@ -1,13 +1,15 @@
 /**
  * Extents of the files, and the reverse map that must say the same the other way round.
  *
- * An extent is kept under its first block, in `claims.index`. Only an extent that got its first
- * block is kept, so there are never more of them than blocks.
+ * An extent that has its blocks alone is kept under the first of them, in `claims.index`, when it
+ * got that one. Those over shared blocks are kept in an order of their own, that of the reverse map:
+ * there are never more of them than records in nodes and inodes, each of which is read once.
  */
 import { RecordKinds } from '../media/tree_node.js'
 import { Claim, type Claims } from './claims.js'
 import { placeOf, type Findings } from './codes.js'
 import { Column } from './column.js'
+import type { Shares } from './shares.js'
 import type { TreeWalker } from './tree.js'
 
 /** File blocks are numbered below this. */
@@ -23,22 +25,30 @@ export class Extents {
   /** Blocks and extents of the file begun last. */
   fileBlocks = 0
   fileExtents = 0
+  /** How many of its first blocks are there without a hole, and whether it shares any block. */
+  fileWhole = 0
+  fileShared = false
   readonly #ino = new Column()
   readonly #fileBlock = new Column()
   readonly #regionBlock = new Column()
   readonly #count = new Column()
   readonly #matched = new Column()
+  /** Those over shared blocks; from `checkReverseMap` on in the order of the reverse map. */
+  readonly #together = new Column()
   readonly #claims: Claims
+  readonly #shares: Shares
   readonly #findings: Findings
   #owner = 0
+  #flagged = false
   /** Where the extent before ends, in the file and in the region. */
   #end = 0
   #regionEnd = 0
   readonly #visit = (words: Uint32Array, w: number, block: number): void =>
     this.add(words, w, block, words[w + 3]!)
 
-  constructor(claims: Claims, findings: Findings) {
+  constructor(claims: Claims, shares: Shares, findings: Findings) {
     this.#claims = claims
+    this.#shares = shares
     this.#findings = findings
   }
 
@@ -48,18 +58,23 @@ export class Extents {
     this.#regionBlock.reset()
     this.#count.reset()
     this.#matched.reset()
+    this.#together.reset()
   }
 
   get length(): number {
     return this.#ino.length
   }
 
-  begin(owner: number): void {
+  /** `flagged`: the file has the flag `shares`. */
+  begin(owner: number, flagged: boolean): void {
     this.#owner = owner
+    this.#flagged = flagged
     this.#end = 0
     this.#regionEnd = 0
     this.fileBlocks = 0
     this.fileExtents = 0
+    this.fileWhole = 0
+    this.fileShared = false
   }
 
   /** The extents of the tree at `root`, of the file begun last. */
@@ -87,11 +102,27 @@ export class Extents {
       const message = `goes on where the one before it ends, at block ${regionBlock}`
       this.#findings.add('extents-unmerged', this.#place(block, fileBlock), message)
     }
+    if (fileBlock <= this.fileWhole) this.fileWhole = Math.max(this.fileWhole, fileBlock + count)
     this.#end = Math.max(this.#end, fileBlock + count)
     this.#regionEnd = regionBlock + count
+    if (this.#claim(regionBlock, count)) this.#keep(fileBlock, regionBlock, count)
+  }
+
+  /** Whether the extent is to be kept. */
+  #claim(regionBlock: number, count: number): boolean {
+    const shared = this.#shares.touches(regionBlock, count)
+    if (shared) this.fileShared = true
+    if (shared || (this.#flagged && this.#shares.broken)) {
+      this.#shares.keep(regionBlock, count)
+      this.#together.push(this.length)
+      return true
+    }
     const free = this.#claims.kind[regionBlock] === Claim.none
     this.#claims.claim(regionBlock, count, Claim.data, this.length + 1, this.#owner)
-    if (!free) return
+    return free
+  }
+
+  #keep(fileBlock: number, regionBlock: number, count: number): void {
     this.#ino.push(this.#owner)
     this.#fileBlock.push(fileBlock)
     this.#regionBlock.push(regionBlock)
@@ -127,6 +158,8 @@ export class Extents {
 
   /** When all files are walked: that the reverse map has these extents and no others. */
   checkReverseMap(walker: TreeWalker, root: number): void {
+    const { data, length } = this.#together
+    data.subarray(0, length).sort((a, b) => this.#compareTwo(a, b))
     walker.walk(root, RecordKinds.reverseMap, 0, this.#visitReverse)
     // Below a node that is lost any extent may be.
     if (walker.broken) return
@@ -138,24 +171,49 @@ export class Extents {
   }
 
   readonly #visitReverse = (words: Uint32Array, w: number, block: number): void => {
-    const regionBlock = words[w]!
-    let i = -1
-    if (this.#claims.inData(regionBlock, 1) && this.#claims.kind[regionBlock] === Claim.data) {
-      i = this.#claims.index[regionBlock]! - 1
-    }
-    if (
-      i >= 0 &&
-      this.#ino.data[i] === words[w + 1] &&
-      this.#fileBlock.data[i] === words[w + 2] &&
-      this.#count.data[i] === words[w + 3]
-    ) {
+    const record = words.subarray(w, w + 4)
+    const i = this.#find(record)
+    if (i >= 0 && this.#compare(i, record) === 0 && this.#count.data[i] === record[3]) {
       this.#matched.data[i] = 1
       return
     }
-    const [inode, fileBlock, count] = words.subarray(w + 1, w + 4)
+    const [regionBlock, inode, fileBlock, count] = record
     const found = `block ${regionBlock}: ${count} blocks of inode ${inode} at ${fileBlock}`
     const message = i < 0 ? `${found}; no file has that` : `${found}; expected ${this.#describe(i)}`
     this.#findings.add('reverse-map-extra', placeOf('reverse map', block), message)
+  }
+
+  /** The extent that a record of the reverse map stands for, or one at its block; -1 none. */
+  #find(record: Uint32Array): number {
+    const regionBlock = record[0]!
+    let alone = -1
+    if (this.#claims.inData(regionBlock, 1) && this.#claims.kind[regionBlock] === Claim.data) {
+      alone = this.#claims.index[regionBlock]! - 1
+    }
+    if (alone >= 0 && this.#compare(alone, record) === 0) return alone
+    let low = 0
+    let high = this.#together.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#compare(this.#together.data[middle]!, record) < 0) low = middle + 1
+      else high = middle
+    }
+    const found = low < this.#together.length ? this.#together.data[low]! : -1
+    return found >= 0 && this.#regionBlock.data[found] === regionBlock ? found : alone
+  }
+
+  #compareTwo(i: number, k: number): number {
+    const [region, ino, file] = [this.#regionBlock.data, this.#ino.data, this.#fileBlock.data]
+    return region[i]! - region[k]! || ino[i]! - ino[k]! || file[i]! - file[k]!
+  }
+
+  /** An extent against the record of the reverse map at the start of `key`. */
+  #compare(i: number, key: Uint32Array): number {
+    return (
+      this.#regionBlock.data[i]! - key[0]! ||
+      this.#ino.data[i]! - key[1]! ||
+      this.#fileBlock.data[i]! - key[2]!
+    )
   }
 
   #describe(i: number): string {

@@ -1,6 +1,6 @@
 /** What one inode says by itself: its fields, and for a file its extents. */
 import type { Bytes } from '../base/bytes.js'
-import { FILE_BYTES_MAX, TARGET_BYTES_MAX } from '../base/limits.js'
+import { BLOCK_BYTES, FILE_BYTES_MAX, TARGET_BYTES_MAX } from '../base/limits.js'
 import { Mode } from '../base/mode.js'
 import { hex } from '../base/struct.js'
 import { EXTENT_WORDS, Inode, InodeFlag, INLINE_EXTENTS } from '../media/inode.js'
@@ -26,6 +26,13 @@ interface Shape {
 
 const SPECIAL: Shape = { has: [], size: [0, 0], flags: InodeFlag.accessAcl }
 const DEVICE: Shape = { ...SPECIAL, has: ['device'] }
+/** Flags of files in volumes that have the feature `layout`. */
+export const LAYOUT_FLAGS =
+  InodeFlag.shares |
+  InodeFlag.fixed |
+  InodeFlag.writeSealed |
+  InodeFlag.policyLow |
+  InodeFlag.policyHigh
 const KEPT = InodeFlag.append | InodeFlag.immutable | InodeFlag.accessAcl
 
 /** What the inodes of each type may have. */
@@ -43,7 +50,7 @@ export const SHAPES: Readonly<Record<number, Shape>> = {
   [Mode.file]: {
     has: ['blocks', 'root', 'count', 'layoutGeneration'],
     size: [0, FILE_BYTES_MAX],
-    flags: KEPT | InodeFlag.unfinished | InodeFlag.preallocated,
+    flags: KEPT | InodeFlag.unfinished | InodeFlag.preallocated | LAYOUT_FLAGS,
   },
 }
 
@@ -114,12 +121,11 @@ export function checkFileContent(
   const w = base >>> 2
   const root = bytes.u32[w + at.root]!
   const count = bytes.u32[w + at.count]!
-  extents.begin(number)
+  const flags = bytes.u32[w + at.flags]!
+  extents.begin(number, (flags & InodeFlag.shares) !== 0)
   if (root !== 0) {
     checkInlineUnused(bytes, base, 0, number, block, findings)
     extents.walk(walker, root)
-    // What is below a lost node is not counted, and that is no second finding.
-    if (walker.broken) return
   } else {
     const inline = Math.min(count, INLINE_EXTENTS)
     for (let i = 0; i < inline; i++)
@@ -127,6 +133,10 @@ export function checkFileContent(
     checkInlineUnused(bytes, base, inline, number, block, findings)
   }
   const place = placeOf(`inode ${number}`, block, base)
+  checkSharing(flags, extents, place, findings)
+  // What is below a lost node is not counted, and that is no second finding.
+  if (root !== 0 && walker.broken) return
+  checkFixed(bytes, w, extents, place, findings)
   if (extents.fileExtents !== count) {
     const message = `count is ${count}, there are ${extents.fileExtents} extents`
     findings.add('extent-count-wrong', place, message)
@@ -136,6 +146,33 @@ export function checkFileContent(
     const message = `blocks is ${blocks}, its extents have ${extents.fileBlocks}`
     findings.add('inode-blocks-wrong', place, message)
   }
+}
+
+/** A file with shared blocks says so, and whoever has no place to move to does not share. */
+function checkSharing(flags: number, extents: Extents, place: string, findings: Findings): void {
+  if (!extents.fileShared) return
+  if ((flags & InodeFlag.shares) === 0) {
+    findings.add('share-flag-missing', place, 'a share has blocks of it, the flag is clear')
+  }
+  if ((flags & InodeFlag.fixed) !== 0 && (flags & InodeFlag.writeSealed) === 0) {
+    findings.add('fixed-shared', place, 'a share has blocks of it, and it may be written')
+  }
+}
+
+/** A fixed file has all its blocks; one without links is being freed. */
+function checkFixed(
+  bytes: Bytes,
+  w: number,
+  extents: Extents,
+  place: string,
+  findings: Findings,
+): void {
+  if ((bytes.u32[w + at.flags]! & InodeFlag.fixed) === 0 || bytes.u32[w + at.links] === 0) return
+  const size = bytes.u32[w + at.size]! + bytes.u32[w + at.size + 1]! * 2 ** 32
+  const blocks = Math.ceil(size / BLOCK_BYTES)
+  if (extents.fileWhole >= blocks) return
+  const message = `no block at file block ${extents.fileWhole}, expected ${blocks} without a hole`
+  findings.add('fixed-hole', place, message)
 }
 
 /** The extents in the inode from the `first` on are zero. */

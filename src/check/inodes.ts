@@ -73,6 +73,8 @@ export class Inodes {
     count: new Column(),
   }
 
+  /** All flags that any file has. */
+  allFlags = 0
   /** All that are no directories. */
   files = 0
   /** Slots in use, of slabs that could be read. */
@@ -123,6 +125,7 @@ export class Inodes {
     this.#floor.reset()
     this.#pages.reset()
     this.#ordinals.reset()
+    this.allFlags = 0
     this.files = 0
     this.used = 0
     this.incomplete = false
@@ -158,13 +161,14 @@ export class Inodes {
     return placeOf(`inode ${number}`, this.slabs.block.data[ordinal]!, slot * INODE_BYTES)
   }
 
-  /**
-   * Reads the whole map, all slabs and the extents of all files. The slabs are claimed first, so
-   * that an extent which is wrong cannot take them.
-   */
-  scan(header: Header, roots: Roots, onSlab: (done: number, total: number) => void): void {
+  /** Reads the whole map, and claims all slabs: first, so that what is wrong cannot take them. */
+  scanMap(header: Header, roots: Roots): void {
     this.#pages.extend(header.inodeMapBlocks)
     for (let page = 0; page < header.inodeMapBlocks; page++) this.#scanPage(header, roots, page)
+  }
+
+  /** Reads the slabs, and the extents of all files. */
+  scanSlabs(roots: Roots, onSlab: (done: number, total: number) => void): void {
     for (let ordinal = 0; ordinal < this.slabs.length; ordinal++) {
       if (!this.slabs.isDamaged(ordinal)) this.#scanSlab(ordinal)
       onSlab(ordinal + 1, this.slabs.length)
@@ -297,6 +301,7 @@ export class Inodes {
     }
     this.files++
     if (type === SlotType.file) {
+      this.allFlags |= words[w + at.flags]!
       checkFileContent(this.#slab, base, number, block, this.#extents, this.#walker, this.#findings)
     } else if (type !== SlotType.symlink) {
       checkInlineUnused(this.#slab, base, 0, number, block, this.#findings)

@@ -7,6 +7,7 @@ import { OrphanKind } from '../media/tree_node.js'
 import type { Findings } from './codes.js'
 import { Column } from './column.js'
 import { SlotType, type Inodes } from './inodes.js'
+import { NAMELESS } from './orphans.js'
 
 const UNLINKED = 1 << OrphanKind.unlinked
 
@@ -54,7 +55,7 @@ export class Links {
 
   #checkFlag(index: number): void {
     const unfinished = (this.#inodes.flags.data[index]! & InodeFlag.unfinished) !== 0
-    const recorded = (this.#inodes.orphan.data[index]! & ~UNLINKED) !== 0
+    const recorded = (this.#inodes.orphan.data[index]! & ~NAMELESS) !== 0
     if (unfinished === recorded || (unfinished && this.#orphansLost)) return
     const message = unfinished
       ? 'the flag is set, no orphan record says what is unfinished'

@@ -9,6 +9,9 @@
  *   hole.
  * - insert and insertEnd: what is behind a file block is moved up, the last extent first: all from
  *   the cursor on is moved, so that as much as the distance behind it is a hole.
+ * - receive and receiveFrom: blocks of a range are to go, and those of another inode, the giver, to
+ *   take their place. That one has no name, and says whom it gives to; when nobody receives from it,
+ *   it is only to be freed.
  */
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { OrphanKind, RecordKinds } from '../media/tree_node.js'
@@ -24,6 +27,13 @@ const UNLINKED = 1 << OrphanKind.unlinked
 const PUNCH = 1 << OrphanKind.punch
 const COLLAPSE = 1 << OrphanKind.collapse
 const INSERT = (1 << OrphanKind.insert) | (1 << OrphanKind.insertEnd)
+const RECEIVE = (1 << OrphanKind.receive) | (1 << OrphanKind.receiveFrom)
+const GIVER = 1 << OrphanKind.giver
+
+/** Kinds of records that an inode without a name may have: none of them is unfinished work. */
+export const NAMELESS = UNLINKED | GIVER
+/** Kinds of what clones larger than a transaction leave behind. */
+export const OF_CLONES = RECEIVE | GIVER
 
 /** Kinds that an inode may have records of at the same time. */
 export const TOGETHER: ReadonlySet<number> = new Set([
@@ -33,6 +43,8 @@ export const TOGETHER: ReadonlySet<number> = new Set([
   COLLAPSE,
   PUNCH | COLLAPSE,
   INSERT,
+  RECEIVE,
+  NAMELESS,
 ])
 
 /** The records of one inode, by kind: first and second argument. */
@@ -49,6 +61,8 @@ interface Records {
 export class Orphans {
   /** Part of the records could not be read. */
   lost = false
+  /** Bit k: there is a record of kind k. */
+  allKinds = 0
   readonly #inodes: Inodes
   readonly #extents: Extents
   readonly #walker: TreeWalker
@@ -57,6 +71,9 @@ export class Orphans {
   #records: Records | null = null
   /** Where the extents of an inode must have a hole, and where its records stand. */
   readonly #holes = new Map<number, FileRange & { readonly place: string }>()
+  /** By giver, to whom: 0 when its record is invalid. By receiver, from whom. */
+  readonly #givers = new Map<number, number>()
+  readonly #receivers = new Map<number, { readonly giver: number; readonly place: string }>()
 
   constructor(inodes: Inodes, extents: Extents, walker: TreeWalker, findings: Findings) {
     this.#inodes = inodes
@@ -69,11 +86,15 @@ export class Orphans {
   walk(root: number): void {
     this.#records = null
     this.#holes.clear()
+    this.#givers.clear()
+    this.#receivers.clear()
+    this.allKinds = 0
     this.#walker.walk(root, RecordKinds.orphans, 0, (words, w, block) => {
       this.#visit(words[w]!, words[w + 1]!, words[w + 2]!, words[w + 3]!, block)
     })
     this.lost = this.#walker.broken
     this.#checkTogether()
+    this.#checkReceivers()
     this.#extents.findWithin(this.#holes, (number) => {
       const { from, to, place } = this.#holes.get(number)!
       // Once for an inode.
@@ -97,6 +118,8 @@ export class Orphans {
     }
     if (reason !== null && !isKnown(kind)) return
     this.#inodes.orphan.data[slot]! |= 1 << kind
+    this.allKinds |= 1 << kind
+    if (kind === OrphanKind.giver) this.#givers.set(number, reason === null ? first : 0)
     if (this.#records === null || this.#records.number !== number) {
       this.#checkTogether()
       this.#records = { number, slot, place, kinds: 0, first: [], second: [] }
@@ -121,11 +144,23 @@ export class Orphans {
     if (reason !== null) this.#findings.add('orphan-work-impossible', records.place, reason)
   }
 
+  /** Whoever receives does so from one that gives to it. */
+  #checkReceivers(): void {
+    if (this.lost) return
+    for (const [number, { giver, place }] of this.#receivers) {
+      const target = this.#givers.get(giver)
+      if (target === number || target === 0) continue
+      const message = `receives from inode ${giver}, which gives it nothing`
+      this.#findings.add('orphan-work-impossible', place, message)
+    }
+  }
+
   #impossible({ number, slot, kinds, first, second, place }: Records): string | null {
     if (!TOGETHER.has(kinds)) return `records of kinds ${kindsOf(kinds)} at a time`
     if (kinds === UNLINKED) return null
     if (this.#inodes.type.data[slot] !== SlotType.file)
       return 'work on the blocks of what is no file'
+    if (kinds === NAMELESS) return null
     if (this.#inodes.links.data[slot] === 0) return 'work on the blocks of a file without a name'
     if ((kinds & COLLAPSE) !== 0) {
       const [to, distance] = [first[OrphanKind.collapse]!, second[OrphanKind.collapse]!]
@@ -136,6 +171,8 @@ export class Orphans {
       else if (first[OrphanKind.punch] !== from || second[OrphanKind.punch] !== to) {
         return `a punch of other blocks than ${from} to ${to - 1}`
       }
+    } else if (kinds === RECEIVE) {
+      this.#receivers.set(number, { giver: first[OrphanKind.receiveFrom]!, place })
     } else if (kinds === INSERT) {
       const [offset, distance] = [first[OrphanKind.insert]!, second[OrphanKind.insert]!]
       const from = first[OrphanKind.insertEnd]!
@@ -148,8 +185,8 @@ export class Orphans {
   }
 }
 
-const isKnown = (kind: number): boolean =>
-  kind >= OrphanKind.unlinked && kind <= OrphanKind.insertEnd
+const KINDS: ReadonlySet<number> = new Set(Object.values(OrphanKind))
+const isKnown = (kind: number): boolean => KINDS.has(kind)
 
 const kindsOf = (kinds: number): string =>
   Object.values(OrphanKind)
@@ -159,15 +196,24 @@ const kindsOf = (kinds: number): string =>
 /** Why no record has these words, or null. */
 export function invalidOrphan(kind: number, first: number, second: number): string | null {
   if (!isKnown(kind)) return `kind ${kind}`
-  const sound =
-    kind === OrphanKind.punch
-      ? first < second
-      : kind === OrphanKind.collapse
-        ? second > 0 && second <= first
-        : kind === OrphanKind.insert
-          ? second > 0 && first + second <= FILE_BLOCKS_MAX
-          : kind === OrphanKind.insertEnd
-            ? first > 0 && second === 0
-            : first === 0 && second === 0
+  const sound = soundArguments(kind, first, second)
   return sound ? null : `kind ${kind} with the arguments ${first}, ${second}`
+}
+
+function soundArguments(kind: number, first: number, second: number): boolean {
+  switch (kind) {
+    case OrphanKind.punch:
+    case OrphanKind.receive:
+      return first < second
+    case OrphanKind.collapse:
+      return second > 0 && second <= first
+    case OrphanKind.insert:
+      return second > 0 && first + second <= FILE_BLOCKS_MAX
+    case OrphanKind.insertEnd:
+    case OrphanKind.receiveFrom:
+    case OrphanKind.giver:
+      return first > 0 && second === 0
+    default:
+      return first === 0 && second === 0
+  }
 }

@@ -4,8 +4,10 @@ import { LABEL_BYTES_MAX } from '../base/limits.js'
 import { hex } from '../base/struct.js'
 import { invalidState, State } from '../media/state.js'
 import {
+  Incompat,
   invalidSuperblock,
   KNOWN_INCOMPAT,
+  LayoutOption,
   Superblock,
   SUPERBLOCK_BLOCKS,
 } from '../media/superblock.js'
@@ -34,6 +36,10 @@ export interface Header {
   recordSeed: number
   /** First block of the journal of a repair that was cut short, 0 none. */
   repairJournal: number
+  /** What may have shares, fixed files and policies, and what the volume itself has of it. */
+  layoutFeature: boolean
+  policy: number
+  layoutOptions: number
 }
 
 export interface Roots {
@@ -45,6 +51,7 @@ export interface Roots {
   orphanRoot: number
   inodeMapHigh: number
   badBlockRoot: number
+  shareRoot: number
   /** Blocks that the bitmap answers for; those behind are still to be added. */
   blocks: number
 }
@@ -90,6 +97,7 @@ export function readHeader(
   }
   checkReserved(scratch, w << 2, Superblock, current, 0, findings)
   const header = headerOf(scratch, w)
+  checkOptions(header, current, findings)
   return { header, info: infoOf(scratch, w, current, damaged >= 0) }
 }
 
@@ -136,6 +144,9 @@ function headerOf(bytes: Bytes, w: number): Header {
     uuidSeed,
     recordSeed: bytes.crc32c((w + at.logSalt) * 4, 8, uuidSeed),
     repairJournal: get(at.repairJournal),
+    layoutFeature: (get(at.featuresIncompat) & Incompat.layout) !== 0,
+    policy: get(at.policy),
+    layoutOptions: get(at.layoutOptions),
   }
 }
 
@@ -158,6 +169,22 @@ function infoOf(bytes: Bytes, w: number, current: number, damaged: boolean): Vol
     superblock: current,
     otherCopy: damaged ? 'damaged' : other < sequence ? 'older' : 'same',
     ownerPid: bytes.u32[w + at.ownerPid]!,
+  }
+}
+
+/** Values of the policy, and bits of the layout options. */
+export const POLICY_MAX = 2
+export const LAYOUT_OPTIONS_KNOWN = Object.values(LayoutOption).reduce((all, bit) => all | bit, 0)
+
+function checkOptions({ policy, layoutOptions }: Header, copy: number, findings: Findings): void {
+  const wrong = (field: 'policy' | 'layoutOptions', message: string) => {
+    const place = placeOf(`superblock, ${field}`, copy, Superblock.at[field])
+    findings.add('superblock-field-invalid', place, message)
+  }
+  if (policy > POLICY_MAX) wrong('policy', `${policy}, expected 0 to ${POLICY_MAX}`)
+  const unknown = layoutOptions & ~LAYOUT_OPTIONS_KNOWN
+  if (unknown !== 0) {
+    wrong('layoutOptions', `unknown ${hex(unknown >>> 0)}, known ${hex(LAYOUT_OPTIONS_KNOWN)}`)
   }
 }
 
@@ -192,5 +219,6 @@ export function readRoots(
     orphanRoot: get(State.word.orphanRoot),
     inodeMapHigh: get(State.word.inodeMapHigh),
     badBlockRoot: get(State.word.badBlockRoot),
+    shareRoot: get(State.word.shareRoot),
   }
 }

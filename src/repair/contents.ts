@@ -1,6 +1,6 @@
 /**
  * What files hold: extents from their inodes and trees, from the reverse map where those are lost,
- * and each block with one owner.
+ * and each block with one owner, or with those that may share it (shares.ts).
  *
  * In this order, whoever comes first has the blocks:
  * 1. extents that the reverse map has word for word;
@@ -15,6 +15,7 @@ import { RecordKinds } from '../media/tree_node.js'
 import { ExtentTable } from './extent_table.js'
 import type { Ground } from './ground.js'
 import type { ReverseMap } from './reverse_map.js'
+import type { Shares } from './shares.js'
 import { Use } from './space.js'
 import { Records } from './tree_builder.js'
 
@@ -28,6 +29,7 @@ export class Contents {
   readonly extents: ExtentTable
   readonly #ground: Ground
   readonly #map: ReverseMap
+  readonly #shares: Shares
   /** Extents of files that are not in the reverse map word for word: inode and extent. */
   readonly #later = new Records()
   /** Files whose own extents are not as they must be, with those that can be read. */
@@ -38,10 +40,11 @@ export class Contents {
   /** Blocks of conflicts that are still looked at one by one. */
   #patience: number
 
-  constructor(ground: Ground, map: ReverseMap) {
+  constructor(ground: Ground, map: ReverseMap, shares: Shares) {
     this.#ground = ground
     this.#map = map
-    this.extents = new ExtentTable(ground.space, ground.inodes)
+    this.#shares = shares
+    this.extents = new ExtentTable(ground.space, ground.inodes, shares)
     this.#patience = ground.space.blockCount
   }
 
@@ -88,7 +91,7 @@ export class Contents {
       const [file, region, count] = own.at(i)
       blocks += count!
       const exact = this.#map.has(region!, number, file!, count!)
-      if (exact && this.#allFree(region!, count!)) {
+      if (exact && this.#mayHave(index, region!, count!)) {
         this.extents.add(index, file!, region!, count!)
       } else this.#later.push(index, file!, region!, count!)
     }
@@ -130,6 +133,20 @@ export class Contents {
     return true
   }
 
+  /** What of a block is in the way of a file that wants it. */
+  #inTheWay(index: number, block: number): number {
+    const use = this.#ground.space.kind[block]!
+    return use === Use.data && this.#shares.mayJoin(index, block) ? Use.none : use
+  }
+
+  /** Whether all of these blocks are free, or shared. */
+  #mayHave(index: number, region: number, count: number): boolean {
+    for (let block = region; block < region + count; block++) {
+      if (this.#inTheWay(index, block) !== Use.none) return false
+    }
+    return true
+  }
+
   #count(index: number, number: number, extents: number, blocks: number): void {
     const { inodes, fixes } = this.#ground
     if (inodes.get(index, at.count) !== extents) {
@@ -146,7 +163,9 @@ export class Contents {
   #claimLater(): void {
     for (let i = 0; i < this.#later.length; i++) {
       const [index, file, region, count] = this.#later.at(i)
-      if (this.#allFree(region!, count!)) {
+      // Of one that would share, a map that is whole may know better.
+      const free = this.#allFree(region!, count!)
+      if (free || (this.#map.broken && this.#mayHave(index!, region!, count!))) {
         this.extents.add(index!, file!, region!, count!)
         continue
       }
@@ -175,7 +194,7 @@ export class Contents {
       for (const i of reverse.get(number) ?? []) {
         const { file, region, count } = this.#map
         const extent: Extent = [file.data[i]!, region.data[i]!, count.data[i]!]
-        if (this.#allFree(extent[1], extent[2])) this.#accept(index, extent, taken)
+        if (this.#mayHave(index, extent[1], extent[2])) this.#accept(index, extent, taken)
       }
       for (const extent of rest) this.#accept(index, extent, taken)
       this.#changed.add(index)
@@ -184,15 +203,14 @@ export class Contents {
     }
   }
 
-  /** Gives an extent to a file when it has nothing at its place; of shared blocks a copy. */
+  /** Gives an extent to a file when it has nothing at its place; of what others have a copy. */
   #accept(index: number, [file, region, count]: Extent, taken: Ranges): void {
     if (taken.overlaps(file, count)) return
     taken.add(file, count)
-    const { kind } = this.#ground.space
     for (let done = 0; done < count;) {
-      const use = kind[region + done]!
+      const use = this.#inTheWay(index, region + done)
       let run = 1
-      while (done + run < count && kind[region + done + run] === use) run++
+      while (done + run < count && this.#inTheWay(index, region + done + run) === use) run++
       if (use === Use.none) this.extents.add(index, file + done, region + done, run)
       else this.#conflict(index, file + done, region + done, run, use)
       done += run
@@ -234,7 +252,7 @@ export class Contents {
       const { file, region, count } = this.#map
       const usable = records.filter((i) => {
         const first = region.data[i]!
-        return space.before[first] !== 0 && this.#allFree(first, count.data[i]!)
+        return space.before[first] !== 0 && this.#mayHave(-1, first, count.data[i]!)
       })
       if (usable.length === 0) continue
       const index = inodes.create(number, Mode.file | 0o600)

@@ -29,6 +29,7 @@ export interface FinalRoots {
   readonly reverseMapRoot: number
   readonly orphanRoot: number
   readonly badBlockRoot: number
+  readonly shareRoot: number
 }
 
 export function finish(ground: Ground, names: NameSlabs, roots: FinalRoots): void {
@@ -54,6 +55,7 @@ export function finish(ground: Ground, names: NameSlabs, roots: FinalRoots): voi
     reverseMapRoot: roots.reverseMapRoot,
     orphanRoot: roots.orphanRoot,
     badBlockRoot: roots.badBlockRoot,
+    shareRoot: roots.shareRoot,
     inodeMapHigh: high,
   })
 }

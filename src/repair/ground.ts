@@ -20,6 +20,7 @@ export interface Ground {
     readonly reverseMap: number
     readonly orphans: number
     readonly badBlocks: number
+    readonly shares: number
   }
   /** The state cannot be read: what only it led to is looked for. */
   readonly stateLost: boolean

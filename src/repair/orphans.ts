@@ -3,7 +3,7 @@
  * that work on them is unfinished when a record does.
  *
  * Work that cannot be done is given up: blocks past the end of a file stay with it; a file that was
- * being moved together or apart stays as far as it came, which is told.
+ * being moved together or apart, or made a clone, stays as far as it came, which is told.
  */
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { invalidOrphan, TOGETHER } from '../check/orphans.js'
@@ -24,12 +24,21 @@ export class Orphans {
   readonly #ground: Ground
   readonly #directories: Directories
   readonly #kept = new Records()
+  /** Inodes that are to be freed, by number, and to whom their blocks go before. */
+  readonly #givers = new Map<number, number>()
   #changed = false
 
   constructor(ground: Ground, directories: Directories) {
     this.#ground = ground
     this.#directories = directories
     this.tree = ground.trees.add(ground.roots.orphans, RecordKinds.orphans, 0)
+  }
+
+  /** Kinds of the records that stay: bit k for kind k. */
+  get kinds(): number {
+    let kinds = 0
+    for (let i = 0; i < this.#kept.length; i++) kinds |= 1 << this.#kept.at(i)[1]!
+    return kinds
   }
 
   /** To be called when all names and extents are known. */
@@ -40,10 +49,23 @@ export class Orphans {
       const work = byInode.get(number) ?? new Map()
       byInode.set(number, work.set(kind, [first, second]))
     })
+    for (const [number, work] of byInode) this.#settleGiver(number, work)
     const working = new Set<number>()
     for (const [number, work] of byInode) this.#settleInode(number, work, extents, working)
     this.#changed ||= trees.sound.data[this.tree] === 0
     this.#setFlags(working)
+  }
+
+  /** Takes the record of a giver out of its work, and remembers it when it is as it must be. */
+  #settleGiver(number: number, work: Work): void {
+    const { inodes } = this.#ground
+    const record = work.get(OrphanKind.giver)
+    if (record === undefined || !work.has(OrphanKind.unlinked)) return
+    const index = inodes.find(number)
+    if (index < 0 || !inodes.isFile(index) || this.stillLinked(index) !== null) return
+    if (invalidOrphan(OrphanKind.giver, ...record) !== null) return
+    work.delete(OrphanKind.giver)
+    this.#givers.set(number, record[0])
   }
 
   #settleInode(number: number, work: Work, extents: ExtentTable, working: Set<number>): void {
@@ -64,7 +86,10 @@ export class Orphans {
       else {
         if (work.size > 0) drop(work.keys(), 'all of it is to be freed')
         this.#changed ||= unlinked[0] !== 0 || unlinked[1] !== 0
-        return this.addUnlinked(index)
+        this.addUnlinked(index)
+        const target = this.#givers.get(number)
+        if (target !== undefined) this.#kept.push(number, OrphanKind.giver, target, 0)
+        return
       }
     }
     if (work.size === 0) return
@@ -107,6 +132,11 @@ export class Orphans {
     }
     if (!TOGETHER.has(kinds)) return 'they do not go together'
     if (!inodes.isFile(index)) return 'it is no file'
+    const giver = work.get(OrphanKind.receiveFrom)
+    if (giver !== undefined) {
+      const gives = this.#givers.get(giver[0]) === inodes.numberOf(index)
+      return gives ? null : `inode ${giver[0]} gives it nothing`
+    }
     const size = inodes.get(index, at.size) + inodes.get(index, at.size + 1) * 2 ** 32
     const collapse = work.get(OrphanKind.collapse)
     const insert = work.get(OrphanKind.insert)

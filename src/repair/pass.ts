@@ -3,13 +3,15 @@
  *
  *      bitmap, inode map -> reverse map, inode slabs, trees      what can be believed claims blocks
  *        -> lost slabs and leaves -> extents of files -> entries of directories
- *        -> orphans, /lost+found, links -> trees that changed -> reverse map -> lists, map, bitmap
+ *        -> orphans, /lost+found, links -> trees that changed -> reverse map, shares
+ *        -> lists, map, bitmap
  *
  * What is claimed comes before what is handed out, so that no new page lands on what is still to be
  * found.
  */
 import type { Header } from '../check/volume_header.js'
 import { Mode } from '../base/mode.js'
+import { needsLayout } from '../check/layout.js'
 import { Inode, ROOT_INODE } from '../media/inode.js'
 import { invalidState, State } from '../media/state.js'
 import { RecordKinds } from '../media/tree_node.js'
@@ -23,9 +25,11 @@ import type { Fixes } from './fixes.js'
 import type { Ground } from './ground.js'
 import { InodeTable } from './inode_table.js'
 import { Links } from './links.js'
+import { settleFixed } from './fixed_files.js'
 import { LostNodes } from './lost_nodes.js'
 import { Orphans } from './orphans.js'
 import { ReverseMap } from './reverse_map.js'
+import { Shares } from './shares.js'
 import { Space, Use } from './space.js'
 import { settleSymlinks } from './symlinks.js'
 import { TreeBuilder } from './tree_builder.js'
@@ -44,8 +48,15 @@ export interface PassOptions {
   readonly first: boolean
 }
 
-/** Runs a pass; returns whose each block is in the end. */
-export function runPass(options: PassOptions): Space {
+export interface PassResult {
+  /** Whose each block is in the end. */
+  readonly space: Space
+  /** The superblock must have the feature `layout`. */
+  readonly layout: boolean
+}
+
+/** Runs a pass. */
+export function runPass(options: PassOptions): PassResult {
   const ground = prepare(options)
   const { inodes, space } = ground
   const directories = new Directories(ground)
@@ -54,18 +65,20 @@ export function runPass(options: PassOptions): Space {
   const orphans = new Orphans(ground, directories)
   const links = new Links(ground, directories, orphans)
   const badBlocks = new BadBlocks(ground)
+  const shares = new Shares(ground)
   const values = new Values(options.draft, space, options.fixes)
   const attributes = new Attributes(ground, directories.names, values)
   map.read()
   inodes.readSlots()
   readTrees(ground, 0)
-  findLost(ground, map, links, [orphans.tree, badBlocks.tree])
+  findLost(ground, map, links, [orphans.tree, badBlocks.tree, shares.tree])
   settleSymlinks(ground, values)
   attributes.discover()
   discoverNames(ground, directories)
   if (options.first) noteOrigin(space, options.origin)
   for (let b = 0; b < space.blockCount; b++) space.before[b]! |= options.origin[b]!
-  const contents = new Contents(ground, map)
+  shares.read()
+  const contents = new Contents(ground, map, shares)
   contents.settle()
   badBlocks.settle()
   space.settled = true
@@ -80,10 +93,12 @@ export function runPass(options: PassOptions): Space {
   attributes.write()
   const orphanRoot = orphans.write()
   const reverseMapRoot = map.rebuild(contents.extents)
+  const shareRoot = shares.rebuild(contents.extents)
+  settleFixed(ground, contents.extents, shares)
   const badBlockRoot = badBlocks.write()
-  finish(ground, directories.names, { orphanRoot, reverseMapRoot, badBlockRoot })
+  finish(ground, directories.names, { orphanRoot, reverseMapRoot, badBlockRoot, shareRoot })
   dropUnused(options.draft, space)
-  return space
+  return { space, layout: needsFeature(ground, shareRoot, orphans.kinds) }
 }
 
 function prepare({ draft, header, fixes, copyBlocks }: PassOptions): Ground {
@@ -99,8 +114,17 @@ function prepare({ draft, header, fixes, copyBlocks }: PassOptions): Ground {
     reverseMap: root(State.word.reverseMapRoot),
     orphans: root(State.word.orphanRoot),
     badBlocks: root(State.word.badBlockRoot),
+    shares: root(State.word.shareRoot),
   }
   return { header, draft, space, fixes, trees, builder, inodes, roots, stateLost, copyBlocks }
+}
+
+function needsFeature({ header, inodes }: Ground, shareRoot: number, kinds: number): boolean {
+  let flags = 0
+  for (let index = 0; index < inodes.length; index++) {
+    if (inodes.isFile(index)) flags |= inodes.get(index, at.flags)
+  }
+  return needsLayout(header, shareRoot, flags, kinds) !== null
 }
 
 /** Reads the trees of the inodes from slot index `from` on. */

@@ -16,9 +16,14 @@ import { Findings, type Finding } from '../check/codes.js'
 import { Medium, Scratch, type Crc32cOf } from '../check/medium.js'
 import { replayFrom, replayLog } from '../check/replay.js'
 import type { Report } from '../check/report.js'
-import { readHeader, type Header } from '../check/volume_header.js'
+import {
+  LAYOUT_OPTIONS_KNOWN,
+  POLICY_MAX,
+  readHeader,
+  type Header,
+} from '../check/volume_header.js'
 import { LogTail, tailHighWord } from '../media/log.js'
-import { Superblock, SUPERBLOCK_BLOCKS } from '../media/superblock.js'
+import { Incompat, Superblock, SUPERBLOCK_BLOCKS } from '../media/superblock.js'
 import { invalidValueBlock, VALUE_MAGIC, ValueBlock } from '../media/value.js'
 import type { Region } from '../region/region.js'
 import { storeTail } from '../volume/log.js'
@@ -111,6 +116,7 @@ export class Repairer {
   #draftAndCommit(region: Region, pair: SuperblockPair, fixes: Fixes, dryRun: boolean): Report {
     const header = this.#header(region)
     const draft = new Draft(region, this.#crc32cOf)
+    settleOptions(pair, header, fixes)
     draftSuperblocks(draft, pair)
     const log = this.#replay(draft, header, fixes)
     const origin = new Uint8Array(header.blockCount)
@@ -118,7 +124,9 @@ export class Repairer {
     let space: Space | null = null
     let report: Report | null = null
     for (let i = 0; i < PASSES_MAX && report?.state !== 'clean'; i++) {
-      space = runPass({ draft, header, fixes, copyBlocks, origin, first: i === 0 })
+      const pass = runPass({ draft, header, fixes, copyBlocks, origin, first: i === 0 })
+      space = pass.space
+      if (pass.layout && addLayout(pair, fixes)) draftSuperblocks(draft, pair)
       report = this.#checker.check(draft)
     }
     region.check()
@@ -203,6 +211,27 @@ function draftSuperblocks(draft: Draft, pair: SuperblockPair): void {
     page.u8.fill(0, Superblock.at.ownerReserved, Superblock.at.ownerStart)
     page.seal(Superblock)
   }
+}
+
+/** What the volume wants of layouts: values that are none become the default. */
+function settleOptions(pair: SuperblockPair, header: Header, fixes: Fixes): void {
+  const at = Superblock.word
+  const policy = header.policy > POLICY_MAX ? 0 : header.policy
+  const layoutOptions = header.layoutOptions & LAYOUT_OPTIONS_KNOWN
+  if (policy === header.policy && layoutOptions === header.layoutOptions) return
+  header.policy = pair.u32[at.policy] = policy
+  header.layoutOptions = pair.u32[at.layoutOptions] = layoutOptions
+  const message = `the policy of the volume is ${policy}, its layout options ${layoutOptions}`
+  fixes.add('superblock-field-invalid', message)
+}
+
+/** Makes the superblock have the feature `layout`; false when it has. */
+function addLayout(pair: SuperblockPair, fixes: Fixes): boolean {
+  const at = Superblock.word
+  if ((pair.u32[at.featuresIncompat]! & Incompat.layout) !== 0) return false
+  pair.u32[at.featuresIncompat]! |= Incompat.layout
+  fixes.add('layout-feature-missing', 'the superblock has the feature for shares and the like now')
+  return true
 }
 
 /** Copies blocks of the region to others, a piece at a time. */

@@ -18,8 +18,8 @@ export class ReverseMap {
   readonly count = new Column()
   /** 1: a record says that the block is data. */
   readonly named: Uint8Array
-  /** By first block 1 + the record. */
-  readonly #at: Uint32Array
+  /** Records in the order of their keys, while that is known. */
+  #order: Uint32Array | null = null
   readonly #ground: Ground
   /** Blocks that are still marked one by one: records of a ruin may lie over each other. */
   #patience: number
@@ -28,22 +28,26 @@ export class ReverseMap {
     this.#ground = ground
     const { blockCount } = ground.space
     this.named = new Uint8Array(blockCount)
-    this.#at = new Uint32Array(blockCount)
     this.#patience = 4 * blockCount
     this.tree = ground.trees.add(ground.roots.reverseMap, RecordKinds.reverseMap, 0)
+  }
+
+  /** Whether part of it is lost. */
+  get broken(): boolean {
+    return this.#ground.trees.broken.data[this.tree] === 1
   }
 
   /** Takes in all records that can be read. */
   read(): void {
     const { space, trees } = this.#ground
     for (const column of [this.region, this.inode, this.file, this.count]) column.reset()
+    this.#order = null
     trees.forEach(this.tree, (region, inode, file, count) => {
       if (count === 0 || !space.inData(region, count) || file + count > 0xffff_ffff) return
       this.region.push(region)
       this.inode.push(inode)
       this.file.push(file)
       this.count.push(count)
-      if (this.#at[region] === 0) this.#at[region] = this.region.length
       if (this.#patience < count) return
       this.#patience -= count
       this.named.fill(1, region, region + count)
@@ -52,13 +56,31 @@ export class ReverseMap {
 
   /** Whether a record says exactly this. */
   has(region: number, inode: number, file: number, count: number): boolean {
-    const record = this.#at[region]! - 1
-    return (
-      record >= 0 &&
-      this.inode.data[record] === inode &&
-      this.file.data[record] === file &&
-      this.count.data[record] === count
-    )
+    this.#order ??= this.#inOrder()
+    const order = this.#order
+    let low = 0
+    let high = order.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#compare(order[middle]!, region, inode, file) < 0) low = middle + 1
+      else high = middle
+    }
+    if (low === order.length || this.#compare(order[low]!, region, inode, file) !== 0) return false
+    return this.count.data[order[low]!] === count
+  }
+
+  /** A record's key, less the other. */
+  #compare(i: number, region: number, inode: number, file: number): number {
+    return this.region.data[i]! - region || this.inode.data[i]! - inode || this.file.data[i]! - file
+  }
+
+  /** They are, when they come from a tree that is sound. */
+  #inOrder(): Uint32Array {
+    const [region, inode, file] = [this.region.data, this.inode.data, this.file.data]
+    const order = Uint32Array.from({ length: this.region.length }, (_, i) => i)
+    const follows = (a: number, b: number) => this.#compare(b, region[a]!, inode[a]!, file[a]!) >= 0
+    if (order.every((i) => i === 0 || follows(i - 1, i))) return order
+    return order.sort((a, b) => this.#compare(a, region[b]!, inode[b]!, file[b]!))
   }
 
   /** The records of some inodes. */
@@ -85,8 +107,7 @@ export class ReverseMap {
       fixes.leave('reverse-map-missing', 'no room for the nodes of the reverse map')
       return roots.reverseMap
     }
-    const broken = trees.broken.data[this.tree] === 1
-    const code = broken ? 'tree-node-damaged' : 'reverse-map-extra'
+    const code = this.broken ? 'tree-node-damaged' : 'reverse-map-extra'
     fixes.add(code, `the reverse map is made anew from ${records.length} extents`)
     return root
   }

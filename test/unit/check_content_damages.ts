@@ -244,7 +244,7 @@ damage('orphan-record-invalid', 'an insertion of nothing', (image) => {
 damage(
   'orphan-record-invalid',
   'an orphan record of an unknown kind',
-  (image) => setOrphan(image, unlinked, OrphanKind.unlinked, { 1: 7 }),
+  (image) => setOrphan(image, unlinked, OrphanKind.unlinked, { 1: 10 }),
   ['inode-unreachable'],
 )
 damage('orphan-work-impossible', 'an end of an insertion without its beginning', (image) => {

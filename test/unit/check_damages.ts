@@ -1,7 +1,8 @@
 /**
  * Not tests, but the damages that the tests of fsck and of its repair plant: for each finding that
  * fsck can make, one that is exactly that. The volume is sound but for it, and every checksum fits.
- * Damages to what files hold are in check_content_damages.ts.
+ * Damages to what files hold are in check_content_damages.ts, to what they have together in
+ * check_share_damages.ts.
  */
 import { BitmapChunk } from '../../src/media/bitmap.js'
 import { Mode } from '../../src/base/mode.js'
@@ -13,6 +14,7 @@ import { State } from '../../src/media/state.js'
 import { Superblock } from '../../src/media/superblock.js'
 import { TreeNode } from '../../src/media/tree_node.js'
 import './check_content_damages.js'
+import './check_share_damages.js'
 import {
   damage,
   entryOf,
@@ -150,7 +152,7 @@ damage(
     image.u8[MAP * 4096 + 100]! ^= 1
   },
   // No inode is known then: nothing of what they own is claimed, and slabs in the list are none.
-  ['slab-list-broken', 'root-missing', 'reverse-map-extra', 'block-leaked'],
+  ['slab-list-broken', 'root-missing', 'share-owners-wrong', 'reverse-map-extra', 'block-leaked'],
 )
 damage('inode-map-used-wrong', 'an inode map page that miscounts', (image) => {
   const used = image.get(MAP * 4096, InodeMapPage, 'used')
@@ -221,7 +223,7 @@ damage('inode-damaged', 'an inode with a wrong checksum', (image) => {
 damage('inode-damaged', 'an inode with the number of another', (image) => {
   setInode(image, empty, { number: a })
 })
-damage('inode-field-invalid', 'an unknown flag', (image) => setInode(image, empty, { flags: 64 }))
+damage('inode-field-invalid', 'an unknown flag', (image) => setInode(image, empty, { flags: 2048 }))
 damage('inode-field-invalid', 'a directory with a size', (image) =>
   setInode(image, deep, { size: 1 }),
 )
@@ -411,7 +413,10 @@ damage('name-owner-wrong', 'a name of another directory', (image) => {
   setName(image, ROOT, 0, { owner: sub })
 })
 damage('name-slot-unused', 'a name in a slot that is not in use', (image) => {
-  const base = image.nameAt(leafOf(image, ROOT), 0)
+  // In a slab that is not full: no list changes.
+  const listed = image.stateOf('nameSlabs')
+  const names = Array.from({ length: 20 }, (_, i) => image.nameAt(leafOf(image, ROOT), i))
+  const base = names.find((at) => Math.floor(at / 4096) === listed)!
   const [block, slot] = [Math.floor(base / 4096), (base % 4096) / 64]
   const field = slot < 32 ? 'usedLow' : 'usedHigh'
   const used = image.get(block * 4096, SlabHeader, field)

@@ -19,7 +19,7 @@ import {
 import { NAME_MAGIC, NameHeader, nameSlots } from '../../src/media/name.js'
 import { SLAB_MAGIC, SlabHeader, SlabKind, slotsOf } from '../../src/media/slab.js'
 import { State, STATE_MAGIC } from '../../src/media/state.js'
-import { Superblock, SUPERBLOCK_MAGIC } from '../../src/media/superblock.js'
+import { Incompat, Superblock, SUPERBLOCK_MAGIC } from '../../src/media/superblock.js'
 import {
   NODE_MAGIC,
   NODE_RECORDS,
@@ -187,6 +187,7 @@ export class ImageBuilder {
   readonly #reverse: Words[] = []
   readonly #orphans: Words[] = []
   readonly #bad: Words[] = []
+  readonly #shares: Words[] = []
   readonly #slabs = new Map<number, number>()
   readonly #nameSlabs: number[] = []
   #nameSlot = 64
@@ -294,6 +295,18 @@ export class ImageBuilder {
     this.#bad.push([block, 0, 0, 0])
   }
 
+  /** Blocks with several owners. */
+  share(block: number, count: number, owners: number): void {
+    this.#shares.push([block, count, owners, 0])
+  }
+
+  /** Has the superblocks know of shares and the like, with these fields. */
+  layout(fields: Record<string, number>): void {
+    for (const copy of [0, 4096]) {
+      this.image.set(copy, Superblock, { featuresIncompat: Incompat.layout, ...fields })
+    }
+  }
+
   directory(number: number, parent: number, entries: Entry[], fields: object = {}): void {
     const subdirectories = entries.filter((e) => this.#types.get(e.inode) === Mode.directory)
     const words = entries.map((e): Words => {
@@ -395,6 +408,7 @@ export class ImageBuilder {
     const reverseMapRoot = this.tree(RecordKinds.reverseMap, 0, this.#reverse)
     const orphanRoot = this.tree(RecordKinds.orphans, 0, this.#orphans)
     const badBlockRoot = this.tree(RecordKinds.badBlocks, 0, this.#bad)
+    const shareRoot = this.tree(RecordKinds.shares, 0, this.#shares)
     const map = (MAP * 4096) >>> 2
     for (const [entry, block] of this.#slabs) {
       this.image.u32[map + InodeMapPage.word.entries + entry * 2] = block
@@ -410,6 +424,7 @@ export class ImageBuilder {
       reverseMapRoot,
       orphanRoot,
       badBlockRoot,
+      shareRoot,
       inodeMapHigh: Math.max(...this.#slabs.keys()) + 1,
     }
     this.image.set(this.image.state, State, { magic: STATE_MAGIC, ...state })

@@ -8,10 +8,16 @@
  * `inserted`. `sub` (with a default ACL) holds `deep`, a second link to `a` and a name of 255
  * bytes; `deep` is empty; `big` holds 600 files. Without a name: an unlinked file. Two blocks are
  * bad, one of them a file's.
+ *
+ * Blocks with several owners: `original` (6 blocks), `clone` (all of them but one, which it has a
+ * copy of), `twice` (one of them two times); `sealed`, which is fixed, `receiver`, a clone of it that
+ * is being made, and its `giver`, without a name. `fixed` has its blocks alone, and a policy. Blocks
+ * in limbo have an inode without a name. The volume has a policy and a layout option.
  */
 import { encodeAcl, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ } from '../../src/base/posix_acl.js'
 import { Mode } from '../../src/base/mode.js'
 import { InodeFlag } from '../../src/media/inode.js'
+import { LayoutOption } from '../../src/media/superblock.js'
 import { OrphanKind } from '../../src/media/tree_node.js'
 import { type Image, ImageBuilder } from './check_image.js'
 
@@ -31,6 +37,14 @@ export interface Sample {
   readonly collapsed: number
   readonly inserted: number
   readonly unlinked: number
+  readonly original: number
+  readonly clone: number
+  readonly twice: number
+  readonly sealed: number
+  readonly receiver: number
+  readonly giver: number
+  readonly fixed: number
+  readonly limbo: number
 }
 
 const UNDEFINED = 0xffff_ffff
@@ -67,6 +81,85 @@ function unfinished(b: ImageBuilder, punched: number, collapsed: number, inserte
   b.orphan(inserted, OrphanKind.insertEnd, 12)
 }
 
+/** Files that have blocks together. */
+function clones(b: ImageBuilder) {
+  const flags = InodeFlag.shares
+  const [original, clone, twice] = [b.number(), b.number(), b.number()]
+  const [sealed, receiver, giver] = [b.number(), b.number(), b.number()]
+  b.gap()
+  const shared = b.block(6)
+  const own = b.block()
+  const back = shared + 3
+  b.file(original, [[0, shared, 6]], { flags })
+  b.file(
+    clone,
+    [
+      [0, shared, 2],
+      [2, own, 1],
+      [3, back, 3],
+    ],
+    { flags },
+  )
+  b.file(
+    twice,
+    [
+      [0, back + 1, 1],
+      [5, back + 1, 1],
+    ],
+    { flags, size: 6 * 4096 },
+  )
+  b.share(shared, 2, 2)
+  b.share(back, 1, 2)
+  b.share(back + 1, 1, 4)
+  b.share(back + 2, 1, 2)
+  b.gap()
+  const whole = b.block(4)
+  const rest = whole + 2
+  const kept = b.block()
+  b.file(sealed, [[0, whole, 4]], { flags: flags | InodeFlag.fixed | InodeFlag.writeSealed })
+  // The first half has come over, and the second is still with the giver.
+  const receives = { flags: flags | InodeFlag.unfinished, size: 8 * 4096 }
+  b.file(
+    receiver,
+    [
+      [0, kept, 1],
+      [4, whole, 2],
+    ],
+    receives,
+  )
+  b.file(giver, [[6, rest, 2]], { flags, links: 0, size: 0 })
+  b.share(whole, 2, 2)
+  b.share(rest, 2, 2)
+  b.orphan(receiver, OrphanKind.receive, 4, 8)
+  b.orphan(receiver, OrphanKind.receiveFrom, giver)
+  b.orphan(giver, OrphanKind.unlinked)
+  b.orphan(giver, OrphanKind.giver, receiver)
+  return { original, clone, twice, sealed, receiver, giver }
+}
+
+/** A file that does not move, and the blocks that files gave up and that are still held. */
+function held(b: ImageBuilder) {
+  const [fixed, limbo] = [b.number(), b.number()]
+  const flags = InodeFlag.fixed | InodeFlag.policyLow | InodeFlag.policyHigh
+  b.gap()
+  b.file(fixed, [[0, b.block(3), 3]], { flags, size: 3 * 4096 - 100 })
+  b.gap()
+  const first = b.block(2)
+  b.gap()
+  const second = b.block()
+  b.file(
+    limbo,
+    [
+      [first, first, 2],
+      [second, second, 1],
+    ],
+    { links: 0, size: 0 },
+  )
+  b.orphan(limbo, OrphanKind.unlinked)
+  b.layout({ policy: 2, layoutOptions: LayoutOption.unlinkBusy })
+  return { fixed, limbo }
+}
+
 /** Numbers for what the root holds, in an order that later tests rely on. */
 function numbers(b: ImageBuilder) {
   const next = (mode: number) => b.type(b.number(), mode)
@@ -77,11 +170,11 @@ function numbers(b: ImageBuilder) {
   return { root, a, tree, empty, sub, deep, big, unlinked }
 }
 
-/** The volume that the head of this file describes. `attributes`: more of them, of `empty`. */
-export function buildSample(files = 600, attributes: Record<string, Uint8Array> = {}): Sample {
+/** The volume that the head of this file describes. `count`: files in `big`; `attributes`: more of them, of `empty`. */
+export function buildSample(count = 600, attributes: Record<string, Uint8Array> = {}): Sample {
   const b = new ImageBuilder()
   const { root, a, tree, empty, sub, deep, big, unlinked } = numbers(b)
-  const small = Array.from({ length: files }, () => b.type(b.number(), Mode.file))
+  const small = Array.from({ length: count }, () => b.type(b.number(), Mode.file))
   const [short, long] = [b.number(), b.number()]
   const [device, fifo, socket] = [b.number(), b.number(), b.number()]
   const [punched, collapsed, inserted] = [b.number(), b.number(), b.number()]
@@ -122,10 +215,13 @@ export function buildSample(files = 600, attributes: Record<string, Uint8Array> 
   b.special(socket, Mode.socket | 0o755)
   unfinished(b, punched, collapsed, inserted)
   const work = { punched, collapsed, inserted }
-  const all = { a, tree, empty, sub, big, short, long, device, fifo, socket, ...work }
+  const { giver, ...shared } = clones(b)
+  const { fixed, limbo } = held(b)
+  const files = { a, tree, empty, sub, big, short, long, device, fifo, socket }
+  const all = { ...files, ...work, ...shared, fixed }
   const top = Object.entries(all).map(([name, inode]) => ({ name, inode }))
   b.directory(root, root, top)
   b.bad(1020)
   b.bad(own[3]![1])
-  return { image: b.finish(), ...all, deep, unlinked }
+  return { image: b.finish(), ...all, deep, unlinked, giver, limbo }
 }
