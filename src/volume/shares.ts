@@ -95,8 +95,8 @@ export class Shares {
 
   /** One owner more for each block of a run, which has one already. May add `recordsOf` records. */
   add(start: number, count: number): void {
-    this.#cut(start)
-    this.#cut(start + count)
+    this.cut(start)
+    this.cut(start + count)
     for (let block = start, end = start + count; block < end;) {
       if (this.find(block)) {
         block = this.start + this.count
@@ -124,8 +124,8 @@ export class Shares {
    * two records, and none when the run is the end, or all, of an extent.
    */
   drop(start: number, count: number, alone: (start: number, count: number) => void): void {
-    this.#cut(start)
-    this.#cut(start + count)
+    this.cut(start)
+    this.cut(start + count)
     for (let block = start, end = start + count; block < end;) {
       if (!this.find(block)) {
         const next = this.count === 0 ? end : Math.min(end, this.start)
@@ -142,8 +142,8 @@ export class Shares {
     }
   }
 
-  /** The record over `block` ends there, and another goes on. */
-  #cut(block: number): void {
+  /** The record over `block` ends there, and another goes on: `insertBlocks` at most. */
+  cut(block: number): void {
     if (!this.find(block) || this.start === block) return
     const { start, count, owners } = this
     this.#tree.find(this.#state.shareRoot, 0, start)

@@ -294,12 +294,13 @@ export class Work {
    * follows with the last, and then it is true. `#next` is where it goes on.
    */
   insertStep(number: number, offset: number, distance: number, end: number): boolean {
-    const { inodes, extents, transaction, pages } = this.#core
+    const { inodes, extents, shares, transaction, pages } = this.#core
     pages.tick()
     const w = inodes.get(number)
     let done = false
+    const split = extents.runBlocks(w) + (shares.empty ? 0 : shares.insertBlocks)
     // With the first step it is begun, and must come to its end: the reserve is there for that.
-    transaction.run(extents.runBlocks(w) + SHIFT_BLOCKS, end !== FILE_END, () => {
+    transaction.run(split + SHIFT_BLOCKS, end !== FILE_END, () => {
       inodes.layoutChanged(w)
       this.#next = end
       for (let moved = 0; ; moved++) {
