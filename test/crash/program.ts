@@ -64,8 +64,8 @@ export class Program {
   readonly #prng: Prng
   readonly #seen: Set<number>
   readonly #open: OpenFile[] = []
-  /** Runs of region blocks that are held, as [start, count]. */
-  readonly #held: Array<readonly [number, number]> = []
+  /** Runs of region blocks that are held, as [inode, start, count]. */
+  readonly #held: Array<readonly [number, number, number]> = []
   #volume: Volume
   /** States that a cut may leave: since the last moment that is durable for certain. */
   #states: Tree[] = []
@@ -116,6 +116,7 @@ export class Program {
       try {
         this.#do(call, false)
         this.explorer.window()
+        this.#checkHeld()
       } catch (error) {
         const failure = crashFailureOf(error)
         if (failure === null) throw error
@@ -256,19 +257,36 @@ export class Program {
   #hold(path: string, first: number, count: number): void {
     const { frames, limbo } = this.#volume.core
     limbo.prepare()
+    const { ino } = this.#volume.stat(path)
     for (const extent of this.#volume.extents(path).extents) {
       const from = Math.max(first, extent.fileBlock)
       const to = Math.min(first + count, extent.fileBlock + extent.count)
       if (from >= to) continue
       const start = extent.regionBlock + (from - extent.fileBlock)
       frames.add(start, to - from)
-      this.#held.push([start, to - from])
+      this.#held.push([ino, start, to - from])
+    }
+  }
+
+  /** Held blocks are their file's or nobody's, and in use. */
+  #checkHeld(): void {
+    const { allocator, reverseMap, limbo, pages, shares } = this.#volume.core
+    for (const [ino, start, count] of this.#held) {
+      pages.tick()
+      if (allocator.freeIn(start, start + count) > 0) {
+        throw new CrashFailure(`a held block of ${start} to ${start + count - 1} is free`)
+      }
+      for (let block = start; block < start + count; block++) {
+        const owner = reverseMap.first(block, block + 1, (at) => shares.find(at))
+        if (owner?.inode === ino || owner?.inode === limbo.number) continue
+        throw new CrashFailure(`held block ${block} went to inode ${owner?.inode}`)
+      }
     }
   }
 
   #letGo(): void {
     const { core, work } = this.#volume
-    for (const [start, count] of this.#held.splice(0)) {
+    for (const [, start, count] of this.#held.splice(0)) {
       core.frames.drop(start, count)
       core.limbo.lift(work, start, count)
     }

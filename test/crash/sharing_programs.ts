@@ -107,7 +107,7 @@ export const SCENES: readonly Scene[] = [
     name: 'of two in the same pieces',
     before: [...PIECES, clone('/a', '/c')],
     calls: [
-      { op: 'write', path: '/c', offset: 1000, length: 20 * BLOCK },
+      { op: 'write', path: '/c', offset: 1000, length: 12 * BLOCK },
       { op: 'punch', path: '/a', offset: 1000, length: 24 * BLOCK },
       { op: 'collapse', path: '/a', offset: BLOCK, length: 8 * BLOCK },
       { op: 'insert', path: '/c', offset: BLOCK, length: 3 * BLOCK },
