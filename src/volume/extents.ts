@@ -287,13 +287,14 @@ export class Extents {
 
   /**
    * Cuts the extent that holds file blocks `block - 1` and `block`, and moves its right part to
-   * file block `to`. `runBlocks` are allocated at most.
+   * file block `to`. `runBlocks` are allocated at most, and a record of shares.
    */
   splitAway(w: number, block: number, to: number): void {
     this.find(w, block)
     const number = this.#pages.u32[w + at.number]!
     const { fileBlock, regionBlock, count } = this
     const left = block - fileBlock
+    this.#ownership.shares.cut(regionBlock + left)
     this.#reverse.resize(regionBlock, number, fileBlock, left)
     this.#resize(w, fileBlock, left)
     this.#reverse.add(regionBlock + left, number, to, count - left)

@@ -166,7 +166,7 @@ export class Volume extends MountedVolume {
 
   /**
    * Makes `to` a clone of the file `from`: the same blocks, until one of them is written to. One
-   * that is there becomes the clone, and keeps its mode and owner.
+   * that is there becomes the clone, and keeps its mode and owner; a longer one is cut first.
    */
   reflink(from: Path, to: Path, options: ShareOptions = {}, as?: Credentials): void {
     const source = this.open(from, 'r', 0, as)
@@ -174,8 +174,9 @@ export class Volume extends MountedVolume {
       const { size, mode } = source.stat()
       const { target, made } = this.#cloneTarget(to, mode & 0o777, as)
       try {
-        source.reflinkRange(0, target, 0, 0, options)
+        // First: a last block that is not whole is shared only where the destination ends, too.
         if (target.stat().size > size) target.truncate(size)
+        source.reflinkRange(0, target, 0, 0, options)
       } catch (error) {
         if (made) this.unlink(to, as)
         throw error

@@ -97,10 +97,13 @@ export class Writes {
     const moves = end > inodes.size(inodes.get(number))
     if (missing > 0 || moves) this.#files.demandGrow(number, first, last, moves)
     copies.require(number, shared + missing)
-    for (let p = position; p < end;) {
+    // From the last block of the file on it is one append, whose size comes last.
+    const size = inodes.size(inodes.get(number))
+    const tail = moves ? Math.max(position, size - (size % BLOCK_BYTES)) : end
+    for (let p = position; p < tail;) {
       const block = Math.floor(p / BLOCK_BYTES)
-      const isShared = copies.runAt(number, block, last + 1 - block)
-      const to = Math.min(end, (block + copies.count) * BLOCK_BYTES)
+      const isShared = copies.runAt(number, block, Math.ceil(tail / BLOCK_BYTES) - block)
+      const to = Math.min(tail, (block + copies.count) * BLOCK_BYTES)
       const from = start + (p - position)
       if (isShared) p = this.#replaceShared(open, block, source, from, p, to)
       else {
@@ -108,6 +111,10 @@ export class Writes {
         p = to
       }
     }
+    if (!moves) return
+    copies.unshare(number, Math.floor(tail / BLOCK_BYTES), last + 1)
+    const from = start + (tail - position)
+    this.#writeOwn(inodes.get(number), open, source, from, end - tail, tail)
   }
 
   /** New blocks for a shared run from `block` on, with the data of [p, to); returns how far. */
@@ -134,7 +141,6 @@ export class Writes {
     }
     const most = Math.ceil((to - base) / BLOCK_BYTES)
     this.#copies.step(open.number, block, most, false, fill, (w) => {
-      if (stop > inodes.size(w)) inodes.setSize(w, stop)
       inodes.modified(w)
       open.timesPending = false
     })

@@ -1,7 +1,15 @@
 /** What each call does: to the model of the tree, and to the volume. */
 import { Mode } from '../../src/base/mode.js'
 import type { Volume } from '../../src/volume/volume.js'
-import { contentOf, newFile, resized, type Call, type ModelFile, type Tree } from './model.js'
+import {
+  contentOf,
+  copyTree,
+  newFile,
+  resized,
+  type Call,
+  type ModelFile,
+  type Tree,
+} from './model.js'
 
 const O_TMPFILE_RDWR = 0o20200002
 
@@ -21,7 +29,20 @@ export function applyCall(tree: Tree, call: Call): void {
     case 'checkpoint':
     case 'remount':
     case 'closeAll':
+    case 'hold':
+    case 'letGo':
+    case 'defragment':
+    case 'evacuate':
+    case 'unshareOthers':
       return
+    case 'clone': {
+      const { content, mode } = fileAt(tree, call.path)
+      if (!tree.has(call.to)) tree.set(call.to, newFile(Mode.file | (mode & 0o777)))
+      fileAt(tree, call.to).content = content.slice()
+      return
+    }
+    case 'share':
+      return shareIn(tree, call)
     case 'create':
       tree.set(call.path, newFile())
       return
@@ -62,6 +83,27 @@ export function applyCall(tree: Tree, call: Call): void {
     default:
       return applyToFile(fileAt(tree, call.path), call)
   }
+}
+
+/** Trees that a call passes through, when it is more than one operation. */
+export function stagesOf(tree: Tree, call: Call): Tree[] {
+  if (call.op !== 'clone') return []
+  const { content, mode } = fileAt(tree, call.path)
+  const stage = copyTree(tree)
+  if (!stage.has(call.to)) stage.set(call.to, newFile(Mode.file | (mode & 0o777)))
+  const target = fileAt(stage, call.to)
+  target.content = target.content.slice(0, content.length)
+  return [stage]
+}
+
+function shareIn(tree: Tree, call: Call & { op: 'share' }): void {
+  const { offset, toOffset } = call
+  const source = fileAt(tree, call.path).content
+  const bytes = source.slice(offset, call.length === 0 ? undefined : offset + call.length)
+  const target = fileAt(tree, call.to)
+  const size = Math.max(target.content.length, toOffset + bytes.length)
+  target.content = resized(target.content, size)
+  target.content.set(bytes, toOffset)
 }
 
 function applyToFile(node: ModelFile, call: Call): void {
@@ -149,6 +191,18 @@ export function performCall(volume: Volume, tree: Tree, call: Call): void {
       return volume.core.transaction.checkpoint()
     case 'unnamed':
       return makeUnnamed(volume, tree, call.path)
+    case 'clone':
+      return volume.reflink(call.path, call.to)
+    case 'share':
+      return share(volume, call)
+    case 'defragment':
+      for (const _ of volume.relocation.defragment(volume.stat(call.path).ino));
+      return
+    case 'evacuate':
+      return evacuate(volume, call.path)
+    case 'unshareOthers':
+      volume.relocation.unshareOthers(volume.stat(call.path).ino, 0, 0xffff_ffff)
+      return
     default:
       return performOnHandle(volume, tree, call)
   }
@@ -159,6 +213,23 @@ function makeUnnamed(volume: Volume, tree: Tree, path: string): void {
   file.write(fileAt(tree, path).content, 0)
   file.link(path)
   file.close()
+}
+
+function share(volume: Volume, call: Call & { op: 'share' }): void {
+  const source = volume.open(call.path)
+  const target = volume.open(call.to, 'r+')
+  source.reflinkRange(call.offset, target, call.toOffset, call.length)
+  target.close()
+  source.close()
+}
+
+/** Moves whatever lies between the first and the last block of a file. */
+function evacuate(volume: Volume, path: string): void {
+  const { extents } = volume.extents(path)
+  if (extents.length === 0) return
+  const from = Math.min(...extents.map(({ regionBlock }) => regionBlock))
+  const to = Math.max(...extents.map(({ regionBlock, count }) => regionBlock + count))
+  for (const _ of volume.relocation.evacuate(from, to));
 }
 
 function performOnHandle(volume: Volume, tree: Tree, call: Call): void {

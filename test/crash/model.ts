@@ -45,6 +45,24 @@ export type Call =
       readonly length: number
     }
   | { readonly op: 'append'; readonly path: string; readonly length: number }
+  | { readonly op: 'clone'; readonly path: string; readonly to: string }
+  | {
+      readonly op: 'share'
+      readonly path: string
+      readonly offset: number
+      readonly to: string
+      readonly toOffset: number
+      readonly length: number
+    }
+  | { readonly op: 'defragment' | 'evacuate' | 'unshareOthers'; readonly path: string }
+  | {
+      readonly op: 'hold'
+      readonly path: string
+      /** In file blocks. */
+      readonly first: number
+      readonly count: number
+    }
+  | { readonly op: 'letGo' }
   | { readonly op: 'sync' | 'checkpoint' | 'remount' | 'closeAll' }
 
 export const describe = (call: Call): string =>

@@ -3,8 +3,6 @@
  * the running volume or of its region, and asks that a program of a few calls gives it away; the
  * same program without the bug must pass.
  */
-import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { checksumOf, type Bytes } from '../../src/base/bytes.js'
 import { LogRecord, RECORD_MAGIC, tornRecord } from '../../src/media/log.js'
 import { native, type MemoryId } from '../../src/native/native.js'
@@ -13,66 +11,8 @@ import { readGeometry } from '../../src/volume/geometry.js'
 import { readTail } from '../../src/volume/log.js'
 import { SuperblockPair } from '../../src/volume/superblock.js'
 import type { Volume } from '../../src/volume/volume.js'
-import { CrashFailure } from './explorer.js'
 import type { Call } from './model.js'
-import { Program, type Setting } from './program.js'
-import { BASE } from './programs.js'
-
-const SEED = 20_141
-
-interface Bug {
-  readonly name: string
-  readonly calls: readonly Call[]
-  readonly before?: readonly Call[]
-  readonly setting?: Partial<Setting>
-}
-
-function run(bug: Bug, planted: boolean): CrashFailure | null {
-  const { plant, plantRecovery, ...rest } = bug.setting ?? {}
-  const program = new Program(
-    {
-      sync: 'always',
-      persistence: 'flush',
-      seed: SEED,
-      sample: 200,
-      ...rest,
-      ...(planted && plant !== undefined ? { plant } : {}),
-      ...(planted && plantRecovery !== undefined ? { plantRecovery } : {}),
-    },
-    new Set(),
-  )
-  try {
-    program.prepare(bug.before ?? BASE)
-    program.run(bug.calls)
-    return null
-  } catch (error) {
-    if (error instanceof CrashFailure) return error
-    throw error
-  } finally {
-    program.end()
-  }
-}
-
-function planted(bug: Bug): void {
-  test(`${bug.name}: caught, and only when planted`, (t) => {
-    assert.equal(run(bug, false), null, 'without the bug every state is as it should be')
-    const failure = run(bug, true)
-    assert.ok(failure !== null, 'no crash state gave the bug away')
-    t.diagnostic(failure.message.split('\n')[0]!.slice(0, 300))
-  })
-}
-
-/** Replaces a method on one object; returns what puts it back. */
-function replace<T extends object, K extends keyof T>(
-  object: T,
-  key: K,
-  make: (original: T[K]) => T[K],
-): () => void {
-  const original = object[key]
-  const bound = typeof original === 'function' ? (original.bind(object) as T[K]) : original
-  Object.defineProperty(object, key, { value: make(bound), configurable: true, writable: true })
-  return () => void delete object[key]
-}
+import { planted, replace } from './planting.js'
 
 /** Runs `body` while the listener of the region does not hear of flushes. */
 function withoutFlushes(region: TracedRegion, body: () => void): void {

@@ -16,7 +16,7 @@ import type { SyncMode } from '../../src/volume/transaction.js'
 import { Volume } from '../../src/volume/volume.js'
 import { CrashFailure, Explorer, type Tally } from './explorer.js'
 import type { Undo } from './image.js'
-import { applyCall, performCall } from './calls.js'
+import { applyCall, performCall, stagesOf } from './calls.js'
 import { copyTree, describe, type Call, type Tree } from './model.js'
 import { notAllowed } from './oracle.js'
 
@@ -64,6 +64,8 @@ export class Program {
   readonly #prng: Prng
   readonly #seen: Set<number>
   readonly #open: OpenFile[] = []
+  /** Runs of region blocks that are held, as [inode, start, count]. */
+  readonly #held: Array<readonly [number, number, number]> = []
   #volume: Volume
   /** States that a cut may leave: since the last moment that is durable for certain. */
   #states: Tree[] = []
@@ -107,12 +109,14 @@ export class Program {
       const before = copyTree(this.tree)
       if (this.#setting.sync === 'always') this.#states = [before]
       this.#mixed = this.#setting.sync === 'group' || IN_PLACE.includes(call.op)
+      this.#states.push(...stagesOf(this.tree, call))
       applyCall(this.tree, call)
       this.#states.push(copyTree(this.tree))
       this.explorer.watch(true)
       try {
         this.#do(call, false)
         this.explorer.window()
+        this.#checkHeld()
       } catch (error) {
         const failure = crashFailureOf(error)
         if (failure === null) throw error
@@ -249,6 +253,45 @@ export class Program {
     for (const file of this.#open.splice(0)) file.close()
   }
 
+  /** Counts what holds file blocks of [first, first + count) as held. */
+  #hold(path: string, first: number, count: number): void {
+    const { frames, limbo } = this.#volume.core
+    limbo.prepare()
+    const { ino } = this.#volume.stat(path)
+    for (const extent of this.#volume.extents(path).extents) {
+      const from = Math.max(first, extent.fileBlock)
+      const to = Math.min(first + count, extent.fileBlock + extent.count)
+      if (from >= to) continue
+      const start = extent.regionBlock + (from - extent.fileBlock)
+      frames.add(start, to - from)
+      this.#held.push([ino, start, to - from])
+    }
+  }
+
+  /** Held blocks are their file's or nobody's, and in use. */
+  #checkHeld(): void {
+    const { allocator, reverseMap, limbo, pages, shares } = this.#volume.core
+    for (const [ino, start, count] of this.#held) {
+      pages.tick()
+      if (allocator.freeIn(start, start + count) > 0) {
+        throw new CrashFailure(`a held block of ${start} to ${start + count - 1} is free`)
+      }
+      for (let block = start; block < start + count; block++) {
+        const owner = reverseMap.first(block, block + 1, (at) => shares.find(at))
+        if (owner?.inode === ino || owner?.inode === limbo.number) continue
+        throw new CrashFailure(`held block ${block} went to inode ${owner?.inode}`)
+      }
+    }
+  }
+
+  #letGo(): void {
+    const { core, work } = this.#volume
+    for (const [, start, count] of this.#held.splice(0)) {
+      core.frames.drop(start, count)
+      core.limbo.lift(work, start, count)
+    }
+  }
+
   #do(call: Call, model = true): void {
     if (model) applyCall(this.tree, call)
     switch (call.op) {
@@ -257,7 +300,12 @@ export class Program {
         return this.#volume.unlink(call.path)
       case 'closeAll':
         return this.#closeAll()
+      case 'hold':
+        return this.#hold(call.path, call.first, call.count)
+      case 'letGo':
+        return this.#letGo()
       case 'remount':
+        this.#letGo()
         this.#closeAll()
         this.#volume.close()
         this.#volume = this.#mountLive()

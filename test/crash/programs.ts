@@ -144,7 +144,14 @@ function isPlain(node: ModelNode | undefined): node is ModelFile {
 /** A random call that is possible on that tree. */
 export function randomCall(prng: Prng, tree: Tree): Call {
   for (;;) {
-    const kind = prng.pick([randomNew, randomOnName, randomOnName, randomOnFile, randomOnFile, tidy])
+    const kind = prng.pick([
+      randomNew,
+      randomOnName,
+      randomOnName,
+      randomOnFile,
+      randomOnFile,
+      tidy,
+    ])
     const call = kind(prng, tree)
     if (call !== null && isPossible(tree, call)) return call
   }
