@@ -175,10 +175,7 @@ export class Arbiter implements LayoutGuard {
     const { policy } = this.asking
     if (policy !== undefined) return policy
     const { inodes, features } = this.#volume.core
-    const w = inodes.get(inode)
-    const low = inodes.has(w, InodeFlag.policyLow) ? 1 : 0
-    const own = low + (inodes.has(w, InodeFlag.policyHigh) ? 2 : 0)
-    return LAYOUT_POLICIES[own === 0 ? features.policy : own - 1] ?? 'busy'
+    return inodes.policy(inodes.get(inode)) ?? LAYOUT_POLICIES[features.policy] ?? 'busy'
   }
 
   // ---- files whose layout does not change ------------------------------------------------------
