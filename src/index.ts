@@ -16,29 +16,35 @@ export type {
 } from './base/filesystem.js'
 export type {
   ByteRange,
+  ChangeOptions,
+  Defragmented,
+  Evacuated,
   HoldInfo,
   HoldKind,
   HoldState,
   Iomode,
   LayoutChange,
   LayoutPolicy,
+  MoveOptions,
   ShareMode,
+  ShareOptions,
   UnshareMode,
+  WaitOptions,
 } from './base/layout.js'
 export type { FileMapping, MapOptions } from './base/mapping.js'
 export { checkVolume } from './check/checker.js'
 export { exitCode, formatReport, type Report } from './check/report.js'
 export type { HoldEvent } from './layout/events.js'
-export type { ChangeOptions, LayoutFile } from './layout/file.js'
+export type { LayoutFile } from './layout/file.js'
+export { VolumeFileSystem } from './layout/filesystem.js'
 export type { HoldOptions, LeaseOptions } from './layout/grants.js'
 export type { HeldRun, Hold } from './layout/hold.js'
 export type { PinLimitOptions } from './layout/limits.js'
-export type { LayoutPromises, MoveOptions, SettleOptions } from './layout/promises.js'
+export type { LayoutPromises, SettleOptions } from './layout/promises.js'
 export type { Session, SessionOptions } from './layout/session.js'
 
 export type { Transfer } from './layout/transfers.js'
 export { LayoutVolume, type LayoutOptions } from './layout/volume.js'
-export type { WaitOptions } from './layout/waiting.js'
 export { createRegion, memfdRegion, openRegion } from './region/file_region.js'
 export { heapRegion } from './region/memory_region.js'
 export type { Persistence, Region, RegionCounters } from './region/region.js'
@@ -49,7 +55,6 @@ export {
   inspectVolume,
   openVolume,
 } from './layout/embedded.js'
-export { VolumeFileSystem } from './volume/filesystem.js'
 export { formatVolume, type FormatOptions } from './volume/format.js'
 export type { MountOptions } from './volume/mount.js'
 export type { OpenFile } from './volume/open_file.js'

@@ -8,11 +8,28 @@
  * gives. `as` says who asks; root when it is left out.
  */
 import type { Readable, Writable } from 'node:stream'
-import type { ShareMode } from './layout.js'
+import type {
+  ChangeOptions,
+  Defragmented,
+  Evacuated,
+  LayoutPolicy,
+  MoveOptions,
+  ShareOptions,
+  WaitOptions,
+} from './layout.js'
 import type { FileMapping, MapOptions } from './mapping.js'
 import type { FileType, Stats, Time } from './stats.js'
 
 export { Stats } from './stats.js'
+export type {
+  ChangeOptions,
+  Defragmented,
+  Evacuated,
+  LayoutPolicy,
+  MoveOptions,
+  ShareOptions,
+  WaitOptions,
+} from './layout.js'
 export type { Readable, Writable } from 'node:stream'
 export type { FileType, Time, Timestamp } from './stats.js'
 
@@ -88,26 +105,31 @@ export interface RenameOptions {
   readonly exchange?: boolean
 }
 
-export interface ShareOptions {
-  /**
-   * What of the source may not gain a second owner, being held or fixed: 'strict' refuses (the
-   * default), 'copy' gives the destination a copy of it.
-   */
-  readonly share?: ShareMode
-}
-
 export interface SetXattrOptions extends FollowOptions {
   /** 'create': EEXIST when it is there; 'replace': ENODATA when it is not. */
   readonly mode?: 'create' | 'replace'
 }
 
 /** Inode flags of chattr(1) that are kept. */
-export interface InodeFlags {
+export interface AttributeFlags {
   /** Written only at its end, never removed or renamed. */
   readonly append: boolean
   /** Not changed at all. */
   readonly immutable: boolean
 }
+
+/** All inode flags; what a file says of its own layout is changed by calls of its own. */
+export interface InodeFlags extends AttributeFlags {
+  /** Its blocks stay where they are, and its size what it is. */
+  readonly fixed: boolean
+  /** Its data does not change either. */
+  readonly writeSealed: boolean
+  /** What a shrink or punch does to its pinned blocks; null: as the volume has it. */
+  readonly policy: LayoutPolicy | null
+}
+
+/** A range of one file becomes a range of another, recalling and waiting for what is held. */
+export type ReflinkOptions = ShareOptions & ChangeOptions & WaitOptions
 
 export interface AllocateOptions {
   /** The size stays, also when blocks past it are allocated (FALLOC_FL_KEEP_SIZE). */
@@ -216,6 +238,18 @@ export interface FileHandle extends AsyncDisposable {
   /** Copies bytes to another file of the same volume; returns how many (copy_file_range(2)). */
   copyRange(offset: number, to: FileHandle, toOffset: number, length: number): Promise<number>
 
+  /**
+   * A range of whole blocks becomes a range of another file, without a copy; length 0: to the end
+   * (FICLONERANGE).
+   */
+  reflinkRange(
+    offset: number,
+    to: FileHandle,
+    toOffset: number,
+    length: number,
+    options?: ReflinkOptions,
+  ): Promise<void>
+
   /** The file as memory of this process; EOPNOTSUPP or EPERM where that cannot be. */
   map(options?: MapOptions): Promise<FileMapping>
 
@@ -284,9 +318,24 @@ export interface FileSystem extends AsyncDisposable {
   /** Names, sorted; those that the asking user may not see left out. */
   listXattrs(path: Path, options?: FollowOptions, as?: Credentials): Promise<string[]>
   inodeFlags(path: Path, as?: Credentials): Promise<InodeFlags>
-  setInodeFlags(path: Path, flags: Partial<InodeFlags>, as?: Credentials): Promise<void>
+  setInodeFlags(path: Path, flags: Partial<AttributeFlags>, as?: Credentials): Promise<void>
 
   extents(path: Path, as?: Credentials): Promise<Layout>
+  /** Fixes a file: its layout and size do not change any more; data is written in place. */
+  fix(path: Path, as?: Credentials): Promise<void>
+  unfix(path: Path, as?: Credentials): Promise<void>
+  /** Seals a fixed file's data: nothing of it changes any more. `off`: takes the seal away. */
+  sealWrites(path: Path, options?: { readonly off?: boolean }, as?: Credentials): Promise<void>
+  /** What a shrink or punch does to pinned blocks of a file; null: as the volume has it. */
+  setPolicy(path: Path, policy: LayoutPolicy | null, as?: Credentials): Promise<void>
+  /** Makes `to` a clone of the file `from`: the same blocks, until one of them is written to. */
+  reflink(from: Path, to: Path, options?: ReflinkOptions, as?: Credentials): Promise<void>
+  /** Clones a directory tree, all of it at one point in time. `to` is not there yet. */
+  snapshot(from: Path, to: Path, options?: ReflinkOptions, as?: Credentials): Promise<void>
+  /** Moves a file into one run of blocks, where there is one. */
+  defragment(path: Path, options?: MoveOptions, as?: Credentials): Promise<Defragmented>
+  /** Moves what files have of bytes [from, to) of the region elsewhere; root may. */
+  evacuate(from: number, to: number, options?: MoveOptions, as?: Credentials): Promise<Evacuated>
   statfs(): Promise<StatFs>
   /** Calls `listener` for every change from now on; returns what ends it. */
   watch(listener: (change: Change) => void): () => void

@@ -84,3 +84,50 @@ export interface HoldInfo {
   /** Bytes of blocks that it covers, those in limbo too. */
   readonly bytes: number
 }
+
+// ---- how a change goes about what is held ------------------------------------------------------
+
+export interface ChangeOptions {
+  /** What it does to pinned blocks; as the file or the volume has it unless given. */
+  readonly policy?: LayoutPolicy | undefined
+}
+
+export interface ShareOptions {
+  /**
+   * What of the source may not gain a second owner, being held or fixed: 'strict' refuses (the
+   * default), 'copy' gives the destination a copy of it.
+   */
+  readonly share?: ShareMode | undefined
+}
+
+export interface WaitOptions {
+  /**
+   * Milliseconds that pins are waited for, with policy 'wait': 10 s unless given, 10 min at most.
+   */
+  readonly timeout?: number | undefined
+  /** Milliseconds that a holder has to answer a recall: 5 s unless given, 60 s at most. */
+  readonly deadline?: number | undefined
+  /** Ends the wait with EINTR. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface MoveOptions extends WaitOptions {
+  /** Moves away from under leases that were not given back and cannot be cut off, too. */
+  readonly force?: boolean | undefined
+  /** Called after each step with the bytes moved so far. */
+  readonly onProgress?: ((moved: number) => void) | undefined
+}
+
+/** Extents of a file before and after it was moved into one run. */
+export interface Defragmented {
+  readonly before: number
+  readonly after: number
+}
+
+/** What moving all files out of a range of the region has done. */
+export interface Evacuated {
+  /** Blocks that were moved. */
+  readonly moved: number
+  /** Blocks of the range still in use: metadata, or what is kept out of use. */
+  readonly left: number
+}

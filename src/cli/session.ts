@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { realpathSync } from 'node:fs'
 import type { Credentials, DirectoryEntry, FileSystem } from '../base/filesystem.js'
 import { openVolume } from '../layout/embedded.js'
-import { VolumeFileSystem } from '../volume/filesystem.js'
+import { VolumeFileSystem } from '../layout/filesystem.js'
 import type { VolumeTarget } from './arguments.js'
 import { inVolume } from './failure.js'
 

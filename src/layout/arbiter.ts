@@ -12,7 +12,7 @@ import { assert, HoldfastError } from '../base/errors.js'
 import type { HoldInfo, LayoutChange, LayoutPolicy, ShareMode } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
-import { LayoutOption } from '../media/superblock.js'
+import { LAYOUT_POLICIES, LayoutOption } from '../media/superblock.js'
 import type { LayoutGuard } from '../volume/guard.js'
 import type { Volume } from '../volume/volume.js'
 import type { HeldClass } from './hold_table.js'
@@ -43,8 +43,6 @@ export interface Conflict {
   /** Blocks may be moved away from under leases that cannot be cut off. */
   readonly force: boolean
 }
-
-const POLICIES = ['busy', 'wait', 'defer'] as const satisfies LayoutPolicy[]
 
 /** Changes that a static volume does not know. */
 const NEVER_STATIC: ReadonlySet<LayoutChange> = new Set([
@@ -177,10 +175,7 @@ export class Arbiter implements LayoutGuard {
     const { policy } = this.asking
     if (policy !== undefined) return policy
     const { inodes, features } = this.#volume.core
-    const w = inodes.get(inode)
-    const low = inodes.has(w, InodeFlag.policyLow) ? 1 : 0
-    const own = low + (inodes.has(w, InodeFlag.policyHigh) ? 2 : 0)
-    return POLICIES[own === 0 ? features.policy : own - 1] ?? 'busy'
+    return inodes.policy(inodes.get(inode)) ?? LAYOUT_POLICIES[features.policy] ?? 'busy'
   }
 
   // ---- files whose layout does not change ------------------------------------------------------

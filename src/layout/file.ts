@@ -1,7 +1,7 @@
 /** A handle with the layout contract: what can be held of its file, and changes with options. */
 import { HoldfastError } from '../base/errors.js'
-import type { Credentials, ShareOptions } from '../base/filesystem.js'
-import type { LayoutPolicy, UnshareMode } from '../base/layout.js'
+import type { Credentials } from '../base/filesystem.js'
+import type { ChangeOptions, ShareOptions, UnshareMode } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { OpenFile } from '../volume/open_file.js'
@@ -14,12 +14,6 @@ import type { HoldUser } from './holds.js'
 import type { Session } from './session.js'
 import { Transfer } from './transfers.js'
 import type { LayoutVolume } from './volume.js'
-
-/** How a call that changes a layout goes about what is held. */
-export interface ChangeOptions {
-  /** What it does to pinned blocks; as the file or the volume has it unless given. */
-  readonly policy?: LayoutPolicy | undefined
-}
 
 export class LayoutFile extends OpenFile {
   readonly #volume: LayoutVolume

@@ -3,24 +3,26 @@
  * way: with policy 'wait' for pins, up to `timeout`; for leases, until they are given back or
  * fenced.
  */
-import type { Credentials, Path, ShareOptions } from '../base/filesystem.js'
-import type { UnshareMode } from '../base/layout.js'
+import type { Credentials, Path } from '../base/filesystem.js'
+import type {
+  ChangeOptions,
+  Defragmented,
+  Evacuated,
+  MoveOptions,
+  ShareOptions,
+  UnshareMode,
+  WaitOptions,
+} from '../base/layout.js'
+import { BLOCK_BYTES } from '../base/limits.js'
 import type { OpenFile } from '../volume/open_file.js'
-import type { Evacuated } from '../volume/relocation.js'
-import type { ChangeOptions, LayoutFile } from './file.js'
+import type { LayoutFile } from './file.js'
 import type { HoldOptions, LeaseOptions } from './grants.js'
 import type { Hold } from './hold.js'
 import type { LayoutVolume } from './volume.js'
-import type { WaitOptions } from './waiting.js'
 
 /** Of a change by path. */
 export interface SettleOptions extends ChangeOptions, WaitOptions {
-  readonly as?: Credentials
-}
-
-export interface MoveOptions extends WaitOptions {
-  /** Moves away from under leases that were not given back and cannot be cut off, too. */
-  readonly force?: boolean | undefined
+  readonly as?: Credentials | undefined
 }
 
 export class LayoutPromises {
@@ -31,7 +33,7 @@ export class LayoutPromises {
   }
 
   /** Any synchronous call of the volume or of its handles, as a whole. */
-  settle<T>(run: () => T, options: SettleOptions & MoveOptions = {}): Promise<T> {
+  settle<T>(run: () => T, options: ChangeOptions & MoveOptions = {}): Promise<T> {
     const { arbiter, waiting } = this.#volume
     const { policy, force } = options
     return waiting.settle(() => arbiter.during({ policy, force }, run), options)
@@ -120,17 +122,23 @@ export class LayoutPromises {
 
   // ---- maintenance -----------------------------------------------------------------------------
 
-  /** Extents of a file before and after. */
-  defragment(
+  async defragment(
     path: Path,
-    options: MoveOptions = {},
-  ): Promise<{ readonly before: number; readonly after: number }> {
-    return this.#steps(() => this.#volume.defragment(path), options)
+    options: MoveOptions & { readonly as?: Credentials | undefined } = {},
+  ): Promise<Defragmented> {
+    const begin = () => this.#volume.defragment(path, options.as)
+    return (await this.#steps(begin, options)).result
   }
 
   /** Moves what files have of bytes [from, to) of the region elsewhere. */
-  evacuate(from: number, to: number, options: MoveOptions = {}): Promise<Evacuated> {
-    return this.#steps(() => this.#volume.evacuate(from, to), options)
+  async evacuate(
+    from: number,
+    to: number,
+    options: MoveOptions & { readonly as?: Credentials | undefined } = {},
+  ): Promise<Evacuated> {
+    const begin = () => this.#volume.evacuate(from, to, options.as)
+    const { moved, result } = await this.#steps(begin, options)
+    return { moved, left: result.left }
   }
 
   /** Gives a file blocks of its own, or makes the others move. */
@@ -140,22 +148,26 @@ export class LayoutPromises {
 
   /**
    * Steps with other work in between; from the beginning again after what was in the way is gone.
+   * Returns the blocks moved in all of them.
    */
-  async #steps<T>(begin: () => Generator<void, T>, options: MoveOptions): Promise<T> {
-    const { waiting, arbiter } = this.#volume
-    const { force } = options
+  async #steps<T>(
+    begin: () => Generator<number, T>,
+    options: MoveOptions,
+  ): Promise<{ moved: number; result: T }> {
+    const { waiting } = this.#volume
     let steps = begin()
-    for (;;) {
-      const step = await waiting.settle(() => {
+    for (let moved = 0; ;) {
+      const step = await this.settle(() => {
         try {
-          return arbiter.during({ force }, () => steps.next())
+          return steps.next()
         } catch (error) {
           steps = begin()
           throw error
         }
       }, options)
-      if (step.done === true) return step.value
-      options.signal?.throwIfAborted()
+      if (step.done === true) return { moved, result: step.value }
+      moved += step.value
+      options.onProgress?.(moved * BLOCK_BYTES)
       await waiting.turn()
     }
   }

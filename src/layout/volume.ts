@@ -6,8 +6,15 @@
  * nothing has changed. `promises` has the forms that recall and wait.
  */
 import { HoldfastError } from '../base/errors.js'
-import type { Credentials, OpenFlags, Path, ShareOptions } from '../base/filesystem.js'
-import type { HoldInfo, LayoutPolicy } from '../base/layout.js'
+import type { Credentials, OpenFlags, Path } from '../base/filesystem.js'
+import type {
+  ChangeOptions,
+  Defragmented,
+  Evacuated,
+  HoldInfo,
+  LayoutPolicy,
+  ShareOptions,
+} from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { MapOptions } from '../base/mapping.js'
 import { mountVolume, type MountOptions, type Mounted } from '../volume/mount.js'
@@ -15,11 +22,10 @@ import type { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { OpenWish } from '../volume/open_flags.js'
 import type { Region } from '../region/region.js'
-import type { Evacuated } from '../volume/relocation.js'
 import { Volume } from '../volume/volume.js'
 import { Arbiter } from './arbiter.js'
 import type { HoldEvent } from './events.js'
-import { LayoutFile, type ChangeOptions } from './file.js'
+import { LayoutFile } from './file.js'
 import { Fixing } from './fixing.js'
 import { take, type HoldOptions } from './grants.js'
 import { Hold } from './hold.js'
@@ -253,10 +259,10 @@ export class LayoutVolume extends Volume {
   }
 
   /**
-   * Steps that move a file into one run of blocks; between two of them the volume may be used. Of
-   * its owner, or root.
+   * Steps that move a file into one run of blocks, each yields how many it moved; between two of
+   * them the volume may be used. Its owner may, and root.
    */
-  *defragment(path: Path, as?: Credentials): Generator<void, { before: number; after: number }> {
+  *defragment(path: Path, as?: Credentials): Generator<number, Defragmented> {
     const steps = this.onFile('defrag', path, as, (number) => {
       this.checkWritable()
       const w = this.core.inodes.get(number)
@@ -267,11 +273,16 @@ export class LayoutVolume extends Volume {
     return yield* this.#stepwise('defrag', path, steps)
   }
 
-  /** Steps that move what files have of bytes [from, to) of the region elsewhere. */
-  *evacuate(from: number, to: number): Generator<void, Evacuated> {
-    const steps = this.call('evacuate', undefined, undefined, () => {
+  /**
+   * Steps that move what files have of bytes [from, to) of the region elsewhere, each yields how
+   * many blocks it moved. Root may.
+   */
+  *evacuate(from: number, to: number, as?: Credentials): Generator<number, Evacuated> {
+    const steps = this.call('evacuate', undefined, as, () => {
       this.checkWritable()
-      const { dataStart, blockCount } = this.core.geometry
+      const { access, geometry } = this.core
+      if (!access.privileged) throw new HoldfastError('EPERM', 'only root moves all files')
+      const { dataStart, blockCount } = geometry
       const [first, end] = [Math.floor(from / BLOCK_BYTES), Math.ceil(to / BLOCK_BYTES)]
       if (!(first >= dataStart && end <= blockCount && first < end)) {
         const [least, most] = [dataStart * BLOCK_BYTES, blockCount * BLOCK_BYTES]
@@ -286,11 +297,11 @@ export class LayoutVolume extends Volume {
   }
 
   /** Each step as a call of its own. */
-  *#stepwise<T>(syscall: string, path: Path | undefined, steps: Generator<void, T>) {
+  *#stepwise<T>(syscall: string, path: Path | undefined, steps: Generator<number, T>) {
     for (;;) {
       const step = this.call(syscall, path, undefined, () => steps.next())
       if (step.done === true) return step.value
-      yield
+      yield step.value
     }
   }
 

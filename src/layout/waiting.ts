@@ -10,6 +10,7 @@
  * - what is fenced is cut off, and drained, before the change goes on.
  */
 import { HoldfastError } from '../base/errors.js'
+import type { WaitOptions } from '../base/layout.js'
 import type { Arbiter, Conflict } from './arbiter.js'
 import type { Timers } from '../base/timers.js'
 
@@ -18,17 +19,6 @@ export const RECALL_MS = 5_000
 export const RECALL_MS_MAX = 60_000
 export const WAIT_MS = 10_000
 export const WAIT_MS_MAX = 600_000
-
-export interface WaitOptions {
-  /**
-   * Milliseconds that pins are waited for, with policy 'wait': 10 s unless given, 10 min at most.
-   */
-  readonly timeout?: number | undefined
-  /** Milliseconds that a holder has to answer a recall: 5 s unless given, 60 s at most. */
-  readonly deadline?: number | undefined
-  /** Ends the wait with EINTR. */
-  readonly signal?: AbortSignal | undefined
-}
 
 interface Waiter {
   readonly ticket: number

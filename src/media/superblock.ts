@@ -8,6 +8,7 @@
  * - Nothing in it changes but at mkfs, mount, unmount and administration.
  */
 import { checksumOf, type Bytes } from '../base/bytes.js'
+import type { LayoutPolicy } from '../base/layout.js'
 import { BLOCK_BYTES, BLOCK_COUNT_MAX, LABEL_BYTES_MAX, LINES_PER_BLOCK } from '../base/limits.js'
 import { defineStruct, hex, magic } from '../base/struct.js'
 import { CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from './bitmap.js'
@@ -74,6 +75,9 @@ export const Incompat = {
   layout: 1,
 } as const
 export const KNOWN_INCOMPAT = 1
+
+/** What the numbers in `policy` mean. */
+export const LAYOUT_POLICIES = ['busy', 'wait', 'defer'] as const satisfies LayoutPolicy[]
 
 /** Bits of `layoutOptions`, and what they mean. */
 export const LayoutOption = {

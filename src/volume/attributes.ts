@@ -4,7 +4,7 @@
  * (fs/xattr.c) have it.
  */
 import { HoldfastError } from '../base/errors.js'
-import type { InodeFlags, Time } from '../base/filesystem.js'
+import type { AttributeFlags, InodeFlags, Time } from '../base/filesystem.js'
 import { NAME_BYTES_MAX } from '../base/limits.js'
 import { Mode, Want } from '../base/mode.js'
 import {
@@ -136,10 +136,13 @@ export class Attributes {
     return {
       append: inodes.has(w, InodeFlag.append),
       immutable: inodes.has(w, InodeFlag.immutable),
+      fixed: inodes.has(w, InodeFlag.fixed),
+      writeSealed: inodes.has(w, InodeFlag.writeSealed),
+      policy: inodes.policy(w),
     }
   }
 
-  setFlags(number: number, flags: Partial<InodeFlags>): void {
+  setFlags(number: number, flags: Partial<AttributeFlags>): void {
     const { inodes, access, transaction } = this.#core
     const w = inodes.get(number)
     if (!inodes.isFile(w) && !inodes.isDirectory(w)) {

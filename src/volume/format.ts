@@ -7,6 +7,7 @@
 import { checksumOf, type Bytes, type Sealed } from '../base/bytes.js'
 import { systemEntropy, SystemClock, type Clock, type Entropy } from '../base/clock.js'
 import { HoldfastError } from '../base/errors.js'
+import type { LayoutPolicy } from '../base/layout.js'
 import { BLOCK_BYTES, BLOCK_COUNT_MAX, REGION_BYTES_MIN } from '../base/limits.js'
 import { BITMAP_MAGIC, BitmapChunk, CHUNK_BLOCKS, CHUNKS_PER_BLOCK } from '../media/bitmap.js'
 import { Inode, INODE_MAGIC, ROOT_INODE } from '../media/inode.js'
@@ -14,7 +15,14 @@ import { Mode } from '../base/mode.js'
 import { INODE_MAP_MAGIC, InodeMapPage } from '../media/inode_map.js'
 import { SLAB_MAGIC, SlabHeader, SlabKind } from '../media/slab.js'
 import { State, STATE_MAGIC } from '../media/state.js'
-import { Superblock, SUPERBLOCK_BLOCKS, SUPERBLOCK_MAGIC } from '../media/superblock.js'
+import {
+  Incompat,
+  LAYOUT_POLICIES,
+  LayoutOption,
+  Superblock,
+  SUPERBLOCK_BLOCKS,
+  SUPERBLOCK_MAGIC,
+} from '../media/superblock.js'
 import { native } from '../native/native.js'
 import type { Region } from '../region/region.js'
 import { planGeometry, type Geometry } from './geometry.js'
@@ -29,6 +37,12 @@ export interface FormatOptions {
   readonly sync?: SyncMode
   /** Bytes that the volume may grow to; eight times what it has when not given. */
   readonly maxBytes?: number
+  /** No sharing, moving, punching or shifting; only what is not held is cut off. */
+  readonly static?: boolean
+  /** What a shrink or punch does to pinned blocks, unless file or call say otherwise: 'busy'. */
+  readonly policy?: LayoutPolicy
+  /** The last name of a pinned or sealed file: 'defer' (it goes at once), or 'busy' (it stays). */
+  readonly unlink?: 'busy' | 'defer'
   /** Owner of the root directory. */
   readonly uid?: number
   readonly gid?: number
@@ -134,9 +148,22 @@ function fillSuperblock(
   u32[at.inodeMapBlocks] = geometry.inodeMapBlocks
   u32[at.dataStart] = geometry.dataStart
   u32[at.defaultSync] = options.sync === undefined ? 0 : options.sync === 'always' ? 1 : 2
+  fillLayoutRules(u32, options)
   clock.read()
   u32[at.createdSeconds] = clock.seconds
   u32[at.createdSeconds + 1] = clock.seconds / 0x1_0000_0000
+}
+
+/** A volume with rules of its own is not for those who do not know them. */
+function fillLayoutRules(u32: Uint32Array, options: FormatOptions): void {
+  const at = Superblock.word
+  const { static: isStatic = false, policy = 'busy', unlink = 'defer' } = options
+  u32[at.policy] = LAYOUT_POLICIES.indexOf(policy)
+  u32[at.layoutOptions] =
+    (isStatic ? LayoutOption.static : 0) | (unlink === 'busy' ? LayoutOption.unlinkBusy : 0)
+  if ((u32[at.policy]! | u32[at.layoutOptions]!) !== 0) {
+    u32[at.featuresIncompat] = u32[at.featuresIncompat]! | Incompat.layout
+  }
 }
 
 /** In use from the start: the fixed areas and the slab of the root inode. */

@@ -9,10 +9,12 @@
 import { assert, HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { Clock } from '../base/clock.js'
+import type { LayoutPolicy } from '../base/layout.js'
 import { Mode } from '../base/mode.js'
 import { Inode, InodeFlag, INODE_MAGIC, INODES_PER_SLAB, invalidInode } from '../media/inode.js'
 import { InodeMapPage, invalidInodeMapPage, MAP_ENTRIES } from '../media/inode_map.js'
 import { SlabHeader, SlabKind } from '../media/slab.js'
+import { LAYOUT_POLICIES } from '../media/superblock.js'
 import type { Allocator } from './allocator.js'
 import type { Geometry } from './geometry.js'
 import { PageKind, type Pages } from './pages.js'
@@ -210,6 +212,13 @@ export class Inodes {
   /** Whether a flag (or one of several) is set. */
   has(w: number, flag: number): boolean {
     return (this.#pages.u32[w + at.flags]! & flag) !== 0
+  }
+
+  /** What a shrink or punch does to its pinned blocks; null: as the volume has it. */
+  policy(w: number): LayoutPolicy | null {
+    const low = this.has(w, InodeFlag.policyLow) ? 1 : 0
+    const number = low + (this.has(w, InodeFlag.policyHigh) ? 2 : 0)
+    return LAYOUT_POLICIES[number - 1] ?? null
   }
 
   isDirectory(w: number): boolean {

@@ -1,7 +1,8 @@
 /** A volume looked at without opening it: nothing is locked, replayed or changed. */
+import type { LayoutPolicy } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { invalidState, State } from '../media/state.js'
-import { Superblock } from '../media/superblock.js'
+import { LAYOUT_POLICIES, LayoutOption, Superblock } from '../media/superblock.js'
 import { native } from '../native/native.js'
 import { openRegion } from '../region/file_region.js'
 import { describeProcess, isAlive, type ProcessIdentity } from '../region/owner.js'
@@ -26,6 +27,12 @@ export interface VolumeSummary {
   readonly epoch: number
   /** Sync mode of a mount that does not ask for one. */
   readonly sync: 'always' | 'group'
+  /** No sharing, moving, punching or shifting. */
+  readonly static: boolean
+  /** What a shrink or punch does to pinned blocks. */
+  readonly policy: LayoutPolicy
+  /** What removing the last name of a pinned or sealed file does. */
+  readonly unlink: 'busy' | 'defer'
   /** Who had it open last and did not close it. */
   readonly owner: (ProcessIdentity & { readonly alive: boolean }) | null
   /** How full it was at the last checkpoint; null when its state cannot be read. */
@@ -63,6 +70,9 @@ export function summarize(region: Region, pair: SuperblockPair): VolumeSummary {
     createdMs: (u32[at.createdSeconds]! + u32[at.createdSeconds + 1]! * 0x1_0000_0000) * 1000,
     epoch: pair.epoch,
     sync: stored === 0 ? byKind : stored === 1 ? 'always' : 'group',
+    static: (u32[at.layoutOptions]! & LayoutOption.static) !== 0,
+    policy: LAYOUT_POLICIES[u32[at.policy]!] ?? 'busy',
+    unlink: (u32[at.layoutOptions]! & LayoutOption.unlinkBusy) !== 0 ? 'busy' : 'defer',
     owner: readOwner(pair),
     space: readSpace(region, pair),
   }

@@ -11,20 +11,13 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { InodeFlag } from '../media/inode.js'
+import type { Defragmented, Evacuated } from '../base/layout.js'
 import type { Core } from './core.js'
 import type { Owner } from './reverse_map.js'
 import type { Work } from './work.js'
 
 /** Blocks moved in one transaction: 2 MiB. */
 const STEP_BLOCKS = 512
-
-/** What `evacuate` has done. */
-export interface Evacuated {
-  /** Blocks that were moved. */
-  readonly moved: number
-  /** Blocks of the range still in use: metadata, or what could not be moved. */
-  readonly left: number
-}
 
 /** Whether this owner stays although others move. */
 type Stays = (owner: Owner) => boolean
@@ -185,10 +178,10 @@ export class Relocation {
 
   /**
    * Moves a file into one run of blocks, or as few as can be had, when that is fewer than now.
-   * Blocks that it shares move for all who own them. Yields after each step; between two of them
-   * the volume may be used. Returns extents before and after.
+   * Blocks that it shares move for all who own them. Yields the blocks moved in each step; between
+   * two of them the volume may be used. Returns extents before and after.
    */
-  *defragment(number: number): Generator<void, { before: number; after: number }> {
+  *defragment(number: number): Generator<number, Defragmented> {
     const { inodes, extents, allocator, pages } = this.#core
     this.#work.settle(number)
     const before = extents.total(inodes.get(number))
@@ -207,14 +200,15 @@ export class Relocation {
       this.#demandMove(owners, start, n)
       // Somebody may have taken a part of it since: then it stays in two.
       if (!allocator.claim(to, n, block)) break
+      let moved = 0
       try {
-        const moved = this.move(start, n, owners, () => false)
+        moved = this.move(start, n, owners, () => false)
         block += moved
         to += moved
       } finally {
         allocator.unclaim()
       }
-      yield
+      yield moved
     }
     pages.tick()
     return { before, after: extents.total(inodes.get(number)) }
@@ -244,9 +238,9 @@ export class Relocation {
 
   /**
    * Moves every file's blocks out of region blocks [from, to), to elsewhere. Metadata stays: it has
-   * no owner to ask.
+   * no owner to ask. Yields the blocks moved in each step.
    */
-  *evacuate(from: number, to: number): Generator<void, Evacuated> {
+  *evacuate(from: number, to: number): Generator<number, Evacuated> {
     const { reverseMap, shares, allocator, pages, transaction } = this.#core
     let moved = 0
     for (let block = from; block < to;) {
@@ -269,14 +263,15 @@ export class Relocation {
       const room = allocator.claimOutside(from, to, n)
       if (room === 0)
         throw new HoldfastError('ENOSPC', `no free block outside ${from} to ${to - 1}`)
+      let done = 0
       try {
-        const done = this.move(start, room, owners, () => false)
+        done = this.move(start, room, owners, () => false)
         moved += done
         block = start + done
       } finally {
         allocator.unclaim()
       }
-      yield
+      yield done
     }
     return { moved, left: this.#inUse(from, to) }
   }

@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import type {
+  AttributeFlags,
   Credentials,
   DirectoryEntry,
   FollowOptions,
@@ -396,7 +397,7 @@ export class Volume extends MountedVolume {
     return this.call('inodeFlags', path, as, () => this.attributes.flags(this.#resolve(path, true)))
   }
 
-  setInodeFlags(path: Path, flags: Partial<InodeFlags>, as?: Credentials): void {
+  setInodeFlags(path: Path, flags: Partial<AttributeFlags>, as?: Credentials): void {
     this.call('setInodeFlags', path, as, () => {
       this.attributes.setFlags(this.#toChange(path, true), flags)
     })

@@ -18,10 +18,10 @@ import { memfdRegion, openRegion } from '../../src/region/file_region.js'
 import { heapRegion } from '../../src/region/memory_region.js'
 import type { Region } from '../../src/region/region.js'
 import { createVolume, openVolume } from '../../src/layout/embedded.js'
-import { VolumeFileSystem } from '../../src/volume/filesystem.js'
+import { VolumeFileSystem } from '../../src/layout/filesystem.js'
+import { LayoutVolume } from '../../src/layout/volume.js'
 import { formatVolume } from '../../src/volume/format.js'
 import type { SyncMode } from '../../src/volume/transaction.js'
-import { Volume } from '../../src/volume/volume.js'
 
 export const MIB = 1 << 20
 export const SEED = Number(process.env['SEED'] ?? 1)
@@ -64,7 +64,7 @@ interface Store {
 function memoryStore(region: Region): Store {
   formatVolume(region, { label: 'suite' })
   return {
-    open: (readOnly = false) => new VolumeFileSystem(Volume.mount(region, { readOnly })),
+    open: (readOnly = false) => new VolumeFileSystem(LayoutVolume.mount(region, { readOnly })),
     look: (use) => use(region),
     remove: () => region.close(),
   }

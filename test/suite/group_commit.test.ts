@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { createVolume, openVolume } from '../../src/layout/embedded.js'
-import { VolumeFileSystem } from '../../src/volume/filesystem.js'
+import { VolumeFileSystem } from '../../src/layout/filesystem.js'
 
 /** A timer that ticks when it is told to. */
 class HandTimer {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { FileHandle, FileSystem } from '../../src/base/filesystem.js'
-import { VolumeFileSystem } from '../../src/volume/filesystem.js'
+import { VolumeFileSystem } from '../../src/layout/filesystem.js'
 import { MappingPair, mappingOperation } from '../model/mapping_pair.js'
 import { fails, MIB, read, sameBytes, SEED, seeded, write, type Case } from './ground.js'
 

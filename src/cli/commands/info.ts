@@ -37,6 +37,7 @@ async function showInfo(path: string, options: { readonly json?: boolean }): Pro
   rows.push(
     ['log', formatSize(summary.logBytes)],
     ['sync', summary.sync],
+    ['layout', layoutText(summary)],
     ['made', new Date(summary.createdMs).toISOString()],
     ['mounts', String(summary.epoch)],
     ['owner', ownerText(summary)],
@@ -48,6 +49,11 @@ const HOW: Readonly<Record<string, string>> = {
   flush: 'writing cache lines back',
   fence: 'a fence (until the machine restarts)',
   sync: 'fdatasync',
+}
+
+function layoutText({ static: isStatic, policy, unlink }: VolumeSummary): string {
+  const rules = `policy ${policy}, unlink ${unlink}`
+  return isStatic ? `static, ${rules}` : rules
 }
 
 /** What came after the last checkpoint is in the log only. */

@@ -1,6 +1,8 @@
 /** holdfast mkfs: an empty volume. */
 import { existsSync, unlinkSync } from 'node:fs'
 import { Option, type Command } from 'commander'
+import type { LayoutPolicy } from '../../base/layout.js'
+import { LAYOUT_POLICIES } from '../../media/superblock.js'
 import { fillRegion } from '../../region/fill.js'
 import { createVolume, inspectVolume, refuseContent } from '../../layout/embedded.js'
 import { formatSize, parseRegion, parseSize } from '../arguments.js'
@@ -14,6 +16,9 @@ interface Options {
   readonly maxSize?: number
   readonly label?: string
   readonly sync?: 'always' | 'group'
+  readonly static?: boolean
+  readonly policy?: LayoutPolicy
+  readonly unlink?: 'busy' | 'defer'
   readonly force?: boolean
 }
 
@@ -43,11 +48,30 @@ export function mkfsCommand(program: Command): Command {
         'when an operation is durable: when it returns, or in groups',
       ).choices(['always', 'group']),
     )
+    .option(
+      '--static',
+      'files keep their blocks: no reflink, defragmentation, punch, collapse, insert',
+    )
+    .addOption(
+      new Option(
+        '--policy <policy>',
+        'what truncate and punch do to pinned blocks: refuse, wait for the pins to end, or let them ' +
+          'leave the file and free them later (default: busy)',
+      ).choices(LAYOUT_POLICIES),
+    )
+    .addOption(
+      new Option(
+        '--unlink <when>',
+        'the last name of a pinned file: stays, or goes at once and the file after the last pin ' +
+          '(default: defer)',
+      ).choices(['busy', 'defer']),
+    )
     .option('--force', 'overwrite a volume, or a file with other content')
     .addHelpText(
       ...examples(
         'holdfast mkfs --size 1G /dev/shm/v.hf',
         'holdfast mkfs --size 64M --label scratch --sync always ./disk.hf',
+        'holdfast mkfs --static --size 4G /dev/shm/rdma.hf',
         'holdfast mkfs /dev/dax0.0',
       ),
     )
@@ -55,7 +79,7 @@ export function mkfsCommand(program: Command): Command {
 }
 
 async function makeVolume(path: string, options: Options): Promise<void> {
-  const { size = 0, maxSize, force = false, label, sync } = options
+  const { size = 0, maxSize, force = false, ...rest } = options
   if (!force) refuseContent(path)
   const existed = existsSync(path)
   try {
@@ -64,8 +88,7 @@ async function makeVolume(path: string, options: Options): Promise<void> {
       force,
       filled: true,
       ...(maxSize === undefined ? {} : { maxBytes: maxSize }),
-      ...(label === undefined ? {} : { label }),
-      ...(sync === undefined ? {} : { sync }),
+      ...rest,
       ...USER,
     })
     // Told to stop while it was being made: then it was not made.
@@ -77,7 +100,8 @@ async function makeVolume(path: string, options: Options): Promise<void> {
   const made = inspectVolume(path)
   const name = made.label === '' ? made.uuid : `'${made.label}' (${made.uuid})`
   await print(
-    `${path}: volume ${name}, ${formatSize(made.blocks * made.blockSize)} on ${made.regionKind}, sync ${made.sync}\n`,
+    `${path}: volume ${name}, ${formatSize(made.blocks * made.blockSize)} on ${made.regionKind}, ` +
+      `sync ${made.sync}${made.static ? ', static' : ''}\n`,
   )
 }
 

@@ -1,9 +1,9 @@
 /** The same steps made to a volume and to Linux, and what differs. */
 import { native } from '../../../src/native/native.js'
 import { heapRegion } from '../../../src/region/memory_region.js'
-import { VolumeFileSystem } from '../../../src/volume/filesystem.js'
+import { VolumeFileSystem } from '../../../src/layout/filesystem.js'
+import { LayoutVolume } from '../../../src/layout/volume.js'
 import { formatVolume } from '../../../src/volume/format.js'
-import { Volume } from '../../../src/volume/volume.js'
 import { fieldsOf, parseStep, shown, USERS, call, type Step, type Subject } from '../steps.js'
 import { VolumeSubject } from '../subject.js'
 import { KernelSubject } from './kernel.js'
@@ -64,7 +64,7 @@ export async function compare(
 ): Promise<Found | null> {
   const region = heapRegion(16 << 20)
   formatVolume(region)
-  const fs = new VolumeFileSystem(Volume.mount(region))
+  const fs = new VolumeFileSystem(LayoutVolume.mount(region))
   const volume = new VolumeSubject(fs)
   const linux = new KernelSubject(directory)
   try {

@@ -6,6 +6,7 @@
  */
 import type {
   AllocateOptions,
+  AttributeFlags,
   Change,
   Credentials,
   DirectoryEntry,
@@ -20,6 +21,7 @@ import type {
   Path,
   RangeLock,
   Readable,
+  ReflinkOptions,
   RenameOptions,
   SetXattrOptions,
   StatFs,
@@ -29,10 +31,18 @@ import type {
   Writable,
 } from '../base/filesystem.js'
 import { HoldfastError } from '../base/errors.js'
+import type {
+  Defragmented,
+  Evacuated,
+  LayoutPolicy,
+  MoveOptions,
+  WaitOptions,
+  ChangeOptions,
+} from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { readStreamOf, writeStreamOf } from '../base/streams.js'
-import type { OpenFile } from './open_file.js'
-import type { Volume } from './volume.js'
+import type { LayoutFile } from './file.js'
+import type { LayoutVolume } from './volume.js'
 
 /** Calls `run` every `milliseconds`; returns what ends it. */
 export type Every = (milliseconds: number, run: () => void) => () => void
@@ -47,11 +57,16 @@ const everyInterval: Every = (milliseconds, run) => {
 
 class VolumeHandle implements FileHandle {
   readonly #files: VolumeFileSystem
-  readonly #file: OpenFile
+  readonly #file: LayoutFile
 
-  constructor(files: VolumeFileSystem, file: OpenFile) {
+  constructor(files: VolumeFileSystem, file: LayoutFile) {
     this.#files = files
     this.#file = file
+  }
+
+  /** What changes a layout recalls leases, and waits where the policy says so. */
+  #settle<T>(run: () => T, options?: ChangeOptions & WaitOptions): Promise<T> {
+    return this.#files.volume.promises.settle(run, options)
   }
 
   async read(buffer: Uint8Array, position: number | null = null): Promise<number> {
@@ -59,11 +74,11 @@ class VolumeHandle implements FileHandle {
   }
 
   async write(buffer: Uint8Array, position: number | null = null): Promise<number> {
-    return this.#file.write(buffer, position)
+    return this.#settle(() => this.#file.write(buffer, position))
   }
 
   async truncate(size: number): Promise<void> {
-    this.#file.truncate(size)
+    return this.#settle(() => this.#file.truncate(size))
   }
 
   async stat(): Promise<Stats> {
@@ -107,11 +122,11 @@ class VolumeHandle implements FileHandle {
   }
 
   async allocate(offset: number, length: number, options?: AllocateOptions): Promise<void> {
-    this.#file.allocate(offset, length, options)
+    return this.#settle(() => this.#file.allocate(offset, length, options))
   }
 
   async punch(offset: number, length: number): Promise<void> {
-    this.#file.punch(offset, length)
+    return this.#settle(() => this.#file.punch(offset, length))
   }
 
   async zeroRange(
@@ -119,15 +134,15 @@ class VolumeHandle implements FileHandle {
     length: number,
     options?: { readonly keepSize?: boolean },
   ): Promise<void> {
-    this.#file.zeroRange(offset, length, options)
+    return this.#settle(() => this.#file.zeroRange(offset, length, options))
   }
 
   async collapse(offset: number, length: number): Promise<void> {
-    this.#file.collapse(offset, length)
+    return this.#settle(() => this.#file.collapse(offset, length))
   }
 
   async insert(offset: number, length: number): Promise<void> {
-    this.#file.insert(offset, length)
+    return this.#settle(() => this.#file.insert(offset, length))
   }
 
   async seek(offset: number, what: 'data' | 'hole'): Promise<number> {
@@ -159,7 +174,7 @@ class VolumeHandle implements FileHandle {
   }
 
   async map(options?: MapOptions): Promise<FileMapping> {
-    return this.#file.map(options)
+    return this.#settle(() => this.#file.map(options))
   }
 
   async copyRange(
@@ -169,7 +184,19 @@ class VolumeHandle implements FileHandle {
     length: number,
   ): Promise<number> {
     if (!(to instanceof VolumeHandle)) throw new HoldfastError('EXDEV')
-    return this.#file.copyRange(offset, to.#file, toOffset, length)
+    return this.#settle(() => this.#file.copyRange(offset, to.#file, toOffset, length))
+  }
+
+  async reflinkRange(
+    offset: number,
+    to: FileHandle,
+    toOffset: number,
+    length: number,
+    options: ReflinkOptions = {},
+  ): Promise<void> {
+    if (!(to instanceof VolumeHandle)) throw new HoldfastError('EXDEV')
+    const run = () => this.#file.reflinkRange(offset, to.#file, toOffset, length, options)
+    return this.#settle(run, options)
   }
 
   async sync(): Promise<void> {
@@ -193,13 +220,13 @@ class VolumeHandle implements FileHandle {
 }
 
 export class VolumeFileSystem implements FileSystem {
-  readonly volume: Volume
+  readonly volume: LayoutVolume
   readonly #stopCommits: () => void
   /** The commit on the thread, if one is under way. */
   #committing: Promise<void> | null = null
 
   /** Takes the volume over: closing the filesystem closes it. */
-  constructor(volume: Volume, every: Every = everyInterval) {
+  constructor(volume: LayoutVolume, every: Every = everyInterval) {
     this.volume = volume
     const group = volume.core.transaction.syncMode === 'group'
     this.#stopCommits = group ? every(COMMIT_INTERVAL_MS, () => this.#commitInterval()) : () => {}
@@ -210,13 +237,19 @@ export class VolumeFileSystem implements FileSystem {
     if (this.#committing === null && this.volume.core.log.staged) this.sync().catch(() => {})
   }
 
+  /** What changes a layout recalls leases, and waits where the policy says so. */
+  #settle<T>(run: () => T): Promise<T> {
+    return this.volume.promises.settle(run)
+  }
+
   async open(
     path: Path,
     flags: OpenFlags | number = 'r',
     mode?: number,
     as?: Credentials,
   ): Promise<FileHandle> {
-    return new VolumeHandle(this, this.volume.open(path, flags, mode, as))
+    const file = await this.#settle(() => this.volume.open(path, flags, mode, as))
+    return new VolumeHandle(this, file)
   }
 
   async stat(path: Path, as?: Credentials): Promise<Stats> {
@@ -232,7 +265,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async truncate(path: Path, size: number, as?: Credentials): Promise<void> {
-    this.volume.truncate(path, size, as)
+    return this.#settle(() => this.volume.truncate(path, size, as))
   }
 
   async mkdir(path: Path, mode?: number, as?: Credentials): Promise<void> {
@@ -244,11 +277,11 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async unlink(path: Path, as?: Credentials): Promise<void> {
-    this.volume.unlink(path, as)
+    return this.#settle(() => this.volume.unlink(path, as))
   }
 
   async rename(from: Path, to: Path, options?: RenameOptions, as?: Credentials): Promise<void> {
-    this.volume.rename(from, to, options, as)
+    return this.#settle(() => this.volume.rename(from, to, options, as))
   }
 
   async link(existing: Path, path: Path, options?: FollowOptions, as?: Credentials): Promise<void> {
@@ -336,12 +369,53 @@ export class VolumeFileSystem implements FileSystem {
     return this.volume.inodeFlags(path, as)
   }
 
-  async setInodeFlags(path: Path, flags: Partial<InodeFlags>, as?: Credentials): Promise<void> {
+  async setInodeFlags(path: Path, flags: Partial<AttributeFlags>, as?: Credentials): Promise<void> {
     this.volume.setInodeFlags(path, flags, as)
   }
 
   async extents(path: Path, as?: Credentials): Promise<Layout> {
     return this.volume.extents(path, as)
+  }
+
+  async fix(path: Path, as?: Credentials): Promise<void> {
+    return this.#settle(() => this.volume.fix(path, as))
+  }
+
+  async unfix(path: Path, as?: Credentials): Promise<void> {
+    this.volume.unfix(path, as)
+  }
+
+  async sealWrites(
+    path: Path,
+    options?: { readonly off?: boolean },
+    as?: Credentials,
+  ): Promise<void> {
+    this.volume.sealWrites(path, options, as)
+  }
+
+  async setPolicy(path: Path, policy: LayoutPolicy | null, as?: Credentials): Promise<void> {
+    this.volume.setPolicy(path, policy, as)
+  }
+
+  async reflink(from: Path, to: Path, options?: ReflinkOptions, as?: Credentials): Promise<void> {
+    return this.volume.promises.reflink(from, to, { ...options, as })
+  }
+
+  async snapshot(from: Path, to: Path, options?: ReflinkOptions, as?: Credentials): Promise<void> {
+    return this.volume.promises.snapshot(from, to, { ...options, as })
+  }
+
+  async defragment(path: Path, options?: MoveOptions, as?: Credentials): Promise<Defragmented> {
+    return this.volume.promises.defragment(path, { ...options, as })
+  }
+
+  async evacuate(
+    from: number,
+    to: number,
+    options?: MoveOptions,
+    as?: Credentials,
+  ): Promise<Evacuated> {
+    return this.volume.promises.evacuate(from, to, { ...options, as })
   }
 
   async statfs(): Promise<StatFs> {
