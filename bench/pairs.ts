@@ -57,7 +57,8 @@ export interface Counts {
   readonly fences: number
 }
 
-function time(side: Side, count: number): number {
+/** One round: nanoseconds an operation. */
+export function time(side: Side, count: number): number {
   side.prepare?.()
   const start = process.hrtime.bigint()
   side.run(count)
@@ -107,7 +108,12 @@ export function compare(
   }
 }
 
-function counted(ours: Side, count: number, volume: Volume, region: MemoryRegion): Counts {
+export function counted(
+  ours: Side,
+  count: number,
+  volume: Volume,
+  region: MemoryRegion,
+): Counts {
   ours.prepare?.()
   const { log } = volume.core
   const before = { ...region.counters, bytesLogged: log.bytesLogged }

@@ -3,13 +3,14 @@
  * at its top.
  */
 import { ageing } from './ageing.js'
+import { layout } from './layout.js'
 import { operations } from './operations.js'
 import { peers } from './peers.js'
 import { scale } from './scale.js'
 
 type Part = (args: string[]) => void | Promise<void>
 
-const PARTS: Readonly<Record<string, Part>> = { operations, scale, ageing, peers }
+const PARTS: Readonly<Record<string, Part>> = { operations, scale, ageing, layout, peers }
 
 const args = process.argv.slice(2)
 const name = args[0] === undefined || args[0].startsWith('-') ? 'operations' : args.shift()!
