@@ -26,10 +26,8 @@ export class Page {
 /** Called with each held page that leaves its file. */
 export type Leaving = (page: Page) => void
 
-let contents = 0
-
 export class Content {
-  readonly id = ++contents
+  readonly id: number
   /** Inode number. */
   ino = 0
   size = 0
@@ -40,6 +38,10 @@ export class Content {
   readonly pages = new Map<number, Page>()
   /** Layout ids that were seen, each with the layout that it named. */
   readonly layouts = new Map<string, string>()
+
+  constructor(id: number) {
+    this.id = id
+  }
 
   get blocks(): number {
     return Math.ceil(this.size / BLOCK)

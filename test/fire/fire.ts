@@ -83,6 +83,7 @@ export class Fire {
   bad = 0
   snapshots = 0
   #spare: MemoryRegion
+  #contents = 0
   readonly #memory = workMemory(1024, stagingBytes(1 << 20))
   readonly #checker = new Checker(native.crc32cOf)
   /** A violation seen where nobody could be told. */
@@ -114,6 +115,10 @@ export class Fire {
     this.sessions.length = 0
     for (let i = 0; i < SESSIONS; i++) this.sessions.push(this.newSession())
     this.options.plant?.(this.volume)
+  }
+
+  newContent(): Content {
+    return new Content(++this.#contents)
   }
 
   newSession(): Session {

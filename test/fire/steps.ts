@@ -4,7 +4,7 @@ import { Prng } from '../../src/base/prng.js'
 import type { LayoutFile } from '../../src/layout/file.js'
 import type { Hold } from '../../src/layout/hold.js'
 import type { Session } from '../../src/layout/session.js'
-import { BLOCK, Content, pattern } from './contents.js'
+import { BLOCK, pattern, type Content } from './contents.js'
 import { Transfer, type Access, type Manner } from './dma.js'
 import type { Asked, Fire } from './fire.js'
 
@@ -239,7 +239,7 @@ function unshare(step: Step, path: string): void {
 function make({ fire, prng }: Step): void {
   const path = `/d/f${prng.below(FILES)}`
   if (fire.files.has(path)) return
-  const content = new Content()
+  const content = fire.newContent()
   const bytes = pattern(content.id, prng.next(), prng.below(BLOCKS_MAX * BLOCK))
   fire.now(`make ${path} of ${bytes.length} bytes`, () => {
     fire.volume.writeFile(path, bytes)
@@ -291,7 +291,7 @@ function clone({ fire, prng }: Step, from: string): void {
     fire.volume.reflink(from, to, { share, policy })
     let target = fire.files.get(to)
     if (target === undefined) {
-      target = new Content()
+      target = fire.newContent()
       target.ino = fire.volume.stat(to).ino
       fire.files.set(to, target)
     }
@@ -326,7 +326,7 @@ function snapshot({ fire, prng }: Step): void {
     for (const [path, source] of [...fire.files]) {
       if (!path.startsWith('/d/')) continue
       const to = path.replace('/d', name)
-      const content = new Content()
+      const content = fire.newContent()
       content.ino = fire.volume.stat(to).ino
       content.fixed = false
       content.share(source, 0, source.blocks, 0, source.size, () => {})
