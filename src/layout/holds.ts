@@ -162,10 +162,9 @@ export class Holds {
     const found: [number, number, number][] = []
     for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.next(piece)) {
       const inode = pieces.inodeOf(piece)
-      let block = pieces.startOf(piece)
-      this.eachRun(inode, block, pieces.endOf(piece), (region, count) => {
+      const [from, to] = [pieces.startOf(piece), pieces.endOf(piece)]
+      this.eachRun(inode, from, to, (region, count, block) => {
         found.push([inode === limbo.number ? -1 : block, region, count])
-        block += count
       })
     }
     return found.sort((a, b) => a[0] - b[0])
