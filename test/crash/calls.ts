@@ -196,8 +196,7 @@ export function performCall(volume: Volume, tree: Tree, call: Call): void {
     case 'share':
       return share(volume, call)
     case 'defragment':
-      for (const _ of volume.relocation.defragment(volume.stat(call.path).ino));
-      return
+      return finish(volume.relocation.defragment(volume.stat(call.path).ino))
     case 'evacuate':
       return evacuate(volume, call.path)
     case 'unshareOthers':
@@ -229,7 +228,11 @@ function evacuate(volume: Volume, path: string): void {
   if (extents.length === 0) return
   const from = Math.min(...extents.map(({ regionBlock }) => regionBlock))
   const to = Math.max(...extents.map(({ regionBlock, count }) => regionBlock + count))
-  for (const _ of volume.relocation.evacuate(from, to));
+  finish(volume.relocation.evacuate(from, to))
+}
+
+function finish(steps: Generator<void, unknown>): void {
+  while (steps.next().done !== true);
 }
 
 function performOnHandle(volume: Volume, tree: Tree, call: Call): void {
