@@ -12,7 +12,8 @@ import { HoldIndex } from '../src/layout/hold_index.js'
 import type { LayoutFile } from '../src/layout/file.js'
 import type { Hold } from '../src/layout/hold.js'
 import { LayoutVolume } from '../src/layout/volume.js'
-import { createRegion, type FileRegion } from '../src/region/file_region.js'
+import { createRegion } from '../src/region/file_region.js'
+import type { MemoryRegion } from '../src/region/memory_region.js'
 import { formatVolume } from '../src/volume/format.js'
 import { Frames } from '../src/volume/frames.js'
 import { runner, type OnVolume, type Question, type Runner } from './layout_rounds.js'
@@ -30,7 +31,7 @@ const REASON = 'bench'
 interface Held extends OnVolume {
   readonly name: string
   readonly volume: LayoutVolume
-  readonly region: FileRegion
+  readonly region: MemoryRegion
   readonly file: LayoutFile
   /** Where free ranges of the file begin. */
   readonly from: number
@@ -38,7 +39,7 @@ interface Held extends OnVolume {
   readonly holds: readonly Hold[]
 }
 
-function open(path: string, bytes: number): { volume: LayoutVolume; region: FileRegion } {
+function open(path: string, bytes: number): { volume: LayoutVolume; region: MemoryRegion } {
   const region = createRegion(path, bytes)
   formatVolume(region)
   return { region, volume: LayoutVolume.mount(region, { sync: 'always' }) }

@@ -230,8 +230,9 @@ function soundArguments(kind: number, first: number, second: number): boolean {
       return second > 0 && second <= first
     case OrphanKind.insert:
       return second > 0 && first + second <= FILE_BLOCKS_MAX
-    case OrphanKind.insertEnd:
     case OrphanKind.receiveFrom:
+      return first > 0 && second <= 1
+    case OrphanKind.insertEnd:
     case OrphanKind.giver:
       return first > 0 && second === 0
     default:

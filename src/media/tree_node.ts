@@ -103,11 +103,13 @@ export const OrphanKind = {
    * Blocks from the first argument up to the second go, and those of the giver take their place.
    */
   receive: 7,
-  /** Of a receive: the first argument is the giver, an inode without names. The second is zero. */
+  /**
+   * Of a receive: the first argument is the giver, an inode without names. The second is 1 where the
+   * size of that one becomes the size, 0 where it is what the size becomes at least.
+   */
   receiveFrom: 8,
   /**
-   * Of the giver: the first argument is the inode that receives. Its size, when it is not 0, is
-   * what the size of that one becomes at least.
+   * Of the giver: the first argument is the inode that receives. Its size is for that one.
    */
   giver: 9,
 } as const

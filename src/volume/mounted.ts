@@ -254,6 +254,17 @@ export class MountedVolume {
     this.core.access.demandWritable()
   }
 
+  /** What finds no room now waits for whoever looks at the inode, or the next mount. */
+  #stepOrLeave(number: number): boolean {
+    try {
+      return this.work.step(number)
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== 'ENOSPC') throw error
+      this.#orphanCursor = number + 1
+      return false
+    }
+  }
+
   /** One step of work that was left at the last crash. */
   #freeOrphan(): void {
     const { orphans, opens, pages } = this.core
@@ -263,7 +274,7 @@ export class MountedVolume {
       this.#orphanCursor = -1
       return
     }
-    const done = opens.get(number)?.unlinked === true || this.work.step(number)
+    const done = opens.get(number)?.unlinked === true || this.#stepOrLeave(number)
     if (done && orphans.work(number) === 0) this.#orphanCursor = number + 1
   }
 }

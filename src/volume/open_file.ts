@@ -173,6 +173,20 @@ export class OpenFile {
     length: number,
     options: ShareOptions = {},
   ): void {
+    const { sharing } = this.#volume
+    this.#shareInto(to, () => {
+      const copy = options.share === 'copy'
+      sharing.reflink(this.ino, offset, to.#inode, toOffset, length, copy)
+    })
+  }
+
+  /** All of this file becomes all of another handle's (FICLONE, with the size). */
+  reflinkAll(to: OpenFile, options: ShareOptions = {}): void {
+    const { sharing } = this.#volume
+    this.#shareInto(to, () => sharing.clone(this.ino, to.#inode, options.share === 'copy'))
+  }
+
+  #shareInto(to: OpenFile, run: () => void): void {
     this.#call(
       'reflink',
       () => {
@@ -184,9 +198,7 @@ export class OpenFile {
             'read from one handle, written (not appended) to the other',
           )
         }
-        const { sharing } = this.#volume
-        const copy = options.share === 'copy'
-        sharing.reflink(this.ino, offset, to.#inode, toOffset, length, copy)
+        run()
       },
       true,
     )

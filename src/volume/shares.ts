@@ -112,6 +112,15 @@ export class Shares {
     }
   }
 
+  /** Parts of a run that have the same owners throughout, counted up to `most`. */
+  piecesOf(start: number, count: number, most: number): number {
+    let pieces = 0
+    for (let block = start, end = start + count; block < end && pieces < most; pieces++) {
+      block = this.find(block) ? this.start + this.count : this.count === 0 ? end : this.start
+    }
+    return pieces
+  }
+
   /** Records that `add` of a run may add at most. */
   recordsOf(start: number, count: number): number {
     let records = 3

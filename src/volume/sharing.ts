@@ -33,9 +33,19 @@ interface Span {
   readonly to: number
   readonly target: number
   readonly at: number
-  /** What the size of the destination becomes at least. */
+  /** What the size of the destination becomes: at least, or exactly. */
   readonly size: number
+  /** All that the destination had from `at` on goes. */
+  readonly exact: boolean
 }
+
+/** What may be a file block, and one more. */
+const FILE_END = 0xffff_ffff
+
+/** Where what goes of the destination ends. */
+/** Blocks, or the end of the file, are others from there on. */
+const changedFrom = ({ at, size }: Span) => Math.min(at, Math.floor(size / BLOCK_BYTES))
+const endOf = ({ from, to, at, exact }: Span) => (exact ? FILE_END : at + (to - from))
 
 export class Sharing {
   readonly #core: Core
@@ -60,20 +70,35 @@ export class Sharing {
     length: number,
     mayCopy: boolean,
   ): void {
+    this.#share(this.#span(source, offset, to.number, toOffset, length), to, mayCopy)
+  }
+
+  /** All of `to` becomes a clone of all of `source`, its size too. */
+  clone(source: number, to: OpenInode, mayCopy: boolean): void {
+    const { inodes } = this.#core
+    this.#work.settle(source)
+    const size = inodes.size(inodes.get(source))
+    const blocks = Math.ceil(size / BLOCK_BYTES)
+    const span = { source, from: 0, to: blocks, target: to.number, at: 0, size, exact: true }
+    if (source !== to.number) this.#share(span, to, mayCopy)
+  }
+
+  #share(span: Span, to: OpenInode, mayCopy: boolean): void {
     const { inodes, guard, pages } = this.#core
+    const { source } = span
     this.#core.features.require(Incompat.layout)
     this.#work.settle(source)
     this.#files.writable(to.number)
-    const span = this.#span(source, offset, to.number, toOffset, length)
-    if (span.from === span.to) return
-    const end = span.at + (span.to - span.from)
+    if (span.from === span.to && !span.exact) return
+    const end = endOf(span)
     if (this.#core.watched(inodes.get(source))) guard.demand('share', source, span.from, span.to)
     const old = inodes.size(inodes.get(to.number))
-    if (span.size > old) inodes.demandResizable(inodes.get(to.number))
+    if (span.size > old || span.exact) inodes.demandResizable(inodes.get(to.number))
     if (this.#core.watched(inodes.get(to.number))) {
       guard.demand('shareInto', to.number, span.at, end)
     }
-    if (toOffset > old) this.#files.zeroTail(inodes.get(to.number), old, toOffset)
+    const at = span.at * BLOCK_BYTES
+    if (at > old) this.#files.zeroTail(inodes.get(to.number), old, at)
     else this.#files.keepShrunk(inodes.get(to.number), old)
     pages.tick()
     const small = !(mayCopy && this.#core.watched(inodes.get(source))) && this.#isSmall(span)
@@ -107,38 +132,37 @@ export class Sharing {
     }
     const from = offset / BLOCK_BYTES
     const to = from + Math.ceil(count / BLOCK_BYTES)
-    return { source, from, to, target, at: at / BLOCK_BYTES, size: at + count }
+    return { source, from, to, target, at: at / BLOCK_BYTES, size: at + count, exact: false }
   }
 
   /** Whether all of it goes into one transaction. */
-  #isSmall({ source, from, to, target, at }: Span): boolean {
+  #isSmall(span: Span): boolean {
+    const { source, from, to, target, at } = span
     const { inodes, extents, shares } = this.#core
-    const most = AT_ONCE
     const few = (number: number, first: number, end: number) => {
-      let n = 0
-      for (let block = first; block < end; n++) {
-        if (n > most) return false
+      let pieces = 0
+      for (let block = first; block < end && pieces <= AT_ONCE;) {
         const found = extents.find(inodes.get(number), block)
-        if (extents.count === 0 || (!found && extents.fileBlock >= end)) return true
+        if (extents.count === 0 || (!found && extents.fileBlock >= end)) break
         block = extents.fileBlock + extents.count
-        const { regionBlock, count } = extents
-        if (shares.recordsOf(regionBlock, count) > most) return false
+        pieces += shares.piecesOf(extents.regionBlock, extents.count, AT_ONCE + 1)
       }
-      return n <= most
+      return pieces <= AT_ONCE
     }
     // Blocks that go to limbo may be many runs.
     if (this.#core.frames.distinct > 0 && this.#core.guard.watches(target)) return false
-    return few(source, from, to) && few(target, at, at + to - from)
+    return few(source, from, to) && few(target, at, endOf(span))
   }
 
   #shareAtOnce(to: OpenInode, span: Span): void {
     const { inodes, extents, shares, transaction, limbo } = this.#core
-    const { source, target, from, at, size } = span
-    const end = at + (span.to - from)
+    const { source, target, from, at } = span
+    const end = endOf(span)
     const w = inodes.get(target)
-    // Each extent: one run here, records cut and made there; one cut at each end of what goes.
-    const runs = AT_ONCE + 4
-    const blocks = extents.runsBlocks(w, runs) + (2 + AT_ONCE) * shares.insertBlocks
+    // Each extent: one run here, a record and two cuts there; one cut at each end of what goes.
+    const extentsAtMost = Math.min(AT_ONCE, extents.total(inodes.get(source)))
+    const records = 3 * extentsAtMost + AT_ONCE + 2
+    const blocks = extents.runsBlocks(w, extentsAtMost + 2) + records + shares.insertBlocks
     to.blocksLeave(at, end)
     try {
       transaction.run(blocks + limbo.takeBlocks, false, () => {
@@ -147,20 +171,21 @@ export class Sharing {
         for (let block = from; block < span.to;) {
           block = this.#shareNext(from_, block, span.to, w, at - from)
         }
-        this.#finish(from_, w, size)
+        this.#finish(from_, w, span)
       })
     } finally {
-      to.layoutChanged(Math.floor(Math.min(at, size / BLOCK_BYTES)), end)
+      to.layoutChanged(changedFrom(span), Infinity)
     }
   }
 
-  #finish(source: number, w: number, size: number): void {
+  #finish(source: number, w: number, { size, exact }: Span): void {
     const { inodes } = this.#core
     inodes.setFlag(source, InodeFlag.shares, true)
     inodes.setFlag(w, InodeFlag.shares, true)
     inodes.layoutChanged(source)
     if (w !== source) inodes.layoutChanged(w)
-    if (size > inodes.size(w)) inodes.setSize(w, size)
+    if (exact || size > inodes.size(w)) inodes.setSize(w, size)
+    if (exact) inodes.setFlag(w, InodeFlag.preallocated, false)
     inodes.modified(w)
   }
 
@@ -191,12 +216,12 @@ export class Sharing {
       if (transaction.usable) while (!this.#work.freeStep(giver));
       throw error
     }
-    const end = span.at + (span.to - span.from)
+    const end = endOf(span)
     to.blocksLeave(span.at, end)
     try {
-      this.#work.receive(span.target, giver, span.at, end)
+      this.#work.receive(span.target, giver, span.at, end, span.exact)
     } finally {
-      to.layoutChanged(Math.floor(Math.min(span.at, span.size / BLOCK_BYTES)), end)
+      to.layoutChanged(changedFrom(span), Infinity)
     }
   }
 
@@ -244,8 +269,8 @@ export class Sharing {
     const { extents, shares } = this.#core
     extents.find(source, block)
     const start = extents.regionBlock + (block - extents.fileBlock)
-    const end = shares.find(start) ? shares.start + shares.count : shares.start
-    return Math.min(most, block + (end - start))
+    if (shares.find(start)) return Math.min(most, block + (shares.start + shares.count - start))
+    return shares.count === 0 ? most : Math.min(most, block + (shares.start - start))
   }
 
   /** One transaction that copies what is not to gain a second owner. */

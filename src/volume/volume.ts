@@ -27,10 +27,11 @@ import { ROOT_USER } from './access.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { MountedVolume } from './mounted.js'
 import type { OpenFile } from './open_file.js'
-import { parseFlags, type OpenWish } from './open_flags.js'
+import { O, parseFlags, type OpenWish } from './open_flags.js'
 import { asBytes } from './paths.js'
 
 const at = Inode.word
+const SLASH = 0x2f
 /** Bytes that one typed array has on every engine that is supported (Node 20: 4 GiB). */
 const WHOLE_FILE_BYTES_MAX = 0x1_0000_0000
 
@@ -166,21 +167,18 @@ export class Volume extends MountedVolume {
   }
 
   /**
-   * Makes `to` a clone of the file `from`: the same blocks, until one of them is written to. One
-   * that is there becomes the clone, and keeps its mode and owner; a longer one is cut first.
+   * Makes `to` a clone of the file `from`: the same blocks, until one of them is written to. All or
+   * nothing. One that is there becomes the clone, and keeps its mode and owner.
    */
   reflink(from: Path, to: Path, options: ShareOptions = {}, as?: Credentials): void {
     const source = this.open(from, 'r', 0, as)
     try {
-      const { size, mode } = source.stat()
-      const { target, made } = this.#cloneTarget(to, mode & 0o777, as)
+      const { mode } = source.stat()
+      const target = this.#cloneTarget(to, mode & 0o777, as)
       try {
-        // First: a last block that is not whole is shared only where the destination ends, too.
-        if (target.stat().size > size) target.truncate(size)
-        source.reflinkRange(0, target, 0, 0, options)
-      } catch (error) {
-        if (made) this.unlink(to, as)
-        throw error
+        source.reflinkAll(target, options)
+        // One that is new has no name before it is whole.
+        if (target.stat().nlink === 0) target.link(to)
       } finally {
         target.close()
       }
@@ -189,13 +187,16 @@ export class Volume extends MountedVolume {
     }
   }
 
-  #cloneTarget(path: Path, mode: number, as?: Credentials): { target: OpenFile; made: boolean } {
+  #cloneTarget(path: Path, mode: number, as?: Credentials): OpenFile {
     try {
-      return { target: this.open(path, 'wx', mode, as), made: true }
+      return this.open(path, 'r+', 0, as)
     } catch (error) {
-      if ((error as HoldfastError).code !== 'EEXIST') throw error
-      return { target: this.open(path, 'r+', 0, as), made: false }
+      if ((error as HoldfastError).code !== 'ENOENT') throw error
     }
+    const bytes = asBytes(path)
+    const cut = bytes.lastIndexOf(SLASH)
+    const parent = cut < 0 ? '/' : bytes.subarray(0, cut + 1)
+    return this.open(parent, O.RDWR | O.TMPFILE, mode, as)
   }
 
   /** Runs a call on the inode that a path leads to. */

@@ -25,6 +25,8 @@ export class Work {
   readonly #core: Core
   /** File block that the last step of a move came to. */
   #next = 0
+  /** Of a receive by a file without a name, which has no record. */
+  #exact = false
 
   constructor(core: Core) {
     this.#core = core
@@ -220,8 +222,11 @@ export class Work {
 
   // ---- receiving -------------------------------------------------------------------------------
 
-  /** All that an inode without names has gathered becomes file blocks [from, to) of this one. */
-  receive(number: number, giver: number, from: number, to: number): void {
+  /**
+   * All that an inode without names has gathered becomes file blocks [from, to) of this one; with
+   * `exact` its size becomes the size.
+   */
+  receive(number: number, giver: number, from: number, to: number, exact: boolean): void {
     const { inodes, transaction, orphans, pages } = this.#core
     pages.tick()
     transaction.run(3 * ORPHAN_BLOCKS, false, () => {
@@ -230,9 +235,10 @@ export class Work {
       if (!this.#named(w)) return
       orphans.add(giver, OrphanKind.giver, number, 0)
       this.intend(w, OrphanKind.receive, from, to)
-      this.intend(w, OrphanKind.receiveFrom, giver, 0)
+      this.intend(w, OrphanKind.receiveFrom, giver, exact ? 1 : 0)
     })
     this.#next = to
+    this.#exact = exact
     while (!this.receiveStep(number, giver, from));
     while (!this.freeStep(giver));
   }
@@ -274,7 +280,11 @@ export class Work {
     const { inodes, orphans } = this.#core
     const giver = inodes.numberAt(g)
     const size = inodes.size(g)
-    if (size > inodes.size(w)) inodes.setSize(w, size)
+    const number = inodes.numberAt(w)
+    const told = this.#named(w) && orphans.find(number, OrphanKind.receiveFrom)
+    const exact = told ? orphans.second === 1 : this.#exact
+    if (exact || size > inodes.size(w)) inodes.setSize(w, size)
+    if (exact) inodes.setFlag(w, InodeFlag.preallocated, false)
     inodes.modified(w)
     this.fulfil(w, OrphanKind.receive)
     this.fulfil(w, OrphanKind.receiveFrom)

@@ -231,7 +231,7 @@ function evacuate(volume: Volume, path: string): void {
   finish(volume.relocation.evacuate(from, to))
 }
 
-function finish(steps: Generator<void, unknown>): void {
+function finish(steps: Generator<unknown, unknown>): void {
   while (steps.next().done !== true);
 }
 
