@@ -173,6 +173,22 @@ export class OpenFile {
     length: number,
     options: ShareOptions = {},
   ): void {
+    this.#share(offset, to, toOffset, length, options, false)
+  }
+
+  /** The other handle's file becomes a clone of this one, whatever it was. */
+  cloneInto(to: OpenFile, options: ShareOptions = {}): void {
+    this.#share(0, to, 0, 0, options, true)
+  }
+
+  #share(
+    offset: number,
+    to: OpenFile,
+    toOffset: number,
+    length: number,
+    options: ShareOptions,
+    becomes: boolean,
+  ): void {
     this.#call(
       'reflink',
       () => {
@@ -186,7 +202,7 @@ export class OpenFile {
         }
         const { sharing } = this.#volume
         const copy = options.share === 'copy'
-        sharing.reflink(this.ino, offset, to.#inode, toOffset, length, copy)
+        sharing.reflink(this.ino, offset, to.#inode, toOffset, length, copy, becomes)
       },
       true,
     )

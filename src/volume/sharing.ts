@@ -50,7 +50,8 @@ export class Sharing {
 
   /**
    * Bytes [offset, offset + length) of `source` become those of `to` at `toOffset`. Length 0: to
-   * the end. Whole blocks, but for the last one at the end of both files.
+   * the end. Whole blocks, but for the last one at the end of both files. `becomes`: what `to` has
+   * behind them goes.
    */
   reflink(
     source: number,
@@ -59,14 +60,22 @@ export class Sharing {
     toOffset: number,
     length: number,
     mayCopy: boolean,
+    becomes = false,
   ): void {
     const { inodes, guard, pages } = this.#core
     this.#core.features.require(Incompat.layout)
     this.#work.settle(source)
     this.#files.writable(to.number)
-    const span = this.#span(source, offset, to.number, toOffset, length)
-    if (span.from === span.to) return
+    const span = this.#span(source, offset, to.number, toOffset, length, becomes)
     const end = span.at + (span.to - span.from)
+    const shrinks = becomes && inodes.size(inodes.get(to.number)) > span.size
+    if (shrinks && this.#core.watched(inodes.get(to.number))) {
+      guard.demand('shrink', to.number, end, Infinity)
+    }
+    if (span.from === span.to) {
+      if (shrinks) this.#files.truncate(to.number, span.size)
+      return
+    }
     if (this.#core.watched(inodes.get(source))) guard.demand('share', source, span.from, span.to)
     const old = inodes.size(inodes.get(to.number))
     if (span.size > old) inodes.demandResizable(inodes.get(to.number))
@@ -81,11 +90,20 @@ export class Sharing {
     else this.#shareInSteps(to, span)
     to.timesPending = false
     this.#core.opens.get(source)?.layoutChanged(span.from, span.to)
+    pages.tick()
+    if (shrinks) this.#files.truncate(to.number, span.size)
     const { changes } = this.#core
     if (changes.watched) changes.tell({ kind: 'content', ino: to.number })
   }
 
-  #span(source: number, offset: number, target: number, at: number, length: number): Span {
+  #span(
+    source: number,
+    offset: number,
+    target: number,
+    at: number,
+    length: number,
+    becomes: boolean,
+  ): Span {
     const { inodes } = this.#core
     const size = inodes.size(inodes.get(source))
     const count = length === 0 ? size - offset : length
@@ -95,7 +113,7 @@ export class Sharing {
     }
     const old = inodes.size(inodes.get(target))
     const aligned = offset % BLOCK_BYTES === 0 && at % BLOCK_BYTES === 0
-    const toEnd = offset + count === size && at + count >= old
+    const toEnd = offset + count === size && (becomes || at + count >= old)
     if (!aligned || (count % BLOCK_BYTES !== 0 && !toEnd)) {
       throw new HoldfastError('EINVAL', `what is shared is whole blocks of ${BLOCK_BYTES} bytes`)
     }
@@ -244,8 +262,8 @@ export class Sharing {
     const { extents, shares } = this.#core
     extents.find(source, block)
     const start = extents.regionBlock + (block - extents.fileBlock)
-    const end = shares.find(start) ? shares.start + shares.count : shares.start
-    return Math.min(most, block + (end - start))
+    if (shares.find(start)) return Math.min(most, block + (shares.start + shares.count - start))
+    return shares.count === 0 ? most : Math.min(most, block + (shares.start - start))
   }
 
   /** One transaction that copies what is not to gain a second owner. */

@@ -172,12 +172,10 @@ export class Volume extends MountedVolume {
   reflink(from: Path, to: Path, options: ShareOptions = {}, as?: Credentials): void {
     const source = this.open(from, 'r', 0, as)
     try {
-      const { size, mode } = source.stat()
+      const { mode } = source.stat()
       const { target, made } = this.#cloneTarget(to, mode & 0o777, as)
       try {
-        // First: a last block that is not whole is shared only where the destination ends, too.
-        if (target.stat().size > size) target.truncate(size)
-        source.reflinkRange(0, target, 0, 0, options)
+        source.cloneInto(target, options)
       } catch (error) {
         if (made) this.unlink(to, as)
         throw error
