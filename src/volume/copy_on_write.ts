@@ -72,12 +72,23 @@ export class CopyOnWrite {
     transaction.require(blocks + metadata + this.#core.shares.insertBlocks - spare)
   }
 
+  /** Asks the guard for each shared run of [from, to): what is between stays as it is. */
+  demand(number: number, from: number, to: number): void {
+    const { guard } = this.#core
+    if (!guard.watches(number)) return
+    for (let block = from; block < to; block += this.count) {
+      if (!this.runAt(number, block, to - block)) continue
+      const end = block + this.count
+      guard.demand('unshare', number, block, end)
+      this.count = end - block
+    }
+  }
+
   /** The file has all blocks of [from, to) for itself. ENOSPC before anything changed. */
   unshare(number: number, from: number, to: number, freeing = false): void {
     const blocks = this.shared(number, from, to)
     if (blocks === 0) return
-    const { guard } = this.#core
-    if (guard.watches(number)) guard.demand('unshare', number, from, to)
+    this.demand(number, from, to)
     this.require(number, blocks, freeing)
     for (let block = from; block < to; block += this.count) {
       if (this.runAt(number, block, to - block)) this.step(number, block, this.count, freeing)

@@ -85,7 +85,7 @@ export class Writes {
     length: number,
     position: number,
   ): void {
-    const { inodes, guard } = this.#core
+    const { inodes } = this.#core
     const { number } = open
     const copies = this.#copies
     const end = position + length
@@ -93,7 +93,7 @@ export class Writes {
     const shared = copies.shared(number, first, last + 1)
     // All that it takes, before the first byte is written.
     const missing = this.#files.missing(inodes.get(number), first, last)
-    if (shared > 0 && guard.watches(number)) guard.demand('unshare', number, first, last + 1)
+    if (shared > 0) copies.demand(number, first, last + 1)
     const moves = end > inodes.size(inodes.get(number))
     if (missing > 0 || moves) this.#files.demandGrow(number, first, last, moves)
     copies.require(number, shared + missing)

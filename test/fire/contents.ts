@@ -13,13 +13,28 @@ export class Page {
   /** Null once it has left its file. */
   file: Content | null
   block: number
-  /** Holds that cover it. */
+  /** Holds that cover it, and those of them through which it may be stored to. */
   holders = 0
+  writers = 0
+  /** Bytes that were known when it left its file. */
+  #left = BLOCK
 
   constructor(file: Content, block: number, bytes = new Uint8Array(BLOCK)) {
     this.file = file
     this.block = block
     this.bytes = bytes
+  }
+
+  /** Bytes from its start that somebody has put there: past the end of the file only holders do. */
+  get known(): number {
+    if (this.writers > 0 || this.file === null) return this.#left
+    return Math.max(0, Math.min(BLOCK, this.file.size - this.block * BLOCK))
+  }
+
+  /** It is no file's any more. */
+  leave(): void {
+    this.#left = this.known
+    this.file = null
   }
 }
 
@@ -64,7 +79,7 @@ export class Content {
       const block = Math.floor(p / BLOCK)
       const end = Math.min(to, (block + 1) * BLOCK)
       const page = this.pages.get(block)
-      if (page?.holders === 0) page.bytes.fill(0, p - block * BLOCK, end - block * BLOCK)
+      if (page?.writers === 0) page.bytes.fill(0, p - block * BLOCK, end - block * BLOCK)
       p = end
     }
   }
@@ -99,8 +114,8 @@ export class Content {
   }
 
   shrink(size: number, leaving: Leaving): void {
+    this.#drop(Math.ceil(size / BLOCK), Infinity, leaving)
     this.size = size
-    this.#drop(this.blocks, Infinity, leaving)
   }
 
   punch(offset: number, length: number, leaving: Leaving): void {
@@ -121,7 +136,7 @@ export class Content {
     for (const [block, page] of [...this.pages]) {
       if (block < from || block >= to) continue
       this.pages.delete(block)
-      page.file = null
+      page.leave()
       if (page.holders > 0) leaving(page)
     }
   }
@@ -132,7 +147,7 @@ export class Content {
     for (const [at] of after) this.pages.delete(at)
     for (const [at, page] of after) {
       if (by < 0 && at < block - by) {
-        page.file = null
+        page.leave()
       } else {
         page.block = at + by
         this.pages.set(page.block, page)
@@ -164,7 +179,7 @@ export class Content {
 
   /** A page whose block went another way than its file: the file has a copy from now on. */
   replace(page: Page): void {
-    page.file = null
+    page.leave()
     this.pages.set(page.block, new Page(this, page.block, page.bytes.slice()))
   }
 

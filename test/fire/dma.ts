@@ -24,6 +24,8 @@ export interface Piece {
   readonly page: Page
   /** Region block. */
   readonly at: number
+  /** The volume no longer lists it, and could not cut it off either. */
+  lost: boolean
 }
 
 /** What the engine does about a recall. */
@@ -95,13 +97,15 @@ export class DmaEngine {
 
   #take(transfer: Transfer, file: Content, block: number, at: number): void {
     const page = file.page(block)
-    if (page.holders === 0) {
+    const writes = transfer.access !== 'read'
+    if (writes && page.writers === 0) {
       // Nobody could tell until now what is past the end; it is the holder's from here on.
-      const past = Math.max(0, Math.min(BLOCK, file.size - block * BLOCK))
-      if (past < BLOCK) this.#region.read(at * BLOCK + past, page.bytes, past, BLOCK - past)
+      const { known } = page
+      if (known < BLOCK) this.#region.read(at * BLOCK + known, page.bytes, known, BLOCK - known)
     }
     page.holders++
-    transfer.pieces.push({ page, at })
+    if (writes) page.writers++
+    transfer.pieces.push({ page, at, lost: false })
   }
 
   /** It no longer uses those pieces. */
@@ -114,6 +118,7 @@ export class DmaEngine {
       }
       const { page } = piece
       page.holders--
+      if (transfer.access !== 'read' && !piece.lost) page.writers--
       page.file?.forget(page)
     }
     transfer.pieces = left
@@ -133,13 +138,15 @@ export class DmaEngine {
   /** Reads through it: each page must be there. */
   verify(transfer: Transfer): void {
     for (const { page, at } of transfer.pieces) {
-      this.#region.read(at * BLOCK, this.#buffer, 0, BLOCK)
-      if (Buffer.compare(this.#buffer, page.bytes) === 0) continue
-      const byte = this.#buffer.findIndex((b, i) => b !== page.bytes[i])
-      const found = Buffer.from(this.#buffer.subarray(byte & ~7, (byte & ~7) + 8)).toString('hex')
+      const { known } = page
+      const found = this.#buffer.subarray(0, known)
+      this.#region.read(at * BLOCK, found, 0, known)
+      if (Buffer.compare(found, page.bytes.subarray(0, known)) === 0) continue
+      const byte = found.findIndex((b, i) => b !== page.bytes[i])
+      const word = Buffer.from(found.subarray(byte & ~7, (byte & ~7) + 8)).toString('hex')
       const state = page.file === null ? 'that has left its file' : `at file block ${page.block}`
       throw new Violation(
-        `${transfer}: at region block ${at}, of a page ${state}, byte ${byte} is not its own: ${found}`,
+        `${transfer}: at region block ${at}, of a page ${state}, byte ${byte} is not its own: ${word}`,
       )
     }
   }
@@ -150,6 +157,7 @@ export class DmaEngine {
 
   /** Writes `bytes` at `offset` of a piece, past everybody. */
   write({ page, at }: Piece, offset: number, bytes: Uint8Array): void {
+    if (offset + bytes.length > page.known) return
     this.#region.stream(at * BLOCK + offset, bytes, 0, bytes.length)
     page.bytes.set(bytes, offset)
   }

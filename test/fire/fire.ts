@@ -210,7 +210,7 @@ export class Fire {
       if (!lease || transfer.session !== session.id || transfer.phase !== 'live') continue
       const left = this.witness.blocksOf(transfer)
       if (left === null) this.engine.stop(transfer)
-      else this.engine.drop(transfer, ({ at }) => !left.has(at))
+      else this.engine.drop(transfer, (piece) => !left.has(piece))
     }
     this.sweep()
   }
@@ -362,7 +362,6 @@ export class Fire {
   }
 
   fsck(): void {
-    if (process.env['FIRE_FSCK'] === 'no') return
     const report = this.#checker.check(this.region)
     if (report.state !== 'clean') throw new Violation(formatReport(report))
   }

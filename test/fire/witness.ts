@@ -11,6 +11,23 @@ interface Place {
   readonly block: number
 }
 
+/** The blocks of a hold, as the volume lists them. */
+export class Listed {
+  /** Region block of each file block. */
+  readonly file = new Map<number, number>()
+  /** Region blocks that have left the file. */
+  readonly limbo = new Set<number>()
+
+  has({ page, at }: Piece): boolean {
+    return this.limbo.has(at) || this.file.get(page.block) === at
+  }
+
+  delete({ page, at }: Piece): boolean {
+    if (this.file.get(page.block) === at) return this.file.delete(page.block)
+    return this.limbo.delete(at)
+  }
+}
+
 export class Witness {
   readonly #fire: Fire
 
@@ -18,17 +35,20 @@ export class Witness {
     this.#fire = fire
   }
 
-  /** Where the volume says that a hold has its blocks: region block -> file block; null: ended. */
-  blocksOf(transfer: Transfer): Map<number, number> | null {
+  /** Where the volume says that a hold has its blocks; null: it has ended. */
+  blocksOf(transfer: Transfer): Listed | null {
     const { holding, core } = this.#fire.volume
     const slot = holding.table.find(transfer.id)
     if (slot < 0) return null
     core.pages.tick()
-    const blocks = new Map<number, number>()
+    const listed = new Listed()
     for (const [file, at, count] of holding.pieces(slot)) {
-      for (let i = 0; i < count; i++) blocks.set(at + i, file < 0 ? -1 : file + i)
+      for (let i = 0; i < count; i++) {
+        if (file < 0) listed.limbo.add(at + i)
+        else listed.file.set(file + i, at + i)
+      }
     }
-    return blocks
+    return listed
   }
 
   /** Region block of each file block. */
@@ -64,9 +84,14 @@ export class Witness {
       if (transfer.phase !== 'fenced') continue
       const blocks = this.blocksOf(transfer)
       if (blocks === null) throw new Violation(`${transfer}: ended by somebody else`)
-      const all = transfer.pieces.every(({ at }) => blocks.has(at))
-      if (all && transfer.pieces.every(({ page }) => page.file !== null)) transfer.phase = 'live'
-      else this.#detach(transfer)
+      for (const piece of transfer.pieces) {
+        if (piece.lost || blocks.has(piece)) continue
+        piece.lost = true
+        if (transfer.access !== 'read') piece.page.writers--
+      }
+      this.#detach(transfer)
+      const all = transfer.pieces.every(({ lost, page }) => !lost && page.file !== null)
+      if (all) transfer.phase = 'live'
     }
   }
 
@@ -140,39 +165,31 @@ export class Witness {
     const fenced = transfer.phase === 'fenced'
     for (const piece of transfer.pieces) {
       const { page, at } = piece
-      const says = blocks.get(at)
-      blocks.delete(at)
-      if (says === undefined && !fenced) {
+      const gone = page.file === null
+      if (gone ? blocks.file.get(page.block) === at && !blocks.limbo.has(at) : blocks.limbo.has(at)) {
+        throw new Violation(`${transfer}: region block ${at} is listed as what it is not`)
+      }
+      if (!blocks.delete(piece) && !fenced) {
         throw new Violation(`${transfer}: region block ${at} has been taken out of it`)
       }
       const places = owners.get(at) ?? []
-      if (page.file !== null) this.#checkAttached(transfer, piece, says, places)
+      if (!gone) this.#checkAttached(transfer, piece, places)
       else if (transfer.access !== 'pin' && !fenced) {
         throw new Violation(`${transfer}: region block ${at} has left the file, and was not fenced`)
-      } else if (says !== undefined && says >= 0) {
-        throw new Violation(`${transfer}: block ${at} has left its file, listed at ${says}`)
       } else if (places.length > 0 && transfer.access !== 'read') {
         throw new Violation(`${transfer}: block ${at} has left its file, and has an owner`)
       }
     }
-    for (const at of blocks.keys()) {
+    for (const at of [...blocks.file.values(), ...blocks.limbo]) {
       throw new Violation(`${transfer}: covers region block ${at}, which it did not get`)
     }
   }
 
-  #checkAttached(
-    transfer: Transfer,
-    { page, at }: Piece,
-    says: number | undefined,
-    places: readonly Place[],
-  ): void {
+  #checkAttached(transfer: Transfer, { page, at }: Piece, places: readonly Place[]): void {
     const own = places.some(({ file, block }) => file === page.file && block === page.block)
     if (!own) throw new Violation(`${transfer}: file block ${page.block} is not at ${at} any more`)
     if (places.length > 1 && transfer.access !== 'read') {
       throw new Violation(`${transfer}: region block ${at} has ${places.length} owners`)
-    }
-    if (says !== undefined && says !== page.block) {
-      throw new Violation(`${transfer}: region block ${at} is listed at ${says}, not ${page.block}`)
     }
   }
 
