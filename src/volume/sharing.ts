@@ -61,7 +61,6 @@ export class Sharing {
     mayCopy: boolean,
   ): void {
     const { inodes, guard, pages } = this.#core
-    this.#core.features.require(Incompat.layout)
     this.#work.settle(source)
     this.#files.writable(to.number)
     const span = this.#span(source, offset, to.number, toOffset, length)
@@ -73,6 +72,7 @@ export class Sharing {
     if (this.#core.watched(inodes.get(to.number))) {
       guard.demand('shareInto', to.number, span.at, end)
     }
+    this.#core.features.require(Incompat.layout)
     if (toOffset > old) this.#files.zeroTail(inodes.get(to.number), old, toOffset)
     else this.#files.keepShrunk(inodes.get(to.number), old)
     pages.tick()
@@ -83,6 +83,17 @@ export class Sharing {
     this.#core.opens.get(source)?.layoutChanged(span.from, span.to)
     const { changes } = this.#core
     if (changes.watched) changes.tell({ kind: 'content', ino: to.number })
+  }
+
+  /** What a clone of all of `source` asks for, before the first step of it; target 0: not there. */
+  demand(source: number, target: number): void {
+    const { inodes, guard } = this.#core
+    this.#work.settle(source)
+    const blocks = Math.ceil(inodes.size(inodes.get(source)) / BLOCK_BYTES)
+    if (blocks === 0) return
+    if (this.#core.watched(inodes.get(source))) guard.demand('share', source, 0, blocks)
+    if (target === 0 || !this.#core.watched(inodes.get(target))) return
+    guard.demand('shareInto', target, 0, blocks)
   }
 
   #span(source: number, offset: number, target: number, at: number, length: number): Span {

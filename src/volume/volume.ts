@@ -24,6 +24,7 @@ import { Stats } from '../base/stats.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import { ROOT_USER } from './access.js'
+import { checkSize } from './files.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { MountedVolume } from './mounted.js'
 import type { OpenFile } from './open_file.js'
@@ -173,8 +174,13 @@ export class Volume extends MountedVolume {
     const source = this.open(from, 'r', 0, as)
     try {
       const { size, mode } = source.stat()
+      // Refused before there is a name, or anything was cut.
+      const demand = (target: number) =>
+        this.call('reflink', from, as, () => this.sharing.demand(source.ino, target), to)
+      demand(0)
       const { target, made } = this.#cloneTarget(to, mode & 0o777, as)
       try {
+        if (!made) demand(target.ino)
         // First: a last block that is not whole is shared only where the destination ends, too.
         if (target.stat().size > size) target.truncate(size)
         source.reflinkRange(0, target, 0, 0, options)
@@ -490,11 +496,5 @@ export class Volume extends MountedVolume {
     const number = this.#resolve(path, follow)
     this.checkWritable()
     return number
-  }
-}
-
-export function checkSize(size: number): void {
-  if (!Number.isSafeInteger(size) || size < 0) {
-    throw new HoldfastError('EINVAL', `size ${size} is not a number of bytes`)
   }
 }
