@@ -66,6 +66,7 @@ const DIRECTORIES = [
   'tidy',
   'unit',
   'native',
+  'layout',
   'suite',
   'model',
   'named',

@@ -364,3 +364,9 @@ export class Files {
     if (left) this.#work.freeBeyond(number)
   }
 }
+
+export function checkSize(size: number): void {
+  if (!Number.isSafeInteger(size) || size < 0) {
+    throw new HoldfastError('EINVAL', `size ${size} is not a number of bytes`)
+  }
+}

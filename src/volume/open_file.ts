@@ -18,7 +18,8 @@ import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { Inode } from '../media/inode.js'
 import type { OpenInode } from './open_inodes.js'
 import type { OpenWish } from './open_flags.js'
-import { checkSize, type Volume } from './volume.js'
+import { checkSize } from './files.js'
+import type { Volume } from './volume.js'
 
 export class OpenFile {
   readonly #volume: Volume

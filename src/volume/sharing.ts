@@ -73,6 +73,16 @@ export class Sharing {
     this.#share(this.#span(source, offset, to.number, toOffset, length), to, mayCopy)
   }
 
+  /** What a clone of all of a file asks for there, before a destination is made. */
+  demandClone(source: number): void {
+    const { inodes, guard } = this.#core
+    this.#work.settle(source)
+    const blocks = Math.ceil(inodes.size(inodes.get(source)) / BLOCK_BYTES)
+    if (blocks > 0 && this.#core.watched(inodes.get(source))) {
+      guard.demand('share', source, 0, blocks)
+    }
+  }
+
   /** All of `to` becomes a clone of all of `source`, its size too. */
   clone(source: number, to: OpenInode, mayCopy: boolean): void {
     const { inodes } = this.#core
@@ -86,7 +96,6 @@ export class Sharing {
   #share(span: Span, to: OpenInode, mayCopy: boolean): void {
     const { inodes, guard, pages } = this.#core
     const { source } = span
-    this.#core.features.require(Incompat.layout)
     this.#work.settle(source)
     this.#files.writable(to.number)
     if (span.from === span.to && !span.exact) return
@@ -97,6 +106,7 @@ export class Sharing {
     if (this.#core.watched(inodes.get(to.number))) {
       guard.demand('shareInto', to.number, span.at, end)
     }
+    this.#core.features.require(Incompat.layout)
     const at = span.at * BLOCK_BYTES
     if (at > old) this.#files.zeroTail(inodes.get(to.number), old, at)
     else this.#files.keepShrunk(inodes.get(to.number), old)

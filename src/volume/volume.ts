@@ -24,6 +24,7 @@ import { Stats } from '../base/stats.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import { ROOT_USER } from './access.js'
+import { checkSize } from './files.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { MountedVolume } from './mounted.js'
 import type { OpenFile } from './open_file.js'
@@ -174,6 +175,7 @@ export class Volume extends MountedVolume {
     const source = this.open(from, 'r', 0, as)
     try {
       const { mode } = source.stat()
+      this.call('reflink', from, as, () => this.sharing.demandClone(source.ino), to)
       const target = this.#cloneTarget(to, mode & 0o777, as)
       try {
         source.reflinkAll(target, options)
@@ -491,11 +493,5 @@ export class Volume extends MountedVolume {
     const number = this.#resolve(path, follow)
     this.checkWritable()
     return number
-  }
-}
-
-export function checkSize(size: number): void {
-  if (!Number.isSafeInteger(size) || size < 0) {
-    throw new HoldfastError('EINVAL', `size ${size} is not a number of bytes`)
   }
 }
