@@ -132,6 +132,23 @@ export function parseSize(text: string): number {
   return bytes
 }
 
+/** A range of bytes. */
+export interface Range {
+  readonly offset: number
+  readonly length: number
+}
+
+/** 'OFFSET:LENGTH', each a size, or in hexadecimal with 0x before it. */
+export function parseRange(text: string): Range {
+  const parts = text.split(':')
+  if (parts.length !== 2) throw new InvalidArgumentError('a range is OFFSET:LENGTH, as 1G:2M')
+  const [offset = NaN, length = NaN] = parts.map((part) =>
+    /^0x[0-9a-f]{1,13}$/i.test(part) ? Number(part) : parseSize(part),
+  )
+  if (length === 0) throw new InvalidArgumentError('the range is empty')
+  return { offset, length }
+}
+
 export function parseSeed(text: string): number {
   const seed = /^\d+$/.test(text) ? Number(text) : NaN
   if (!(seed < 2 ** 32)) throw new InvalidArgumentError('a seed is a number from 0 to 4294967295')

@@ -1,5 +1,6 @@
 /** One line for a failure: `holdfast: COMMAND: CODE: what, 'path'; remedy`. */
-import { HoldfastError } from '../base/errors.js'
+import { displayHolds, HoldfastError } from '../base/errors.js'
+import type { HoldInfo } from '../base/layout.js'
 
 /** The volume that an error's path is in. */
 const volumes = new WeakMap<object, string>()
@@ -34,10 +35,14 @@ const REMEDY: Readonly<Record<string, string>> = {
   'mkfs ENOSPC': 'choose a smaller --size',
 }
 
-const FLAG_REMEDY: Readonly<Record<string, string>> = {
+/** By a part of the sentence. */
+const DETAIL_REMEDY = {
   'it is immutable': 'chattr -i lifts that',
   'it is append-only': 'chattr -a lifts that',
-}
+  'giving blocks a second owner: ': '--share copy copies those',
+  'blocks of it have other owners': 'remove its clones first, or overwrite them',
+  'the volume keeps the last name': 'release them first',
+} as const
 
 /** The line, with its newline. */
 export function failureLine(command: string, error: unknown): string {
@@ -53,7 +58,7 @@ function describe(command: string, error: unknown): string {
       return `'${volume === undefined ? text : `${volume}:${text.startsWith('/') ? '' : '/'}${text}`}'`
     }
     const places = [path(error.path), path(error.destination)].filter((place) => place !== '')
-    return finish(command, error.code, error.detail, places.join(' -> '))
+    return finish(command, error.code, error.detail, places.join(' -> '), error.holds)
   }
   const system = error as NodeJS.ErrnoException
   if (error instanceof Error && system.code !== undefined && system.syscall !== undefined) {
@@ -66,8 +71,17 @@ function describe(command: string, error: unknown): string {
   return `a bug of holdfast, please report it: ${stack}`
 }
 
-function finish(command: string, code: string, detail: string, place: string): string {
-  const remedy = REMEDY[`${command} ${code}`] ?? FLAG_REMEDY[detail]
+function finish(
+  command: string,
+  code: string,
+  detail: string,
+  place: string,
+  holds: readonly HoldInfo[] = [],
+): string {
+  const [, byDetail] =
+    Object.entries(DETAIL_REMEDY).find(([part]) => detail.includes(part)) ?? []
+  const remedy = REMEDY[`${command} ${code}`] ?? byDetail
   const where = place === '' ? '' : `, ${place}`
-  return `${code}: ${detail}${where}${remedy === undefined ? '' : `; ${remedy}`}`
+  const held = holds.length === 0 ? '' : `; held: ${displayHolds(holds)}`
+  return `${code}: ${detail}${where}${held}${remedy === undefined ? '' : `; ${remedy}`}`
 }

@@ -24,6 +24,7 @@ const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 const EXIT_PIPE = 141
 
 let exitCode = 0
+const stopping = new AbortController()
 let lastBreath = 0
 
 /** From now on signals end the command in order. */
@@ -32,6 +33,7 @@ export function watchSignals(): void {
     process.on(signal, () => {
       if (exitCode !== 0) process.exit(code)
       exitCode = code
+      stopping.abort()
     })
   }
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -54,4 +56,14 @@ export async function breathe(): Promise<void> {
 export async function breatheDeep(): Promise<void> {
   lastBreath = 0
   await breathe()
+}
+
+/** Runs what waits or takes long, with a signal that ends it; being told to stop is no failure. */
+export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  try {
+    return await run(stopping.signal)
+  } catch (error) {
+    await breatheDeep()
+    throw error
+  }
 }

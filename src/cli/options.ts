@@ -1,5 +1,6 @@
 /** What several commands have in common on their command lines: options, and examples. */
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
+import type { ShareMode } from '../base/layout.js'
 
 /** For `option(...JSON_OPTION)`. */
 export const JSON_OPTION = ['--json', 'as JSON'] as const
@@ -9,6 +10,19 @@ export const NO_FOLLOW_OPTION = [
 ] as const
 export const RECURSIVE_OPTION = ['-R, --recursive', 'and all that is below'] as const
 export const HUMAN_OPTION = ['-h, --human-readable', 'sizes as 4.0 KiB, 1.5 GiB'] as const
+
+/** For `addOption(shareOption())`. */
+export const shareOption = (): Option =>
+  new Option(
+    '--share <mode>',
+    'blocks that are held, or of a fixed file: refuse to share them, or copy those',
+  )
+    .choices(['strict', 'copy'])
+    .default('strict')
+
+export interface ShareOption {
+  readonly share: ShareMode
+}
 
 export interface JsonOption {
   readonly json?: boolean

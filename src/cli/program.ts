@@ -8,13 +8,16 @@ import { chmodCommand } from './commands/chmod.js'
 import { chownCommand } from './commands/chown.js'
 import { completionCommand } from './commands/completion.js'
 import { cpCommand } from './commands/cp.js'
+import { defragCommand } from './commands/defrag.js'
 import { dfCommand } from './commands/df.js'
 import { doctorCommand } from './commands/doctor.js'
 import { duCommand } from './commands/du.js'
 import { dumpCommand } from './commands/dump.js'
+import { evacuateCommand } from './commands/evacuate.js'
 import { extentsCommand } from './commands/extents.js'
 import { faclCommand } from './commands/facl.js'
 import { fallocateCommand } from './commands/fallocate.js'
+import { fixCommand } from './commands/fix.js'
 import { fsckCommand } from './commands/fsck.js'
 import { infoCommand } from './commands/info.js'
 import { labelCommand } from './commands/label.js'
@@ -26,16 +29,21 @@ import { mkfifoCommand } from './commands/mkfifo.js'
 import { mkfsCommand } from './commands/mkfs.js'
 import { mknodCommand } from './commands/mknod.js'
 import { mvCommand } from './commands/mv.js'
+import { policyCommand } from './commands/policy.js'
 import { punchCommand } from './commands/punch.js'
 import { readlinkCommand } from './commands/readlink.js'
+import { reflinkCommand } from './commands/reflink.js'
 import { resizeCommand } from './commands/resize.js'
 import { rmCommand } from './commands/rm.js'
 import { rmdirCommand } from './commands/rmdir.js'
+import { sealWritesCommand } from './commands/seal_writes.js'
 import { seedCommand } from './commands/seed.js'
+import { snapshotCommand } from './commands/snapshot.js'
 import { statCommand } from './commands/stat.js'
 import { touchCommand } from './commands/touch.js'
 import { treeCommand } from './commands/tree.js'
 import { truncateCommand } from './commands/truncate.js'
+import { unfixCommand } from './commands/unfix.js'
 import { verifyCommand } from './commands/verify.js'
 import { xattrCommand } from './commands/xattr.js'
 import { failureLine } from './failure.js'
@@ -55,6 +63,7 @@ const COMMANDS = {
     badblocksCommand,
     labelCommand,
     resizeCommand,
+    evacuateCommand,
     dfCommand,
     doctorCommand,
     fsckCommand,
@@ -67,6 +76,8 @@ const COMMANDS = {
     duCommand,
     catCommand,
     cpCommand,
+    reflinkCommand,
+    snapshotCommand,
     mvCommand,
     rmCommand,
     mkdirCommand,
@@ -85,7 +96,17 @@ const COMMANDS = {
     lsattrCommand,
     xattrCommand,
   ],
-  'Blocks:': [extentsCommand, truncateCommand, fallocateCommand, punchCommand],
+  'Blocks:': [
+    extentsCommand,
+    truncateCommand,
+    fallocateCommand,
+    punchCommand,
+    defragCommand,
+    fixCommand,
+    unfixCommand,
+    sealWritesCommand,
+    policyCommand,
+  ],
   'Tests:': [seedCommand, verifyCommand],
   'Shells:': [completionCommand],
 } as const

@@ -78,3 +78,15 @@ export function each(
   const maxDepth = options.recursive === true ? Infinity : 0
   return walk(volume, root, { maxDepth, follow: options.follow ?? true })
 }
+
+/** As `each`, and only files; what is named itself is met whatever it is. */
+export async function* eachFile(
+  volume: FileSystem,
+  root: Buffer,
+  options: { readonly recursive?: boolean },
+): AsyncGenerator<Met> {
+  for await (const met of each(volume, root, options)) {
+    const wanted = met.depth > 0 || (options.recursive === true && met.stats.type === 'directory')
+    if (!wanted || met.stats.type === 'file') yield met
+  }
+}

@@ -2,8 +2,7 @@
  * What a file says of its own layout: fixed, write-sealed, and what happens to its pinned blocks.
  */
 import { HoldfastError } from '../base/errors.js'
-import type { Path } from '../base/filesystem.js'
-import type { Credentials } from '../base/filesystem.js'
+import type { Credentials, Path } from '../base/filesystem.js'
 import type { LayoutPolicy } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'

@@ -1,6 +1,6 @@
 /** holdfast chattr: the flags append-only and immutable. */
 import { InvalidArgumentError, type Command } from 'commander'
-import type { InodeFlags } from '../../base/filesystem.js'
+import type { AttributeFlags } from '../../base/filesystem.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
 import { examples, RECURSIVE_OPTION } from '../options.js'
 import { onVolumes } from '../session.js'
@@ -29,7 +29,7 @@ export function chattrCommand(program: Command): Command {
     .action(change)
 }
 
-function parseFlags(text: string): Partial<InodeFlags> {
+function parseFlags(text: string): Partial<AttributeFlags> {
   const [, sign, letters = ''] = /^([-+=])([ai]*)$/.exec(text) ?? []
   if (sign === undefined || (letters === '' && sign !== '=')) {
     throw new InvalidArgumentError('flags are +, - or =, then some of a, i')
@@ -44,7 +44,7 @@ function parseFlags(text: string): Partial<InodeFlags> {
 }
 
 async function change(
-  flags: Partial<InodeFlags>,
+  flags: Partial<AttributeFlags>,
   targets: VolumeTarget[],
   options: { readonly recursive?: boolean },
 ): Promise<void> {

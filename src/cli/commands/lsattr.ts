@@ -1,4 +1,4 @@
-/** holdfast lsattr: the flags that chattr sets. */
+/** holdfast lsattr: the flags that chattr sets, and those of the layout. */
 import type { Command } from 'commander'
 import type { InodeFlags } from '../../base/filesystem.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
@@ -16,9 +16,10 @@ interface Options extends JsonOption {
 export function lsattrCommand(program: Command): Command {
   return program
     .command('lsattr')
-    .summary('show the flags append-only and immutable')
+    .summary('show the flags of files')
     .description(
-      'Shows the flags of each file, and of the files in each directory: a append-only, i immutable.',
+      'Shows the flags of each file, and of the files in each directory: a append-only, i immutable, ' +
+        'f fixed, w write-sealed; then the policy for its pinned blocks, - for that of the volume.',
     )
     .argument('<volume:path...>', 'files and directories', parseVolumeTargets)
     .option('-d, --directory', 'a directory itself, not what is in it')
@@ -38,13 +39,29 @@ async function list(targets: VolumeTarget[], options: Options): Promise<void> {
       if (depth === 0 ? stats.type === 'directory' && options.directory !== true : !has) continue
       const flags = await volume.inodeFlags(path)
       if (options.json === true) found.push({ ...jsonPath(path), ...flags })
-      else await print(`${flagLetters(flags)} ${displayName(path)}\n`)
+      else await print(`${flagLetters(flags)} ${policyText(flags)} ${displayName(path)}\n`)
     }
   })
   if (options.json === true) await printJson(found)
 }
 
-/** 'ai', with dashes for what is not set. */
-export function flagLetters({ append, immutable }: InodeFlags): string {
-  return `${append ? 'a' : '-'}${immutable ? 'i' : '-'}`
+/** 'aifw', with dashes for what is not set. */
+export function flagLetters({ append, immutable, fixed, writeSealed }: InodeFlags): string {
+  const set = { a: append, i: immutable, f: fixed, w: writeSealed }
+  return Object.entries(set)
+    .map(([letter, on]) => (on ? letter : '-'))
+    .join('')
+}
+
+function policyText({ policy }: InodeFlags): string {
+  return (policy ?? '-').padEnd(5)
+}
+
+/** 'fixed, policy wait'; empty when nothing is said. */
+export function layoutWords({ fixed, writeSealed, policy }: InodeFlags): string {
+  return [
+    ...(fixed ? ['fixed'] : []),
+    ...(writeSealed ? ['write-sealed'] : []),
+    ...(policy === null ? [] : [`policy ${policy}`]),
+  ].join(', ')
 }

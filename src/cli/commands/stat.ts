@@ -14,7 +14,7 @@ import {
   modeText,
   timesOf,
 } from '../display.js'
-import { flagLetters } from './lsattr.js'
+import { flagLetters, layoutWords } from './lsattr.js'
 import { examples, JSON_OPTION, type JsonOption } from '../options.js'
 import { print, printJson, table } from '../output.js'
 import { onVolumes } from '../session.js'
@@ -87,6 +87,7 @@ function asText(path: Uint8Array, { stats, target, flags, xattrs, hasAcl }: Fact
   const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0')
   const { atime, mtime, ctime, birthtime } = timesOf(stats)
   const { major, minor } = deviceOf(stats.rdev)
+  const layout = flags === null ? '' : layoutWords(flags)
   return table(
     [
       ['file', `${displayName(path)}${target === null ? '' : ` -> ${displayName(target)}`}`],
@@ -98,6 +99,7 @@ function asText(path: Uint8Array, { stats, target, flags, xattrs, hasAcl }: Fact
       ['mode', `${mode} ${modeText(stats.mode)}${hasAcl ? '+' : ''}`],
       ['owner', `${stats.uid}:${stats.gid}`],
       ...(flags === null ? [] : [['flags', flagLetters(flags)]]),
+      ...(layout === '' ? [] : [['layout', layout]]),
       ['xattrs', String(xattrs.length)],
       ['accessed', isoTime(atime)],
       ['modified', isoTime(mtime)],
