@@ -112,6 +112,18 @@ export function withContext(error: unknown, context: ErrorContext): unknown {
   return again
 }
 
+/** An error of a call by handles, with the paths that the layer above knows. */
+export function withPaths(
+  error: unknown,
+  path: string | Uint8Array,
+  destination: string | Uint8Array,
+): unknown {
+  if (!(error instanceof HoldfastError) || error.path !== undefined) return error
+  const { code, detail, holds = [], cause } = error
+  const call = error.syscall === undefined ? {} : { syscall: error.syscall }
+  return new HoldfastError(code, detail, { ...call, path, destination, holds, cause })
+}
+
 /** Paths are bytes; for a message, those that are no UTF-8 are shown as \xNN. */
 export function displayPath(path: string | Uint8Array): string {
   if (typeof path === 'string') return path

@@ -10,6 +10,13 @@ import { joinPath, parentOf } from './session.js'
 
 const COPY_BYTES = 1 << 20
 
+export interface CopyOptions {
+  /** Owners, extended attributes, ACLs and hard links too. */
+  readonly all: boolean
+  /** Whether files are cloned: where that can be, or nothing else, or not. */
+  readonly reflink: 'auto' | 'always' | 'never'
+}
+
 /** A directory that is being copied, and what is left of it. */
 interface Level {
   readonly from: Uint8Array
@@ -28,17 +35,23 @@ export class Copy {
 
   readonly #from: Place
   readonly #to: Place
-  /** Owners, extended attributes, ACLs and hard links too. */
   readonly #all: boolean
+  #reflink: CopyOptions['reflink']
   readonly #progress = new ProgressLine()
   readonly #buffer = new Uint8Array(COPY_BYTES)
   /** Where a file with several names was copied to, by its id. */
   readonly #copied = new Map<string, Uint8Array>()
 
-  constructor(from: Place, to: Place, all: boolean) {
+  constructor(from: Place, to: Place, { all, reflink }: CopyOptions) {
     this.#from = from
     this.#to = to
     this.#all = all
+    this.#reflink = reflink
+    if (to.clones(from)) return
+    if (reflink === 'always') {
+      throw new HoldfastError('EXDEV', 'only a file of the same volume is cloned')
+    }
+    this.#reflink = 'never'
   }
 
   /** Copies what is at `from`, a file or a tree, to exactly `to`. */
@@ -160,7 +173,9 @@ export class Copy {
       const writer = await this.#to.openWriter(to, entry.mode)
       let whole = false
       try {
-        if (entry.type === 'file' && writer.seekable) await this.#fill(reader, writer, entry, from)
+        if (entry.type === 'file' && (await this.#clone(reader, writer))) this.bytes += entry.size
+        else if (entry.type === 'file' && writer.seekable)
+          await this.#fill(reader, writer, entry, from)
         else await this.#pour(reader, writer, entry, from)
         await writer.close()
         if (writer.seekable && entry.type === 'file') await this.#finish(from, entry, to)
@@ -176,6 +191,20 @@ export class Copy {
       await reader.close()
     }
     this.files++
+  }
+
+  /** False: it is to be copied. A static volume has no clones. */
+  async #clone(reader: Reader, writer: Writer): Promise<boolean> {
+    if (this.#reflink === 'never') return false
+    try {
+      await writer.clone(reader)
+      return true
+    } catch (error) {
+      const unknown = error instanceof HoldfastError && error.code === 'EOPNOTSUPP'
+      if (!unknown || this.#reflink === 'always') throw error
+      this.#reflink = 'never'
+      return false
+    }
   }
 
   /** Data where there is data: holes stay holes. */

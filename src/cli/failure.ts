@@ -78,8 +78,7 @@ function finish(
   place: string,
   holds: readonly HoldInfo[] = [],
 ): string {
-  const [, byDetail] =
-    Object.entries(DETAIL_REMEDY).find(([part]) => detail.includes(part)) ?? []
+  const [, byDetail] = Object.entries(DETAIL_REMEDY).find(([part]) => detail.includes(part)) ?? []
   const remedy = REMEDY[`${command} ${code}`] ?? byDetail
   const where = place === '' ? '' : `, ${place}`
   const held = holds.length === 0 ? '' : `; held: ${displayHolds(holds)}`

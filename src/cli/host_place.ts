@@ -21,7 +21,7 @@ import {
   writeSync,
   type BigIntStats,
 } from 'node:fs'
-import { displayPath } from '../base/errors.js'
+import { displayPath, HoldfastError } from '../base/errors.js'
 import type { Timestamp } from '../base/filesystem.js'
 import { typeOfBits } from '../base/stats.js'
 import { native } from '../native/native.js'
@@ -35,6 +35,8 @@ export const hostPlace: Place = {
     const stat = (follow ? statSync : lstatSync)(bufferOf(path), options)
     return stat === undefined ? null : entryOf(stat)
   },
+
+  clones: () => false,
 
   async *list(path) {
     yield* readdirSync(bufferOf(path), { encoding: 'buffer' })
@@ -62,6 +64,9 @@ export const hostPlace: Place = {
         }
       },
       setSize: async (size) => ftruncateSync(fd, size),
+      clone: async () => {
+        throw new HoldfastError('EOPNOTSUPP', 'files of the host are copied')
+      },
       close: async () => closeSync(fd),
     }
   },

@@ -40,6 +40,8 @@ export interface Writer {
   readonly seekable: boolean
   write(bytes: Uint8Array, position: number | null): Promise<void>
   setSize(size: number): Promise<void>
+  /** Makes the file a clone of the one that `reader` reads; only where `Place.clones` says so. */
+  clone(reader: Reader): Promise<void>
   close(): Promise<void>
 }
 
@@ -54,6 +56,8 @@ export interface Place {
   name(path: Uint8Array): string
   /** What is there, null when nothing. `follow`: through a symbolic link at the end. */
   look(path: Uint8Array, follow: boolean): Promise<Entry | null>
+  /** Whether files of `from` can be cloned here, being on the same volume. */
+  clones(from: Place): boolean
   list(path: Uint8Array): AsyncIterable<Uint8Array>
   openReader(path: Uint8Array): Promise<Reader>
   /** Empties the file, or makes it. */

@@ -1,10 +1,13 @@
 /** A volume as a place that files are copied to and from. */
 import { displayPath, HoldfastError } from '../base/errors.js'
-import type { FileSystem, Timestamp } from '../base/filesystem.js'
+import type { FileHandle, FileSystem, Timestamp } from '../base/filesystem.js'
 import { deviceNumber, deviceOf, timesOf } from './display.js'
 import { inVolume } from './failure.js'
 import type { Attribute, Entry, Place, Reader, Writer } from './places.js'
 import { entriesOf, USER } from './session.js'
+
+/** What readers read, for writers of the same volume that clone it. */
+const sources = new WeakMap<Reader, FileHandle>()
 
 export class VolumePlace implements Place {
   readonly #volume: FileSystem
@@ -39,6 +42,10 @@ export class VolumePlace implements Place {
     })
   }
 
+  clones(from: Place): boolean {
+    return from instanceof VolumePlace && from.#volume === this.#volume
+  }
+
   async *list(path: Uint8Array): AsyncGenerator<Uint8Array> {
     for await (const { name } of entriesOf(this.#volume, path)) yield name
   }
@@ -46,7 +53,7 @@ export class VolumePlace implements Place {
   openReader(path: Uint8Array): Promise<Reader> {
     return this.#run(async () => {
       const file = await this.#volume.open(path, 'r')
-      return {
+      const reader: Reader = {
         read: (buffer, position) => this.#onFile(path, () => file.read(buffer, position)),
         seek: (position, what) =>
           this.#onFile(path, async () => {
@@ -60,6 +67,8 @@ export class VolumePlace implements Place {
         size: () => this.#onFile(path, async () => (await file.stat()).size),
         close: () => file.close(),
       }
+      sources.set(reader, file)
+      return reader
     })
   }
 
@@ -71,6 +80,12 @@ export class VolumePlace implements Place {
         write: (bytes, position) =>
           this.#onFile(path, async () => void (await file.write(bytes, position))),
         setSize: (size) => this.#onFile(path, () => file.truncate(size)),
+        clone: (reader) =>
+          this.#onFile(path, async () => {
+            const source = sources.get(reader)
+            if (source === undefined) throw new HoldfastError('EXDEV')
+            await source.reflinkRange(0, file, 0, 0, { share: 'copy' })
+          }),
         close: () => file.close(),
       }
     })
@@ -83,7 +98,8 @@ export class VolumePlace implements Place {
         return await what()
       } catch (error) {
         if (!(error instanceof HoldfastError) || error.path !== undefined) throw error
-        throw new HoldfastError(error.code, error.detail, { path, cause: error })
+        const { code, detail, holds = [] } = error
+        throw new HoldfastError(code, detail, { path, holds, cause: error })
       }
     })
   }

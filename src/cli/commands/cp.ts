@@ -1,8 +1,8 @@
 /** holdfast cp: copies into a volume, out of it, within it, between two. */
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
 import { parseTargets, type Target } from '../arguments.js'
-import { Copy } from '../copy.js'
+import { Copy, type CopyOptions } from '../copy.js'
 import { CommandError } from '../failure.js'
 import { examples } from '../options.js'
 import { placeOf, type Place } from '../places.js'
@@ -15,6 +15,7 @@ interface Options {
   readonly preserve?: boolean
   /** -P makes it false. */
   readonly dereference: boolean
+  readonly reflink: CopyOptions['reflink']
 }
 
 export function cpCommand(program: Command): Command {
@@ -26,7 +27,8 @@ export function cpCommand(program: Command): Command {
         'path of the host (one with `:/` in it is always VOLUME:PATH). Modes and times are kept, and ' +
         'holes stay holes. In a tree symbolic links and special files are copied as what they are; a ' +
         'SOURCE that is a link is followed without -r or -P. With -a owners, extended attributes, ACLs ' +
-        'and hard links are kept too.',
+        'and hard links are kept too. Within a volume files are cloned: blocks that are held or of a fixed ' +
+        'file are copied, the others shared until one of the two is written to.',
     )
     .argument('<path...>', 'SOURCE... DESTINATION', parseTargets)
     .usage('[options] SOURCE... DESTINATION')
@@ -35,6 +37,15 @@ export function cpCommand(program: Command): Command {
     .option('-a, --archive', 'the same as -r -P -p')
     .option('-p, --preserve', 'keep owners, extended attributes, ACLs and hard links')
     .option('-P, --no-dereference', 'copy a symbolic link itself')
+    .addOption(
+      new Option(
+        '--reflink <when>',
+        'clone files within a volume, which takes no space: where that can be, always or it is a ' +
+          'failure, never',
+      )
+        .choices(['auto', 'always', 'never'])
+        .default('auto'),
+    )
     .addHelpText(
       ...examples(
         'holdfast cp a.bin /dev/shm/v.hf:/    # in',
@@ -91,7 +102,8 @@ async function copyOne(
   // The root, `.` and `..` have no name of their own: what is in them goes in.
   const nameless = name.length === 0 || name.equals(DOT) || name.equals(DOT_DOT)
   const target = into && !nameless ? joinPath(destination, name) : destination
-  const copy = new Copy(from, to, archive || options.preserve === true)
+  const all = archive || options.preserve === true
+  const copy = new Copy(from, to, { all, reflink: options.reflink })
   // Without -r a FIFO or a device stands for the bytes that come out of it.
   const bytes = !recursive && options.dereference && entry.type !== 'file'
   await (bytes ? copy.copyBytes(path, entry, target) : copy.copy(path, entry, target))

@@ -134,10 +134,53 @@ export const GUIDE_AFTER: readonly GuideSection[] = [
     ],
   },
   {
+    title: 'LAYOUTS',
+    body: [
+      'The blocks of a file stay where they are unless something moves them: `holdfast extents` shows ' +
+        'them and the layout id, which changes whenever one does. Programs hold ranges of files (pins, ' +
+        'direct mappings, leases), and what would change the layout under them is refused, waits, or ' +
+        'is put off. An error says whose hold is in the way, and what for.',
+      {
+        items: [
+          [
+            'holdfast fix, unfix, seal-writes',
+            'a file whose layout, or data too, does not change, also while nobody has it open',
+          ],
+          [
+            'holdfast policy, mkfs --policy',
+            'what truncate and punch do to pinned blocks: busy refuses, wait waits for the pins to ' +
+              'end, defer does it and frees the blocks later',
+          ],
+          [
+            'holdfast reflink, snapshot, cp --reflink',
+            'clones of a file or tree, which share blocks until one of the two is written to',
+          ],
+          [
+            'holdfast defrag, evacuate',
+            'moves files into one run, or out of a range of the region',
+          ],
+          [
+            'holdfast mkfs --static',
+            'a volume whose files never share, move, or lose blocks but at their end',
+          ],
+        ],
+      },
+    ],
+  },
+  {
     title: 'BACKUP',
     body: [
       'The content, with owners, links, attributes, ACLs, times and holes:',
       { lines: ['holdfast cp -a v.hf:/ ./backup', 'holdfast cp -a ./backup/. other.hf:/'] },
+      'As of one point in time, while files go on being written: a snapshot in the volume is copied ' +
+        'out, and removed.',
+      {
+        lines: [
+          'holdfast snapshot v.hf:/data v.hf:/data.now',
+          'holdfast cp -a v.hf:/data.now ./backup',
+          'holdfast rm -r v.hf:/data.now',
+        ],
+      },
       'Or the region as it is, while nobody has the volume open for writing:',
       { lines: ['cp --sparse=never /dev/shm/v.hf ./v.hf'] },
     ],
@@ -173,7 +216,9 @@ export const GUIDE_AFTER: readonly GuideSection[] = [
       {
         items: [
           ['ENODEV', 'there is no volume in the region: `holdfast mkfs` makes one'],
-          ['EBUSY', 'another process has it open; the message says which'],
+          ['EBUSY', 'another process has it open, or a pin is in the way; the message says which'],
+          ['ETXTBSY', 'blocks are mapped directly; the message says by whom'],
+          ['EPERM', 'the file is fixed (`holdfast unfix`), write-sealed, or has a flag of chattr'],
           ['EUCLEAN', 'a structure is damaged: `holdfast fsck`'],
           ['EIO', 'the medium failed; the volume takes no more changes until it is opened again'],
           [
