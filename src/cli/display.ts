@@ -5,7 +5,12 @@ import { typeOfBits } from '../base/stats.js'
 
 /** A name for a terminal: control characters and what is no UTF-8 as \xNN. */
 export function displayName(name: Uint8Array): string {
-  return displayPath(name).replace(
+  return printable(displayPath(name))
+}
+
+/** Text on one line, that a terminal does not take for commands. */
+export function printable(text: string): string {
+  return text.replace(
     /[\x00-\x1f\x7f-\x9f]/g,
     (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
   )

@@ -1,6 +1,7 @@
 /** One line for a failure: `holdfast: COMMAND: CODE: what, 'path'; remedy`. */
 import { displayHolds, HoldfastError } from '../base/errors.js'
 import type { HoldInfo } from '../base/layout.js'
+import { printable } from './display.js'
 
 /** The volume that an error's path is in. */
 const volumes = new WeakMap<object, string>()
@@ -82,5 +83,5 @@ function finish(
   const remedy = REMEDY[`${command} ${code}`] ?? byDetail
   const where = place === '' ? '' : `, ${place}`
   const held = holds.length === 0 ? '' : `; held: ${displayHolds(holds)}`
-  return `${code}: ${detail}${where}${held}${remedy === undefined ? '' : `; ${remedy}`}`
+  return printable(`${code}: ${detail}${where}${held}${remedy === undefined ? '' : `; ${remedy}`}`)
 }

@@ -57,8 +57,11 @@ async function defrag(targets: VolumeTarget[], options: Options): Promise<void> 
     }
   })
   if (options.json === true) await printJson(found)
-  if (stayed > 0)
-    throw new CommandError(`${stayed} ${stayed === 1 ? 'file' : 'files'} stayed as they were`)
+  if (stayed > 0) {
+    throw new CommandError(
+      stayed === 1 ? '1 file stayed as it was' : `${stayed} files stayed as they were`,
+    )
+  }
 }
 
 function defragOne(volume: FileSystem, { path, stats }: Met) {
