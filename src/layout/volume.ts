@@ -5,7 +5,7 @@
  * Synchronous calls never wait: what would need a recall or a wait is EBUSY, with the holds, and
  * nothing has changed. `promises` has the forms that recall and wait.
  */
-import { HoldfastError } from '../base/errors.js'
+import { HoldfastError, withPaths } from '../base/errors.js'
 import type { Credentials, OpenFlags, Path } from '../base/filesystem.js'
 import type {
   ChangeOptions,
@@ -250,7 +250,11 @@ export class LayoutVolume extends Volume {
     as?: Credentials,
   ): void {
     const { policy, share } = options
-    this.arbiter.during({ policy, share }, () => super.reflink(from, to, options, as))
+    try {
+      this.arbiter.during({ policy, share }, () => super.reflink(from, to, options, as))
+    } catch (error) {
+      throw withPaths(error, from, to)
+    }
   }
 
   /** Copies a directory tree: its files are clones, at one point in time. `to` is not there yet. */

@@ -2,7 +2,7 @@
  * An open volume: every operation, synchronous. A call either is done when it returns or throws a
  * HoldfastError and has changed nothing.
  */
-import { HoldfastError, withPaths } from '../base/errors.js'
+import { HoldfastError } from '../base/errors.js'
 import type {
   AttributeFlags,
   Credentials,
@@ -181,8 +181,6 @@ export class Volume extends MountedVolume {
         source.reflinkAll(target, options)
         // One that is new has no name before it is whole.
         if (target.stat().nlink === 0) target.link(to)
-      } catch (error) {
-        throw withPaths(error, from, to)
       } finally {
         target.close()
       }

@@ -114,19 +114,20 @@ test('chattr makes files immutable and append-only, lsattr shows it', async () =
   await shell.done('chattr', '+i', at('/d/file'))
   await shell.failed(1, /rm: EPERM: it is immutable, '.*file'; chattr -i/, 'rm', at('/d/file'))
   assert.equal((await shell.done('lsattr', at('/d'))).out, '---- -     /d/e\n-i-- -     /d/file\n')
-  assert.equal((await shell.done('lsattr', '-d', at('/d'))).out, '-- /d\n')
-  assert.match((await shell.done('stat', at('/d/file'))).out, /flags +-i\n/)
+  assert.equal((await shell.done('lsattr', '-d', at('/d'))).out, '---- -     /d\n')
+  assert.match((await shell.done('stat', at('/d/file'))).out, /flags +-i--\n/)
   await shell.done('chattr', '-i', at('/d/file'))
   await shell.done('chattr', '=a', at('/d/file'))
   const json = await shell.json('lsattr', '-R', '--json', at('/'))
+  const free = { fixed: false, writeSealed: false, policy: null }
   assert.deepEqual(json, [
-    { path: '/d', append: false, immutable: false },
-    { path: '/d/e', append: false, immutable: false },
-    { path: '/d/file', append: true, immutable: false },
+    { path: '/d', append: false, immutable: false, ...free },
+    { path: '/d/e', append: false, immutable: false, ...free },
+    { path: '/d/file', append: true, immutable: false, ...free },
   ])
   await shell.failed(1, /truncate: EPERM.*append-only/, 'truncate', '-s', '0', at('/d/file'))
   await shell.done('chattr', '-R', '=', at('/d'))
-  assert.equal((await shell.done('lsattr', at('/d/file'))).out, '-- /d/file\n')
+  assert.equal((await shell.done('lsattr', at('/d/file'))).out, '---- -     /d/file\n')
   await shell.failed(2, /'\+z': flags are \+, - or =/, 'chattr', '+z', at('/d'))
   await shell.done('mkfifo', at('/d/p'))
   await shell.failed(1, /EOPNOTSUPP/, 'chattr', '+i', at('/d/p'))
