@@ -140,14 +140,8 @@ export class Volume extends MountedVolume {
     try {
       const { size } = file.stat()
       if (size > WHOLE_FILE_BYTES_MAX) {
-        throw new HoldfastError(
-          'EFBIG',
-          `${size} bytes are too many for one array: read in parts`,
-          {
-            syscall: 'read',
-            path,
-          },
-        )
+        const why = `${size} bytes are too many for one array: read in parts`
+        throw new HoldfastError('EFBIG', why, { syscall: 'read', path })
       }
       const bytes = new Uint8Array(size)
       file.read(bytes, 0)

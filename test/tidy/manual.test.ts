@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { bold } from '../../src/cli/manual/roff.js'
 import { buildProgram } from '../../src/cli/program.js'
 import { MAN_DIRECTORY, outdated } from '../../scripts/docs.js'
 import { readSource } from './sources.js'
@@ -18,7 +19,7 @@ test('every command has a page, and is in the list of holdfast(1) and of README.
     const name = command.name()
     const page = readFileSync(join(MAN_DIRECTORY, `holdfast-${name}.1`), 'utf8')
     assert.match(page, /^\.SH "EXAMPLES"$/m, `${name} has examples`)
-    assert.ok(main.includes(`\\fB${name}\\fR\n`), `holdfast(1) lists ${name}`)
+    assert.ok(main.includes(`${bold(name)}\n`), `holdfast(1) lists ${name}`)
     assert.ok(readme.includes(`\`${name}\``), `README.md lists ${name}`)
   }
 })
