@@ -88,11 +88,7 @@ function heldInThisFile(directory: string): Held {
 }
 
 const named = (bytes: number): string =>
-  bytes >= GIB
-    ? `${bytes / GIB} GiB`
-    : bytes >= MIB
-      ? `${bytes / MIB} MiB`
-      : `${bytes / KIB} KiB`
+  bytes >= GIB ? `${bytes / GIB} GiB` : bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`
 
 /** Ranges of the file, one after another, far from each other. */
 function* walk(held: Held, length: number): Generator<number, never> {

@@ -102,7 +102,7 @@ export class HoldIndex {
   /** Takes all pieces of a hold out. */
   removeAll(hold: number): void {
     for (let piece = this.first(hold); piece !== NO_PIECE; piece = this.first(hold)) {
-      this.#remove(piece)
+      this.remove(piece)
     }
   }
 
@@ -182,13 +182,14 @@ export class HoldIndex {
     const start = this.#words[w + START]!
     const end = this.#words[w + END]!
     const hold = this.#words[w + HOLD]!
-    this.#remove(piece)
+    this.remove(piece)
     if (start < from) this.add(hold, inode, start, from)
     if (end > to) this.add(hold, inode, to, end)
     visit(hold, Math.max(start, from), Math.min(end, to))
   }
 
-  #remove(piece: number): void {
+  /** Takes one piece out. */
+  remove(piece: number): void {
     assert(this.#walks === 0, 'a visitor changes no pieces')
     this.#root = this.#removed(this.#root, piece)
     this.size--

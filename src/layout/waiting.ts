@@ -59,7 +59,7 @@ export class Waiting {
   }
 
   #wake(): void {
-    for (const wake of [...this.#wakers]) wake()
+    if (this.#wakers.size > 0) for (const wake of [...this.#wakers]) wake()
   }
 
   /** Whether somebody who came before `ticket` waits for blocks of that range to change. */
