@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { changeQuestions } from './layout_changes.js'
 import { holdQuestions } from './layout_holds.js'
+import { printMemory } from './layout_memory.js'
 import { ask, type Answer, type Question } from './layout_rounds.js'
 import { duration, durations, factors, table } from './table.js'
 
@@ -38,7 +39,8 @@ export async function layout(args: string[]): Promise<void> {
     rmSync(directory, { recursive: true })
   }
   if (values.json) console.log(JSON.stringify(answers, null, 2))
-  else print(answers, rounds)
+  else if (answers.length > 0) print(answers, rounds)
+  if (!values.json && wanted('memory')) printMemory()
   for (const what of skipped) console.error(`SKIPPED: ${what}`)
 }
 

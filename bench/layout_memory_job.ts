@@ -1,0 +1,70 @@
+/**
+ * Memory of 100 000 pins of a block each, with their objects, in a process of its own: the engine's
+ * heap and its array buffers, garbage taken away. The list that keeps the objects was there before,
+ * and all have the same reason. Frame table: a file pinned in one piece, and pinned block by block.
+ */
+import type { Hold } from '../src/layout/hold.js'
+import { LayoutVolume } from '../src/layout/volume.js'
+import { memfdRegion } from '../src/region/file_region.js'
+import { formatVolume } from '../src/volume/format.js'
+import { answer, job } from './child.js'
+import { populated } from './layout_holds.js'
+
+export interface MemoryJob {
+  readonly holds: number
+}
+
+export interface MemoryFound {
+  /** Bytes of a hold. */
+  readonly hold: number
+  /** Of that, in typed arrays of the table, the index and the frames. */
+  readonly table: number
+  readonly frames: number
+  /** Bytes of the frame table, for each block of a file pinned block by block, and in one piece. */
+  readonly framesByBlock: number
+  readonly framesInOne: number
+}
+
+const BLOCK = 4096
+const ROOM = 256 * 1024 * 1024
+
+function inUse(): number {
+  // Twice: what finalizers and weak cells keep goes with the second.
+  global.gc!()
+  global.gc!()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+function measure({ holds }: MemoryJob): MemoryFound {
+  const region = memfdRegion(holds * BLOCK + ROOM)
+  formatVolume(region)
+  const volume = LayoutVolume.mount(region, { sync: 'always' })
+  const file = populated(volume, '/held', holds * BLOCK)
+  const { frames } = volume.core
+  const whole = file.pin({ reason: 'all of it' })
+  const framesInOne = frames.byteLength / holds
+  whole.release()
+  const pin = (block: number) =>
+    file.pin({ offset: block * BLOCK, length: BLOCK, reason: 'the same of all' })
+  // Compiled, and the first of everything made: that is not what a hold costs.
+  for (let i = 0; i < 5000; i++) pin(i % 8).release()
+  const kept = new Array<Hold | null>(holds).fill(null)
+  const before = inUse()
+  for (let i = 0; i < holds; i++) kept[i] = pin(i)
+  const after = inUse()
+  if (kept.some((hold) => hold?.released !== false)) throw new Error('a hold is gone')
+  const { table } = volume.holding
+  const found = {
+    hold: (after - before) / holds,
+    table: table.byteLength / holds,
+    frames: frames.byteLength / holds,
+    framesByBlock: frames.byteLength / frames.distinct,
+    framesInOne,
+  }
+  volume.close()
+  region.close()
+  return found
+}
+
+answer(measure(job() as MemoryJob))
