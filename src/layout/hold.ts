@@ -2,6 +2,8 @@
 import type { HoldInfo, HoldKind, Iomode } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { blocksOf } from './arbiter.js'
+import type { Batch } from './forgotten.js'
+import { iomodeOfClass, kindOfClass, type HeldClass } from './table.js'
 import type { LayoutVolume } from './volume.js'
 
 /** Where a part of what a hold covers is, in bytes. */
@@ -15,16 +17,24 @@ export interface HeldRun {
 
 export class Hold implements Disposable {
   readonly id: number
-  readonly kind: HoldKind
-  /** Of a lease. */
-  readonly iomode: Iomode | null
   readonly #volume: LayoutVolume
+  readonly #class: HeldClass
+  readonly #batch: Batch
 
-  constructor(volume: LayoutVolume, id: number, kind: HoldKind, iomode: Iomode | null) {
+  constructor(volume: LayoutVolume, id: number, held: HeldClass, batch: Batch) {
     this.#volume = volume
     this.id = id
-    this.kind = kind
-    this.iomode = iomode
+    this.#class = held
+    this.#batch = batch
+  }
+
+  get kind(): HoldKind {
+    return kindOfClass(this.#class)
+  }
+
+  /** Of a lease. */
+  get iomode(): Iomode | null {
+    return iomodeOfClass(this.#class)
   }
 
   /** Whether it has ended. */
@@ -82,8 +92,9 @@ export class Hold implements Disposable {
   release(): void {
     const { holding } = this.#volume
     const slot = holding.table.find(this.id)
-    if (slot >= 0) this.#volume.enterHolds(() => holding.end(slot))
-    this.#volume.forgetHold(this)
+    if (slot < 0) return
+    this.#volume.enterHolds(() => holding.end(slot))
+    this.#volume.forgetHold(this.#batch)
   }
 
   [Symbol.dispose](): void {

@@ -19,7 +19,7 @@ import { BySlot } from './by_slot.js'
 import { HoldEvents, type HoldEvent } from './events.js'
 import { grown, newWords } from './growth.js'
 import { NO_PIECE } from './hold_index.js'
-import { HoldTable, type HeldClass } from './hold_table.js'
+import { HoldTable } from './hold_table.js'
 import type { PinLimits } from './limits.js'
 import type { Session } from './session.js'
 import { holdClassOf } from './table.js'
@@ -107,7 +107,7 @@ export class Holds {
   ): number {
     const { table } = this
     const { core } = this.#volume
-    const held = holdClassOf(kind, iomode) as HeldClass
+    const held = holdClassOf(kind, iomode)
     const follows = user?.follows === true
     const runs = follows ? 0 : this.#collect(open.number, from, to)
     const list = this.#collected
