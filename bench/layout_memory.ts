@@ -15,7 +15,8 @@ export function printMemory(): void {
     return [what, bytes.toFixed(2), wanted]
   }
   const rows = [
-    row(`a hold of one block, with its object, of ${HOLDS}`, found.hold, HOLD_BYTES),
+    row(`a hold of one block, with its object, of ${HOLDS}`, found.hold),
+    row('the same besides its reason', found.hold - found.reason, HOLD_BYTES),
     row('of that, in the table of holds and the index', found.table),
     row('of that, in the frame table', found.frames),
     row('frame table, a block, each block pinned by itself', found.framesByBlock, FRAME_BYTES),

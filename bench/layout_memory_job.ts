@@ -15,8 +15,9 @@ export interface MemoryJob {
 }
 
 export interface MemoryFound {
-  /** Bytes of a hold. */
+  /** Bytes of a hold; of that, its place in the list of reasons. */
   readonly hold: number
+  readonly reason: number
   /** Of that, in typed arrays of the table, the index and the frames. */
   readonly table: number
   readonly frames: number
@@ -28,15 +29,17 @@ export interface MemoryFound {
 const BLOCK = 4096
 const ROOM = 256 * 1024 * 1024
 
-function inUse(): number {
-  // Twice: what finalizers and weak cells keep goes with the second.
-  global.gc!()
-  global.gc!()
+/** What finalizers and weak cells keep, and what is freed on threads, is gone after some turns. */
+async function inUse(): Promise<number> {
+  for (let i = 0; i < 5; i++) {
+    global.gc!()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   return heapUsed + arrayBuffers
 }
 
-function measure({ holds }: MemoryJob): MemoryFound {
+async function measure({ holds }: MemoryJob): Promise<MemoryFound> {
   const region = memfdRegion(holds * BLOCK + ROOM)
   formatVolume(region)
   const volume = LayoutVolume.mount(region, { sync: 'always' })
@@ -50,13 +53,18 @@ function measure({ holds }: MemoryJob): MemoryFound {
   // Compiled, and the first of everything made: that is not what a hold costs.
   for (let i = 0; i < 5000; i++) pin(i % 8).release()
   const kept = new Array<Hold | null>(holds).fill(null)
-  const before = inUse()
+  const before = await inUse()
   for (let i = 0; i < holds; i++) kept[i] = pin(i)
-  const after = inUse()
+  const after = await inUse()
   if (kept.some((hold) => hold?.released !== false)) throw new Error('a hold is gone')
   const { table } = volume.holding
+  const reasons: string[] = []
+  for (let i = 0; i < holds; i++) reasons.push('the same of all')
+  const listed = (await inUse()) - after
+  if (reasons.length !== holds) throw new Error('the list is gone')
   const found = {
     hold: (after - before) / holds,
+    reason: listed / holds,
     table: table.byteLength / holds,
     frames: frames.byteLength / holds,
     framesByBlock: frames.byteLength / frames.distinct,
@@ -67,4 +75,4 @@ function measure({ holds }: MemoryJob): MemoryFound {
   return found
 }
 
-answer(measure(job() as MemoryJob))
+answer(await measure(job() as MemoryJob))

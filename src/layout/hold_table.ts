@@ -32,7 +32,6 @@ const INODE = 1
 const OWNER = 2
 const RUNS = 3
 
-
 /** Flags: class in bits 0 and 1, state in bits 2 and 3. */
 const CLASSES = ['pin', 'seal', 'readLease', 'rwLease'] as const satisfies HeldClass[]
 const CLASS_MASK = 3

@@ -74,7 +74,7 @@ export class LayoutVolume extends Volume {
     this.fixing = new Fixing(this)
     this.core.ownership.guard = this.arbiter
     this.promises = new LayoutPromises(this)
-    this.#forgotten = new Forgotten((id) => this.#report(id))
+    this.#forgotten = new Forgotten(this, (id) => this.#report(id))
   }
 
   protected override makeHandle(
@@ -153,8 +153,9 @@ export class LayoutVolume extends Volume {
   newHold(slot: number): Hold {
     const { table } = this.holding
     const id = table.idOf(slot)
-    const hold = new Hold(this, id, table.classOf(slot), this.#forgotten.batch)
-    this.#forgotten.watch(hold, id)
+    const batch = this.#forgotten.batch(table.classOf(slot))
+    const hold = new Hold(batch, id)
+    this.#forgotten.watch(hold, id, batch)
     return hold
   }
 
