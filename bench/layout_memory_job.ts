@@ -56,12 +56,14 @@ async function measure({ holds }: MemoryJob): Promise<MemoryFound> {
   const before = await inUse()
   for (let i = 0; i < holds; i++) kept[i] = pin(i)
   const after = await inUse()
-  if (kept.some((hold) => hold?.released !== false)) throw new Error('a hold is gone')
   const { table } = volume.holding
   const reasons: string[] = []
   for (let i = 0; i < holds; i++) reasons.push('the same of all')
   const listed = (await inUse()) - after
-  if (reasons.length !== holds) throw new Error('the list is gone')
+  // Used here, so that they are still there.
+  if (reasons.length !== holds || kept.some((hold) => hold?.released !== false)) {
+    throw new Error('what was measured is gone')
+  }
   const found = {
     hold: (after - before) / holds,
     reason: listed / holds,

@@ -73,7 +73,14 @@ export class Frames {
     let counts = this.#chunk(group)
     const base = from - (from % CHUNK_BLOCKS)
     let fresh = 0
-    for (let i = from - base; i < to - base; i++) {
+    let i = from - base
+    if (counts instanceof Uint16Array) {
+      for (let had = 0; i < to - base && (had = counts[i]!) < NARROW_MAX; i++) {
+        counts[i] = had + 1
+        if (had === 0) fresh++
+      }
+    }
+    for (; i < to - base; i++) {
       const had = counts[i]!
       if (had === NARROW_MAX) counts = this.#wide(group)
       assert(had < COUNT_MAX, 'a count of the frame table does not overflow')
@@ -104,7 +111,14 @@ export class Frames {
     let counts = this.#chunk(group)
     const base = from - (from % CHUNK_BLOCKS)
     let gone = 0
-    for (let i = from - base; i < to - base; i++) {
+    let i = from - base
+    if (counts instanceof Uint16Array) {
+      for (let had = 0; i < to - base && (had = counts[i]!) > 0; i++) {
+        counts[i] = had - 1
+        if (had === 1) gone++
+      }
+    }
+    for (; i < to - base; i++) {
       if (counts[i] === 0) {
         // Those of this run that had none left have one again.
         this.#breakUp(group)
