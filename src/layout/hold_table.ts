@@ -56,6 +56,8 @@ const STATE_BITS: Readonly<Record<HoldState, number>> = {
 export class HoldTable {
   /** Holds in it. */
   size = 0
+  /** Of those, how many are asked back. */
+  recalled = 0
   /** What they cover. */
   readonly pieces = new HoldIndex()
 
@@ -102,6 +104,7 @@ export class HoldTable {
   remove(slot: number): void {
     this.#assertUsed(slot)
     this.pieces.removeAll(slot)
+    if (this.stateOf(slot) === 'recalled') this.recalled--
     this.#flags[slot] = 0
     this.#deadlines.delete(slot)
     this.#reasons[slot] = ''
@@ -223,6 +226,8 @@ export class HoldTable {
 
   #setState(slot: number, state: HoldState): void {
     this.#assertUsed(slot)
+    if (this.stateOf(slot) === 'recalled') this.recalled--
+    if (state === 'recalled') this.recalled++
     this.#flags[slot] = (this.#flags[slot]! & ~STATE_MASK) | STATE_BITS[state]
   }
 

@@ -74,9 +74,11 @@ export class Waiting {
   demandFree(inode: number, from: number, to: number, ticket = Infinity): void {
     const { table } = this.#arbiter.holds
     let recalled = false
-    table.pieces.overlapping(inode, from, to, (slot) => {
-      if (table.stateOf(slot) === 'recalled') recalled = true
-    })
+    if (table.recalled > 0) {
+      table.pieces.overlapping(inode, from, to, (slot) => {
+        if (table.stateOf(slot) === 'recalled') recalled = true
+      })
+    }
     if (recalled) throw new HoldfastError('EAGAIN', 'the range is under recall; ask again later')
     if (!this.#behind(ticket, inode, from, to)) return
     this.#arbiter.conflict = {
