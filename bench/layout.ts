@@ -1,5 +1,5 @@
 /**
- * npm run bench -- layout [--rounds 15] [--only holds|changes|memory] [--json]: the layout contract.
+ * npm run bench -- layout [--rounds 15] [--only holds|changes|memory] [--json]: holds, changes.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
