@@ -1,9 +1,11 @@
 /**
- * npm run bench -- layout [--rounds 15] [--only holds|changes|memory] [--json]: the layout contract.
+ * npm run bench -- layout [--rounds 15] [--only holds|changes|memory] [--json]: holds, changes.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { changeQuestions } from './layout_changes.js'
 import { holdQuestions } from './layout_holds.js'
+import { printMemory } from './layout_memory.js'
 import { ask, type Answer, type Question } from './layout_rounds.js'
 import { duration, durations, factors, table } from './table.js'
 
@@ -19,6 +21,7 @@ export async function layout(args: string[]): Promise<void> {
   const rounds = Math.max(7, Number(values.rounds))
   const directory = mkdtempSync('/dev/shm/holdfast-layout-')
   const answers: Answer[] = []
+  const skipped: string[] = []
   const wanted = (part: string) => values.only === undefined || values.only === part
   try {
     if (wanted('holds')) {
@@ -26,11 +29,19 @@ export async function layout(args: string[]): Promise<void> {
       await askAll(questions, rounds, answers)
       end()
     }
+    if (wanted('changes')) {
+      const { questions, skipped: left, end } = await changeQuestions(directory)
+      await askAll(questions, rounds, answers)
+      skipped.push(...left)
+      await end()
+    }
   } finally {
     rmSync(directory, { recursive: true })
   }
   if (values.json) console.log(JSON.stringify(answers, null, 2))
-  else print(answers, rounds)
+  else if (answers.length > 0) print(answers, rounds)
+  if (!values.json && wanted('memory')) printMemory()
+  for (const what of skipped) console.error(`SKIPPED: ${what}`)
 }
 
 async function askAll(

@@ -77,7 +77,8 @@ function heldInOtherFiles(directory: string): Held {
 
 function heldInThisFile(directory: string): Held {
   const room = 64 * MIB
-  const from = HOLDS * BLOCK
+  // Ranges stand to groups of blocks as they do in the other volumes.
+  const from = Math.ceil((HOLDS * BLOCK) / (2 * MIB)) * 2 * MIB
   const on = open(`${directory}/file`, from + room + 256 * MIB)
   const file = populated(on.volume, '/large', from + room)
   const holds: Hold[] = []
@@ -88,21 +89,17 @@ function heldInThisFile(directory: string): Held {
 }
 
 const named = (bytes: number): string =>
-  bytes >= GIB
-    ? `${bytes / GIB} GiB`
-    : bytes >= MIB
-      ? `${bytes / MIB} MiB`
-      : `${bytes / KIB} KiB`
+  bytes >= GIB ? `${bytes / GIB} GiB` : bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`
 
 /** Ranges of the file, one after another, far from each other. */
-function* walk(held: Held, length: number): Generator<number, never> {
-  const slots = Math.floor((held.size - held.from) / length)
-  for (let slot = 0; ; slot = (slot + 7919) % slots) yield held.from + slot * length
+function* walk(held: Held, length: number, shift: number): Generator<number, never> {
+  const slots = Math.floor((held.size - held.from - shift) / length)
+  for (let slot = 0; ; slot = (slot + 7919) % slots) yield held.from + shift + slot * length
 }
 
-function pinning(held: Held, length: number, count: number): Runner {
+function pinning(held: Held, length: number, count: number, shift = 0): Runner {
   const { file } = held
-  const ranges = walk(held, length)
+  const ranges = walk(held, length, shift)
   const options = Array.from({ length: count }, () => {
     return { offset: ranges.next().value, length, reason: REASON }
   })
@@ -154,8 +151,19 @@ function pins(none: Held, files: Held, file: Held): Question[] {
         ours: pinning(held, length, count),
         others: [{ runner: alone, most: 1.2 }],
       })),
+      ...(length === 2 * MIB ? [askew(none, length, count, alone)] : []),
     ]
   })
+}
+
+/** From the middle of a group of blocks to the middle of the next: counted block by block. */
+function askew(none: Held, length: number, count: number, aligned: Runner): Question {
+  return {
+    question: `pin + unpin ${named(length)}, from the middle of a group of blocks`,
+    ours: pinning(none, length, count, MIB),
+    most: 2000,
+    others: [{ runner: { ...aligned, name: 'from its start' } }],
+  }
 }
 
 /** The check alone, as a truncate makes it. */

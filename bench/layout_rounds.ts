@@ -44,7 +44,7 @@ export interface Answer {
 }
 
 /** Rounds that do not count: the engine compiles, caches fill, memory is touched. */
-const WARM_UP = 4
+const WARM_UP = 10
 
 export async function ask(asked: Question, rounds: number, warmUp = WARM_UP): Promise<Answer> {
   const { question, ours, most, others } = asked

@@ -108,12 +108,7 @@ export function compare(
   }
 }
 
-export function counted(
-  ours: Side,
-  count: number,
-  volume: Volume,
-  region: MemoryRegion,
-): Counts {
+export function counted(ours: Side, count: number, volume: Volume, region: MemoryRegion): Counts {
   ours.prepare?.()
   const { log } = volume.core
   const before = { ...region.counters, bytesLogged: log.bytesLogged }

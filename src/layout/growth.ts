@@ -1,5 +1,5 @@
 /**
- * Typed arrays that grow. By an eighth, not by doubling: what a hold costs is promised, and room
+ * Typed arrays that grow. By a sixteenth, not by doubling: what a hold costs is promised, and room
  * that is not used yet is part of it.
  */
 
@@ -14,7 +14,7 @@ export const newNumbers = (length: number): Float64Array<ArrayBuffer> => new Flo
 /** The array, or, where it is too short, a larger one with the same content and zeros behind. */
 export function grown<T extends Grows>(had: T, length: number, make: (length: number) => T): T {
   if (length <= had.length) return had
-  const array = make(Math.max(LENGTH_MIN, length, had.length + Math.floor(had.length / 8)))
+  const array = make(Math.max(LENGTH_MIN, length, had.length + Math.floor(had.length / 16)))
   array.set(had)
   return array
 }

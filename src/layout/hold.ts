@@ -1,8 +1,9 @@
 /** A hold, as the program has it: pin, seal or lease. It ends with `release`, or its session. */
 import type { HoldInfo, HoldKind, Iomode } from '../base/layout.js'
-import { BLOCK_BYTES } from '../base/limits.js'
+import { BLOCK_BYTES, HOLDS_MAX } from '../base/limits.js'
 import { blocksOf } from './arbiter.js'
-import type { LayoutVolume } from './volume.js'
+import type { Batch } from './forgotten.js'
+import { iomodeOfClass, kindOfClass } from './table.js'
 
 /** Where a part of what a hold covers is, in bytes. */
 export interface HeldRun {
@@ -14,27 +15,38 @@ export interface HeldRun {
 }
 
 export class Hold implements Disposable {
-  readonly id: number
-  readonly kind: HoldKind
-  /** Of a lease. */
-  readonly iomode: Iomode | null
-  readonly #volume: LayoutVolume
+  /** Two small integers take half of the memory of one that is not small. */
+  readonly #slot: number
+  readonly #generation: number
+  readonly #batch: Batch
 
-  constructor(volume: LayoutVolume, id: number, kind: HoldKind, iomode: Iomode | null) {
-    this.#volume = volume
-    this.id = id
-    this.kind = kind
-    this.iomode = iomode
+  constructor(batch: Batch, id: number) {
+    this.#batch = batch
+    this.#slot = (id - 1) % HOLDS_MAX
+    this.#generation = Math.floor((id - 1) / HOLDS_MAX)
+  }
+
+  get id(): number {
+    return this.#generation * HOLDS_MAX + this.#slot + 1
+  }
+
+  get kind(): HoldKind {
+    return kindOfClass(this.#batch.class)
+  }
+
+  /** Of a lease. */
+  get iomode(): Iomode | null {
+    return iomodeOfClass(this.#batch.class)
   }
 
   /** Whether it has ended. */
   get released(): boolean {
-    return this.#volume.holding.table.find(this.id) < 0
+    return this.#batch.volume.holding.table.find(this.id) < 0
   }
 
   /** As it is listed. ESTALE once it has ended. */
   info(): HoldInfo {
-    const { holding } = this.#volume
+    const { holding } = this.#batch.volume
     return holding.info(holding.table.slotOf(this.id))
   }
 
@@ -43,7 +55,7 @@ export class Hold implements Disposable {
    * hold does. Holes of a read lease are left out.
    */
   runs(): HeldRun[] {
-    const { holding } = this.#volume
+    const { holding } = this.#batch.volume
     return holding.pieces(holding.table.slotOf(this.id)).map(([file, block, count]) => ({
       offset: file < 0 ? null : file * BLOCK_BYTES,
       regionOffset: block * BLOCK_BYTES,
@@ -53,10 +65,10 @@ export class Hold implements Disposable {
 
   /** Gives back the blocks that bytes [offset, offset + length) of the file touch. */
   returnRange(offset: number, length: number): void {
-    const { holding } = this.#volume
+    const { holding } = this.#batch.volume
     const slot = holding.table.slotOf(this.id)
     const [from, to] = blocksOf(offset, length)
-    this.#volume.enterHolds(() => holding.giveBack(slot, from, to))
+    this.#batch.volume.enterHolds(() => holding.giveBack(slot, from, to))
   }
 
   /**
@@ -65,25 +77,26 @@ export class Hold implements Disposable {
    * left the file.
    */
   commit(size?: number): void {
-    this.#volume.commitHold(this.id, size)
+    this.#batch.volume.commitHold(this.id, size)
   }
 
   /** Writes stores of this side back, for devices to see, where the region is not coherent. */
   flush(offset?: number, length?: number): void {
-    this.#volume.syncDevice(this.id, 'flush', offset, length)
+    this.#batch.volume.syncDevice(this.id, 'flush', offset, length)
   }
 
   /** Drops what this side has cached, to see what devices wrote, where it is not coherent. */
   invalidate(offset?: number, length?: number): void {
-    this.#volume.syncDevice(this.id, 'invalidate', offset, length)
+    this.#batch.volume.syncDevice(this.id, 'invalidate', offset, length)
   }
 
   /** Ends it: nobody uses its addresses any more. Once is enough. */
   release(): void {
-    const { holding } = this.#volume
+    const { holding } = this.#batch.volume
     const slot = holding.table.find(this.id)
-    if (slot >= 0) this.#volume.enterHolds(() => holding.end(slot))
-    this.#volume.forgetHold(this)
+    if (slot < 0) return
+    this.#batch.volume.enterHolds(() => holding.end(slot))
+    this.#batch.volume.forgetHold(this.#batch)
   }
 
   [Symbol.dispose](): void {

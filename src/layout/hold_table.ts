@@ -16,12 +16,10 @@
 import { assert, HoldfastError } from '../base/errors.js'
 import type { ByteRange, HoldInfo, HoldKind, HoldOwner, HoldState, Iomode } from '../base/layout.js'
 import { BLOCK_BYTES, HOLDS_MAX } from '../base/limits.js'
+import { BySlot } from './by_slot.js'
 import { grown, newBytes, newNumbers, newWords } from './growth.js'
 import { HoldIndex, NO_PIECE } from './hold_index.js'
-import type { HoldClass } from './table.js'
-
-/** What a hold can be; `fixed` is a file's, and no hold. */
-export type HeldClass = Exclude<HoldClass, 'fixed'>
+import { iomodeOfClass, kindOfClass, type HeldClass } from './table.js'
 
 const NO_SLOT = 0xffff_ffff
 /** Ids stay safe integers: HOLDS_MAX times this is 2^52. */
@@ -33,10 +31,6 @@ const GENERATION = 0
 const INODE = 1
 const OWNER = 2
 const RUNS = 3
-
-const SLOT_TIMES = 2
-const SINCE = 0
-const DEADLINE = 1
 
 /** Flags: class in bits 0 and 1, state in bits 2 and 3. */
 const CLASSES = ['pin', 'seal', 'readLease', 'rwLease'] as const satisfies HeldClass[]
@@ -62,11 +56,14 @@ const STATE_BITS: Readonly<Record<HoldState, number>> = {
 export class HoldTable {
   /** Holds in it. */
   size = 0
+  /** Of those, how many are asked back. */
+  recalled = 0
   /** What they cover. */
   readonly pieces = new HoldIndex()
 
   #words = newWords(0)
-  #times = newNumbers(0)
+  #since = newNumbers(0)
+  readonly #deadlines = new BySlot<number>()
   #flags = newBytes(0)
   readonly #reasons: string[] = []
   #free = NO_SLOT
@@ -84,7 +81,7 @@ export class HoldTable {
 
   /** Bytes of memory that it takes with its pieces, the reasons left out. */
   get byteLength(): number {
-    const own = this.#words.byteLength + this.#times.byteLength + this.#flags.byteLength
+    const own = this.#words.byteLength + this.#since.byteLength + this.#flags.byteLength
     return own + this.pieces.byteLength
   }
 
@@ -96,8 +93,7 @@ export class HoldTable {
     this.#words[w + INODE] = inode
     this.#words[w + OWNER] = owner
     this.#words[w + RUNS] = 0
-    this.#times[slot * SLOT_TIMES + SINCE] = since
-    this.#times[slot * SLOT_TIMES + DEADLINE] = 0
+    this.#since[slot] = since
     this.#flags[slot] = USED | CLASS_BITS[holdClass]
     this.#reasons[slot] = reason
     this.size++
@@ -108,7 +104,9 @@ export class HoldTable {
   remove(slot: number): void {
     this.#assertUsed(slot)
     this.pieces.removeAll(slot)
+    if (this.stateOf(slot) === 'recalled') this.recalled--
     this.#flags[slot] = 0
+    this.#deadlines.delete(slot)
     this.#reasons[slot] = ''
     this.size--
     const w = slot * SLOT_WORDS
@@ -133,7 +131,7 @@ export class HoldTable {
     }
     const slot = this.#unused++
     this.#words = grown(this.#words, (slot + 1) * SLOT_WORDS, newWords)
-    this.#times = grown(this.#times, (slot + 1) * SLOT_TIMES, newNumbers)
+    this.#since = grown(this.#since, slot + 1, newNumbers)
     this.#flags = grown(this.#flags, slot + 1, newBytes)
     return slot
   }
@@ -168,15 +166,12 @@ export class HoldTable {
   }
 
   kindOf(slot: number): HoldKind {
-    const held = this.classOf(slot)
-    return held === 'pin' || held === 'seal' ? held : 'lease'
+    return kindOfClass(this.classOf(slot))
   }
 
   /** Null unless it is a lease. */
   iomodeOf(slot: number): Iomode | null {
-    const held = this.classOf(slot)
-    if (held === 'pin' || held === 'seal') return null
-    return held === 'readLease' ? 'read' : 'rw'
+    return iomodeOfClass(this.classOf(slot))
   }
 
   /** The file that it was taken on. */
@@ -194,7 +189,7 @@ export class HoldTable {
 
   /** Milliseconds of wall clock. */
   sinceOf(slot: number): number {
-    return this.#times[slot * SLOT_TIMES + SINCE]!
+    return this.#since[slot]!
   }
 
   /** Runs of blocks that its blocks were when last counted; the reserve keeps room for them. */
@@ -214,23 +209,25 @@ export class HoldTable {
 
   /** When a recalled hold is to be given back by, on the monotonic clock; 0 for others. */
   deadlineOf(slot: number): number {
-    return this.#times[slot * SLOT_TIMES + DEADLINE]!
+    return this.#deadlines.get(slot) ?? 0
   }
 
   /** The hold is asked back by a deadline: milliseconds of a monotonic clock. */
   recall(slot: number, deadline: number): void {
     this.#setState(slot, 'recalled')
-    this.#times[slot * SLOT_TIMES + DEADLINE] = deadline
+    this.#deadlines.set(slot, deadline)
   }
 
   /** Any other state than recalled. */
   setState(slot: number, state: Exclude<HoldState, 'recalled'>): void {
     this.#setState(slot, state)
-    this.#times[slot * SLOT_TIMES + DEADLINE] = 0
+    this.#deadlines.delete(slot)
   }
 
   #setState(slot: number, state: HoldState): void {
     this.#assertUsed(slot)
+    if (this.stateOf(slot) === 'recalled') this.recalled--
+    if (state === 'recalled') this.recalled++
     this.#flags[slot] = (this.#flags[slot]! & ~STATE_MASK) | STATE_BITS[state]
   }
 

@@ -15,9 +15,11 @@ import type { HoldInfo, HoldKind, Iomode } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { Volume } from '../volume/volume.js'
+import { BySlot } from './by_slot.js'
 import { HoldEvents, type HoldEvent } from './events.js'
+import { grown, newWords } from './growth.js'
 import { NO_PIECE } from './hold_index.js'
-import { HoldTable, type HeldClass } from './hold_table.js'
+import { HoldTable } from './hold_table.js'
 import type { PinLimits } from './limits.js'
 import type { Session } from './session.js'
 import { holdClassOf } from './table.js'
@@ -45,7 +47,7 @@ type VisitRun = (regionBlock: number, count: number, fileBlock: number) => void
 export class Holds {
   readonly table = new HoldTable()
   readonly events = new HoldEvents()
-  readonly users = new Map<number, HoldUser>()
+  readonly users = new BySlot<HoldUser>()
   readonly sessions = new Map<number, Session>()
   /** Called when a hold, or a part of one, has ended. */
   changed: () => void = () => {}
@@ -53,10 +55,12 @@ export class Holds {
   readonly #volume: Volume
   readonly #limits: PinLimits
   readonly #timers: Timers
-  readonly #opens = new Map<number, OpenInode>()
   /** Runs that holds which were fenced, and cannot be cut off, may still use: by slot. */
-  readonly #ghosts = new Map<number, number[]>()
+  readonly #ghosts = new BySlot<number[]>()
   #runs = 0
+  /** Runs that were collected last: first block, count, … */
+  #collected = newWords(0)
+  #count = 0
 
   constructor(volume: Volume, limits: PinLimits, timers: Timers) {
     this.#volume = volume
@@ -103,26 +107,27 @@ export class Holds {
   ): number {
     const { table } = this
     const { core } = this.#volume
-    const held = holdClassOf(kind, iomode) as HeldClass
+    const held = holdClassOf(kind, iomode)
     const follows = user?.follows === true
-    const runs: number[] = []
-    if (!follows) {
-      this.eachRun(open.number, from, to, (block, count) => runs.push(block, count))
-      core.transaction.require(this.#reserveOf(this.#runs + runs.length / 2) - this.#reserve)
-      if (kind !== 'lease') this.#limits.charge(session.as.uid, runs)
+    const runs = follows ? 0 : this.#collect(open.number, from, to)
+    const list = this.#collected
+    if (runs > 0) {
+      const more = this.#reserveOf(this.#runs + runs) - this.#reserve
+      if (more > 0) core.transaction.require(more)
+      if (kind !== 'lease') this.#limits.charge(session.as.uid, list, runs)
     }
     const slot = table.add(held, open.number, session.id, this.#timers.wall(), reason)
     table.pieces.add(slot, open.number, from, to)
-    table.setRuns(slot, runs.length / 2)
-    this.#countRuns(runs.length / 2)
-    for (let i = 0; i < runs.length; i += 2) {
-      core.frames.add(runs[i]!, runs[i + 1]!)
+    table.setRuns(slot, runs)
+    this.#countRuns(runs)
+    for (let i = 0; i < 2 * runs; i += 2) {
+      core.frames.add(list[i]!, list[i + 1]!)
       // What devices read from here on is what the file holds.
-      core.afterStore(runs[i]! * BLOCK_BYTES, runs[i + 1]! * BLOCK_BYTES)
+      core.afterStore(list[i]! * BLOCK_BYTES, list[i + 1]! * BLOCK_BYTES)
     }
-    this.#opens.set(slot, core.opens.open(open.number))
+    core.opens.open(open.number)
     if (user !== null) this.users.set(slot, user)
-    this.tell('grant', [slot])
+    if (this.events.watched) this.tell('grant', [slot])
     return slot
   }
 
@@ -137,6 +142,24 @@ export class Holds {
 
   #reserveOf(runs: number): number {
     return runs === 0 ? 0 : RESERVE_LEAST + Math.ceil(runs / RUNS_A_BLOCK)
+  }
+
+  /**
+   * Collects the runs of blocks that stand behind file blocks [from, to); returns how many. They
+   * are good until others are collected.
+   */
+  #collect(inode: number, from: number, to: number): number {
+    this.#count = 0
+    this.eachRun(inode, from, to, this.#keep)
+    return this.#count
+  }
+
+  /** Made once: collecting allocates nothing. */
+  readonly #keep: VisitRun = (block, count) => {
+    const at = 2 * this.#count++
+    this.#collected = grown(this.#collected, at + 2, newWords)
+    this.#collected[at] = block
+    this.#collected[at + 1] = count
   }
 
   /** Runs of blocks that stand behind file blocks [from, to). */
@@ -180,7 +203,8 @@ export class Holds {
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
     for (let i = 0; i < cut.length; i += 2) this.#uncount(slot, inode, cut[i]!, cut[i + 1]!)
     if (cut.length > 0) this.tell('return', [slot])
-    if (table.pieces.first(slot) === NO_PIECE && !this.#ghosts.has(slot)) this.end(slot)
+    const empty = table.pieces.first(slot) === NO_PIECE
+    if (empty && this.#ghosts.get(slot) === undefined) this.end(slot)
     else this.changed()
   }
 
@@ -188,18 +212,22 @@ export class Holds {
   end(slot: number): void {
     const { table } = this
     const { pieces } = table
-    this.tell('release', [slot])
+    if (this.events.watched) this.tell('release', [slot])
     for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
-      const [inode, from, to] = [pieces.inodeOf(piece), pieces.startOf(piece), pieces.endOf(piece)]
-      pieces.cutHold(slot, inode, from, to, () => {})
+      const inode = pieces.inodeOf(piece)
+      const from = pieces.startOf(piece)
+      const to = pieces.endOf(piece)
+      pieces.remove(piece)
       this.#uncount(slot, inode, from, to)
     }
-    const ghosts = this.#ghosts.get(slot) ?? []
-    this.#ghosts.delete(slot)
-    for (let i = 0; i < ghosts.length; i += 2) this.#drop(slot, ghosts[i]!, ghosts[i + 1]!)
+    const ghosts = this.#ghosts.get(slot)
+    if (ghosts !== undefined) {
+      this.#ghosts.delete(slot)
+      this.#drop(slot, ghosts, ghosts.length / 2)
+    }
     this.#countRuns(-table.runsOf(slot))
-    const open = this.#opens.get(slot)!
-    this.#opens.delete(slot)
+    // It keeps its file open, so that is still there.
+    const open = this.#volume.core.opens.get(table.inodeOf(slot))!
     this.users.delete(slot)
     table.remove(slot)
     this.#volume.releaseInode(open)
@@ -208,22 +236,26 @@ export class Holds {
 
   #uncount(slot: number, inode: number, from: number, to: number): void {
     if (this.users.get(slot)?.follows === true) return
-    const runs: number[] = []
-    this.eachRun(inode, from, to, (block, count) => runs.push(block, count))
-    for (let i = 0; i < runs.length; i += 2) this.#drop(slot, runs[i]!, runs[i + 1]!)
+    const runs = this.#collect(inode, from, to)
+    this.#drop(slot, this.#collected, runs)
     if (inode !== this.#volume.core.limbo.number) this.#zeroTail(inode, from, to)
   }
 
-  #drop(slot: number, block: number, count: number): void {
+  /** Runs of a hold are counted once less; what nothing covers any more leaves limbo. */
+  #drop(slot: number, list: ArrayLike<number>, runs: number): void {
     const { core, work } = this.#volume
     if (this.table.kindOf(slot) !== 'lease') {
       const session = this.sessions.get(this.table.ownerOf(slot))!
-      this.#limits.uncharge(session.as.uid, [block, count])
+      this.#limits.uncharge(session.as.uid, list, runs)
     }
-    // What they wrote is the file's.
-    core.beforeRead(block * BLOCK_BYTES, count * BLOCK_BYTES)
-    core.frames.drop(block, count)
-    core.limbo.lift(work, block, count)
+    for (let i = 0; i < 2 * runs; i += 2) {
+      const block = list[i]!
+      const count = list[i + 1]!
+      // What they wrote is the file's.
+      core.beforeRead(block * BLOCK_BYTES, count * BLOCK_BYTES)
+      core.frames.drop(block, count)
+      core.limbo.lift(work, block, count)
+    }
   }
 
   /**

@@ -70,38 +70,38 @@ export class PinLimits {
     if (all !== Infinity) demand(this.#volume, this.used, all, runs, fresh, 'this volume')
   }
 
-  /** Counts runs that were checked. */
-  charge(uid: number, runs: BlockRuns): void {
+  /** Counts runs that were checked: the first `count` of the list. */
+  charge(uid: number, runs: BlockRuns, count = runs.length / 2): void {
     if (this.limitOf(uid) !== Infinity) {
       const frames = this.#uids.get(uid) ?? new Frames(this.#blockCount)
-      addAll(frames, runs)
+      addAll(frames, runs, count)
       // Last, so that a uid without blocks has no table.
       if (frames.distinct > 0) this.#uids.set(uid, frames)
       assert(frames.distinct <= this.limitOf(uid), 'a uid pins no more than its limit')
     }
     if (this.#volumeLimit === Infinity) return
-    addAll(this.#volume, runs)
+    addAll(this.#volume, runs, count)
     assert(this.#volume.distinct <= this.#volumeLimit, 'no more is pinned than the volume allows')
   }
 
   /** Takes back what was charged; its runs may be cut elsewhere than they were then. */
-  uncharge(uid: number, runs: BlockRuns): void {
-    if (this.limitOf(uid) !== Infinity && runs.length > 0) {
+  uncharge(uid: number, runs: BlockRuns, count = runs.length / 2): void {
+    if (this.limitOf(uid) !== Infinity && count > 0) {
       const frames = this.#uids.get(uid)
       assert(frames !== undefined, 'only what was charged is taken back')
-      dropAll(frames, runs)
+      dropAll(frames, runs, count)
       if (frames.distinct === 0) this.#uids.delete(uid)
     }
-    if (this.#volumeLimit !== Infinity) dropAll(this.#volume, runs)
+    if (this.#volumeLimit !== Infinity) dropAll(this.#volume, runs, count)
   }
 }
 
-function addAll(frames: Frames, runs: BlockRuns): void {
-  for (let i = 0; i < runs.length; i += 2) frames.add(runs[i]!, runs[i + 1]!)
+function addAll(frames: Frames, runs: BlockRuns, count: number): void {
+  for (let i = 0; i < 2 * count; i += 2) frames.add(runs[i]!, runs[i + 1]!)
 }
 
-function dropAll(frames: Frames, runs: BlockRuns): void {
-  for (let i = 0; i < runs.length; i += 2) frames.drop(runs[i]!, runs[i + 1]!)
+function dropAll(frames: Frames, runs: BlockRuns, count: number): void {
+  for (let i = 0; i < 2 * count; i += 2) frames.drop(runs[i]!, runs[i + 1]!)
 }
 
 /** ENOMEM when the runs and `fresh` blocks more would go past a limit. */

@@ -85,8 +85,21 @@ export function verdictOf(
   return writeSealed ? cell.writeSealed : cell.otherwise[share]
 }
 
+/** What a hold can be; `fixed` is a file's, and no hold. */
+export type HeldClass = Exclude<HoldClass, 'fixed'>
+
+export function kindOfClass(held: HeldClass): HoldKind {
+  return held === 'pin' || held === 'seal' ? held : 'lease'
+}
+
+/** Null unless it is a lease. */
+export function iomodeOfClass(held: HeldClass): Iomode | null {
+  if (held === 'pin' || held === 'seal') return null
+  return held === 'readLease' ? 'read' : 'rw'
+}
+
 /** The column of a hold. */
-export function holdClassOf(kind: HoldKind, iomode: Iomode | null): HoldClass {
+export function holdClassOf(kind: HoldKind, iomode: Iomode | null): HeldClass {
   if (kind !== 'lease') return kind
   return iomode === 'read' ? 'readLease' : 'rwLease'
 }

@@ -28,6 +28,7 @@ import type { HoldEvent } from './events.js'
 import { LayoutFile } from './file.js'
 import { Fixing } from './fixing.js'
 import { take, type HoldOptions } from './grants.js'
+import { Forgotten, type Batch } from './forgotten.js'
 import { Hold } from './hold.js'
 import { Holds } from './holds.js'
 import { PinLimits, type PinLimitOptions } from './limits.js'
@@ -53,7 +54,7 @@ export class LayoutVolume extends Volume {
   readonly self: Session
   #sessions = 0
   /** Tells of holds whose object was garbage collected: their addresses may be in use. */
-  readonly #forgotten: FinalizationRegistry<number>
+  readonly #forgotten: Forgotten
 
   /** Mounts the volume in `region`, which the caller keeps and closes after the volume. */
   static override mount(region: Region, options: LayoutOptions = {}): LayoutVolume {
@@ -73,7 +74,7 @@ export class LayoutVolume extends Volume {
     this.fixing = new Fixing(this)
     this.core.ownership.guard = this.arbiter
     this.promises = new LayoutPromises(this)
-    this.#forgotten = new FinalizationRegistry((id) => this.#report(id))
+    this.#forgotten = new Forgotten(this, (id) => this.#report(id))
   }
 
   protected override makeHandle(
@@ -152,14 +153,15 @@ export class LayoutVolume extends Volume {
   newHold(slot: number): Hold {
     const { table } = this.holding
     const id = table.idOf(slot)
-    const hold = new Hold(this, id, table.kindOf(slot), table.iomodeOf(slot))
-    this.#forgotten.register(hold, id, hold)
+    const batch = this.#forgotten.batch(table.classOf(slot))
+    const hold = new Hold(batch, id)
+    this.#forgotten.watch(hold, id, batch)
     return hold
   }
 
   /** The object of a hold is not needed any more: it has ended. */
-  forgetHold(hold: Hold): void {
-    this.#forgotten.unregister(hold)
+  forgetHold(batch: Batch): void {
+    this.#forgotten.released(batch)
   }
 
   #report(id: number): void {

@@ -59,7 +59,7 @@ export class Waiting {
   }
 
   #wake(): void {
-    for (const wake of [...this.#wakers]) wake()
+    if (this.#wakers.size > 0) for (const wake of [...this.#wakers]) wake()
   }
 
   /** Whether somebody who came before `ticket` waits for blocks of that range to change. */
@@ -74,9 +74,11 @@ export class Waiting {
   demandFree(inode: number, from: number, to: number, ticket = Infinity): void {
     const { table } = this.#arbiter.holds
     let recalled = false
-    table.pieces.overlapping(inode, from, to, (slot) => {
-      if (table.stateOf(slot) === 'recalled') recalled = true
-    })
+    if (table.recalled > 0) {
+      table.pieces.overlapping(inode, from, to, (slot) => {
+        if (table.stateOf(slot) === 'recalled') recalled = true
+      })
+    }
     if (recalled) throw new HoldfastError('EAGAIN', 'the range is under recall; ask again later')
     if (!this.#behind(ticket, inode, from, to)) return
     this.#arbiter.conflict = {

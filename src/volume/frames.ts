@@ -4,7 +4,8 @@
  * handed out and not freed.
  *
  * A run that covers a whole group of 512 blocks counts there, once; only its ends count block by
- * block, in chunks that are made when first touched: 4 bytes a block.
+ * block, in chunks that are made when first touched: 2 bytes a block, and 4 once a count asks for
+ * it.
  *
  * Invariants:
  * - the count of a block is its own and its group's together;
@@ -16,7 +17,11 @@ import { assert } from '../base/errors.js'
 import { GROUP_BLOCKS } from './free_map.js'
 
 const CHUNK_GROUPS = 8
+const CHUNK_BLOCKS = CHUNK_GROUPS * GROUP_BLOCKS
+const NARROW_MAX = 0xffff
 const COUNT_MAX = 0xffff_ffff
+
+type Chunk = Uint16Array | Uint32Array
 
 export class Frames {
   /** Blocks with a count. */
@@ -29,7 +34,8 @@ export class Frames {
   #whole = new Uint32Array(0)
   /** Blocks of a group that have a count of their own. */
   #own = new Uint16Array(0)
-  readonly #chunks = new Map<number, Uint32Array>()
+  readonly #chunks: (Chunk | undefined)[] = []
+  #chunkBytes = 0
 
   constructor(blockCount: number) {
     this.#groups = Math.ceil(blockCount / GROUP_BLOCKS)
@@ -37,8 +43,7 @@ export class Frames {
 
   /** Bytes of memory that it takes. */
   get byteLength(): number {
-    const chunk = CHUNK_GROUPS * GROUP_BLOCKS * 4
-    return this.#whole.byteLength + this.#own.byteLength + this.#chunks.size * chunk
+    return this.#whole.byteLength + this.#own.byteLength + this.#chunkBytes
   }
 
   /** Counts a run once more; returns how many of its blocks had no count. */
@@ -65,11 +70,19 @@ export class Frames {
   }
 
   #addOwn(group: number, from: number, to: number): number {
-    const counts = this.#chunk(group)
-    const base = Math.floor(group / CHUNK_GROUPS) * CHUNK_GROUPS * GROUP_BLOCKS
+    let counts = this.#chunk(group)
+    const base = from - (from % CHUNK_BLOCKS)
     let fresh = 0
-    for (let i = from - base; i < to - base; i++) {
+    let i = from - base
+    if (counts instanceof Uint16Array) {
+      for (let had = 0; i < to - base && (had = counts[i]!) < NARROW_MAX; i++) {
+        counts[i] = had + 1
+        if (had === 0) fresh++
+      }
+    }
+    for (; i < to - base; i++) {
       const had = counts[i]!
+      if (had === NARROW_MAX) counts = this.#wide(group)
       assert(had < COUNT_MAX, 'a count of the frame table does not overflow')
       counts[i] = had + 1
       if (had === 0) fresh++
@@ -95,13 +108,21 @@ export class Frames {
   }
 
   #dropOwn(group: number, from: number, to: number): number {
-    const counts = this.#chunk(group)
-    const base = Math.floor(group / CHUNK_GROUPS) * CHUNK_GROUPS * GROUP_BLOCKS
+    let counts = this.#chunk(group)
+    const base = from - (from % CHUNK_BLOCKS)
     let gone = 0
-    for (let i = from - base; i < to - base; i++) {
+    let i = from - base
+    if (counts instanceof Uint16Array) {
+      for (let had = 0; i < to - base && (had = counts[i]!) > 0; i++) {
+        counts[i] = had - 1
+        if (had === 1) gone++
+      }
+    }
+    for (; i < to - base; i++) {
       if (counts[i] === 0) {
         // Those of this run that had none left have one again.
         this.#breakUp(group)
+        counts = this.#chunk(group)
         gone = 0
       }
       assert(counts[i]! > 0, 'only what was counted is taken away')
@@ -115,22 +136,33 @@ export class Frames {
   #breakUp(group: number): void {
     if (this.#whole[group] === 0) return
     this.#whole[group]!--
-    const counts = this.#chunk(group)
+    let counts = this.#chunk(group)
     const base = (group % CHUNK_GROUPS) * GROUP_BLOCKS
     for (let i = base; i < base + GROUP_BLOCKS; i++) {
+      if (counts[i] === NARROW_MAX) counts = this.#wide(group)
       assert(counts[i]! < COUNT_MAX, 'a count of the frame table does not overflow')
       counts[i]!++
     }
     this.#own[group] = GROUP_BLOCKS
   }
 
-  #chunk(group: number): Uint32Array {
+  #chunk(group: number): Chunk {
     const index = Math.floor(group / CHUNK_GROUPS)
-    let counts = this.#chunks.get(index)
-    if (counts === undefined) {
-      counts = new Uint32Array(CHUNK_GROUPS * GROUP_BLOCKS)
-      this.#chunks.set(index, counts)
-    }
+    return this.#chunks[index] ?? this.#put(index, new Uint16Array(CHUNK_BLOCKS))
+  }
+
+  /** The chunk of a group, with room for counts as high as they come. */
+  #wide(group: number): Chunk {
+    const index = Math.floor(group / CHUNK_GROUPS)
+    const counts = this.#chunk(group)
+    return counts instanceof Uint32Array ? counts : this.#put(index, new Uint32Array(counts))
+  }
+
+  #put(index: number, counts: Chunk): Chunk {
+    const { length } = this.#chunks
+    for (let i = length; i < index; i++) this.#chunks.push(undefined)
+    this.#chunkBytes += counts.byteLength - (this.#chunks[index]?.byteLength ?? 0)
+    this.#chunks[index] = counts
     return counts
   }
 
@@ -143,8 +175,7 @@ export class Frames {
   }
 
   #ownOf(group: number, block: number): number {
-    const index = Math.floor(group / CHUNK_GROUPS)
-    return this.#chunks.get(index)![block - index * CHUNK_GROUPS * GROUP_BLOCKS]!
+    return this.#chunks[Math.floor(group / CHUNK_GROUPS)]![block % CHUNK_BLOCKS]!
   }
 
   held(block: number): boolean {

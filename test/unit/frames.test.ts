@@ -26,6 +26,30 @@ test('what was counted in parts can be taken away as one run', () => {
   assert.equal(frames.distinct, 0)
 })
 
+test('counts go past what two bytes hold', () => {
+  const frames = new Frames(BLOCKS)
+  const times = 0x1_0001
+  for (let i = 0; i < times; i++) frames.add(7, 2)
+  const narrow = frames.byteLength
+  frames.add(3 * GROUP_BLOCKS + 5, GROUP_BLOCKS)
+  assert.equal(frames.byteLength, narrow)
+  assert.deepEqual([frames.of(6), frames.of(7), frames.of(8), frames.of(9)], [0, times, times, 0])
+  for (let i = 0; i < times; i++) frames.drop(7, 2)
+  assert.equal(frames.distinct, GROUP_BLOCKS)
+  assert.equal(frames.held(7), false)
+})
+
+test('a group counted as one is broken up over counts at their narrow limit', () => {
+  const frames = new Frames(BLOCKS)
+  for (let i = 0; i < 0xffff; i++) frames.add(9, 1)
+  frames.add(0, GROUP_BLOCKS)
+  assert.equal(frames.drop(0, 9), 9)
+  assert.deepEqual([frames.of(8), frames.of(9), frames.of(10)], [0, 0x1_0000, 1])
+  assert.equal(frames.drop(10, GROUP_BLOCKS - 10), GROUP_BLOCKS - 10)
+  for (let i = 0; i < 0x1_0000; i++) frames.drop(9, 1)
+  assert.equal(frames.distinct, 0)
+})
+
 test('what was never counted is not taken away', () => {
   const frames = new Frames(BLOCKS)
   frames.add(GROUP_BLOCKS, 100)

@@ -4,7 +4,8 @@ import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { BLOCK_BYTES, HOLDS_MAX } from '../../src/base/limits.js'
-import { HoldTable, type HeldClass } from '../../src/layout/hold_table.js'
+import { HoldTable } from '../../src/layout/hold_table.js'
+import type { HeldClass } from '../../src/layout/table.js'
 import { seeded } from './support.js'
 
 const OWNER = { session: 3, name: 'nic0', uid: 1000 }

@@ -1,0 +1,21 @@
+/**
+ * Something for some of the holds, by slot. Not a Map: the slot that was given back last is the one
+ * that is taken next, and a Map that holds many others keeps what was deleted under a key in that
+ * key's chain until it grows: 100 000 holds made taking one 60 times as slow.
+ */
+export class BySlot<T> {
+  readonly #values: (T | undefined)[] = []
+
+  get(slot: number): T | undefined {
+    return this.#values[slot]
+  }
+
+  set(slot: number, value: T): void {
+    while (this.#values.length < slot) this.#values.push(undefined)
+    this.#values[slot] = value
+  }
+
+  delete(slot: number): void {
+    if (slot < this.#values.length) this.#values[slot] = undefined
+  }
+}
