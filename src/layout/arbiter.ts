@@ -91,14 +91,31 @@ export class Arbiter implements LayoutGuard {
 
   watches(inode: number): boolean {
     return (
-      this.#static || (this.holds.table.size > 0 && this.holds.table.pieces.any(inode, 0, Infinity))
+      this.#static ||
+      this.holds.haunts ||
+      (this.holds.table.size > 0 && this.holds.table.pieces.any(inode, 0, Infinity))
     )
   }
 
   demand(change: LayoutChange, inode: number, from: number, to: number): void {
     this.#demandFlags(change, inode)
     const { table } = this.holds
-    if (table.size === 0 || !table.pieces.any(inode, from, to)) return
+    if (table.size === 0) return
+    if (table.pieces.any(inode, from, to)) this.#demandHolds(change, inode, from, to)
+    if (change === 'share') this.#leaveGhosts(inode, from, to)
+  }
+
+  /** Holds that were fenced and could not be cut off keep their blocks; the file gets others. */
+  #leaveGhosts(inode: number, from: number, to: number): void {
+    const runs = this.holds.haunted(inode, from, to)
+    for (let i = 0; i < runs.length; i += 2) {
+      const steps = this.#volume.relocation.moveAway(inode, runs[i]!, runs[i + 1]!)
+      while (steps.next().done !== true);
+    }
+  }
+
+  #demandHolds(change: LayoutChange, inode: number, from: number, to: number): void {
+    const { table } = this.holds
     const found = this.#judge(change, inode, from, to)
     if (found.refused.length > 0) {
       const sealed = found.refused.some((slot) => table.kindOf(slot) === 'seal')
