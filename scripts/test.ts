@@ -70,6 +70,7 @@ const DIRECTORIES = [
   'model',
   'named',
   'crash',
+  'fire',
   'repair',
   'golden',
   'kill',

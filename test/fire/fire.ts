@@ -308,7 +308,11 @@ export class Fire {
     for (const transfer of [...this.engine.transfers.values()]) {
       if (transfer.due > this.number && !(all && transfer.due !== Infinity)) continue
       transfer.due = Infinity
-      if (transfer.drained === null && transfer.manner === 'in parts' && transfer.pieces.length > 1) {
+      if (
+        transfer.drained === null &&
+        transfer.manner === 'in parts' &&
+        transfer.pieces.length > 1
+      ) {
         this.giveHalf(transfer)
         transfer.due = this.number + 2
       } else this.endTransfer(transfer)
@@ -318,6 +322,8 @@ export class Fire {
 
   /** The engine gives the first half of what it has of the file back. */
   giveHalf(transfer: Transfer): void {
+    // What was fenced is given back as a whole: the volume no longer knows where of the file it was.
+    if (transfer.phase === 'fenced') return this.endTransfer(transfer)
     const own = transfer.pieces.filter(({ page }) => page.file !== null)
     own.sort((a, b) => a.page.block - b.page.block)
     const half = own.slice(0, Math.ceil(own.length / 2))
