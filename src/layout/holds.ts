@@ -286,7 +286,7 @@ export class Holds {
     return this.#ghosts.size > 0
   }
 
-  /** Of file blocks [from, to), runs that only fenced holds still use: [from, to, from, to, ...]. */
+  /** Of file blocks [from, to), runs that fenced holds still use: [from, to, from, to, ...]. */
   haunted(inode: number, from: number, to: number): number[] {
     const found: number[] = []
     if (this.#ghosts.size === 0) return found
@@ -298,7 +298,7 @@ export class Holds {
           runs.some((start, n) => n % 2 === 0 && start <= at && at < start + runs[n + 1]!),
         )
         const first = fileBlock + i
-        if (!used || this.table.pieces.any(inode, first, first + 1)) continue
+        if (!used) continue
         if (found.at(-1) === first) found[found.length - 1] = first + 1
         else found.push(first, first + 1)
       }

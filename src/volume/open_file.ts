@@ -171,24 +171,17 @@ export class OpenFile {
     to: OpenFile,
     toOffset: number,
     length: number,
-    options: ShareOptions = {},
+    _options: ShareOptions = {},
   ): void {
-    this.#share(offset, to, toOffset, length, options, false)
+    this.#share(offset, to, toOffset, length, false)
   }
 
   /** The other handle's file becomes a clone of this one, whatever it was. */
-  cloneInto(to: OpenFile, options: ShareOptions = {}): void {
-    this.#share(0, to, 0, 0, options, true)
+  cloneInto(to: OpenFile): void {
+    this.#share(0, to, 0, 0, true)
   }
 
-  #share(
-    offset: number,
-    to: OpenFile,
-    toOffset: number,
-    length: number,
-    options: ShareOptions,
-    becomes: boolean,
-  ): void {
+  #share(offset: number, to: OpenFile, toOffset: number, length: number, becomes: boolean): void {
     this.#call(
       'reflink',
       () => {
@@ -201,8 +194,7 @@ export class OpenFile {
           )
         }
         const { sharing } = this.#volume
-        const copy = options.share === 'copy'
-        sharing.reflink(this.ino, offset, to.#inode, toOffset, length, copy, becomes)
+        sharing.reflink(this.ino, offset, to.#inode, toOffset, length, becomes)
       },
       true,
     )

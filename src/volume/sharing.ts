@@ -59,7 +59,6 @@ export class Sharing {
     to: OpenInode,
     toOffset: number,
     length: number,
-    mayCopy: boolean,
     becomes = false,
   ): void {
     const { inodes, guard, pages } = this.#core
@@ -85,7 +84,7 @@ export class Sharing {
     if (toOffset > old) this.#files.zeroTail(inodes.get(to.number), old, toOffset)
     else this.#files.keepShrunk(inodes.get(to.number), old)
     pages.tick()
-    const small = !(mayCopy && this.#core.watched(inodes.get(source))) && this.#isSmall(span)
+    const small = this.#nothingCopied(span) && this.#isSmall(span)
     if (small) this.#shareAtOnce(to, span)
     else this.#shareInSteps(to, span)
     to.timesPending = false
@@ -126,6 +125,14 @@ export class Sharing {
     const from = offset / BLOCK_BYTES
     const to = from + Math.ceil(count / BLOCK_BYTES)
     return { source, from, to, target, at: at / BLOCK_BYTES, size: at + count }
+  }
+
+  /** Whether all of the source may gain a second owner. */
+  #nothingCopied({ source, from, to }: Span): boolean {
+    const { inodes, guard } = this.#core
+    if (!this.#core.watched(inodes.get(source))) return true
+    const run = guard.shareRun(source, from, to)
+    return !run.copy && run.end >= to
   }
 
   /** Whether all of it goes into one transaction. */

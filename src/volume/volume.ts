@@ -169,13 +169,13 @@ export class Volume extends MountedVolume {
    * Makes `to` a clone of the file `from`: the same blocks, until one of them is written to. One
    * that is there becomes the clone, and keeps its mode and owner; a longer one is cut first.
    */
-  reflink(from: Path, to: Path, options: ShareOptions = {}, as?: Credentials): void {
+  reflink(from: Path, to: Path, _options: ShareOptions = {}, as?: Credentials): void {
     const source = this.open(from, 'r', 0, as)
     try {
       const { mode } = source.stat()
       const { target, made } = this.#cloneTarget(to, mode & 0o777, as)
       try {
-        source.cloneInto(target, options)
+        source.cloneInto(target)
       } catch (error) {
         if (made) this.unlink(to, as)
         throw error

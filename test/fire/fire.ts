@@ -247,9 +247,12 @@ export class Fire {
   /** A refusal names what is in the way, and nothing else. */
   #demandReason(label: string, error: unknown): void {
     const { code, holds } = error as HoldfastError
-    for (const { id, kind } of holds ?? []) {
+    for (const { id, kind, owner, iomode } of holds ?? []) {
       const transfer = this.engine.transfers.get(id)
-      if (transfer === undefined) throw new Violation(`${label}: hold ${id} is named and has ended`)
+      if (transfer === undefined)
+        throw new Violation(
+          `${label}: ${kind} ${iomode} ${id} of ${owner.session} has ended, and is named`,
+        )
       if (kind === 'lease' || transfer.pieces.some(({ page }) => page.file !== null)) continue
       throw new Violation(`${label}: ${transfer} is named, and has nothing of a file any more`)
     }

@@ -668,6 +668,7 @@ export async function runStep(fire: Fire, number: number, every: boolean): Promi
   fire.timers.advance(prng.chance(1, 3) ? prng.below(1500) : 0)
   await fire.settle()
   fire.doDue(false)
+  await fire.settle()
   const step: Step = { fire, prng, session: prng.pick(fire.sessions) }
   const path = fire.path(prng)
   let left = prng.below(TOTAL)
