@@ -71,6 +71,7 @@ const DIRECTORIES = [
   'model',
   'named',
   'crash',
+  'fire',
   'repair',
   'golden',
   'kill',

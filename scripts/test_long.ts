@@ -19,13 +19,14 @@ function settings(seed: number, scale: number): Record<string, string> {
     // Ten rounds of these are a million.
     HOLDFAST_REPAIRS: String(20_000 * scale),
     RUNS: String(60 * scale),
+    FIRE_STEPS: String(200_000 * scale),
     CRASH_STATES: String(100_000 * scale),
     KILLS: String(200 * scale),
     HOLDFAST_TEST_SECONDS: String(24 * 3600),
   }
 }
 
-const SUITES = ['unit', 'model', 'crash', 'repair', 'kill']
+const SUITES = ['unit', 'model', 'crash', 'fire', 'repair', 'kill']
 
 const SOAK_SECONDS_MAX = 3600
 

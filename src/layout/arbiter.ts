@@ -91,14 +91,38 @@ export class Arbiter implements LayoutGuard {
 
   watches(inode: number): boolean {
     return (
-      this.#static || (this.holds.table.size > 0 && this.holds.table.pieces.any(inode, 0, Infinity))
+      this.#static ||
+      this.holds.haunts ||
+      (this.holds.table.size > 0 && this.holds.table.pieces.any(inode, 0, Infinity))
     )
   }
 
   demand(change: LayoutChange, inode: number, from: number, to: number): void {
     this.#demandFlags(change, inode)
     const { table } = this.holds
-    if (table.size === 0 || !table.pieces.any(inode, from, to)) return
+    if (table.size === 0) return
+    if (table.pieces.any(inode, from, to)) this.#demandHolds(change, inode, from, to)
+    if (change === 'share') this.#leaveGhosts(inode, from, to)
+  }
+
+  /**
+   * Holds that were fenced and could not be cut off keep their blocks; the file gets others, but
+   * where somebody else holds it in place: of those blocks the destination gets a copy (shareRun).
+   */
+  #leaveGhosts(inode: number, from: number, to: number): void {
+    const { pieces } = this.holds.table
+    const runs = this.holds.haunted(inode, from, to)
+    for (let i = 0; i < runs.length; i += 2) {
+      for (let block = runs[i]!; block < runs[i + 1]!; block++) {
+        if (pieces.any(inode, block, block + 1)) continue
+        const steps = this.#volume.relocation.moveAway(inode, block, block + 1)
+        while (steps.next().done !== true);
+      }
+    }
+  }
+
+  #demandHolds(change: LayoutChange, inode: number, from: number, to: number): void {
+    const { table } = this.holds
     const found = this.#judge(change, inode, from, to)
     if (found.refused.length > 0) {
       const sealed = found.refused.some((slot) => table.kindOf(slot) === 'seal')
@@ -211,7 +235,9 @@ export class Arbiter implements LayoutGuard {
       return { end: to, copy: true }
     }
     const { end, held } = this.#run(inode, from, to, (kind) => kind === 'pin' || kind === 'seal')
-    return { end, copy: held }
+    const [first, after] = held ? [] : this.holds.haunted(inode, from, end)
+    if (first === undefined) return { end, copy: held }
+    return first > from ? { end: first, copy: false } : { end: after!, copy: true }
   }
 
   storedRun(inode: number, from: number, to: number): { end: number; held: boolean } {

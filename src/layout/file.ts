@@ -4,6 +4,7 @@ import type { Credentials } from '../base/filesystem.js'
 import type { ChangeOptions, ShareOptions, UnshareMode } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { BLOCK_BYTES } from '../base/limits.js'
+import { InodeFlag } from '../media/inode.js'
 import { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { OpenWish } from '../volume/open_flags.js'
@@ -76,6 +77,13 @@ export class LayoutFile extends OpenFile {
         const { relocation, copies, core } = this.#volume
         const end = Math.ceil(core.inodes.size(core.inodes.get(this.ino)) / BLOCK_BYTES)
         if (mode === 'others') relocation.unshareOthers(this.ino, 0, end)
+        const left = copies.shared(this.ino, 0, end)
+        if (left > 0 && core.inodes.has(core.inodes.get(this.ino), InodeFlag.fixed)) {
+          throw new HoldfastError(
+            'EPERM',
+            `it is fixed, and ${left} of its blocks have other owners`,
+          )
+        }
         copies.unshare(this.ino, 0, end)
       },
       true,

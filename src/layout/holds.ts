@@ -313,6 +313,31 @@ export class Holds {
     this.changed()
   }
 
+  /** Whether any hold was fenced that could not be cut off. */
+  get haunts(): boolean {
+    return this.#ghosts.size > 0
+  }
+
+  /** Of file blocks [from, to), runs that fenced holds still use: [from, to, from, to, ...]. */
+  haunted(inode: number, from: number, to: number): number[] {
+    const found: number[] = []
+    if (this.#ghosts.size === 0) return found
+    const ghosts = [...this.#ghosts.values()]
+    this.eachRun(inode, from, to, (block, count, fileBlock) => {
+      for (let i = 0; i < count; i++) {
+        const at = block + i
+        const used = ghosts.some((runs) =>
+          runs.some((start, n) => n % 2 === 0 && start <= at && at < start + runs[n + 1]!),
+        )
+        const first = fileBlock + i
+        if (!used) continue
+        if (found.at(-1) === first) found[found.length - 1] = first + 1
+        else found.push(first, first + 1)
+      }
+    })
+    return found
+  }
+
   // ---- sessions --------------------------------------------------------------------------------
 
   endSession(session: Session): void {

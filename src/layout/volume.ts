@@ -68,9 +68,7 @@ export class LayoutVolume extends Volume {
     this.holding = new Holds(this, new PinLimits(geometry.blockCount, options.limits), timers)
     this.self = this.session({ name: 'this program' })
     this.arbiter = new Arbiter(this, this.holding, this.self)
-    this.waiting = new Waiting(this.arbiter, timers, (inode, from, to) => {
-      for (const _ of this.relocation.moveAway(inode, from, to)) void _
-    })
+    this.waiting = new Waiting(this.arbiter, timers)
     this.fixing = new Fixing(this)
     this.core.ownership.guard = this.arbiter
     this.promises = new LayoutPromises(this)

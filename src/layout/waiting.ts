@@ -39,17 +39,10 @@ export class Waiting {
   readonly #deadlines = new Map<number, () => void>()
   /** Leases that have missed their deadline and cannot be cut off. */
   readonly #unreachable = new Set<number>()
-  readonly #moveAway: (inode: number, from: number, to: number) => void
 
-  /** `moveAway` gives file blocks to a file in the place of those it has. */
-  constructor(
-    arbiter: Arbiter,
-    timers: Timers,
-    moveAway: (inode: number, from: number, to: number) => void,
-  ) {
+  constructor(arbiter: Arbiter, timers: Timers) {
     this.#arbiter = arbiter
     this.#timers = timers
-    this.#moveAway = moveAway
     arbiter.holds.changed = () => this.#wake()
   }
 
@@ -250,9 +243,10 @@ export class Waiting {
 
   /**
    * Nobody can cut its addresses off. What is cut off the file goes to limbo and stays as it is for
-   * them; what is to gain an owner moves away first; maintenance gives up unless forced.
+   * them; what is to gain an owner moves away first (the arbiter sees to it); maintenance gives up
+   * unless forced.
    */
-  #leaveBehind(id: number, slot: number, { change, inode, from, to, force }: Conflict): void {
+  #leaveBehind(id: number, slot: number, { change, from, to, force }: Conflict): void {
     const { holds } = this.#arbiter
     const leaves = change === 'shrink' || change === 'punch' || change === 'shareInto'
     if (!leaves && change !== 'share' && change !== 'grow' && !force) {
@@ -261,7 +255,6 @@ export class Waiting {
       return
     }
     holds.haunt(slot, from, to)
-    if (change === 'share') this.#moveAway(inode, from, to)
   }
 }
 

@@ -172,19 +172,16 @@ export class OpenFile {
     to: OpenFile,
     toOffset: number,
     length: number,
-    options: ShareOptions = {},
+    _options: ShareOptions = {},
   ): void {
     const { sharing } = this.#volume
-    this.#shareInto(to, () => {
-      const copy = options.share === 'copy'
-      sharing.reflink(this.ino, offset, to.#inode, toOffset, length, copy)
-    })
+    this.#shareInto(to, () => sharing.reflink(this.ino, offset, to.#inode, toOffset, length))
   }
 
   /** All of this file becomes all of another handle's (FICLONE, with the size). */
-  reflinkAll(to: OpenFile, options: ShareOptions = {}): void {
+  reflinkAll(to: OpenFile): void {
     const { sharing } = this.#volume
-    this.#shareInto(to, () => sharing.clone(this.ino, to.#inode, options.share === 'copy'))
+    this.#shareInto(to, () => sharing.clone(this.ino, to.#inode))
   }
 
   #shareInto(to: OpenFile, run: () => void): void {

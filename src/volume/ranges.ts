@@ -441,7 +441,7 @@ export class Ranges {
     const whole = toEnd ? length : length - (length % BLOCK_BYTES)
     if (whole < SHARE_FROM_BYTES) return 0
     try {
-      this.#sharing.reflink(from, offset, to, toOffset, whole, true)
+      this.#sharing.reflink(from, offset, to, toOffset, whole)
       return whole
     } catch (error) {
       if (error instanceof HoldfastError && NO_SHARING.has(error.code)) return 0

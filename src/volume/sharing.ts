@@ -62,15 +62,8 @@ export class Sharing {
    * Bytes [offset, offset + length) of `source` become those of `to` at `toOffset`. Length 0: to
    * the end. Whole blocks, but for the last one at the end of both files.
    */
-  reflink(
-    source: number,
-    offset: number,
-    to: OpenInode,
-    toOffset: number,
-    length: number,
-    mayCopy: boolean,
-  ): void {
-    this.#share(this.#span(source, offset, to.number, toOffset, length), to, mayCopy)
+  reflink(source: number, offset: number, to: OpenInode, toOffset: number, length: number): void {
+    this.#share(this.#span(source, offset, to.number, toOffset, length), to)
   }
 
   /** What a clone of all of a file asks for there, before a destination is made. */
@@ -84,16 +77,16 @@ export class Sharing {
   }
 
   /** All of `to` becomes a clone of all of `source`, its size too. */
-  clone(source: number, to: OpenInode, mayCopy: boolean): void {
+  clone(source: number, to: OpenInode): void {
     const { inodes } = this.#core
     this.#work.settle(source)
     const size = inodes.size(inodes.get(source))
     const blocks = Math.ceil(size / BLOCK_BYTES)
     const span = { source, from: 0, to: blocks, target: to.number, at: 0, size, exact: true }
-    if (source !== to.number) this.#share(span, to, mayCopy)
+    if (source !== to.number) this.#share(span, to)
   }
 
-  #share(span: Span, to: OpenInode, mayCopy: boolean): void {
+  #share(span: Span, to: OpenInode): void {
     const { inodes, guard, pages } = this.#core
     const { source } = span
     this.#work.settle(source)
@@ -111,7 +104,7 @@ export class Sharing {
     if (at > old) this.#files.zeroTail(inodes.get(to.number), old, at)
     else this.#files.keepShrunk(inodes.get(to.number), old)
     pages.tick()
-    const small = !(mayCopy && this.#core.watched(inodes.get(source))) && this.#isSmall(span)
+    const small = this.#nothingCopied(span) && this.#isSmall(span)
     if (small) this.#shareAtOnce(to, span)
     else this.#shareInSteps(to, span)
     to.timesPending = false
@@ -143,6 +136,14 @@ export class Sharing {
     const from = offset / BLOCK_BYTES
     const to = from + Math.ceil(count / BLOCK_BYTES)
     return { source, from, to, target, at: at / BLOCK_BYTES, size: at + count, exact: false }
+  }
+
+  /** Whether all of the source may gain a second owner. */
+  #nothingCopied({ source, from, to }: Span): boolean {
+    const { inodes, guard } = this.#core
+    if (!this.#core.watched(inodes.get(source))) return true
+    const run = guard.shareRun(source, from, to)
+    return !run.copy && run.end >= to
   }
 
   /** Whether all of it goes into one transaction. */

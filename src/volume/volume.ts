@@ -165,14 +165,14 @@ export class Volume extends MountedVolume {
    * Makes `to` a clone of the file `from`: the same blocks, until one of them is written to. All or
    * nothing. One that is there becomes the clone, and keeps its mode and owner.
    */
-  reflink(from: Path, to: Path, options: ShareOptions = {}, as?: Credentials): void {
+  reflink(from: Path, to: Path, _options: ShareOptions = {}, as?: Credentials): void {
     const source = this.open(from, 'r', 0, as)
     try {
       const { mode } = source.stat()
       this.call('reflink', from, as, () => this.sharing.demandClone(source.ino), to)
       const target = this.#cloneTarget(to, mode & 0o777, as)
       try {
-        source.reflinkAll(target, options)
+        source.reflinkAll(target)
         // One that is new has no name before it is whole.
         if (target.stat().nlink === 0) target.link(to)
       } finally {

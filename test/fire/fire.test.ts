@@ -27,6 +27,11 @@ for (const sync of ['always', 'group'] as const) {
       const least = await shrink(options, failure)
       assert.fail(tell(options, least.steps, least.failure))
     }
-    t.diagnostic([...totals].sort().map(([what, n]) => `${what} ${n}`).join(', '))
+    t.diagnostic(
+      [...totals]
+        .sort()
+        .map(([what, n]) => `${what} ${n}`)
+        .join(', '),
+    )
   })
 }

@@ -247,9 +247,12 @@ export class Fire {
   /** A refusal names what is in the way, and nothing else. */
   #demandReason(label: string, error: unknown): void {
     const { code, holds } = error as HoldfastError
-    for (const { id, kind } of holds ?? []) {
+    for (const { id, kind, owner, iomode } of holds ?? []) {
       const transfer = this.engine.transfers.get(id)
-      if (transfer === undefined) throw new Violation(`${label}: hold ${id} is named and has ended`)
+      if (transfer === undefined)
+        throw new Violation(
+          `${label}: ${kind} ${iomode} ${id} of ${owner.session} has ended, and is named`,
+        )
       if (kind === 'lease' || transfer.pieces.some(({ page }) => page.file !== null)) continue
       throw new Violation(`${label}: ${transfer} is named, and has nothing of a file any more`)
     }
@@ -308,7 +311,11 @@ export class Fire {
     for (const transfer of [...this.engine.transfers.values()]) {
       if (transfer.due > this.number && !(all && transfer.due !== Infinity)) continue
       transfer.due = Infinity
-      if (transfer.drained === null && transfer.manner === 'in parts' && transfer.pieces.length > 1) {
+      if (
+        transfer.drained === null &&
+        transfer.manner === 'in parts' &&
+        transfer.pieces.length > 1
+      ) {
         this.giveHalf(transfer)
         transfer.due = this.number + 2
       } else this.endTransfer(transfer)
@@ -318,6 +325,8 @@ export class Fire {
 
   /** The engine gives the first half of what it has of the file back. */
   giveHalf(transfer: Transfer): void {
+    // What was fenced is given back as a whole: the volume no longer knows where of the file it was.
+    if (transfer.phase === 'fenced') return this.endTransfer(transfer)
     const own = transfer.pieces.filter(({ page }) => page.file !== null)
     own.sort((a, b) => a.page.block - b.page.block)
     const half = own.slice(0, Math.ceil(own.length / 2))

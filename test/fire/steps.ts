@@ -297,8 +297,10 @@ function clone({ fire, prng }: Step, from: string): void {
     }
     const content = target
     fire.apply(asked, content, (leaving) => {
-      content.share(source!, 0, source!.blocks, 0, source!.size, leaving)
-      content.shrink(source!.size, leaving)
+      const { size, blocks } = source!
+      const longer = content.size > size
+      content.share(source!, 0, blocks, 0, size, leaving)
+      if (longer) content.shrink(size, leaving)
     })
   }
   const label = `clone ${share} ${from} to ${to} (${policy})`
@@ -432,8 +434,13 @@ function pin(step: Step, path: string): void {
   const unshareMode = prng.chance(1, 3) ? 'others' : 'self'
   const options = { ...range, session, unshare: unshareMode, reason: 'a registration' } as const
   const label = `pin of ${range.length} at ${range.offset} of ${path}, unshare ${unshareMode}`
-  hold(step, path, label, 'pin', (file) => file.pin(options), (file) =>
-    fire.volume.promises.pin(file, { ...options, timeout: 3000, deadline: 2000 }),
+  hold(
+    step,
+    path,
+    label,
+    'pin',
+    (file) => file.pin(options),
+    (file) => fire.volume.promises.pin(file, { ...options, timeout: 3000, deadline: 2000 }),
   )
 }
 
@@ -654,11 +661,14 @@ const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0)
 
 /** Runs step `number` of the run with `seed`. `every`: all checks after each step. */
 export async function runStep(fire: Fire, number: number, every: boolean): Promise<void> {
-  const prng = new Prng(Math.imul(fire.options.seed, 0x9e37_79b1) ^ Math.imul(number + 1, 0x85eb_ca6b))
+  const prng = new Prng(
+    Math.imul(fire.options.seed, 0x9e37_79b1) ^ Math.imul(number + 1, 0x85eb_ca6b),
+  )
   fire.number = number
   fire.timers.advance(prng.chance(1, 3) ? prng.below(1500) : 0)
   await fire.settle()
   fire.doDue(false)
+  await fire.settle()
   const step: Step = { fire, prng, session: prng.pick(fire.sessions) }
   const path = fire.path(prng)
   let left = prng.below(TOTAL)

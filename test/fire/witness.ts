@@ -166,8 +166,12 @@ export class Witness {
     for (const piece of transfer.pieces) {
       const { page, at } = piece
       const gone = page.file === null
-      if (gone ? blocks.file.get(page.block) === at && !blocks.limbo.has(at) : blocks.limbo.has(at)) {
-        throw new Violation(`${transfer}: region block ${at} is listed as what it is not`)
+      if (
+        gone ? blocks.file.get(page.block) === at && !blocks.limbo.has(at) : blocks.limbo.has(at)
+      ) {
+        throw new Violation(
+          `${transfer}: region block ${at}, ${gone ? 'gone from' : 'in'} its file, is listed otherwise`,
+        )
       }
       if (!blocks.delete(piece) && !fenced) {
         throw new Violation(`${transfer}: region block ${at} has been taken out of it`)
