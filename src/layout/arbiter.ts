@@ -59,6 +59,8 @@ export class Arbiter implements LayoutGuard {
   asking: Request
   /** What the last refusal was about, when waiting would help. */
   conflict: Conflict | null = null
+  /** A call that may wait is tried: what is in its way is no refusal yet. */
+  trying = false
 
   readonly #volume: Volume
   readonly #default: Request
@@ -96,6 +98,7 @@ export class Arbiter implements LayoutGuard {
   }
 
   demand(change: LayoutChange, inode: number, from: number, to: number): void {
+    this.conflict = null
     this.#demandFlags(change, inode)
     const { table } = this.holds
     if (table.size === 0 || !table.pieces.any(inode, from, to)) return
@@ -127,8 +130,12 @@ export class Arbiter implements LayoutGuard {
     slots: readonly number[],
   ): HoldfastError {
     const holds: HoldInfo[] = slots.map((slot) => this.holds.info(slot))
-    if (this.holds.events.watched) this.holds.events.tell({ kind: 'refuse', holds, change })
+    if (!this.trying || this.conflict === null) this.tellRefusal(change, holds)
     return new HoldfastError(code, `${TEXT[change]}: ${WAYS_OUT[code]}`, { holds })
+  }
+
+  tellRefusal(change: LayoutChange, holds: readonly HoldInfo[]): void {
+    if (this.holds.events.watched) this.holds.events.tell({ kind: 'refuse', holds, change })
   }
 
   // ---- the table applied -----------------------------------------------------------------------
