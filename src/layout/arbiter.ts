@@ -134,6 +134,12 @@ export class Arbiter implements LayoutGuard {
     return new HoldfastError(code, `${TEXT[change]}: ${WAYS_OUT[code]}`, { holds })
   }
 
+  /** From here on a conflict that waiting would do away with is no refusal. */
+  beginTry(): void {
+    this.conflict = null
+    this.trying = true
+  }
+
   tellRefusal(change: LayoutChange, holds: readonly HoldInfo[]): void {
     if (this.holds.events.watched) this.holds.events.tell({ kind: 'refuse', holds, change })
   }
@@ -204,7 +210,8 @@ export class Arbiter implements LayoutGuard {
       writeSealed,
     })
     if (verdict === 'ok' || verdict === 'copy') return
-    assert(verdict === 'EPERM', `a ${change} of a fixed file is refused`)
+    // Nobody writes to what a fixed file shares; who asks for other blocks is refused as well.
+    assert(verdict === 'EPERM' || change === 'unshare', `a ${change} of a fixed file is refused`)
     throw new HoldfastError(
       'EPERM',
       `${TEXT[change]}: it is fixed, its blocks stay where they are; holdfast unfix allows it`,
