@@ -124,8 +124,7 @@ export class Waiting {
   /** Throws what waiting does not help against. */
   #try<T>(run: (ticket: number) => T, ticket: number) {
     const arbiter = this.#arbiter
-    arbiter.conflict = null
-    arbiter.trying = true
+    arbiter.beginTry()
     try {
       return { value: run(ticket) }
     } catch (refusal) {
