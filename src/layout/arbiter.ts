@@ -59,6 +59,8 @@ export class Arbiter implements LayoutGuard {
   asking: Request
   /** What the last refusal was about, when waiting would help. */
   conflict: Conflict | null = null
+  /** A call that may wait is tried: what is in its way is no refusal yet. */
+  trying = false
 
   readonly #volume: Volume
   readonly #default: Request
@@ -98,6 +100,7 @@ export class Arbiter implements LayoutGuard {
   }
 
   demand(change: LayoutChange, inode: number, from: number, to: number): void {
+    this.conflict = null
     this.#demandFlags(change, inode)
     const { table } = this.holds
     if (table.size === 0) return
@@ -151,8 +154,18 @@ export class Arbiter implements LayoutGuard {
     slots: readonly number[],
   ): HoldfastError {
     const holds: HoldInfo[] = slots.map((slot) => this.holds.info(slot))
-    if (this.holds.events.watched) this.holds.events.tell({ kind: 'refuse', holds, change })
+    if (!this.trying || this.conflict === null) this.tellRefusal(change, holds)
     return new HoldfastError(code, `${TEXT[change]}: ${WAYS_OUT[code]}`, { holds })
+  }
+
+  /** From here on a conflict that waiting would do away with is no refusal. */
+  beginTry(): void {
+    this.conflict = null
+    this.trying = true
+  }
+
+  tellRefusal(change: LayoutChange, holds: readonly HoldInfo[]): void {
+    if (this.holds.events.watched) this.holds.events.tell({ kind: 'refuse', holds, change })
   }
 
   // ---- the table applied -----------------------------------------------------------------------
@@ -221,7 +234,8 @@ export class Arbiter implements LayoutGuard {
       writeSealed,
     })
     if (verdict === 'ok' || verdict === 'copy') return
-    assert(verdict === 'EPERM', `a ${change} of a fixed file is refused`)
+    // Nobody writes to what a fixed file shares; who asks for other blocks is refused as well.
+    assert(verdict === 'EPERM' || change === 'unshare', `a ${change} of a fixed file is refused`)
     throw new HoldfastError(
       'EPERM',
       `${TEXT[change]}: it is fixed, its blocks stay where they are; holdfast unfix allows it`,

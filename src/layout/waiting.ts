@@ -97,21 +97,17 @@ export class Waiting {
     const end = this.#timers.now() + timeout
     for (;;) {
       if (options.signal?.aborted === true) throw interrupted()
-      const arbiter = this.#arbiter
-      arbiter.conflict = null
-      let conflict: Conflict | null
-      let refusal: unknown
-      try {
-        return run(ticket)
-      } catch (error) {
-        conflict = arbiter.conflict
-        refusal = error
-        if (conflict === null) throw error
-      }
+      const tried = this.#try(run, ticket)
+      if ('value' in tried) return tried.value
+      const { conflict, refusal } = tried
       const waiter: Waiter = { ticket, conflict, hold }
       this.#waiters.push(waiter)
       try {
-        await this.#clear(waiter, end, patience, options.signal, refusal)
+        if (!(await this.#clear(waiter, end, patience, options.signal))) {
+          const { holds } = refusal as HoldfastError
+          if (holds !== undefined) this.#arbiter.tellRefusal(conflict.change, holds)
+          throw refusal
+        }
       } finally {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
         this.#callOff(conflict)
@@ -120,28 +116,39 @@ export class Waiting {
     }
   }
 
-  /** Waits until what is in the way is gone; throws `refusal` when that is not to be. */
+  /** Throws what waiting does not help against. */
+  #try<T>(run: (ticket: number) => T, ticket: number) {
+    const arbiter = this.#arbiter
+    arbiter.beginTry()
+    try {
+      return { value: run(ticket) }
+    } catch (refusal) {
+      const { conflict } = arbiter
+      if (conflict === null) throw refusal
+      return { refusal, conflict }
+    } finally {
+      arbiter.trying = false
+    }
+  }
+
+  /** Waits until what is in the way is gone; false: that is not to be. */
   async #clear(
     { conflict, ticket }: Waiter,
     end: number,
     patience: number,
     signal: AbortSignal | undefined,
-    refusal: unknown,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { recalls, waits, inode, from, to } = conflict
     const gone = (id: number) => this.#gone(id, conflict)
-    if (waits.length > 0) {
-      // Recalls wait: nothing is asked back for a change that may give up.
-      if (!(await this.#until(() => waits.every(gone), end, signal))) throw refusal
-    } else if (recalls.length > 0) {
+    // Recalls wait: nothing is asked back for a change that may give up.
+    if (waits.length > 0) return this.#until(() => waits.every(gone), end, signal)
+    if (recalls.length > 0) {
       this.#recall(conflict, patience)
       const stuck = () => recalls.some((id) => this.#unreachable.has(id))
       await this.#until(() => recalls.every(gone) || stuck(), Infinity, signal)
-      if (!recalls.every(gone)) throw refusal
-    } else {
-      const free = () => !this.#behind(ticket, inode, from, to)
-      if (!(await this.#until(free, end, signal))) throw refusal
+      return recalls.every(gone)
     }
+    return this.#until(() => !this.#behind(ticket, inode, from, to), end, signal)
   }
 
   /** Whether a hold covers nothing of the range any more. */
@@ -194,7 +201,7 @@ export class Waiting {
       holds.tell('recall', [slot])
       this.#deadlines.set(
         id,
-        this.#timers.after(patience, () => void this.#expire(id, conflict)),
+        this.#timers.after(patience, () => void this.#expire(id)),
       )
       holds.users.get(slot)?.onRecall?.(id)
     }
@@ -213,7 +220,7 @@ export class Waiting {
     }
   }
 
-  async #expire(id: number, conflict: Conflict): Promise<void> {
+  async #expire(id: number): Promise<void> {
     const { table } = this.#arbiter.holds
     // What the holder has sent and nobody has looked at yet counts.
     await this.#timers.turn()
@@ -221,24 +228,43 @@ export class Waiting {
     if (slot < 0 || table.stateOf(slot) !== 'recalled' || this.#draining.has(id)) return
     this.#draining.add(id)
     try {
-      await this.#fence(id, slot, conflict)
+      await this.#fence(id, slot)
     } finally {
       this.#draining.delete(id)
     }
   }
 
-  /** Cuts a holder off that has not answered. */
-  async #fence(id: number, slot: number, conflict: Conflict): Promise<void> {
+  /** Cuts a holder off that has not answered, for all who wait for it. */
+  async #fence(id: number, slot: number): Promise<void> {
     const { holds } = this.#arbiter
+    const conflicts = this.#waiters
+      .map(({ conflict }) => conflict)
+      .filter(({ recalls }) => recalls.includes(id))
     holds.tell('fence', [slot])
-    const revoke = holds.users.get(slot)?.revoke
-    if (revoke === undefined) {
-      this.#leaveBehind(id, slot, conflict)
+    if (await this.#cutOff(slot, conflicts)) {
+      const now = holds.table.find(id)
+      if (now >= 0) holds.end(now)
       return
     }
-    await revoke(conflict.from, conflict.to)
-    const now = holds.table.find(id)
-    if (now >= 0) holds.end(now)
+    for (const conflict of conflicts) {
+      const now = holds.table.find(id)
+      if (now >= 0) this.#leaveBehind(id, now, conflict)
+    }
+  }
+
+  /** Whether nothing reaches the blocks through a hold any more. */
+  async #cutOff(slot: number, conflicts: readonly Conflict[]): Promise<boolean> {
+    const revoke = this.#arbiter.holds.users.get(slot)?.revoke
+    if (revoke === undefined) return false
+    const from = Math.min(...conflicts.map((conflict) => conflict.from))
+    const to = Math.max(...conflicts.map((conflict) => conflict.to))
+    try {
+      await revoke(from, to)
+      return true
+    } catch {
+      // Then it may still be in use, as that of somebody who cannot be cut off.
+      return false
+    }
   }
 
   /**

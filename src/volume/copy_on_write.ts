@@ -74,8 +74,8 @@ export class CopyOnWrite {
 
   /** Asks the guard for each shared run of [from, to): what is between stays as it is. */
   demand(number: number, from: number, to: number): void {
-    const { guard } = this.#core
-    if (!guard.watches(number)) return
+    const { guard, inodes } = this.#core
+    if (!this.#core.watched(inodes.get(number))) return
     for (let block = from; block < to; block += this.count) {
       if (!this.runAt(number, block, to - block)) continue
       const end = block + this.count

@@ -470,11 +470,17 @@ export class Ranges {
     const next = extents.count === 0 ? size : Math.min(size, extents.fileBlock * BLOCK_BYTES)
     const n = Math.min(most, next - offset)
     pages.tick()
-    const end = toOffset + n
     const old = inodes.size(inodes.get(to.number))
-    if (toOffset < old) this.punch(to, toOffset, Math.min(n, old - toOffset))
+    const inside = Math.min(n, old - toOffset)
+    try {
+      if (inside > 0) this.punch(to, toOffset, inside)
+    } catch (error) {
+      // A copy never fails for the sake of a hold: zeros where blocks are to stay.
+      if (!(error instanceof HoldfastError && NO_SHARING.has(error.code))) throw error
+      this.zero(to, toOffset, inside, true)
+    }
     pages.tick()
-    if (end > old) this.#files.truncate(to.number, end)
+    if (toOffset + n > old) this.#files.truncate(to.number, toOffset + n)
     return n
   }
 }

@@ -1,4 +1,4 @@
-/** One cell of the table tried: what is set up, what is asked for, and what must have come of it. */
+/** One cell of the table tried: what is set up, what is asked, and what must have come of it. */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../src/base/limits.js'
 import type { LayoutFile } from '../../src/layout/file.js'

@@ -69,8 +69,8 @@ export function contractSays(row: Row, column: Column, reading: Reading): Says {
 export type Policy = 'busy' | 'wait' | 'defer'
 
 /**
- * What the caller sees of a policy, and what becomes of pinned blocks. `synchronous`: of a form that
- * never waits, what would have to wait is EBUSY.
+ * What the caller sees of a policy, and what becomes of pinned blocks. `synchronous`: of a form
+ * that never waits, what would have to wait is EBUSY.
  */
 export function policySays(policy: Policy, synchronous: boolean): 'EBUSY' | 'wait' | 'defer' {
   if (policy === 'wait') return synchronous ? 'EBUSY' : 'wait'
