@@ -4,6 +4,8 @@
  * key's chain until it grows: 100 000 holds made taking one 60 times as slow.
  */
 export class BySlot<T> {
+  /** How many there are. */
+  size = 0
   readonly #values: (T | undefined)[] = []
 
   get(slot: number): T | undefined {
@@ -12,10 +14,18 @@ export class BySlot<T> {
 
   set(slot: number, value: T): void {
     while (this.#values.length < slot) this.#values.push(undefined)
+    if (this.#values[slot] === undefined) this.size++
     this.#values[slot] = value
   }
 
   delete(slot: number): void {
-    if (slot < this.#values.length) this.#values[slot] = undefined
+    if (this.#values[slot] === undefined) return
+    this.#values[slot] = undefined
+    this.size--
+  }
+
+  /** All of them, by slot. */
+  *values(): Generator<T> {
+    for (const value of this.#values) if (value !== undefined) yield value
   }
 }

@@ -10,7 +10,9 @@ import type { OpenInode } from '../volume/open_inodes.js'
 import type { LayoutVolume } from './volume.js'
 
 export class Transfer implements Disposable {
-  /** Where the bytes are, in file order: [file offset, region offset, length]. Holes are left out. */
+  /**
+   * Where the bytes are, in file order: [file offset, region offset, length]. Holes are left out.
+   */
   readonly runs: readonly (readonly [offset: number, regionOffset: number, length: number])[]
   readonly #volume: LayoutVolume
   #ended = false

@@ -104,8 +104,8 @@ export const OrphanKind = {
    */
   receive: 7,
   /**
-   * Of a receive: the first argument is the giver, an inode without names. The second is 1 where the
-   * size of that one becomes the size, 0 where it is what the size becomes at least.
+   * Of a receive: the first argument is the giver, an inode without names. The second is 1 where
+   * the size of that one becomes the size, 0 where it is what the size becomes at least.
    */
   receiveFrom: 8,
   /**

@@ -424,8 +424,8 @@ export class Ranges {
   }
 
   /**
-   * Shares whole blocks instead of copying them; returns the bytes that are done. A copy never fails
-   * for the sake of a hold, or because there can be no sharing: then it is 0.
+   * Shares whole blocks instead of copying them; returns the bytes that are done. A copy never
+   * fails for the sake of a hold, or because there can be no sharing: then it is 0.
    */
   #share(
     from: number,

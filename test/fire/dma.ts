@@ -1,7 +1,7 @@
 /**
- * The witness: an engine that does DMA. It took the addresses of a hold when that was granted, knows
- * nothing of files' layouts or of the frame table, and goes on reading and writing there, as a
- * device would, until the hold ends.
+ * The witness: an engine that does DMA. It took the addresses of a hold when that was granted,
+ * knows nothing of files' layouts or of the frame table, and goes on reading and writing there, as
+ * a device would, until the hold ends.
  *
  * What it must find at each address is the page that stood there: what it, or a call on the file,
  * last put there.

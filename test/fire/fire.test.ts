@@ -1,7 +1,7 @@
 /**
- * A held block never moves, and never gains a second owner: random calls, holds, answers to recalls,
- * crashes and remounts, and an engine that goes on reading and writing at the addresses that it was
- * given.
+ * A held block never moves, and never gains a second owner: random calls, holds, answers to
+ * recalls, crashes and remounts, and an engine that goes on reading and writing at the addresses
+ * that it was given.
  *
  * FIRE_STEPS steps, 20 000 unless given, half of them with each way to sync. SEED repeats a run.
  */

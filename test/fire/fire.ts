@@ -1,7 +1,7 @@
 /**
- * The invariant under fire: a volume with a dozen files, sessions that hold parts of them, the model
- * of what the files contain, and the engine that does DMA through the holds. steps.ts says what
- * happens to it; witness.ts what has to be true.
+ * The invariant under fire: a volume with a dozen files, sessions that hold parts of them, the
+ * model of what the files contain, and the engine that does DMA through the holds. steps.ts says
+ * what happens to it; witness.ts what has to be true.
  *
  * A step depends on the seed and its number alone, and on what the steps before have left: any part
  * of a run is a run.
@@ -325,7 +325,8 @@ export class Fire {
 
   /** The engine gives the first half of what it has of the file back. */
   giveHalf(transfer: Transfer): void {
-    // What was fenced is given back as a whole: the volume no longer knows where of the file it was.
+    // What was fenced is given back as a whole: the volume no longer knows where of the file it
+    // was.
     if (transfer.phase === 'fenced') return this.endTransfer(transfer)
     const own = transfer.pieces.filter(({ page }) => page.file !== null)
     own.sort((a, b) => a.page.block - b.page.block)

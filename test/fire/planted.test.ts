@@ -1,7 +1,7 @@
 /**
- * The fire is only worth what it catches: one bug planted in each rule of the contract, by replacing
- * a method of the mounted volume. Each must be given away within a few thousand steps; the same
- * steps without it must pass.
+ * The fire is only worth what it catches: one bug planted in each rule of the contract, by
+ * replacing a method of the mounted volume. Each must be given away within a few thousand steps;
+ * the same steps without it must pass.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -99,7 +99,8 @@ const BUGS: readonly Bug[] = [
   {
     name: 'limbo is freed at once',
     plant: ({ core }) => {
-      // Whoever frees blocks, and the allocator that would refuse, see a frame table without counts.
+      // Whoever frees blocks, and the allocator that would refuse, see a frame table without
+      // counts.
       const empty = new Frames(core.geometry.blockCount)
       Object.defineProperty(core.ownership, 'frames', { value: empty })
       core.allocator.frames = null

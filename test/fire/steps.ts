@@ -31,7 +31,8 @@ interface Call {
 
 const POLICIES = ['busy', 'wait', 'defer', 'defer', undefined] as const
 
-// ---- calls on one file ---------------------------------------------------------------------------
+// ---- calls on one file
+// ---------------------------------------------------------------------------
 
 /** By a handle of the step's session, at once or in the promise form. */
 function call({ fire, prng, session }: Step, one: Call): void {
@@ -234,7 +235,8 @@ function unshare(step: Step, path: string): void {
   })
 }
 
-// ---- names ---------------------------------------------------------------------------------------
+// ---- names
+// ---------------------------------------------------------------------------------------
 
 function make({ fire, prng }: Step): void {
   const path = `/d/f${prng.below(FILES)}`
@@ -338,7 +340,8 @@ function snapshot({ fire, prng }: Step): void {
   if (taken || fire.snapshots >= 2) fire.snapshots++
 }
 
-// ---- what a file says of its layout --------------------------------------------------------------
+// ---- what a file says of its layout
+// --------------------------------------------------------------
 
 function flags({ fire, prng }: Step, path: string): void {
   const content = fire.files.get(path)!
@@ -371,7 +374,8 @@ function flags({ fire, prng }: Step, path: string): void {
   }
 }
 
-// ---- maintenance ---------------------------------------------------------------------------------
+// ---- maintenance
+// ---------------------------------------------------------------------------------
 
 function defragment({ fire, prng }: Step, path: string): void {
   const force = prng.chance(1, 4)
@@ -416,7 +420,8 @@ function markBad(step: Step, path: string): void {
   evacuate(step, block, 1)
 }
 
-// ---- holds ---------------------------------------------------------------------------------------
+// ---- holds
+// ---------------------------------------------------------------------------------------
 
 function rangeIn(prng: Prng, content: Content): { offset: number; length: number } | null {
   const past = prng.chance(1, 6)
@@ -627,7 +632,8 @@ function dma({ fire, prng }: Step): void {
   }
 }
 
-// ---- the mixture ---------------------------------------------------------------------------------
+// ---- the mixture
+// ---------------------------------------------------------------------------------
 
 type Kind = readonly [weight: number, run: (step: Step, path: string) => void]
 

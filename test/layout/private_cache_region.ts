@@ -1,7 +1,7 @@
 /**
  * A region whose memory is not coherent with what devices write: this side has a cache of its own,
- * 64-byte lines that go back, or are dropped, when it says so and not before. Two memories: what the
- * program stores and reads, and what devices see.
+ * 64-byte lines that go back, or are dropped, when it says so and not before. Two memories: what
+ * the program stores and reads, and what devices see.
  */
 import { native } from '../../src/native/native.js'
 import { MemoryRegion } from '../../src/region/memory_region.js'
