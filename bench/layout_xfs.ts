@@ -5,7 +5,8 @@
  * with its process. One process of Python does the calls (ioctl FICLONE, pwrite, fdatasync,
  * fallocate with a mode by ctypes) and times them itself by perf_counter_ns around all of a round:
  * of each, about half a microsecond is Python's. xfs_fsr is a process each time; what one takes
- * that has nothing to do is timed, too. `durable`: fdatasync, or fsync after FICLONE, after each call.
+ * that has nothing to do is timed, too. `durable`: fdatasync, or fsync after FICLONE, after each
+ * call.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'

@@ -5,7 +5,8 @@
  * Objects are registered in batches, with one token each: what a registry keeps for a token is more
  * than what it keeps for an object, and to take one away is as dear as a grant. A batch is taken
  * away once all of it was released; of one that is not, what was released goes when it is
- * collected, and is not told of. What objects of a batch have in common stands there, and not in each.
+ * collected, and is not told of. What objects of a batch have in common stands there, and not in
+ * each.
  */
 import type { HeldClass } from './table.js'
 import type { LayoutVolume } from './volume.js'
