@@ -197,6 +197,7 @@ export class Extents {
    * or holds the blocks keeps them (Ownership).
    */
   cutLast(w: number, from: number, to: number): boolean {
+    if (from >= to) return false // an extent over both is not to be cut in two
     if (!this.before(w, to) || this.fileBlock + this.count <= from) return false
     const u32 = this.#pages.u32
     const number = u32[w + at.number]!

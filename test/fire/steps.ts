@@ -300,9 +300,8 @@ function clone({ fire, prng }: Step, from: string): void {
     const content = target
     fire.apply(asked, content, (leaving) => {
       const { size, blocks } = source!
-      const longer = content.size > size
       content.share(source!, 0, blocks, 0, size, leaving)
-      if (longer) content.shrink(size, leaving)
+      content.shrink(size, leaving)
     })
   }
   const label = `clone ${share} ${from} to ${to} (${policy})`
@@ -544,7 +543,9 @@ function lease(step: Step, path: string): void {
     ...(cut === 'none' ? {} : { revoke }),
   } as const
   const label = `lease ${iomode} of ${range.length} at ${range.offset} of ${path}, ${manner}, cut ${cut}`
+  const before = fire.granted
   hold(step, path, label, iomode, (file) => file.lease(options), null)
+  if (fire.granted === before) return
   id = fire.granted
   const transfer = fire.engine.transfers.get(id)
   if (transfer !== undefined) transfer.manner = manner
