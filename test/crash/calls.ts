@@ -1,15 +1,7 @@
 /** What each call does: to the model of the tree, and to the volume. */
 import { Mode } from '../../src/base/mode.js'
 import type { Volume } from '../../src/volume/volume.js'
-import {
-  contentOf,
-  copyTree,
-  newFile,
-  resized,
-  type Call,
-  type ModelFile,
-  type Tree,
-} from './model.js'
+import { contentOf, newFile, resized, type Call, type ModelFile, type Tree } from './model.js'
 
 const O_TMPFILE_RDWR = 0o20200002
 
@@ -83,17 +75,6 @@ export function applyCall(tree: Tree, call: Call): void {
     default:
       return applyToFile(fileAt(tree, call.path), call)
   }
-}
-
-/** Trees that a call passes through, when it is more than one operation. */
-export function stagesOf(tree: Tree, call: Call): Tree[] {
-  if (call.op !== 'clone') return []
-  const { content, mode } = fileAt(tree, call.path)
-  const stage = copyTree(tree)
-  if (!stage.has(call.to)) stage.set(call.to, newFile(Mode.file | (mode & 0o777)))
-  const target = fileAt(stage, call.to)
-  target.content = target.content.slice(0, content.length)
-  return [stage]
 }
 
 function shareIn(tree: Tree, call: Call & { op: 'share' }): void {

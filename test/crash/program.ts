@@ -16,11 +16,11 @@ import type { SyncMode } from '../../src/volume/transaction.js'
 import { Volume } from '../../src/volume/volume.js'
 import { CrashFailure, Explorer, type Tally } from './explorer.js'
 import type { Undo } from './image.js'
-import { applyCall, performCall, stagesOf } from './calls.js'
+import { applyCall, performCall } from './calls.js'
 import { copyTree, describe, type Call, type Tree } from './model.js'
 import { notAllowed } from './oracle.js'
 
-export const REGION_BYTES = 512 * 1024
+export const REGION_BYTES = 640 * 1024
 const CACHE_PAGES = 256
 /** Calls that change bytes where they stand, which is no more atomic than a store is. */
 const IN_PLACE: readonly string[] = ['write', 'punch', 'zero']
@@ -34,6 +34,8 @@ export interface Setting {
   readonly seed: number
   /** States of a window that has too many subsets. */
   readonly sample: number
+  /** Subsets up to which all of them are tried. */
+  readonly exhaustive?: number
   /** One in so many states has the states of its recovery examined too, and of that one's. */
   readonly nested?: number
   /** Makes every step of a long operation a transaction of its own. */
@@ -90,6 +92,7 @@ export class Program {
       setting.sample,
       seen,
       (region, undo) => this.#examine(region, undo, 1),
+      setting.exhaustive,
     )
     this.#volume = this.#mountLive()
     this.#emptyFree = this.#volume.statfs().blocksFree
@@ -109,7 +112,6 @@ export class Program {
       const before = copyTree(this.tree)
       if (this.#setting.sync === 'always') this.#states = [before]
       this.#mixed = this.#setting.sync === 'group' || IN_PLACE.includes(call.op)
-      this.#states.push(...stagesOf(this.tree, call))
       applyCall(this.tree, call)
       this.#states.push(copyTree(this.tree))
       this.explorer.watch(true)

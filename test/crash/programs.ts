@@ -150,6 +150,7 @@ export function randomCall(prng: Prng, tree: Tree): Call {
       randomOnName,
       randomOnFile,
       randomOnFile,
+      randomShared,
       tidy,
     ])
     const call = kind(prng, tree)
@@ -159,6 +160,10 @@ export function randomCall(prng: Prng, tree: Tree): Call {
 
 function isPossible(tree: Tree, call: Call): boolean {
   const node = 'path' in call ? tree.get(call.path) : undefined
+  if (call.op === 'share') {
+    const target = tree.get(call.to)
+    return isPlain(node) && isPlain(target) && node.content.length >= call.offset + call.length
+  }
   if (call.op === 'removeXattr') return isPlain(node) && node.xattrs.has(call.name)
   if (call.op === 'insert') return isPlain(node) && call.offset < node.content.length
   if (call.op !== 'collapse') return true
@@ -221,6 +226,24 @@ function randomOnFile(prng: Prng, tree: Tree): Call | null {
     { op: 'chown', path, uid: prng.below(9) },
     { op: 'setXattr', path, name, length: prng.pick([0, 30, 600, 5000]) },
     { op: 'removeXattr', path, name },
+  ])
+}
+
+/** What makes blocks shared, moves them, and makes them a file's own again. */
+function randomShared(prng: Prng, tree: Tree): Call | null {
+  const files = [...tree.keys()].filter((path) => isPlain(tree.get(path)))
+  if (files.length === 0) return null
+  const [path, other] = [prng.pick(files), prng.pick(files)]
+  // Another name of the same file would be overlapped by itself.
+  const to = tree.get(other) === tree.get(path) ? newPlace(prng, tree) : other
+  const [offset, toOffset] = [4096 * prng.below(2), 4096 * prng.below(4)]
+  return prng.pick<Call>([
+    { op: 'clone', path, to: newPlace(prng, tree) },
+    { op: 'clone', path, to },
+    { op: 'share', path, offset, to, toOffset, length: 4096 * (1 + prng.below(2)) },
+    { op: 'defragment', path },
+    { op: 'evacuate', path },
+    { op: 'unshareOthers', path },
   ])
 }
 

@@ -7,6 +7,8 @@ const BLOCK = 4096
 /** What stands before the calls, and the calls that are tried on it, each alone. */
 export interface Scene {
   readonly name: string
+  /** Whether its calls take many steps. */
+  readonly steps: boolean
   readonly before: readonly Call[]
   readonly calls: readonly Call[]
 }
@@ -54,6 +56,7 @@ const ON_SHARED: readonly Call[] = [
 export const SCENES: readonly Scene[] = [
   {
     name: 'of files of their own',
+    steps: false,
     before: [],
     calls: [
       clone('/a', '/new'),
@@ -70,9 +73,15 @@ export const SCENES: readonly Scene[] = [
       { op: 'evacuate', path: '/a' },
     ],
   },
-  { name: 'of two with the same blocks', before: [clone('/a', '/c')], calls: ON_SHARED },
+  {
+    name: 'of two with the same blocks',
+    steps: false,
+    before: [clone('/a', '/c')],
+    calls: ON_SHARED,
+  },
   {
     name: 'of three that overlap',
+    steps: false,
     before: [
       clone('/a', '/c'),
       share('/a', BLOCK, '/d/f', 0, 2 * BLOCK),
@@ -82,6 +91,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: 'of a file in pieces',
+    steps: true,
     before: PIECES,
     calls: [
       clone('/a', '/new'),
@@ -94,6 +104,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: 'of a file in pieces, over one with content',
+    steps: true,
     before: [...PIECES, { op: 'append', path: '/d/f', length: 10 * BLOCK }],
     calls: [
       clone('/a', '/d/f'),
@@ -105,6 +116,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: 'of two in the same pieces',
+    steps: true,
     before: [...PIECES, clone('/a', '/c')],
     calls: [
       { op: 'write', path: '/c', offset: 1000, length: 12 * BLOCK },
@@ -123,6 +135,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: 'of blocks that are held',
+    steps: false,
     before: [{ op: 'hold', path: '/a', first: 1, count: 2 }],
     calls: [
       { op: 'truncate', path: '/a', size: 0 },
@@ -142,6 +155,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: 'of a file in pieces that are held',
+    steps: true,
     before: [...PIECES, { op: 'hold', path: '/a', first: 1, count: 30 }],
     calls: [
       { op: 'truncate', path: '/a', size: 5000 },

@@ -106,6 +106,7 @@ export class Mixer {
       ['stat', 10, () => void v().stat(this.#path())],
       ['readdir', 1, () => void v().readdir(this.#prng.pick(this.#directories()) || '/')],
       ['truncate', 4, () => v().truncate(this.#path(), this.#prng.below(FILE_BYTES_MAX))],
+      ['clone a file', 4, () => v().reflink(this.#path(), this.#path())],
       ['statfs', 1, () => void v().statfs()],
     ]
   }
@@ -140,6 +141,17 @@ export class Mixer {
       ['collapse', 2, () => this.#handle().collapse(block(), few())],
       ['insert', 2, () => this.#handle().insert(block(), few())],
       ['copy', 2, () => void this.#handle().copyRange(at(), this.#handle(), at(), few())],
+      [
+        'copy blocks',
+        2,
+        () => void this.#handle().copyRange(block(), this.#handle(), block(), few()),
+      ],
+      [
+        'clone a range',
+        3,
+        () => this.#handle().reflinkRange(block(), this.#handle(), block(), few()),
+      ],
+      ['clone over', 1, () => this.#handle().reflinkAll(this.#handle())],
       ['seek', 2, () => void this.#handle().seek(at(), prng.chance(1, 2) ? 'data' : 'hole')],
       ['map', 2, () => this.#map()],
       ['lock', 3, () => this.#lock()],

@@ -90,6 +90,8 @@ const SIGNATURES: Record<string, string> = {
   fallocate: 'sAnn',
   seek: 'snW',
   copy: 'snsnn',
+  clone: 'snsnn',
+  reflink: 'pp',
   chattr: 'pC',
 }
 

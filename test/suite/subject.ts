@@ -111,6 +111,11 @@ const CALLS: Record<string, Run> = {
     const to = s.handle(a.number(2))
     return s.handle(a.number(0)).copyRange(a.number(1), to, a.number(3), a.number(4))
   },
+  clone: (s, a) => {
+    const to = s.handle(a.number(2))
+    return s.handle(a.number(0)).reflinkRange(a.number(1), to, a.number(3), a.number(4))
+  },
+  reflink: (s, a, as) => s.fs.reflink(a.bytes(0), a.bytes(1), {}, as),
   chattr: (s, a, as) => {
     const flag = (bit: number) =>
       (a.number(0 + 1) & bit) !== 0 ? true : (a.number(2) & bit) !== 0 ? false : undefined
