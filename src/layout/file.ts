@@ -74,6 +74,7 @@ export class LayoutFile extends OpenFile {
     this.enter(
       'unshare',
       () => {
+        if (!this.wish.write) throw new HoldfastError('EBADF', 'the handle does not write')
         const { relocation, copies, core } = this.#volume
         const end = Math.ceil(core.inodes.size(core.inodes.get(this.ino)) / BLOCK_BYTES)
         if (mode === 'others') relocation.unshareOthers(this.ino, 0, end)

@@ -107,7 +107,8 @@ export class LayoutVolume extends Volume {
   /** Opens a file for a session: its holds and changes are the session's. */
   openAs(session: Session, path: Path, flags: OpenFlags | number = 'r', mode = 0o666): LayoutFile {
     session.demandAlive()
-    const file = this.open(path, flags, mode, session.as)
+    const open = () => this.open(path, flags, mode, session.as)
+    const file = this.arbiter.during({ session }, open)
     file.asker = { session }
     return file
   }

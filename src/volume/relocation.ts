@@ -188,14 +188,13 @@ export class Relocation {
     const total = inodes.blocks(inodes.get(number))
     // One run for all of it is what makes it worth the copying.
     let to = before < 2 ? 0 : allocator.findRun(total)
+    // What is in the way of any of it is in the way of all.
+    if (to !== 0) this.#demandAll(number)
     for (let block = 0; to !== 0;) {
-      pages.tick()
-      const found = extents.find(inodes.get(number), block)
-      if (!found && extents.count === 0) break
-      if (!found) block = extents.fileBlock
-      const start = extents.regionBlock + (block - extents.fileBlock)
-      const run = extents.fileBlock + extents.count - block
-      const n = Math.min(STEP_BLOCKS, this.sameOwners(start, run))
+      const run = this.#nextRun(number, block)
+      if (run === null) break
+      block = run.fileBlock
+      const { start, count: n } = run
       const owners = this.owners(start)
       this.#demandMove(owners, start, n)
       // Somebody may have taken a part of it since: then it stays in two.
@@ -212,6 +211,30 @@ export class Relocation {
     }
     pages.tick()
     return { before, after: extents.total(inodes.get(number)) }
+  }
+
+  /** The first run of a file from a file block on that has the same owners throughout. */
+  #nextRun(
+    number: number,
+    block: number,
+  ): { readonly fileBlock: number; readonly start: number; readonly count: number } | null {
+    const { inodes, extents, pages } = this.#core
+    pages.tick()
+    const found = extents.find(inodes.get(number), block)
+    if (!found && extents.count === 0) return null
+    const fileBlock = found ? block : extents.fileBlock
+    const start = extents.regionBlock + (fileBlock - extents.fileBlock)
+    const most = extents.fileBlock + extents.count - fileBlock
+    return { fileBlock, start, count: Math.min(STEP_BLOCKS, this.sameOwners(start, most)) }
+  }
+
+  #demandAll(number: number): void {
+    for (let block = 0; ;) {
+      const run = this.#nextRun(number, block)
+      if (run === null) return
+      this.#demandMove(this.owners(run.start), run.start, run.count)
+      block = run.fileBlock + run.count
+    }
   }
 
   /**
@@ -241,28 +264,23 @@ export class Relocation {
    * no owner to ask. Yields the blocks moved in each step.
    */
   *evacuate(from: number, to: number): Generator<number, Evacuated> {
-    const { reverseMap, shares, allocator, pages, transaction } = this.#core
+    const { allocator, transaction } = this.#core
+    for (let run = this.#ownedRun(from, to); run !== null;) {
+      this.#demandMove(this.owners(run.start), run.start, run.count)
+      run = this.#ownedRun(run.start + run.count, to)
+    }
     let moved = 0
-    for (let block = from; block < to;) {
-      pages.tick()
-      const first = reverseMap.first(block, to, (last) => shares.find(last))
-      if (first === null) break
-      const start = Math.max(block, first.start)
-      const n = Math.min(
-        this.sameOwners(start, first.start + first.count - start),
-        to - start,
-        STEP_BLOCKS,
-      )
-      if (first.inode === this.#core.limbo.number) {
-        block = start + n
-        continue
-      }
+    for (let block = from; ;) {
+      const run = this.#ownedRun(block, to)
+      if (run === null) break
+      const { start, count: n } = run
       const owners = this.owners(start)
       this.#demandMove(owners, start, n)
       if (allocator.quarantined > 0 && allocator.available < 2 * n) transaction.checkpoint()
       const room = allocator.claimOutside(from, to, n)
-      if (room === 0)
+      if (room === 0) {
         throw new HoldfastError('ENOSPC', `no free block outside ${from} to ${to - 1}`)
+      }
       let done = 0
       try {
         done = this.move(start, room, owners, () => false)
@@ -274,6 +292,22 @@ export class Relocation {
       yield done
     }
     return { moved, left: this.#inUse(from, to) }
+  }
+
+  /** The first run of [from, to) that files own, the same ones throughout; limbo is no file. */
+  #ownedRun(from: number, to: number): { readonly start: number; readonly count: number } | null {
+    const { reverseMap, shares, pages, limbo } = this.#core
+    for (let block = from; block < to;) {
+      pages.tick()
+      const first = reverseMap.first(block, to, (last) => shares.find(last))
+      if (first === null) return null
+      const start = Math.max(block, first.start)
+      const most = Math.min(first.start + first.count, to) - start
+      const count = Math.min(this.sameOwners(start, most), STEP_BLOCKS)
+      if (first.inode !== limbo.number) return { start, count }
+      block = start + count
+    }
+    return null
   }
 
   #inUse(from: number, to: number): number {
