@@ -8,6 +8,10 @@ export class Content {
   size = 0
   /** It once was so large that blocks may have been allocated ahead of appends. */
   mayBeAhead = false
+  /** Some of its blocks may have other owners. */
+  mayShare = false
+  /** It may have a block twice. */
+  mayRepeat = false
   /** Rises with each change. */
   version = 0
   /** File blocks that are there; the others are holes. */
@@ -61,6 +65,12 @@ export class Content {
     }
   }
 
+  /** Whether a punch takes blocks away. */
+  frees(offset: number, end: number): boolean {
+    const reach = end >= this.size ? Math.max(end, Math.ceil(this.size / BLOCK) * BLOCK) : end
+    return [...this.blocks].some((one) => one * BLOCK >= offset && (one + 1) * BLOCK <= reach)
+  }
+
   /** Whole blocks go, and the last one of the file when nothing of it is left. */
   #punch(offset: number, end: number): void {
     this.#bytes.fill(0, offset, end)
@@ -89,6 +99,9 @@ export class Content {
     const bytes = from.read(offset, count)
     // What was allocated ahead there is data to a copy.
     if (from.mayBeAhead) this.mayBeAhead = true
+    // Whole blocks are shared, when they are many.
+    this.mayShare = from.mayShare = true
+    if (from === this || from.mayRepeat) this.mayRepeat = true
     for (let done = 0; done < count;) {
       const block = Math.floor((offset + done) / BLOCK)
       const isData = from.blocks.has(block)
@@ -104,6 +117,22 @@ export class Content {
         this.version++
       }
       done += n
+    }
+  }
+
+  /** Blocks of another file, or of this one, take the place of what was here; holes do as well. */
+  shareFrom(from: Content, offset: number, toOffset: number, count: number): void {
+    const bytes = from.read(offset, count)
+    const [first, to] = [offset / BLOCK, toOffset / BLOCK]
+    this.version++
+    this.mayShare = from.mayShare = true
+    if (from === this || from.mayRepeat) this.mayRepeat = true
+    if (from.mayBeAhead) this.mayBeAhead = true
+    if (toOffset + count > this.size) this.#setSize(toOffset + count)
+    this.#bytes.set(bytes, toOffset)
+    for (let i = 0; i < Math.ceil(count / BLOCK); i++) {
+      if (from.blocks.has(first + i)) this.blocks.add(to + i)
+      else this.blocks.delete(to + i)
     }
   }
 

@@ -76,6 +76,7 @@ interface Walk {
 type Last = 'place' | 'leave' | 'follow'
 
 const SYMLINKS_MAX = 40
+const BLOCK = 4096
 export const ROOT: Credentials = { uid: 0, gid: 0 }
 const [READ, WRITE, EXECUTE] = [4, 2, 1]
 
@@ -304,6 +305,35 @@ export class FilesystemModel {
     directory.touch(this.now)
     found.links--
     found.changed = this.now
+  }
+
+  /** A file with the content of another: new, or one that was there. */
+  clone(from: string, to: string): void {
+    const source = this.open(from, 'r')
+    try {
+      const target = this.#cloneTarget(to)
+      target.close()
+      const { inode } = target
+      if (source.inode.kind === 'directory') throw new ModelError('EISDIR')
+      if (inode.links === 0) {
+        inode.mode = source.inode.mode & 0o777
+        this.linkInode(inode, to)
+      }
+      if (inode === source.inode) return
+      inode.content.truncate(0)
+      inode.content.shareFrom(source.inode.content, 0, 0, source.inode.content.size)
+      inode.touch(this.now)
+    } finally {
+      source.close()
+    }
+  }
+
+  #cloneTarget(path: string): ModelFile {
+    const problems: ErrorCode[] = []
+    const found = attempt(problems, () => this.open(path, 'r+'))
+    if (found !== undefined) return found
+    if (!problems.includes('ENOENT')) throw new ModelError(...problems)
+    return this.openUnnamed(path.slice(0, path.lastIndexOf('/') + 1) || '/')
   }
 
   // ---- attributes ------------------------------------------------------------------------------
@@ -541,6 +571,26 @@ export class ModelFile {
       to.inode.touch(this.#model.now)
     }
     return count
+  }
+
+  /** FICLONERANGE: blocks of this file become some of another's. */
+  share(offset: number, to: ModelFile, toOffset: number, length: number): void {
+    const problems: ErrorCode[] = []
+    const directory = this.inode.kind === 'directory' || to.inode.kind === 'directory'
+    if (directory) problems.push('EISDIR')
+    if (!this.#reads || !to.#writes || to.#appends || this.#closed || to.#closed) {
+      problems.push('EBADF')
+    }
+    if (problems.length > 0) throw new ModelError(...problems)
+    const [from, into] = [this.inode.content, to.inode.content]
+    const count = length === 0 ? from.size - offset : length
+    const toEnd = offset + count === from.size && toOffset + count >= into.size
+    const whole = (offset | toOffset) % BLOCK === 0 && (count % BLOCK === 0 || toEnd)
+    const overlap = from === into && Math.abs(offset - toOffset) < count
+    if (count < 0 || offset + count > from.size || !whole || overlap) throw new ModelError('EINVAL')
+    if (count === 0) return
+    into.shareFrom(from, offset, toOffset, count)
+    to.inode.touch(this.#model.now)
   }
 
   /** The inode, for who asks after its fields. */

@@ -21,6 +21,11 @@ const MORE: ReadonlySet<string> = new Set<MoreOperation['do']>([
   'removeXattr',
   'range',
   'copy',
+  'share',
+  'clone',
+  'defragment',
+  'evacuate',
+  'unshareOthers',
   'renameAs',
   'linkAs',
   'openUnnamed',
@@ -58,6 +63,14 @@ export class MoreCalls {
         return this.#range(op, what)
       case 'copy':
         return this.#copy(op, what)
+      case 'share':
+        return this.#share(op, what)
+      case 'clone':
+        return this.#clone(op, what)
+      case 'defragment':
+      case 'evacuate':
+      case 'unshareOthers':
+        return this.#relocate(op.do, op.slot, what)
       case 'renameAs':
       case 'linkAs':
         return this.#twoNames(op, what)
@@ -149,7 +162,11 @@ export class MoreCalls {
   #range({ slot, kind, offset, length }: Of<'range'>, what: string): void {
     const handle = this.#pair.handles.get(slot)
     if (handle === undefined) return
-    const takes = kind === 'punch' || kind === 'collapse' ? -1 : Math.ceil(length / 4096) + 1
+    const { content } = handle.model.inode
+    // A part of a shared block is zeroed in a copy, which frees nothing.
+    const frees = !content.mayShare || content.frees(offset, offset + length)
+    const less = kind === 'collapse' || (kind === 'punch' && frees)
+    const takes = less ? -1 : kind === 'punch' ? 0 : Math.ceil(length / 4096) + 1
     this.#pair.change(
       takes,
       what,
@@ -172,6 +189,52 @@ export class MoreCalls {
     const { inode } = target.model
     this.#pair.checkStat(target.real.stat(), inode, what)
     this.#compareContent(source, target, what)
+  }
+
+  #share({ slot, to, offset, toOffset, length }: Of<'share'>, what: string): void {
+    const source = this.#pair.handles.get(slot)
+    const target = this.#pair.handles.get(to)
+    if (source === undefined || target === undefined) return
+    this.#pair.change(
+      0,
+      what,
+      () => source.real.reflinkRange(offset, target.real, toOffset, length),
+      () => source.model.share(offset, target.model, toOffset, length),
+    )
+    this.#pair.checkStat(target.real.stat(), target.model.inode, what)
+    this.#compareContent(source, target, what)
+  }
+
+  #clone({ place, to }: Of<'clone'>, what: string): void {
+    const { model, volume } = this.#pair
+    const [from, target] = [pathOf(place, model), pathOf(to, model)]
+    const { as } = model
+    this.#pair.change(
+      0,
+      what,
+      () => volume.reflink(toPath(from), toPath(target), {}, as),
+      () => model.clone(from, target),
+    )
+  }
+
+  /** Blocks move; nothing that can be read does. */
+  #relocate(how: 'defragment' | 'evacuate' | 'unshareOthers', slot: number, what: string): void {
+    const handle = this.#pair.handles.get(slot)
+    if (handle?.model.inode.kind !== 'file') return
+    const { real, model } = handle
+    const { relocation } = this.#pair.volume
+    const { extents } = real.extents()
+    const blocks = extents.reduce((sum, { count }) => sum + count, 0)
+    const move = () => {
+      if (how === 'defragment') return drain(relocation.defragment(real.ino))
+      if (how === 'unshareOthers') return void relocation.unshareOthers(real.ino, 0, 0xffff_ffff)
+      for (const { regionBlock, count } of extents.slice(0, 4)) {
+        drain(relocation.evacuate(regionBlock, regionBlock + count))
+      }
+    }
+    this.#pair.change(blocks, what, move, () => {})
+    this.#pair.checkStat(real.stat(), model.inode, what)
+    this.#compareContent(handle, handle, what)
   }
 
   #compareContent(source: Handle, target: Handle, what: string): void {
@@ -268,6 +331,10 @@ export class MoreCalls {
 interface Handle {
   readonly real: OpenFile
   readonly model: ModelFile
+}
+
+function drain(steps: Generator<unknown, unknown>): void {
+  while (steps.next().done !== true);
 }
 
 /** open(2) on Linux. */

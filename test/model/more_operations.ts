@@ -50,6 +50,16 @@ export type MoreOperation =
       readonly length: number
     }
   | {
+      readonly do: 'share'
+      readonly slot: number
+      readonly to: number
+      readonly offset: number
+      readonly toOffset: number
+      readonly length: number
+    }
+  | { readonly do: 'clone'; readonly user: number; readonly place: Place; readonly to: Place }
+  | { readonly do: 'defragment' | 'evacuate' | 'unshareOthers'; readonly slot: number }
+  | {
       readonly do: 'renameAs'
       readonly user: number
       readonly how: 'replace' | 'noReplace' | 'exchange'
@@ -74,6 +84,12 @@ const id = fc.constantFrom(-1, 0, 1, 2, 3)
 const name = fc.constantFrom('user.a', 'user.b', 'trusted.c', `user.${'n'.repeat(250)}`)
 const block = fc.nat(8).map((n) => n * 4096)
 const offset = fc.oneof({ weight: 2, arbitrary: block }, { weight: 3, arbitrary: size })
+/** Mostly whole blocks, of which there may be many. */
+const shared = fc.oneof(
+  { weight: 8, arbitrary: fc.nat(2).map((n) => n * 4096) },
+  { weight: 2, arbitrary: fc.nat(70).map((n) => n * 4096) },
+  { weight: 1, arbitrary: size },
+)
 const place = fc.oneof(oldPlace, newPlace)
 const KINDS = ['allocate', 'keep', 'punch', 'zero', 'zeroKeep', 'collapse', 'insert'] as const
 const CALLS = ['mkdir', 'rmdir', 'unlink', 'create', 'stat', 'readFile', 'empty'] as const
@@ -138,6 +154,7 @@ export function moreOperation(): fc.Arbitrary<MoreOperation> {
         length: size,
       }),
     ),
+    { weight: 20, arbitrary: sharing() },
     weighted(
       8,
       fc.record({
@@ -152,5 +169,24 @@ export function moreOperation(): fc.Arbitrary<MoreOperation> {
     weighted(3, fc.record({ do: is('openUnnamed'), slot: slots, place: oldPlace })),
     weighted(3, fc.record({ do: is('linkHandle'), slot: slots, to: newPlace })),
     weighted(12, fc.record({ do: is('nameAs'), user, call: fc.constantFrom(...CALLS), place })),
+  )
+}
+
+/** Blocks get other owners, other places, and are a file's own again. */
+function sharing(): fc.Arbitrary<MoreOperation> {
+  return fc.oneof(
+    weighted(
+      8,
+      fc.record({
+        do: is('share'),
+        slot: slots,
+        to: slots,
+        offset: shared,
+        toOffset: shared,
+        length: fc.oneof({ weight: 3, arbitrary: shared }, { weight: 1, arbitrary: size }),
+      }),
+    ),
+    weighted(8, fc.record({ do: is('clone'), user, place: oldPlace, to: place })),
+    weighted(4, fc.record({ do: is('defragment', 'evacuate', 'unshareOthers'), slot: slots })),
   )
 }

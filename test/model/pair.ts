@@ -129,8 +129,10 @@ export class Pair {
         return this.#readFile(pathOf(op.place, model), what)
       case 'truncate': {
         const path = pathOf(op.place, model)
+        const found = outcome(() => model.inode(path))
+        const shrinks = 'value' in found && op.size < found.value.content.size
         return this.change(
-          0,
+          shrinks ? -1 : 0,
           what,
           () => volume.truncate(toPath(path), op.size),
           () => model.truncate(path, op.size),
@@ -265,7 +267,7 @@ export class Pair {
       if (!sameError(got, expected, what)) sameBytes(value(got), value(expected), what)
     } else if (op.do === 'ftruncate') {
       this.change(
-        0,
+        op.size < model.inode.content.size ? -1 : 0,
         what,
         () => real.truncate(op.size),
         () => model.truncate(op.size),
