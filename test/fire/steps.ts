@@ -444,7 +444,11 @@ function pin(step: Step, path: string): void {
     label,
     'pin',
     (file) => file.pin(options),
-    (file) => fire.volume.promises.pin(file, { ...options, timeout: 3000, deadline: 2000 }),
+    (file, taken) => {
+      // The engine begins with the grant: what waits behind it may defer blocks at once.
+      const take = (ticket: number) => taken(file.takeHold('pin', options, ticket))
+      return fire.volume.waiting.settle(take, { timeout: 3000, deadline: 2000 }, true)
+    },
   )
 }
 
@@ -455,7 +459,7 @@ function hold(
   label: string,
   access: Access,
   now: (file: LayoutFile) => Hold,
-  later: ((file: LayoutFile) => Promise<Hold>) | null,
+  later: ((file: LayoutFile, taken: (hold: Hold) => void) => Promise<void>) | null,
 ): void {
   const begin = (content: Content, taken: Hold) => {
     if (taken.released) return
@@ -474,7 +478,7 @@ function hold(
     fire.later(label, async () => {
       const file = fire.volume.openAs(session, path, 'r+')
       try {
-        begin(content, await later(file))
+        await later(file, (taken) => begin(content, taken))
       } finally {
         file.close()
         fire.returned(session)
