@@ -39,6 +39,7 @@ function call({ fire, prng, session }: Step, one: Call): void {
   const { path, policy, takes = false } = one
   const asked: Asked = { session, policy, takes }
   const run = () => {
+    fire.witness.reconcile() // what was fenced just now is not what this call gives back
     const content = fire.files.get(path)
     const file = fire.volume.openAs(session, path, 'r+')
     try {
