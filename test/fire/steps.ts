@@ -202,7 +202,8 @@ function copyRange(step: Step, path: string): void {
     run: (file, content, asked) => {
       const source = fire.files.get(from)
       if (source === undefined || source === content || first >= source.size) return
-      // What it copies in steps is not one change: only where nobody holds anything.
+      // What it copies in steps is not one change: only where nothing can stop it half way.
+      if (content.fixed) return
       if ([...content.pages.values()].some(({ holders }) => holders > 0)) return
       const handle = fire.volume.openAs(step.session, from, 'r')
       try {
