@@ -39,6 +39,7 @@ function call({ fire, prng, session }: Step, one: Call): void {
   const { path, policy, takes = false } = one
   const asked: Asked = { session, policy, takes }
   const run = () => {
+    fire.witness.reconcile() // what was fenced just now is not what this call gives back
     const content = fire.files.get(path)
     const file = fire.volume.openAs(session, path, 'r+')
     try {
@@ -201,7 +202,8 @@ function copyRange(step: Step, path: string): void {
     run: (file, content, asked) => {
       const source = fire.files.get(from)
       if (source === undefined || source === content || first >= source.size) return
-      // What it copies in steps is not one change: only where nobody holds anything.
+      // What it copies in steps is not one change: only where nothing can stop it half way.
+      if (content.fixed) return
       if ([...content.pages.values()].some(({ holders }) => holders > 0)) return
       const handle = fire.volume.openAs(step.session, from, 'r')
       try {
@@ -444,7 +446,11 @@ function pin(step: Step, path: string): void {
     label,
     'pin',
     (file) => file.pin(options),
-    (file) => fire.volume.promises.pin(file, { ...options, timeout: 3000, deadline: 2000 }),
+    (file, taken) => {
+      // The engine begins with the grant: what waits behind it may defer blocks at once.
+      const take = (ticket: number) => taken(file.takeHold('pin', options, ticket))
+      return fire.volume.waiting.settle(take, { timeout: 3000, deadline: 2000 }, true)
+    },
   )
 }
 
@@ -455,7 +461,7 @@ function hold(
   label: string,
   access: Access,
   now: (file: LayoutFile) => Hold,
-  later: ((file: LayoutFile) => Promise<Hold>) | null,
+  later: ((file: LayoutFile, taken: (hold: Hold) => void) => Promise<void>) | null,
 ): void {
   const begin = (content: Content, taken: Hold) => {
     if (taken.released) return
@@ -474,7 +480,7 @@ function hold(
     fire.later(label, async () => {
       const file = fire.volume.openAs(session, path, 'r+')
       try {
-        begin(content, await later(file))
+        await later(file, (taken) => begin(content, taken))
       } finally {
         file.close()
         fire.returned(session)

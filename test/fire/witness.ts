@@ -121,17 +121,22 @@ export class Witness {
     for (const transfer of engine.transfers.values()) this.#checkTransfer(transfer, owners)
     const counts = engine.counts()
     const { frames, allocator, limbo, pages } = volume.core
-    if (frames.distinct !== counts.size) {
-      throw new Violation(`${frames.distinct} blocks are counted, ${counts.size} are held`)
-    }
     pages.tick()
     const gone = new Set<number>()
     for (const [at, count] of counts) {
       if (frames.of(at) !== count) {
-        throw new Violation(`block ${at} is counted ${frames.of(at)} times and held ${count} times`)
+        const users = [...engine.transfers.values()].filter(({ pieces }) =>
+          pieces.some((piece) => piece.at === at),
+        )
+        throw new Violation(
+          `block ${at} is counted ${frames.of(at)} times and held ${count} times: ${users.join(', ')}`,
+        )
       }
       if (allocator.freeIn(at, at + 1) !== 0) throw new Violation(`held block ${at} is free`)
       if (!owners.has(at)) gone.add(at)
+    }
+    if (frames.distinct !== counts.size) {
+      throw new Violation(`${frames.distinct} blocks are counted, ${counts.size} are held`)
     }
     const inLimbo = limbo.number === 0 ? [] : this.#limboBlocks()
     for (const at of inLimbo) {
