@@ -114,7 +114,10 @@ export class Holds {
     if (runs > 0) {
       const more = this.#reserveOf(this.#runs + runs) - this.#reserve
       if (more > 0) core.transaction.require(more)
-      if (kind !== 'lease') this.#limits.charge(session.as.uid, list, runs)
+      if (kind !== 'lease') {
+        this.#limits.check(session.as.uid, list, 0, runs)
+        this.#limits.charge(session.as.uid, list, runs)
+      }
     }
     const slot = table.add(held, open.number, session.id, this.#timers.wall(), reason)
     table.pieces.add(slot, open.number, from, to)

@@ -59,15 +59,17 @@ export class PinLimits {
 
   /**
    * ENOMEM unless a uid may pin these runs, and beside them `fresh` blocks that are still to be
-   * allocated for it. Says what `charge` will say, before anything was done for it.
+   * allocated for it. Comes before `charge`.
    */
-  check(uid: number, runs: BlockRuns, fresh = 0): void {
+  check(uid: number, runs: BlockRuns, fresh = 0, count = runs.length / 2): void {
     const limit = this.limitOf(uid)
+    if (limit === Infinity && this.#volumeLimit === Infinity) return
+    const list = count === runs.length / 2 ? runs : Array.from(runs).slice(0, 2 * count)
     const used = this.usedBy(uid)
     const whose = `uid ${uid}`
-    if (limit !== Infinity) demand(this.#uids.get(uid), used, limit, runs, fresh, whose)
+    if (limit !== Infinity) demand(this.#uids.get(uid), used, limit, list, fresh, whose)
     const all = this.#volumeLimit
-    if (all !== Infinity) demand(this.#volume, this.used, all, runs, fresh, 'this volume')
+    if (all !== Infinity) demand(this.#volume, this.used, all, list, fresh, 'this volume')
   }
 
   /** Counts runs that were checked: the first `count` of the list. */
