@@ -207,10 +207,12 @@ export class Fire {
   returned(session: Session): void {
     for (const transfer of [...this.engine.transfers.values()]) {
       const lease = transfer.access === 'read' || transfer.access === 'rw'
-      if (!lease || transfer.session !== session.id || transfer.phase === 'draining') continue
+      if (!lease || transfer.session !== session.id) continue
       const left = this.witness.blocksOf(transfer)
-      if (left === null) this.engine.stop(transfer)
-      else this.engine.drop(transfer, (piece) => !piece.lost && !left.has(piece))
+      if (left === null) {
+        this.engine.stop(transfer)
+        transfer.drained?.()
+      } else this.engine.drop(transfer, (piece) => !piece.lost && !left.has(piece))
     }
     this.sweep()
   }
