@@ -507,7 +507,14 @@ function start(fire: Fire, transfer: Transfer): void {
   fire.engine.begin(transfer, holding.pieces(holding.table.slotOf(transfer.id)))
 }
 
-const MANNERS: readonly Manner[] = ['at once', 'soon', 'in parts', 'at the last moment', 'never']
+const MANNERS: readonly Manner[] = [
+  'at once',
+  'soon',
+  'in parts',
+  'at the last moment',
+  'never',
+  'never',
+]
 
 function lease(step: Step, path: string): void {
   const { fire, prng, session } = step
@@ -515,7 +522,7 @@ function lease(step: Step, path: string): void {
   if (range === null) return
   const iomode = prng.chance(1, 2) ? 'read' : 'rw'
   const manner = prng.pick(MANNERS)
-  const cut = prng.pick(['none', 'at once', 'drained'] as const)
+  const cut = prng.pick(['none', 'at once', 'drained', 'drained'] as const)
   let id = 0
   const onRecall = () => {
     fire.guarded(() => {
