@@ -5,6 +5,7 @@ import type { ChangeOptions, ShareOptions, UnshareMode } from '../base/layout.js
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
+import { Want } from '../base/mode.js'
 import { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { OpenWish } from '../volume/open_flags.js'
@@ -74,8 +75,9 @@ export class LayoutFile extends OpenFile {
     this.enter(
       'unshare',
       () => {
-        if (!this.wish.write) throw new HoldfastError('EBADF', 'the handle does not write')
         const { relocation, copies, core } = this.#volume
+        const w = core.inodes.get(this.ino)
+        if (!core.access.owns(w)) core.access.demand(w, Want.write)
         const end = Math.ceil(core.inodes.size(core.inodes.get(this.ino)) / BLOCK_BYTES)
         if (mode === 'others') relocation.unshareOthers(this.ino, 0, end)
         const left = copies.shared(this.ino, 0, end)

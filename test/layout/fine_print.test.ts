@@ -1,6 +1,6 @@
 /**
- * The contract's fine print: who may hold, how much, past the end of a file, until when; volumes with
- * rules of their own.
+ * The contract's fine print: who may hold, how much, past the end of a file, until when; volumes
+ * with rules of their own.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
