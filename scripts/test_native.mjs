@@ -31,13 +31,16 @@ function library(name) {
   return path.startsWith('/') && existsSync(path) ? path : undefined
 }
 
+/** Takes every mapping that the kernel allows; a sanitizer ends when it gets none for itself. */
+const TAKES_ALL = /^exhausted\./
+
 function sanitized() {
   const preload = library('libasan.so')
   if (preload === undefined) return skip('tests under sanitizers', `${compiler} has no libasan.so`)
   if (!run('sanitized build', process.execPath, [build, '--sanitize'])) return
   const folder = join(root, 'build', 'test', 'native')
   const files = existsSync(folder)
-    ? readdirSync(folder).filter((name) => name.endsWith('.test.js'))
+    ? readdirSync(folder).filter((name) => name.endsWith('.test.js') && !TAKES_ALL.test(name))
     : []
   if (files.length === 0) {
     process.stdout.write(`tests under sanitizers: FAILED (no tests in ${folder}; npm run build)\n`)

@@ -68,7 +68,11 @@ export const NEEDS: readonly Need[] = [
   { name: 'groff', pattern: /groff/, met: () => runs('groff', '--version') },
   { name: 'zsh', pattern: /\bzsh\b/, met: () => runs('zsh', '--version') },
   { name: 'fish', pattern: /\bfish\b/, met: () => runs('fish', '--version') },
-  { name: 'a mount namespace', pattern: /mount namespace/, met: () => runs('unshare', '-m', 'true') },
+  {
+    name: 'a mount namespace',
+    pattern: /mount namespace/,
+    met: () => runs('unshare', '-m', 'true'),
+  },
   { name: 'Linux 6.6', pattern: /Linux 6\.6/, met: () => kernelIsAtLeast(6, 6) },
   {
     name: 'ArrayBuffer.prototype.transfer',

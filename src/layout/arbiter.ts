@@ -279,6 +279,10 @@ export class Arbiter implements LayoutGuard {
     return { end, held }
   }
 
+  hauntedRun(inode: number, start: number, most: number): { haunted: boolean; count: number } {
+    return this.holds.hauntedByOthers(inode, start, most)
+  }
+
   deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void {
     this.holds.deferred(inode, fileBlock, regionBlock, count)
   }

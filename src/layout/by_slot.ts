@@ -24,6 +24,11 @@ export class BySlot<T> {
     this.size--
   }
 
+  /** Each with its slot. */
+  *entries(): Generator<[slot: number, value: T]> {
+    for (const [slot, value] of this.#values.entries()) if (value !== undefined) yield [slot, value]
+  }
+
   /** All of them, by slot. */
   *values(): Generator<T> {
     for (const value of this.#values) if (value !== undefined) yield value

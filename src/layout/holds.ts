@@ -321,6 +321,26 @@ export class Holds {
     return this.#ghosts.size > 0
   }
 
+  /**
+   * Whether region block `start` is in use by a fenced hold of another file than this one, which
+   * gave it up, and of how many blocks from there on, at most `most`, that is so.
+   */
+  hauntedByOthers(inode: number, start: number, most: number): { haunted: boolean; count: number } {
+    let [haunted, count] = [false, most]
+    if (this.#ghosts.size === 0) return { haunted, count }
+    for (const [slot, runs] of this.#ghosts.entries()) {
+      if (this.table.inodeOf(slot) === inode) continue
+      for (let i = 0; i < runs.length; i += 2) {
+        const [first, end] = [runs[i]!, runs[i]! + runs[i + 1]!]
+        if (first <= start && start < end) {
+          count = haunted ? Math.min(count, end - start) : Math.min(most, end - start)
+          haunted = true
+        } else if (!haunted && first > start) count = Math.min(count, first - start)
+      }
+    }
+    return { haunted, count }
+  }
+
   /** Of file blocks [from, to), runs that fenced holds still use: [from, to, from, to, ...]. */
   haunted(inode: number, from: number, to: number): number[] {
     const found: number[] = []

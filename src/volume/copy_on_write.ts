@@ -35,7 +35,7 @@ export class CopyOnWrite {
    * `most`. A hole is not shared.
    */
   runAt(number: number, block: number, most: number): boolean {
-    const { inodes, extents, shares, pages } = this.#core
+    const { inodes, extents, shares, pages, guard } = this.#core
     pages.tick()
     if (!extents.find(inodes.get(number), block)) {
       this.count = extents.count === 0 ? most : Math.min(most, extents.fileBlock - block)
@@ -44,8 +44,10 @@ export class CopyOnWrite {
     const region = extents.regionBlock + (block - extents.fileBlock)
     const left = Math.min(most, extents.count - (block - extents.fileBlock))
     if (!shares.find(region)) {
-      this.count = shares.count === 0 ? left : Math.min(left, shares.start - region)
-      return false
+      const alone = shares.count === 0 ? left : Math.min(left, shares.start - region)
+      const { haunted, count } = guard.hauntedRun(number, region, alone)
+      this.count = count
+      return haunted
     }
     this.count = Math.min(left, shares.start + shares.count - region)
     return true

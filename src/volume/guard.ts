@@ -35,6 +35,15 @@ export interface LayoutGuard {
     to: number,
   ): { readonly end: number; readonly held: boolean }
   /**
+   * Whether region block `start`, which one file owns, is still read through a lease of another one
+   * that owned it, too: then it is not to be written to in place. And of how many blocks that is so.
+   */
+  hauntedRun(
+    inode: number,
+    start: number,
+    most: number,
+  ): { readonly haunted: boolean; readonly count: number }
+  /**
    * The last name of an inode is about to go. Throws where the volume keeps those of held files.
    */
   demandUnlink(inode: number): void
@@ -49,6 +58,7 @@ export const UNGUARDED: LayoutGuard = {
   demand: () => {},
   shareRun: (_inode, _from, end) => ({ end, copy: false }),
   storedRun: (_inode, _from, end) => ({ end, held: false }),
+  hauntedRun: (_inode, _start, count) => ({ haunted: false, count }),
   demandUnlink: () => {},
   deferred: () => {},
 }
