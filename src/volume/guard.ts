@@ -36,7 +36,8 @@ export interface LayoutGuard {
   ): { readonly end: number; readonly held: boolean }
   /**
    * Whether region block `start`, which one file owns, is still read through a lease of another one
-   * that owned it, too: then it is not to be written to in place. And of how many blocks that is so.
+   * that owned it, too: then it is not to be written to in place. And of how many blocks that is
+   * so.
    */
   hauntedRun(
     inode: number,
