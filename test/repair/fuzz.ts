@@ -141,22 +141,25 @@ function useRepaired(): void {
   const never = (error: unknown) => {
     throw error
   }
-  // A damaged superblock may make the volume smaller than what is kept back for removing, and for
-  // completing what a crash left: then it may not even be mounted.
-  if (checker.check(ground.region).counts.blocksFree < RESERVE_BLOCKS) return
+  // A damaged superblock may make the volume smaller than what is kept back for removing: it is
+  // mounted and read like any other, but nothing need be possible on it beyond that.
+  const roomy = checker.check(ground.region).counts.blocksFree >= RESERVE_BLOCKS
   // A salt is never that of a mount before, whose records may still be in the ring.
   const volume = mount(ground, 4)
-  if (volume.readOnly) return volume.close() // features that are not known
-  volume.setInodeFlags('/', { append: false, immutable: false })
   const found = walk(volume, never)
+  if (!volume.readOnly && roomy) removeAll(volume, found) // features that are not known
+  volume.close()
+  assertClean('used after the repair')
+}
+
+function removeAll(volume: Volume, found: readonly string[]): void {
+  volume.setInodeFlags('/', { append: false, immutable: false })
   for (const path of found) allowChanges(volume, Buffer.from(path, 'latin1'))
-  for (const path of found.reverse()) {
+  for (const path of found.toReversed()) {
     const name = Buffer.from(path, 'latin1')
     if (volume.lstat(name).type === 'directory') volume.rmdir(name)
     else volume.unlink(name)
   }
-  volume.close()
-  assertClean('used after the repair')
 }
 
 function assertClean(when: string): void {
