@@ -2,8 +2,8 @@
  * The arbiter: every change of a layout asks it first, and gets the contract's answer (table.ts).
  *
  * Invariants:
- * - an answer changes nothing but leases of the one who asks, which count as given back: what is
- *   refused has left everything as it was;
+ * - an answer changes nothing: what is refused has left everything as it was. Leases of the one who
+ *   asks count as given back, and are once the call goes on (`proceed`);
  * - what cannot be recalled is looked at first: a request that would fail anyway recalls nothing;
  * - it never waits. A conflict that waiting, or a recall, would do away with is kept in `conflict`
  *   for the promise form (waiting.ts), which asks again afterwards.
@@ -65,6 +65,10 @@ export class Arbiter implements LayoutGuard {
   readonly #volume: Volume
   readonly #default: Request
   readonly #static: boolean
+  /** Of leases of the asker, what the call does away with: id, first file block, the one after. */
+  #own: number[] = []
+  /** What leaves blocks behind to holds that were fenced: inode, first block, the one after. */
+  #leaving: number[] = []
   #options: Partial<Request> | null = null
 
   constructor(volume: Volume, holds: Holds, self: Session) {
@@ -78,6 +82,7 @@ export class Arbiter implements LayoutGuard {
   ask(asker: object | null): void {
     const base = (asker as Request | null) ?? this.#default
     this.asking = this.#options === null ? base : { ...base, ...this.#options }
+    this.#forgetPlans()
   }
 
   /** Runs a call with options of its own. */
@@ -101,11 +106,34 @@ export class Arbiter implements LayoutGuard {
 
   demand(change: LayoutChange, inode: number, from: number, to: number): void {
     this.conflict = null
-    this.#demandFlags(change, inode)
     const { table } = this.holds
-    if (table.size === 0) return
-    if (table.pieces.any(inode, from, to)) this.#demandHolds(change, inode, from, to)
-    if (change === 'share') this.#leaveGhosts(inode, from, to)
+    try {
+      this.#demandFlags(change, inode)
+      if (table.size === 0) return
+      if (table.pieces.any(inode, from, to)) this.#demandHolds(change, inode, from, to)
+    } catch (error) {
+      this.#forgetPlans()
+      throw error
+    }
+    if (change === 'share' && this.holds.haunts) this.#leaving.push(inode, from, to)
+  }
+
+  proceed(): void {
+    if (this.#own.length + this.#leaving.length === 0) return
+    const [own, leaving] = [this.#own, this.#leaving]
+    this.#forgetPlans()
+    for (let i = 0; i < leaving.length; i += 3) {
+      this.#leaveGhosts(leaving[i]!, leaving[i + 1]!, leaving[i + 2]!)
+    }
+    for (let i = 0; i < own.length; i += 3) {
+      const slot = this.holds.table.find(own[i]!)
+      if (slot >= 0) this.holds.giveBack(slot, own[i + 1]!, own[i + 2]!)
+    }
+  }
+
+  #forgetPlans(): void {
+    if (this.#own.length > 0) this.#own = []
+    if (this.#leaving.length > 0) this.#leaving = []
   }
 
   /**
@@ -145,7 +173,7 @@ export class Arbiter implements LayoutGuard {
       }
       throw this.#refusal('EBUSY', change, [...waits, ...recalls])
     }
-    for (const slot of found.own) this.holds.giveBack(slot, from, to)
+    for (const slot of found.own) this.#own.push(table.idOf(slot), from, to)
   }
 
   #refusal(
@@ -183,7 +211,9 @@ export class Arbiter implements LayoutGuard {
       seen.add(slot)
       const verdict = this.#verdict(change, inode, slot)
       if (verdict === 'recall') {
-        const mine = table.ownerOf(slot) === this.asking.session.id
+        // Of one that is being cut off, transfers may be under way whoever asks.
+        const draining = this.holds.draining.has(table.idOf(slot))
+        const mine = table.ownerOf(slot) === this.asking.session.id && !draining
         ;(mine ? own : recalls).push(slot)
       } else if (verdict === 'policy') {
         const policy = this.policyOf(inode)

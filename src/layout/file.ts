@@ -4,13 +4,12 @@ import type { Credentials } from '../base/filesystem.js'
 import type { ChangeOptions, ShareOptions, UnshareMode } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { BLOCK_BYTES } from '../base/limits.js'
-import { InodeFlag } from '../media/inode.js'
 import { Want } from '../base/mode.js'
 import { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { OpenWish } from '../volume/open_flags.js'
 import type { Request } from './arbiter.js'
-import { take, type HoldOptions, type LeaseOptions } from './grants.js'
+import { demandUnshare, take, type HoldOptions, type LeaseOptions } from './grants.js'
 import type { Hold } from './hold.js'
 import type { HoldUser } from './holds.js'
 import type { Session } from './session.js'
@@ -79,14 +78,9 @@ export class LayoutFile extends OpenFile {
         const w = core.inodes.get(this.ino)
         if (!core.access.owns(w)) core.access.demand(w, Want.write)
         const end = Math.ceil(core.inodes.size(core.inodes.get(this.ino)) / BLOCK_BYTES)
+        if (copies.shared(this.ino, 0, end) === 0) return
+        demandUnshare(this.#volume, this.ino, 0, end, mode)
         if (mode === 'others') relocation.unshareOthers(this.ino, 0, end)
-        const left = copies.shared(this.ino, 0, end)
-        if (left > 0 && core.inodes.has(core.inodes.get(this.ino), InodeFlag.fixed)) {
-          throw new HoldfastError(
-            'EPERM',
-            `it is fixed, and ${left} of its blocks have other owners`,
-          )
-        }
         copies.unshare(this.ino, 0, end)
       },
       true,

@@ -35,9 +35,9 @@ export interface LeaseOptions extends HoldOptions {
   /** The lease is asked back: give it back, all or a part, before the deadline. */
   readonly onRecall?: ((id: number) => void) | undefined
   /**
-   * Cuts access to file bytes [offset, offset + length) through the lease off, at its fence;
-   * returns or resolves when none is under way. Without it the blocks stay as they are until the
-   * session ends.
+   * Cuts all access through the lease off, at its fence: what it covers is within file bytes
+   * [offset, offset + length). Returns or resolves when none is under way; then the lease has
+   * ended. Without it, or when it fails, the blocks stay as they are until the session ends.
    */
   readonly revoke?: ((offset: number, length: number) => void | Promise<void>) | undefined
 }
@@ -105,23 +105,37 @@ function own(
   to: number,
   mode: UnshareMode,
 ): void {
-  const { core, ranges, copies, relocation } = volume
+  const { core, ranges, copies, relocation, files } = volume
   const { number } = open
-  const [offset, length] = [from * BLOCK_BYTES, (to - from) * BLOCK_BYTES]
-  const missing = volume.files.missing(core.inodes.get(number), from, to - 1) > 0
-  if (missing) ranges.populate(open, offset, length)
-  if (!missing) volume.files.zeroLastBlock(number, from, to)
-  if (copies.shared(number, from, to) === 0) return
+  const missing = files.missing(core.inodes.get(number), from, to - 1) > 0
+  if (missing) files.demandGrow(number, from, to - 1, false)
+  const shared = copies.shared(number, from, to)
+  if (shared > 0) demandUnshare(volume, number, from, to, mode)
+  core.guard.proceed()
+  if (missing) ranges.populate(open, from * BLOCK_BYTES, (to - from) * BLOCK_BYTES)
+  else files.zeroLastBlock(number, from, to)
+  if (shared === 0) return
   core.features.require(Incompat.layout)
   if (mode === 'others') relocation.unshareOthers(number, from, to)
-  const left = copies.shared(number, from, to)
-  if (left === 0) return
+  copies.unshare(number, from, to)
+  files.zeroLastBlock(number, from, to)
+}
+
+/** What is in the way of getting all blocks of a range for the file alone, before any moves. */
+export function demandUnshare(
+  volume: LayoutVolume,
+  number: number,
+  from: number,
+  to: number,
+  mode: UnshareMode,
+): void {
+  const { core, copies, relocation } = volume
+  if (mode === 'others') return relocation.demandOthers(number, from, to)
   if (core.inodes.has(core.inodes.get(number), InodeFlag.fixed)) {
     throw new HoldfastError(
       'EPERM',
-      `${left} blocks have other owners and it is fixed: with unshare 'others' those move`,
+      "it is fixed, and blocks of it have other owners: with unshare 'others' those move",
     )
   }
-  copies.unshare(number, from, to)
-  volume.files.zeroLastBlock(number, from, to)
+  copies.demand(number, from, to)
 }

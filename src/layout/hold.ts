@@ -63,12 +63,15 @@ export class Hold implements Disposable {
     }))
   }
 
-  /** Gives back the blocks that bytes [offset, offset + length) of the file touch. */
+  /**
+   * Gives back the blocks that bytes [offset, offset + length) of the file touch; also those that it
+   * was fenced from, and whose addresses nobody uses any more.
+   */
   returnRange(offset: number, length: number): void {
     const { holding } = this.#batch.volume
     const slot = holding.table.slotOf(this.id)
     const [from, to] = blocksOf(offset, length)
-    this.#batch.volume.enterHolds(() => holding.giveBack(slot, from, to))
+    this.#batch.volume.enterHolds(() => holding.giveBack(slot, from, to, true))
   }
 
   /**

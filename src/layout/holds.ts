@@ -17,6 +17,7 @@ import type { OpenInode } from '../volume/open_inodes.js'
 import type { Volume } from '../volume/volume.js'
 import { BySlot } from './by_slot.js'
 import { HoldEvents, type HoldEvent } from './events.js'
+import { Ghosts } from './ghosts.js'
 import { grown, newWords } from './growth.js'
 import { NO_PIECE } from './hold_index.js'
 import { HoldTable } from './hold_table.js'
@@ -30,8 +31,8 @@ export interface HoldUser {
   /** The lease is asked back. */
   readonly onRecall?: (id: number) => void
   /**
-   * Access to file blocks [from, to) through the hold ends now. Returns, or resolves, when none is
-   * under way any more: only then does the change go on.
+   * Access through the hold ends now, all of it: to file blocks [from, to) at most. Returns, or
+   * resolves, when none is under way any more: only then does the change go on.
    */
   readonly revoke?: (from: number, to: number) => void | Promise<void>
   /** It follows its file by itself, at once: it is in the way of nothing. */
@@ -49,6 +50,8 @@ export class Holds {
   readonly events = new HoldEvents()
   readonly users = new BySlot<HoldUser>()
   readonly sessions = new Map<number, Session>()
+  /** Holds that are being cut off, by id: transfers through them may be under way. */
+  readonly draining = new Set<number>()
   /** Called when a hold, or a part of one, has ended. */
   changed: () => void = () => {}
 
@@ -56,7 +59,7 @@ export class Holds {
   readonly #limits: PinLimits
   readonly #timers: Timers
   /** Runs that holds which were fenced, and cannot be cut off, may still use: by slot. */
-  readonly #ghosts = new BySlot<number[]>()
+  readonly #ghosts = new Ghosts()
   #runs = 0
   /** Runs that were collected last: first block, count, … */
   #collected = newWords(0)
@@ -73,10 +76,8 @@ export class Holds {
   info(slot: number): HoldInfo {
     const session = this.sessions.get(this.table.ownerOf(slot))!
     const info = this.table.info(slot, session.owner, this.#timers.now())
-    const ghosts = this.#ghosts.get(slot)
-    if (ghosts === undefined) return info
-    const blocks = ghosts.reduce((sum, count, i) => sum + (i % 2 === 0 ? 0 : count), 0)
-    return { ...info, bytes: info.bytes + blocks * BLOCK_BYTES }
+    const blocks = this.#ghosts.blocksOf(slot)
+    return blocks === 0 ? info : { ...info, bytes: info.bytes + blocks * BLOCK_BYTES }
   }
 
   list(): HoldInfo[] {
@@ -181,6 +182,19 @@ export class Holds {
     }
   }
 
+  /** The least range of file blocks that has all that a hold covers of its file. */
+  span(slot: number): [from: number, to: number] {
+    const { pieces } = this.table
+    const inode = this.table.inodeOf(slot)
+    let [from, to] = [Infinity, 0]
+    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.next(piece)) {
+      if (pieces.inodeOf(piece) !== inode) continue
+      from = Math.min(from, pieces.startOf(piece))
+      to = Math.max(to, pieces.endOf(piece))
+    }
+    return [from, to]
+  }
+
   /** Where the blocks of a hold are: file block (-1: in limbo), region block, count. */
   pieces(slot: number): [fileBlock: number, regionBlock: number, count: number][] {
     const { pieces } = this.table
@@ -198,16 +212,20 @@ export class Holds {
 
   // ---- giving back -----------------------------------------------------------------------------
 
-  /** What a hold covers of file blocks [from, to) ends. With nothing left, all of it does. */
-  giveBack(slot: number, from: number, to: number): void {
+  /**
+   * What a hold covers of file blocks [from, to) ends. With nothing left, all of it does. `fenced`:
+   * so does the use of blocks of that range that it was fenced from.
+   */
+  giveBack(slot: number, from: number, to: number, fenced = false): void {
     const { table } = this
     const inode = table.inodeOf(slot)
     const cut: number[] = []
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
     for (let i = 0; i < cut.length; i += 2) this.#uncount(slot, inode, cut[i]!, cut[i + 1]!)
-    if (cut.length > 0) this.tell('return', [slot])
-    const empty = table.pieces.first(slot) === NO_PIECE
-    if (empty && this.#ghosts.get(slot) === undefined) this.end(slot)
+    const left = fenced ? this.#ghosts.take(slot, from, to) : []
+    this.#drop(slot, left, left.length / 2)
+    if (cut.length + left.length > 0) this.tell('return', [slot])
+    if (table.pieces.first(slot) === NO_PIECE && !this.#ghosts.has(slot)) this.end(slot)
     else this.changed()
   }
 
@@ -223,9 +241,8 @@ export class Holds {
       pieces.remove(piece)
       this.#uncount(slot, inode, from, to)
     }
-    const ghosts = this.#ghosts.get(slot)
-    if (ghosts !== undefined) {
-      this.#ghosts.delete(slot)
+    if (this.#ghosts.has(slot)) {
+      const ghosts = this.#ghosts.take(slot, 0, Infinity)
       this.#drop(slot, ghosts, ghosts.length / 2)
     }
     this.#countRuns(-table.runsOf(slot))
@@ -305,13 +322,13 @@ export class Holds {
   haunt(slot: number, from: number, to: number): void {
     const { table } = this
     const inode = table.inodeOf(slot)
-    const runs = this.#ghosts.get(slot) ?? []
     const cut: number[] = []
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
     for (let i = 0; i < cut.length; i += 2) {
-      this.eachRun(inode, cut[i]!, cut[i + 1]!, (block, count) => runs.push(block, count))
+      this.eachRun(inode, cut[i]!, cut[i + 1]!, (block, count, fileBlock) => {
+        this.#ghosts.add(slot, block, count, fileBlock)
+      })
     }
-    this.#ghosts.set(slot, runs)
     table.setState(slot, 'fenced')
     this.changed()
   }
@@ -326,36 +343,21 @@ export class Holds {
    * gave it up, and of how many blocks from there on, at most `most`, that is so.
    */
   hauntedByOthers(inode: number, start: number, most: number): { haunted: boolean; count: number } {
-    let [haunted, count] = [false, most]
-    if (this.#ghosts.size === 0) return { haunted, count }
-    for (const [slot, runs] of this.#ghosts.entries()) {
-      if (this.table.inodeOf(slot) === inode) continue
-      for (let i = 0; i < runs.length; i += 2) {
-        const [first, end] = [runs[i]!, runs[i]! + runs[i + 1]!]
-        if (first <= start && start < end) {
-          count = haunted ? Math.min(count, end - start) : Math.min(most, end - start)
-          haunted = true
-        } else if (!haunted && first > start) count = Math.min(count, first - start)
-      }
-    }
-    return { haunted, count }
+    return this.#ghosts.runAt(start, most, (slot) => this.table.inodeOf(slot) !== inode)
   }
 
   /** Of file blocks [from, to), runs that fenced holds still use: [from, to, from, to, ...]. */
   haunted(inode: number, from: number, to: number): number[] {
     const found: number[] = []
-    if (this.#ghosts.size === 0) return found
-    const ghosts = [...this.#ghosts.values()]
+    if (!this.haunts) return found
     this.eachRun(inode, from, to, (block, count, fileBlock) => {
-      for (let i = 0; i < count; i++) {
-        const at = block + i
-        const used = ghosts.some((runs) =>
-          runs.some((start, n) => n % 2 === 0 && start <= at && at < start + runs[n + 1]!),
-        )
-        const first = fileBlock + i
-        if (!used) continue
-        if (found.at(-1) === first) found[found.length - 1] = first + 1
-        else found.push(first, first + 1)
+      for (let done = 0; done < count;) {
+        const run = this.#ghosts.runAt(block + done, count - done, () => true)
+        const first = fileBlock + done
+        done += run.count
+        if (!run.haunted) continue
+        if (found.at(-1) === first) found[found.length - 1] = first + run.count
+        else found.push(first, first + run.count)
       }
     })
     return found

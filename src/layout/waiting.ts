@@ -33,8 +33,6 @@ export class Waiting {
   readonly #waiters: Waiter[] = []
   #tickets = 0
   readonly #wakers = new Set<() => void>()
-  /** Fences under way, by hold: they are drained. */
-  readonly #draining = new Set<number>()
   /** What ends the wait for the answer to a recall, by hold. */
   readonly #deadlines = new Map<number, () => void>()
   /** Leases that have missed their deadline and cannot be cut off. */
@@ -221,45 +219,43 @@ export class Waiting {
   }
 
   async #expire(id: number): Promise<void> {
-    const { table } = this.#arbiter.holds
+    const { table, draining } = this.#arbiter.holds
     // What the holder has sent and nobody has looked at yet counts.
     await this.#timers.turn()
     const slot = table.find(id)
-    if (slot < 0 || table.stateOf(slot) !== 'recalled' || this.#draining.has(id)) return
-    this.#draining.add(id)
+    if (slot < 0 || table.stateOf(slot) !== 'recalled' || draining.has(id)) return
+    draining.add(id)
     try {
       await this.#fence(id, slot)
     } finally {
-      this.#draining.delete(id)
+      draining.delete(id)
     }
   }
 
   /** Cuts a holder off that has not answered, for all who wait for it. */
   async #fence(id: number, slot: number): Promise<void> {
     const { holds } = this.#arbiter
-    const conflicts = this.#waiters
-      .map(({ conflict }) => conflict)
-      .filter(({ recalls }) => recalls.includes(id))
     holds.tell('fence', [slot])
-    if (await this.#cutOff(slot, conflicts)) {
+    if (await this.#cutOff(slot)) {
       const now = holds.table.find(id)
       if (now >= 0) holds.end(now)
       return
     }
-    for (const conflict of conflicts) {
+    // Also for those who have come since.
+    const conflicts = this.#waiters.map(({ conflict }) => conflict)
+    for (const conflict of conflicts.filter(({ recalls }) => recalls.includes(id))) {
       const now = holds.table.find(id)
       if (now >= 0) this.#leaveBehind(id, now, conflict)
     }
   }
 
   /** Whether nothing reaches the blocks through a hold any more. */
-  async #cutOff(slot: number, conflicts: readonly Conflict[]): Promise<boolean> {
-    const revoke = this.#arbiter.holds.users.get(slot)?.revoke
+  async #cutOff(slot: number): Promise<boolean> {
+    const { holds } = this.#arbiter
+    const revoke = holds.users.get(slot)?.revoke
     if (revoke === undefined) return false
-    const from = Math.min(...conflicts.map((conflict) => conflict.from))
-    const to = Math.max(...conflicts.map((conflict) => conflict.to))
     try {
-      await revoke(from, to)
+      await revoke(...holds.span(slot))
       return true
     } catch {
       // Then it may still be in use, as that of somebody who cannot be cut off.

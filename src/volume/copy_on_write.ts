@@ -70,8 +70,7 @@ export class CopyOnWrite {
     const { transaction } = this.#core
     // In the worst case each new run is one block.
     const metadata = this.#core.extents.runsBlocks(this.#core.inodes.get(number), 2 * blocks)
-    const spare = freeing ? transaction.reserve : 0
-    transaction.require(blocks + metadata + this.#core.shares.insertBlocks - spare)
+    transaction.require(blocks + metadata + this.#core.shares.insertBlocks, freeing)
   }
 
   /** Asks the guard for each shared run of [from, to): what is between stays as it is. */
@@ -92,6 +91,7 @@ export class CopyOnWrite {
     if (blocks === 0) return
     this.demand(number, from, to)
     this.require(number, blocks, freeing)
+    this.#core.guard.proceed()
     for (let block = from; block < to; block += this.count) {
       if (this.runAt(number, block, to - block)) this.step(number, block, this.count, freeing)
     }

@@ -198,6 +198,29 @@ export class Files {
   }
 
   /**
+   * ENOSPC when `missing` holes cannot be filled and `shared` blocks not replaced: also for what
+   * later steps may need when space is in pieces.
+   */
+  requireSpace(number: number, missing: number, shared: number): void {
+    if (missing + shared === 0) return
+    const { inodes, extents, shares, transaction } = this.#core
+    const w = inodes.get(number)
+    // In the worst case each new run is one block.
+    const runs = missing + 2 * shared
+    const records = shared === 0 ? 0 : shares.insertBlocks
+    const metadata = extents.runsBlocks(w, runs) + this.overhead(w, 1) + records
+    transaction.require(missing + shared + metadata)
+  }
+
+  /** What is in the way of `zeroTail`; returns how many shared blocks it replaces. */
+  demandTail(number: number, size: number, to: number): number {
+    const [from, end] = [Math.floor(size / BLOCK_BYTES), Math.ceil(to / BLOCK_BYTES)]
+    const shared = this.#copies.shared(number, from, end)
+    if (shared > 0) this.#copies.demand(number, from, end)
+    return shared
+  }
+
+  /**
    * Zeroes [size, to) before the end of the file moves past it, wherever blocks are mapped there:
    * the rest of the last block, and blocks allocated ahead, which an append cut short by a crash
    * may have written. Durable before the size, by the fence of the commit.
@@ -317,6 +340,7 @@ export class Files {
     if (size > old) inodes.demandResizable(w)
     else if ((size < old || beyond) && this.#core.watched(w)) {
       guard.demand('shrink', number, Math.ceil(size / BLOCK_BYTES), Infinity)
+      guard.proceed()
       w = inodes.get(number)
     }
     try {

@@ -1,8 +1,8 @@
 /**
  * Who is asked before a layout changes: src/layout is, when a volume has it.
  *
- * The mechanism asks once for each range that a call is about to change, before it changes
- * anything: a call that is refused has done nothing.
+ * The mechanism asks once for each range that a call is about to change, then says that it goes on,
+ * and only then changes anything: a call that is refused has done nothing.
  */
 import type { LayoutChange } from '../base/layout.js'
 
@@ -13,9 +13,15 @@ export interface LayoutGuard {
   watches(inode: number): boolean
   /**
    * File blocks [from, to) of an inode are about to change. Throws what the contract says where a
-   * hold is in the way; `to` may be Infinity.
+   * hold is in the way; `to` may be Infinity. Nothing changes yet.
    */
   demand(change: LayoutChange, inode: number, from: number, to: number): void
+  /**
+   * All that a call will change has been asked for, and there is room for it: from here on it is
+   * done. What the asker itself has lent to it there counts as given back now. Pages may go: who
+   * calls looks inodes up again.
+   */
+  proceed(): void
   /**
    * Of [from, to) of the source of a share that was allowed, what is not to gain a second owner:
    * its end, and whether the part from `from` to there is to be copied.
@@ -57,6 +63,7 @@ export const UNGUARDED: LayoutGuard = {
   ask: () => {},
   watches: () => false,
   demand: () => {},
+  proceed: () => {},
   shareRun: (_inode, _from, end) => ({ end, copy: false }),
   storedRun: (_inode, _from, end) => ({ end, held: false }),
   hauntedRun: (_inode, _start, count) => ({ haunted: false, count }),

@@ -7,6 +7,7 @@ import type { Change, Credentials, Path } from '../base/filesystem.js'
 import { HANDLES_MAX } from '../base/limits.js'
 import type { Region } from '../region/region.js'
 import { Attributes } from './attributes.js'
+import { Copying } from './copying.js'
 import { CopyOnWrite } from './copy_on_write.js'
 import type { Core } from './core.js'
 import { Files } from './files.js'
@@ -38,6 +39,7 @@ export class MountedVolume {
   readonly files: Files
   readonly writes: Writes
   readonly ranges: Ranges
+  readonly copying: Copying
   readonly sharing: Sharing
   readonly relocation: Relocation
   readonly attributes: Attributes
@@ -72,12 +74,13 @@ export class MountedVolume {
     this.files = new Files(mounted.core, this.work, this.copies)
     this.writes = new Writes(mounted.core, this.files, this.work, this.times, this.copies)
     this.sharing = new Sharing(mounted.core, this.files, this.work)
-    this.ranges = new Ranges(
+    this.ranges = new Ranges(mounted.core, this.files, this.work, this.copies)
+    this.copying = new Copying(
       mounted.core,
       this.files,
       this.writes,
+      this.ranges,
       this.work,
-      this.copies,
       this.sharing,
     )
     this.relocation = new Relocation(mounted.core, this.work)

@@ -156,8 +156,8 @@ export class OpenFile {
           'read from one handle, written (not appended) to the other',
         )
       }
-      const { times, ranges } = this.#volume
-      const n = ranges.copy(this.ino, offset, to.#inode, toOffset, length)
+      const { times, copying } = this.#volume
+      const n = copying.copy(this.ino, offset, to.#inode, toOffset, length)
       if (!this.#wish.noAtime) times.accessed(this.#inode)
       return n
     })

@@ -1,10 +1,9 @@
 /**
- * Ranges of a file: allocate, punch, zero, collapse, insert, seek, copy (fallocate(2), lseek(2),
- * copy_file_range(2)).
+ * Ranges of a file: allocate, punch, zero, collapse, insert, seek (fallocate(2), lseek(2)).
  *
  * Invariants:
  * - what may fail for want of space is asked for before the first block is taken: a call that fails
- *   has changed nothing, but for a copy, which like write says how far it came;
+ *   has changed nothing;
  * - blocks of a range stay where they are unless the range is freed.
  */
 import { HoldfastError } from '../base/errors.js'
@@ -15,45 +14,17 @@ import type { CopyOnWrite } from './copy_on_write.js'
 import type { Core } from './core.js'
 import { STEP_BLOCKS, WALK_EXTENTS, type Files } from './files.js'
 import type { OpenInode } from './open_inodes.js'
-import type { Sharing } from './sharing.js'
 import type { Work } from './work.js'
-import type { Writes } from './writes.js'
-
-/** Bytes copied in one go. */
-const COPY_BYTES = 1 << 20
-/** Less is sooner copied than shared. */
-const SHARE_FROM_BYTES = 64 * 1024
-/** What says that these blocks cannot be shared now, and no more. */
-const NO_SHARING: ReadonlySet<string> = new Set([
-  'EBUSY',
-  'ETXTBSY',
-  'EPERM',
-  'EAGAIN',
-  'EINVAL',
-  'ENOSPC',
-  'EOPNOTSUPP',
-])
 
 export class Ranges {
   readonly #core: Core
   readonly #files: Files
-  readonly #writes: Writes
   readonly #work: Work
   readonly #copies: CopyOnWrite
-  readonly #sharing: Sharing
 
-  constructor(
-    core: Core,
-    files: Files,
-    writes: Writes,
-    work: Work,
-    copies: CopyOnWrite,
-    sharing: Sharing,
-  ) {
-    this.#sharing = sharing
+  constructor(core: Core, files: Files, work: Work, copies: CopyOnWrite) {
     this.#core = core
     this.#files = files
-    this.#writes = writes
     this.#work = work
     this.#copies = copies
   }
@@ -106,7 +77,13 @@ export class Ranges {
     const last = Math.floor((end - 1) / BLOCK_BYTES)
     const first = Math.floor(offset / BLOCK_BYTES)
     this.#files.demandGrow(open.number, first, last, !keepSize && end > size)
-    this.#requireSpace(inodes.get(open.number), first, last)
+    const missing = this.#files.missing(inodes.get(open.number), first, last)
+    const shared = this.#copies.shared(open.number, first, last + 1)
+    if (shared > 0) this.#copies.demand(open.number, first, last + 1)
+    const extends_ = !keepSize && offset > size
+    const before = extends_ ? this.#files.demandTail(open.number, size, offset) : 0
+    this.#files.requireSpace(open.number, missing, shared + before)
+    this.#core.guard.proceed()
     this.#copies.unshare(open.number, first, last + 1)
     w = inodes.get(open.number)
     if (!keepSize && offset > size) this.#files.zeroTail(w, size, offset)
@@ -156,7 +133,12 @@ export class Ranges {
     let w = inodes.get(open.number)
     const size = inodes.size(w)
     this.#files.demandGrow(open.number, first, last, !keepSize && end > size)
-    this.#requireSpace(inodes.get(open.number), first, last)
+    const grows = end > size
+    const tail = !keepSize && grows ? this.#files.demandTail(open.number, size, end) : 0
+    const missing = this.#files.missing(inodes.get(open.number), first, last)
+    this.#files.requireSpace(open.number, missing, tail)
+    this.#core.guard.proceed()
+    pages.tick()
     if (contiguous) this.#claimRun(inodes.get(open.number), first, last)
     try {
       pages.tick()
@@ -175,7 +157,6 @@ export class Ranges {
     } finally {
       allocator.unclaim()
     }
-    const grows = end > size
     transaction.run(0, false, () => {
       if (grows && !keepSize) {
         transaction.wroteData()
@@ -187,17 +168,6 @@ export class Ranges {
     })
     if (!maps) open.timesPending = false
     open.layoutChanged(Math.floor(Math.min(offset, size) / BLOCK_BYTES), last + 1)
-  }
-
-  /** ENOSPC when the holes of a range cannot all be filled. */
-  #requireSpace(w: number, first: number, last: number): void {
-    const { inodes, pages } = this.#core
-    const number = pages.u32[w + Inode.word.number]!
-    const missing = this.#files.missing(w, first, last)
-    if (missing === 0) return
-    const now = inodes.get(number)
-    const metadata = this.#core.extents.runsBlocks(now, missing) + this.#files.overhead(now, 1)
-    this.#core.transaction.require(missing + metadata)
   }
 
   /** One transaction that fills holes of file blocks [from, to]; returns the block after. */
@@ -266,9 +236,13 @@ export class Ranges {
     const reach = end >= size ? Math.max(end, Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES) : end
     const after = Math.floor(reach / BLOCK_BYTES)
     if (after > first && this.#core.watched(w)) guard.demand('punch', open.number, first, after)
+    const head = Math.min(end, first * BLOCK_BYTES)
+    const parts = [[offset, head] as const, [Math.max(head, after * BLOCK_BYTES), end] as const]
+    this.#demandParts(open.number, parts)
+    guard.proceed()
     if (end > size) this.#files.keepShrunk(inodes.get(open.number), size)
-    let zeroed = this.#zeroPart(open.number, offset, Math.min(end, first * BLOCK_BYTES))
-    if (after >= first) zeroed = this.#zeroPart(open.number, after * BLOCK_BYTES, end) || zeroed
+    let zeroed = false
+    for (const [from, to] of parts) zeroed = this.#zeroPart(open.number, from, to) || zeroed
     if (zeroed || after <= first) {
       const now = inodes.get(open.number)
       transaction.run(0, true, () => {
@@ -287,6 +261,18 @@ export class Ranges {
     }
     open.timesPending = false
     this.#changed(open)
+  }
+
+  /** Shared blocks, parts of which are zeroed, are replaced. */
+  #demandParts(number: number, parts: readonly (readonly [from: number, to: number])[]): void {
+    let shared = 0
+    for (const [from, to] of parts) {
+      const block = Math.floor(from / BLOCK_BYTES)
+      if (from >= to || this.#copies.shared(number, block, block + 1) === 0) continue
+      this.#copies.demand(number, block, block + 1)
+      shared++
+    }
+    this.#copies.require(number, shared, true)
   }
 
   /** Zeroes a part of one block, when there is one. */
@@ -313,6 +299,7 @@ export class Ranges {
     }
     const [first, count] = [offset / BLOCK_BYTES, length / BLOCK_BYTES]
     if (this.#core.watched(w)) guard.demand('shift', open.number, first, Infinity)
+    guard.proceed()
     open.blocksLeave(first, first + count)
     this.#shifted(open, first, () => this.#work.collapse(open.number, first, count))
   }
@@ -330,6 +317,7 @@ export class Ranges {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
     if (this.#core.watched(w)) guard.demand('shift', open.number, first, Infinity)
+    guard.proceed()
     this.#shifted(open, first, () => this.#work.insert(open.number, first, count))
   }
 
@@ -353,7 +341,7 @@ export class Ranges {
     if (changes.watched) changes.tell({ kind: 'content', ino: open.number })
   }
 
-  // ---- looking and copying ---------------------------------------------------------------------
+  // ---- looking ---------------------------------------------------------------------------------
 
   /** The next byte from `offset` on that is in data, or in a hole (the end of the file is one). */
   seek(number: number, offset: number, what: 'data' | 'hole'): number {
@@ -378,114 +366,10 @@ export class Ranges {
     if (next >= size) throw new HoldfastError('ENXIO', `no data from ${offset} on`)
     return next
   }
-
-  /**
-   * Copies bytes between files, or within one; returns how many. Holes of the source stay holes.
-   */
-  copy(from: number, offset: number, to: OpenInode, toOffset: number, length: number): number {
-    const { inodes, pages } = this.#core
-    checkRange(offset, length, 0)
-    checkRange(toOffset, length, 0)
-    // Also when there is nothing to copy, which else changes nothing.
-    if (inodes.has(inodes.get(to.number), InodeFlag.immutable)) {
-      throw new HoldfastError('EPERM', 'it is immutable')
-    }
-    this.#work.settle(from)
-    const size = inodes.size(inodes.get(from))
-    const count = Math.max(0, Math.min(length, size - offset))
-    if (from === to.number && Math.abs(offset - toOffset) < count) {
-      throw new HoldfastError('EINVAL', 'source and destination overlap')
-    }
-    if (toOffset + count > FILE_BYTES_MAX) {
-      throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
-    }
-    if (count > 0) this.#files.writable(to.number)
-    const buffer = new Uint8Array(Math.min(count, COPY_BYTES))
-    let shares = offset % BLOCK_BYTES === toOffset % BLOCK_BYTES
-    for (let done = 0; done < count;) {
-      pages.tick()
-      const inBlock = (offset + done) % BLOCK_BYTES
-      if (shares && inBlock === 0) {
-        const whole = this.#share(from, offset + done, to, toOffset + done, count - done, size)
-        done += whole
-        shares = whole > 0
-        if (shares) continue
-      }
-      const n = Math.min(count - done, this.#copyRun(from, offset + done, size))
-      if (n > 0) {
-        const most = shares ? BLOCK_BYTES - inBlock : COPY_BYTES
-        const part = Math.min(n, most)
-        this.#files.read(from, buffer, 0, part, offset + done)
-        this.#writes.write(to, buffer, 0, part, toOffset + done)
-        done += part
-      } else done += this.#copyHole(from, offset + done, size, to, toOffset + done, count - done)
-    }
-    return count
-  }
-
-  /**
-   * Shares whole blocks instead of copying them; returns the bytes that are done. A copy never
-   * fails for the sake of a hold, or because there can be no sharing: then it is 0.
-   */
-  #share(
-    from: number,
-    offset: number,
-    to: OpenInode,
-    toOffset: number,
-    length: number,
-    size: number,
-  ): number {
-    const { inodes } = this.#core
-    const toEnd =
-      offset + length === size && toOffset + length >= inodes.size(inodes.get(to.number))
-    const whole = toEnd ? length : length - (length % BLOCK_BYTES)
-    if (whole < SHARE_FROM_BYTES) return 0
-    try {
-      this.#sharing.reflink(from, offset, to, toOffset, whole)
-      return whole
-    } catch (error) {
-      if (error instanceof HoldfastError && NO_SHARING.has(error.code)) return 0
-      throw error
-    }
-  }
-
-  /** Bytes of data at an offset before the next hole; 0 in a hole. */
-  #copyRun(number: number, offset: number, size: number): number {
-    const { inodes, extents } = this.#core
-    if (!extents.find(inodes.get(number), Math.floor(offset / BLOCK_BYTES))) return 0
-    return Math.min(size, (extents.fileBlock + extents.count) * BLOCK_BYTES) - offset
-  }
-
-  /** A hole of the source becomes one of the destination, as far as whole blocks of it go. */
-  #copyHole(
-    number: number,
-    offset: number,
-    size: number,
-    to: OpenInode,
-    toOffset: number,
-    most: number,
-  ): number {
-    const { inodes, extents, pages } = this.#core
-    extents.find(inodes.get(number), Math.floor(offset / BLOCK_BYTES))
-    const next = extents.count === 0 ? size : Math.min(size, extents.fileBlock * BLOCK_BYTES)
-    const n = Math.min(most, next - offset)
-    pages.tick()
-    const old = inodes.size(inodes.get(to.number))
-    const inside = Math.min(n, old - toOffset)
-    try {
-      if (inside > 0) this.punch(to, toOffset, inside)
-    } catch (error) {
-      // A copy never fails for the sake of a hold: zeros where blocks are to stay.
-      if (!(error instanceof HoldfastError && NO_SHARING.has(error.code))) throw error
-      this.zero(to, toOffset, inside, true)
-    }
-    pages.tick()
-    if (toOffset + n > old) this.#files.truncate(to.number, toOffset + n)
-    return n
-  }
 }
 
-function checkRange(offset: number, length: number, least = 1): void {
+/** EINVAL, EFBIG for what is no range of a file. */
+export function checkRange(offset: number, length: number, least = 1): void {
   const good =
     Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= least
   if (!good) throw new HoldfastError('EINVAL', `a range of ${length} bytes at ${offset}`)

@@ -22,6 +22,10 @@ const STEP_BLOCKS = 512
 /** Whether this owner stays although others move. */
 type Stays = (owner: Owner) => boolean
 
+/** Whether this owner has region block `start` as that block of that file. */
+const isAt = (owner: Owner, inode: number, block: number, start: number) =>
+  owner.inode === inode && owner.fileBlock + (start - owner.start) === block
+
 export class Relocation {
   readonly #core: Core
   readonly #work: Work
@@ -104,8 +108,8 @@ export class Relocation {
 
   #demandMove(owners: readonly Owner[], start: number, count: number): void {
     const { guard, inodes, pages } = this.#core
+    for (const owner of owners) this.#work.settle(owner.inode)
     for (const owner of owners) {
-      this.#work.settle(owner.inode)
       pages.tick()
       if (!this.#core.watched(inodes.get(owner.inode))) continue
       const from = owner.fileBlock + (start - owner.start)
@@ -116,62 +120,79 @@ export class Relocation {
   // ---- unshare=others --------------------------------------------------------------------------
 
   /**
-   * Every other owner of the blocks of [from, to) gets new ones, this file keeps its place. Needs
-   * ownership of each other file. Runs that a fixed file shares are not touched: that one stays,
-   * and `left` says that this file has to move. EPERM where both are fixed.
+   * What is in the way of `unshareOthers`, and of this file getting new blocks where another owner
+   * is fixed, and stays. EPERM where both are.
    */
-  unshareOthers(number: number, from: number, to: number): { left: boolean } {
+  demandOthers(number: number, from: number, to: number): void {
+    const { inodes, access, guard, pages } = this.#core
+    this.#eachShared(number, from, to, (block, start, count, owners) => {
+      const others = owners.filter((owner) => !isAt(owner, number, block, start))
+      const stays = others.find(({ inode }) => this.#isFixed(inode))
+      if (stays !== undefined) {
+        if (this.#isFixed(number)) {
+          throw new HoldfastError('EPERM', `inode ${stays.inode} shares them and is fixed as well`)
+        }
+        if (guard.watches(number)) guard.demand('unshare', number, block, block + count)
+        return
+      }
+      for (const owner of others) {
+        pages.tick()
+        const w = inodes.get(owner.inode)
+        access.demandOwner(w, `move what inode ${owner.inode} shares with it`)
+        const first = owner.fileBlock + (start - owner.start)
+        if (guard.watches(owner.inode)) guard.demand('unshare', owner.inode, first, first + count)
+      }
+    })
+  }
+
+  /**
+   * Every other owner of the blocks of [from, to) gets new ones, this file keeps its place. Needs
+   * ownership of each other file. Runs that a fixed file shares are left shared: that one stays.
+   */
+  unshareOthers(number: number, from: number, to: number): void {
+    this.demandOthers(number, from, to)
+    this.#core.guard.proceed()
+    this.#eachShared(number, from, to, (block, start, count, owners) => {
+      const others = owners.filter((owner) => !isAt(owner, number, block, start))
+      if (others.some(({ inode }) => this.#isFixed(inode))) return
+      for (let done = 0; done < count;) {
+        const now = this.owners(start + done)
+        done += this.move(start + done, count - done, now, (owner) =>
+          isAt(owner, number, block + done, start + done),
+        )
+      }
+    })
+  }
+
+  #isFixed(number: number): boolean {
+    const { inodes, pages } = this.#core
+    pages.tick()
+    return inodes.has(inodes.get(number), InodeFlag.fixed)
+  }
+
+  /** Runs of file blocks [from, to) that have the same owners throughout, several of them. */
+  #eachShared(
+    number: number,
+    from: number,
+    to: number,
+    visit: (block: number, start: number, count: number, owners: readonly Owner[]) => void,
+  ): void {
     const { inodes, extents, pages } = this.#core
-    let left = false
     for (let block = from; block < to;) {
       pages.tick()
       const found = extents.find(inodes.get(number), block)
-      if (!found && extents.count === 0) break
+      if (!found && extents.count === 0) return
       if (!found) {
         block = extents.fileBlock
         continue
       }
       const start = extents.regionBlock + (block - extents.fileBlock)
       const run = Math.min(to, extents.fileBlock + extents.count) - block
-      const n = this.sameOwners(start, run)
+      const count = this.sameOwners(start, run)
       const owners = this.owners(start)
-      if (owners.length > 1 && !this.#moveOthers(number, block, start, n, owners)) left = true
-      block += n
+      if (owners.length > 1) visit(block, start, count, owners)
+      block += count
     }
-    return { left }
-  }
-
-  /** False: a fixed file owns these blocks, too. */
-  #moveOthers(
-    number: number,
-    block: number,
-    start: number,
-    count: number,
-    owners: readonly Owner[],
-  ): boolean {
-    const { inodes, access, guard, pages } = this.#core
-    const isSelf = (owner: Owner) =>
-      owner.inode === number && owner.fileBlock + (start - owner.start) === block
-    for (const owner of owners) {
-      if (isSelf(owner)) continue
-      pages.tick()
-      const w = inodes.get(owner.inode)
-      if (inodes.has(w, InodeFlag.fixed)) {
-        if (!inodes.has(inodes.get(number), InodeFlag.fixed)) return false
-        throw new HoldfastError('EPERM', `inode ${owner.inode} shares them and is fixed as well`)
-      }
-      access.demandOwner(w, `move what inode ${owner.inode} shares with it`)
-      const from = owner.fileBlock + (start - owner.start)
-      if (guard.watches(owner.inode)) guard.demand('unshare', owner.inode, from, from + count)
-    }
-    for (let done = 0; done < count;) {
-      done += this.move(start + done, count - done, this.owners(start + done), (owner) => {
-        return (
-          owner.inode === number && owner.fileBlock + (start + done - owner.start) === block + done
-        )
-      })
-    }
-    return true
   }
 
   // ---- maintenance -----------------------------------------------------------------------------
@@ -197,6 +218,7 @@ export class Relocation {
       const { start, count: n } = run
       const owners = this.owners(start)
       this.#demandMove(owners, start, n)
+      this.#core.guard.proceed()
       // Somebody may have taken a part of it since: then it stays in two.
       if (!allocator.claim(to, n, block)) break
       let moved = 0
@@ -276,6 +298,7 @@ export class Relocation {
       const { start, count: n } = run
       const owners = this.owners(start)
       this.#demandMove(owners, start, n)
+      this.#core.guard.proceed()
       if (allocator.quarantined > 0 && allocator.available < 2 * n) transaction.checkpoint()
       const room = allocator.claimOutside(from, to, n)
       if (room === 0) {

@@ -99,8 +99,10 @@ export class Sharing {
     if (this.#core.watched(inodes.get(to.number))) {
       guard.demand('shareInto', to.number, span.at, end)
     }
-    this.#core.features.require(Incompat.layout)
     const at = span.at * BLOCK_BYTES
+    if (at > old) this.#files.demandTail(to.number, old, at)
+    this.#core.features.require(Incompat.layout)
+    guard.proceed()
     if (at > old) this.#files.zeroTail(inodes.get(to.number), old, at)
     else this.#files.keepShrunk(inodes.get(to.number), old)
     pages.tick()

@@ -107,8 +107,7 @@ export class Transaction {
     this.checkUsable()
     assert(!this.#open, 'transactions do not nest')
     this.#makeRoom()
-    if (freeing) this.require(blocks - this.reserve)
-    else if (blocks > 0) this.require(blocks)
+    if (freeing || blocks > 0) this.require(blocks, freeing)
     this.#clock.read()
     this.#open = true
     this.#dataWritten = false
@@ -129,14 +128,14 @@ export class Transaction {
     return RESERVE_BLOCKS + this.heldReserve
   }
 
-  /** ENOSPC when fewer than `blocks` can be allocated. */
-  require(blocks: number): void {
-    if (this.spare(blocks) >= blocks) return
-    throw new HoldfastError(
-      'ENOSPC',
-      `${blocks} blocks needed, ${Math.max(0, this.allocator.available - this.reserve)} available ` +
-        `(${this.reserve} kept back for freeing)`,
-    )
+  /** ENOSPC when fewer than `blocks` can be allocated; `freeing`: with the reserve. */
+  require(blocks: number, freeing = false): void {
+    const kept = freeing ? 0 : this.reserve
+    const least = blocks + kept - this.reserve
+    if (this.spare(least) >= least) return
+    const left = Math.max(0, this.allocator.available - kept)
+    const reserve = freeing ? '' : ` (${kept} kept back for freeing)`
+    throw new HoldfastError('ENOSPC', `${blocks} blocks needed, ${left} available${reserve}`)
   }
 
   /** Something was streamed to blocks that this transaction maps, or past the end of a file. */

@@ -96,9 +96,11 @@ export class Writes {
     if (shared > 0) copies.demand(number, first, last + 1)
     const moves = end > inodes.size(inodes.get(number))
     if (missing > 0 || moves) this.#files.demandGrow(number, first, last, moves)
-    copies.require(number, shared + missing)
-    // From the last block of the file on it is one append, whose size comes last.
     const size = inodes.size(inodes.get(number))
+    const before = position > size ? this.#files.demandTail(number, size, position) : 0
+    this.#files.requireSpace(number, missing, before + shared)
+    this.#core.guard.proceed()
+    // From the last block of the file on it is one append, whose size comes last.
     const tail = moves ? Math.max(position, size - (size % BLOCK_BYTES)) : end
     for (let p = position; p < tail;) {
       const block = Math.floor(p / BLOCK_BYTES)
@@ -179,17 +181,16 @@ export class Writes {
 
   /** What may be in the way of a write is looked at before anything is done. */
   #prepare(number: number, position: number, end: number, missing: number): void {
-    const { inodes, transaction, extents } = this.#core
+    const { inodes, guard } = this.#core
     const size = inodes.size(inodes.get(number))
     if (missing > 0 || end > size) {
       const [first, last] = [position, end - 1].map((byte) => Math.floor(byte / BLOCK_BYTES))
       this.#files.demandGrow(number, first!, last!, end > size)
     }
+    const shared = position > size ? this.#files.demandTail(number, size, position) : 0
+    this.#files.requireSpace(number, missing, shared)
+    guard.proceed()
     const w = inodes.get(number)
-    if (missing > 0) {
-      // Also for what later steps may need when space is in pieces.
-      transaction.require(missing + extents.runsBlocks(w, missing) + this.#files.overhead(w, 1))
-    }
     if (position > size) this.#files.zeroTail(w, size, position)
     else if (end > size) this.#files.keepShrunk(w, size)
   }

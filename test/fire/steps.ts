@@ -473,6 +473,8 @@ function hold(
       () => taken.release(),
       (offset, length) => taken.returnRange(offset, length),
     )
+    // Its name may have gone while it waited.
+    if (![...fire.files.values()].includes(content)) fire.nameless.add(content)
     start(fire, transfer)
   }
   const content = fire.files.get(path)!

@@ -91,7 +91,8 @@ export class Witness {
       }
       this.#detach(transfer)
       const all = transfer.pieces.every(({ lost, page }) => !lost && page.file !== null)
-      if (all) transfer.phase = 'live'
+      const { draining } = this.#fire.volume.holding
+      if (all && !draining.has(transfer.id)) transfer.phase = 'live'
     }
   }
 
