@@ -309,8 +309,13 @@ export class Arbiter implements LayoutGuard {
     return { end, held }
   }
 
-  hauntedRun(inode: number, start: number, most: number): { haunted: boolean; count: number } {
-    return this.holds.hauntedByOthers(inode, start, most)
+  hauntedRun(
+    inode: number,
+    fileBlock: number,
+    start: number,
+    most: number,
+  ): { haunted: boolean; count: number } {
+    return this.holds.hauntedByOthers(inode, fileBlock, start, most)
   }
 
   deferred(inode: number, fileBlock: number, regionBlock: number, count: number): void {

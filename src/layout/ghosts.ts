@@ -21,10 +21,10 @@ export class Ghosts {
     return this.#runs.get(slot) !== undefined
   }
 
-  /** How many blocks a hold may still use. */
-  blocksOf(slot: number): number {
+  /** Visits the runs of a hold. */
+  each(slot: number, visit: (block: number, count: number) => void): void {
     const runs = this.#runs.get(slot) ?? []
-    return runs.reduce((sum, count, i) => sum + (i % RUN === 1 ? count : 0), 0)
+    for (let i = 0; i < runs.length; i += RUN) visit(runs[i]!, runs[i + 1]!)
   }
 
   add(slot: number, block: number, count: number, fileBlock: number): void {
@@ -51,19 +51,20 @@ export class Ghosts {
   }
 
   /**
-   * Whether one of holds that `counts` names uses region block `start`, and of how many blocks from
-   * there on, at most `most`, that is so.
+   * Whether one of the runs that `counts` lets pass uses region block `start`, and of how many
+   * blocks from there on, at most `most`, that is so. `counts`: a hold, and the file block that
+   * region block `start` was, or would have been.
    */
   runAt(
     start: number,
     most: number,
-    counts: (slot: number) => boolean,
+    counts: (slot: number, fileBlock: number) => boolean,
   ): { haunted: boolean; count: number } {
     let [haunted, count] = [false, most]
     for (const [slot, runs] of this.#runs.entries()) {
-      if (!counts(slot)) continue
       for (let i = 0; i < runs.length; i += RUN) {
         const [first, end] = [runs[i]!, runs[i]! + runs[i + 1]!]
+        if (!counts(slot, runs[i + 2]! + (start - first))) continue
         if (first <= start && start < end) {
           count = haunted ? Math.min(count, end - start) : Math.min(most, end - start)
           haunted = true

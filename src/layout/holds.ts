@@ -55,11 +55,12 @@ export class Holds {
   /** Called when a hold, or a part of one, has ended. */
   changed: () => void = () => {}
 
+  /** Runs that holds which were fenced, and cannot be cut off, may still use. */
+  readonly ghosts = new Ghosts()
+
   readonly #volume: Volume
   readonly #limits: PinLimits
   readonly #timers: Timers
-  /** Runs that holds which were fenced, and cannot be cut off, may still use: by slot. */
-  readonly #ghosts = new Ghosts()
   #runs = 0
   /** Runs that were collected last: first block, count, … */
   #collected = newWords(0)
@@ -76,7 +77,8 @@ export class Holds {
   info(slot: number): HoldInfo {
     const session = this.sessions.get(this.table.ownerOf(slot))!
     const info = this.table.info(slot, session.owner, this.#timers.now())
-    const blocks = this.#ghosts.blocksOf(slot)
+    let blocks = 0
+    this.ghosts.each(slot, (_block, count) => (blocks += count))
     return blocks === 0 ? info : { ...info, bytes: info.bytes + blocks * BLOCK_BYTES }
   }
 
@@ -222,10 +224,10 @@ export class Holds {
     const cut: number[] = []
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
     for (let i = 0; i < cut.length; i += 2) this.#uncount(slot, inode, cut[i]!, cut[i + 1]!)
-    const left = fenced ? this.#ghosts.take(slot, from, to) : []
+    const left = fenced ? this.ghosts.take(slot, from, to) : []
     this.#drop(slot, left, left.length / 2)
     if (cut.length + left.length > 0) this.tell('return', [slot])
-    if (table.pieces.first(slot) === NO_PIECE && !this.#ghosts.has(slot)) this.end(slot)
+    if (table.pieces.first(slot) === NO_PIECE && !this.ghosts.has(slot)) this.end(slot)
     else this.changed()
   }
 
@@ -241,8 +243,8 @@ export class Holds {
       pieces.remove(piece)
       this.#uncount(slot, inode, from, to)
     }
-    if (this.#ghosts.has(slot)) {
-      const ghosts = this.#ghosts.take(slot, 0, Infinity)
+    if (this.ghosts.has(slot)) {
+      const ghosts = this.ghosts.take(slot, 0, Infinity)
       this.#drop(slot, ghosts, ghosts.length / 2)
     }
     this.#countRuns(-table.runsOf(slot))
@@ -326,7 +328,7 @@ export class Holds {
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
     for (let i = 0; i < cut.length; i += 2) {
       this.eachRun(inode, cut[i]!, cut[i + 1]!, (block, count, fileBlock) => {
-        this.#ghosts.add(slot, block, count, fileBlock)
+        this.ghosts.add(slot, block, count, fileBlock)
       })
     }
     table.setState(slot, 'fenced')
@@ -335,15 +337,25 @@ export class Holds {
 
   /** Whether any hold was fenced that could not be cut off. */
   get haunts(): boolean {
-    return this.#ghosts.size > 0
+    return this.ghosts.size > 0
   }
 
   /**
-   * Whether region block `start` is in use by a fenced hold of another file than this one, which
-   * gave it up, and of how many blocks from there on, at most `most`, that is so.
+   * Whether region block `start`, which is this block of this file, is in use by a fenced hold of
+   * another block or file, which gave it up; and of how many blocks from there on, at most `most`,
+   * that is so.
    */
-  hauntedByOthers(inode: number, start: number, most: number): { haunted: boolean; count: number } {
-    return this.#ghosts.runAt(start, most, (slot) => this.table.inodeOf(slot) !== inode)
+  hauntedByOthers(
+    inode: number,
+    fileBlock: number,
+    start: number,
+    most: number,
+  ): { haunted: boolean; count: number } {
+    return this.ghosts.runAt(
+      start,
+      most,
+      (slot, block) => block !== fileBlock || this.table.inodeOf(slot) !== inode,
+    )
   }
 
   /** Of file blocks [from, to), runs that fenced holds still use: [from, to, from, to, ...]. */
@@ -352,7 +364,7 @@ export class Holds {
     if (!this.haunts) return found
     this.eachRun(inode, from, to, (block, count, fileBlock) => {
       for (let done = 0; done < count;) {
-        const run = this.#ghosts.runAt(block + done, count - done, () => true)
+        const run = this.ghosts.runAt(block + done, count - done, () => true)
         const first = fileBlock + done
         done += run.count
         if (!run.haunted) continue

@@ -45,7 +45,7 @@ export class CopyOnWrite {
     const left = Math.min(most, extents.count - (block - extents.fileBlock))
     if (!shares.find(region)) {
       const alone = shares.count === 0 ? left : Math.min(left, shares.start - region)
-      const { haunted, count } = guard.hauntedRun(number, region, alone)
+      const { haunted, count } = guard.hauntedRun(number, block, region, alone)
       this.count = count
       return haunted
     }

@@ -41,12 +41,13 @@ export interface LayoutGuard {
     to: number,
   ): { readonly end: number; readonly held: boolean }
   /**
-   * Whether region block `start`, which one file owns, is still read through a lease of another one
-   * that owned it, too: then it is not to be written to in place. And of how many blocks that is
-   * so.
+   * Whether region block `start`, which only this block of this file owns, is still read through a
+   * lease of another one that owned it, too: then it is not to be written to in place. And of how
+   * many blocks that is so.
    */
   hauntedRun(
     inode: number,
+    fileBlock: number,
     start: number,
     most: number,
   ): { readonly haunted: boolean; readonly count: number }
@@ -66,7 +67,7 @@ export const UNGUARDED: LayoutGuard = {
   proceed: () => {},
   shareRun: (_inode, _from, end) => ({ end, copy: false }),
   storedRun: (_inode, _from, end) => ({ end, held: false }),
-  hauntedRun: (_inode, _start, count) => ({ haunted: false, count }),
+  hauntedRun: (_inode, _block, _start, count) => ({ haunted: false, count }),
   demandUnlink: () => {},
   deferred: () => {},
 }

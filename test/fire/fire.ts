@@ -212,7 +212,9 @@ export class Fire {
       if (left === null) {
         this.engine.stop(transfer)
         transfer.drained?.()
-      } else this.engine.drop(transfer, (piece) => !piece.lost && !left.has(piece))
+      } else {
+        this.engine.drop(transfer, (piece) => !left.has(piece) && !left.ghosts.has(piece.at))
+      }
     }
     this.sweep()
   }

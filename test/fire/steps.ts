@@ -473,6 +473,7 @@ function hold(
       () => taken.release(),
       (offset, length) => taken.returnRange(offset, length),
     )
+    fire.returned(session)
     // Its name may have gone while it waited.
     if (![...fire.files.values()].includes(content)) fire.nameless.add(content)
     start(fire, transfer)
@@ -494,7 +495,6 @@ function hold(
     const file = fire.volume.openAs(session, path, 'r+')
     try {
       const taken = now(file)
-      fire.returned(session)
       begin(content, taken)
     } finally {
       file.close()
@@ -504,6 +504,8 @@ function hold(
 }
 
 function start(fire: Fire, transfer: Transfer): void {
+  // The file may have moved away from what is fenced, to have these blocks for itself.
+  fire.witness.reconcile()
   const { holding, core } = fire.volume
   core.pages.tick()
   fire.engine.begin(transfer, holding.pieces(holding.table.slotOf(transfer.id)))
@@ -558,9 +560,9 @@ function lease(step: Step, path: string): void {
     ...(cut === 'none' ? {} : { revoke }),
   } as const
   const label = `lease ${iomode} of ${range.length} at ${range.offset} of ${path}, ${manner}, cut ${cut}`
-  const before = fire.granted
+  fire.granted = 0 // after a remount the same id is another hold
   hold(step, path, label, iomode, (file) => file.lease(options), null)
-  if (fire.granted === before) return
+  if (fire.granted === 0) return
   id = fire.granted
   const transfer = fire.engine.transfers.get(id)
   if (transfer !== undefined) transfer.manner = manner

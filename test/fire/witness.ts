@@ -17,6 +17,8 @@ export class Listed {
   readonly file = new Map<number, number>()
   /** Region blocks that have left the file. */
   readonly limbo = new Set<number>()
+  /** Region blocks that it was fenced from, and may still use. */
+  readonly ghosts = new Set<number>()
 
   has({ page, at }: Piece): boolean {
     return this.limbo.has(at) || this.file.get(page.block) === at
@@ -48,6 +50,9 @@ export class Witness {
         else listed.file.set(file + i, at + i)
       }
     }
+    holding.ghosts.each(slot, (at, count) => {
+      for (let i = 0; i < count; i++) listed.ghosts.add(at + i)
+    })
     return listed
   }
 
@@ -85,7 +90,7 @@ export class Witness {
       const blocks = this.blocksOf(transfer)
       if (blocks === null) throw new Violation(`${transfer}: ended by somebody else`)
       for (const piece of transfer.pieces) {
-        if (piece.lost || blocks.has(piece)) continue
+        if (piece.lost || blocks.has(piece) || !blocks.ghosts.has(piece.at)) continue
         piece.lost = true
         if (transfer.access !== 'read') piece.page.writers--
       }

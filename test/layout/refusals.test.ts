@@ -205,6 +205,37 @@ test('what a fenced lease gives back leaves limbo, and the rest stays for it', a
   assert.equal(lease.released, true, 'nothing of it is left')
 })
 
+/** What a lease that nobody can cut off reads at its addresses stays, whoever else owns the block. */
+async function readerStays(target: 'another file' | 'the same file'): Promise<void> {
+  using s = new Scene()
+  s.make('/f')
+  const clone = target === 'another file' ? '/clone' : '/f'
+  const at = target === 'another file' ? 0 : BLOCKS
+  if (target === 'another file') s.volume.writeFile(clone, new Uint8Array(0))
+  s.as(s.other, '/f', (file) => {
+    using to = s.volume.open(clone, 'r+')
+    file.reflinkRange(6 * B, to, at * B, 2 * B)
+  })
+  const lease = s.lease(s.other, '/f', { offset: 6 * B, length: 2 * B })
+  const place = s.place('/f', 6)!
+  const from = s.volume.open('/f', 'r+')
+  const punch = outcomeOf(s.volume.promises.punch(from, 6 * B, 2 * B))
+  await s.timers.pass(5_000)
+  assert.equal(punch.settled && punch.error === undefined, true)
+  assert.equal(s.place('/f', 6), null)
+  assert.equal(s.place(clone, at), place, 'the other owner has the block alone')
+  s.as(s.other, clone, (file) => void file.write(new Uint8Array(B).fill(7), at * B))
+  assertBytes(s.bytesAt(place), blocksOf('/f', 6, 7), `what the lease reads, of ${target}`)
+  from.close()
+  lease.release()
+}
+
+test('a lease that cannot be cut off keeps its bytes when the other owner writes', () =>
+  readerStays('another file'))
+
+test('a lease that cannot be cut off keeps its bytes when its file writes to a clone of them', () =>
+  readerStays('the same file'))
+
 function codeOf(run: () => unknown): string {
   try {
     run()
