@@ -85,6 +85,19 @@ export interface HoldInfo {
   readonly bytes: number
 }
 
+/** What the holder of a lease is told when it is asked back. */
+export interface Recall extends ByteRange {
+  /** First byte of the file that is wanted back. */
+  readonly offset: number
+  /** Bytes. */
+  readonly length: number
+  readonly ino: number
+  /** What is to change there. */
+  readonly change: LayoutChange
+  /** Milliseconds to give it back in. */
+  readonly deadline: number
+}
+
 // ---- how a change goes about what is held ------------------------------------------------------
 
 export interface ChangeOptions {
@@ -103,6 +116,7 @@ export interface ShareOptions {
 export interface WaitOptions {
   /**
    * Milliseconds that pins are waited for, with policy 'wait': 10 s unless given, 10 min at most.
+   * What is fenced has, after its deadline, so long to drain (10 min unless given); then EBUSY.
    */
   readonly timeout?: number | undefined
   /** Milliseconds that a holder has to answer a recall: 5 s unless given, 60 s at most. */

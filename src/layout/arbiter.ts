@@ -80,9 +80,13 @@ export class Arbiter implements LayoutGuard {
   }
 
   ask(asker: object | null): void {
+    if (this.holds.events.telling) {
+      throw new HoldfastError('EDEADLK', 'a listener of holds makes no calls: do it afterwards')
+    }
     const base = (asker as Request | null) ?? this.#default
     this.asking = this.#options === null ? base : { ...base, ...this.#options }
     this.#forgetPlans()
+    this.asking.session.demandAlive()
   }
 
   /** Runs a call with options of its own. */
@@ -118,8 +122,8 @@ export class Arbiter implements LayoutGuard {
     if (change === 'share' && this.holds.haunts) this.#leaving.push(inode, from, to)
   }
 
-  proceed(): void {
-    if (this.#own.length + this.#leaving.length === 0) return
+  proceed(): boolean {
+    if (this.#own.length + this.#leaving.length === 0) return false
     const [own, leaving] = [this.#own, this.#leaving]
     this.#forgetPlans()
     for (let i = 0; i < leaving.length; i += 3) {
@@ -129,6 +133,7 @@ export class Arbiter implements LayoutGuard {
       const slot = this.holds.table.find(own[i]!)
       if (slot >= 0) this.holds.giveBack(slot, own[i + 1]!, own[i + 2]!)
     }
+    return true
   }
 
   #forgetPlans(): void {
@@ -137,17 +142,21 @@ export class Arbiter implements LayoutGuard {
   }
 
   /**
-   * Holds that were fenced and could not be cut off keep their blocks; the file gets others, but
-   * where somebody else holds it in place: of those blocks the destination gets a copy (shareRun).
+   * Holds that were fenced and could not be cut off keep their blocks; this file gets others, and
+   * other owners of them stay. Not where somebody holds it in place, nor where it is fixed: of those
+   * blocks the destination gets a copy (shareRun).
    */
   #leaveGhosts(inode: number, from: number, to: number): void {
+    const { inodes } = this.#volume.core
     const { pieces } = this.holds.table
+    if (inodes.has(inodes.get(inode), InodeFlag.fixed)) return
     const runs = this.holds.haunted(inode, from, to)
     for (let i = 0; i < runs.length; i += 2) {
-      for (let block = runs[i]!; block < runs[i + 1]!; block++) {
-        if (pieces.any(inode, block, block + 1)) continue
-        const steps = this.#volume.relocation.moveAway(inode, block, block + 1)
-        while (steps.next().done !== true);
+      const end = runs[i + 1]!
+      const alone = !pieces.any(inode, runs[i]!, end)
+      for (let block = runs[i]!; block < end;) {
+        if (!alone && pieces.any(inode, block, block + 1)) block++
+        else block += this.#volume.copies.leave(inode, block, alone ? end - block : 1)
       }
     }
   }
@@ -307,6 +316,10 @@ export class Arbiter implements LayoutGuard {
       } else if (!held) end = Math.min(end, first)
     })
     return { end, held }
+  }
+
+  held(inode: number, from: number, to: number): boolean {
+    return this.holds.table.size > 0 && this.holds.table.pieces.any(inode, from, to)
   }
 
   hauntedRun(

@@ -1,5 +1,5 @@
 /** What happens to holds, for who watches: one event for each grant, refusal, recall and end. */
-import type { HoldInfo, LayoutChange } from '../base/layout.js'
+import type { ByteRange, HoldInfo, LayoutChange } from '../base/layout.js'
 
 export interface HoldEvent {
   /**
@@ -15,9 +15,26 @@ export interface HoldEvent {
   readonly holds: readonly HoldInfo[]
   /** What was to change, where that is why. */
   readonly change?: LayoutChange
+  /** The bytes of the file that are wanted back, of a recall. */
+  readonly wanted?: ByteRange
 }
 
+/** Runs what others have given us to call: what it throws is a warning of the program's. */
+export function unharmed(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    process.emitWarning(error instanceof Error ? error : String(error))
+  }
+}
+
+/**
+ * Listeners are told in the middle of calls: they look and remember, and make no calls of their own
+ * (EDEADLK). What one throws is reported as a warning, and changes nothing.
+ */
 export class HoldEvents {
+  /** Listeners are being told. */
+  telling = false
   readonly #listeners = new Set<(event: HoldEvent) => void>()
 
   get watched(): boolean {
@@ -31,6 +48,11 @@ export class HoldEvents {
   }
 
   tell(event: HoldEvent): void {
-    for (const listener of this.#listeners) listener(event)
+    this.telling = true
+    try {
+      for (const listener of this.#listeners) unharmed(() => listener(event))
+    } finally {
+      this.telling = false
+    }
   }
 }

@@ -109,6 +109,7 @@ export class LayoutFile extends OpenFile {
   #mapFollowing(options: MapOptions): FileMapping {
     const volume = this.#volume
     return this.enter('mmap', () => {
+      this.session.demandAlive()
       this.demandMappable(options)
       let release = () => {}
       const mapping = volume.mappings.map(this.inode, options, () => release())

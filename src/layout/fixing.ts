@@ -27,7 +27,7 @@ export class Fixing {
    */
   fix(path: Path, as?: Credentials): void {
     this.#onFile('fix', path, as, (number) => {
-      const { core, ranges, copies } = this.#volume
+      const { core, ranges } = this.#volume
       const { inodes, opens, transaction, log, access } = core
       access.demandOwner(inodes.get(number), 'fix it')
       if (inodes.has(inodes.get(number), InodeFlag.fixed)) return
@@ -35,8 +35,9 @@ export class Fixing {
       const size = inodes.size(inodes.get(number))
       const open = opens.open(number)
       try {
-        if (size > 0) ranges.populate(open, 0, size)
-        copies.unshare(number, 0, Math.ceil(size / BLOCK_BYTES))
+        // What appends have taken ahead would go with the last close: now, or never.
+        this.#volume.files.trimAhead(open)
+        if (size > 0) ranges.own(open, 0, size)
       } finally {
         this.#volume.releaseInode(open)
       }

@@ -6,7 +6,7 @@
  * durable.
  */
 import { HoldfastError } from '../base/errors.js'
-import type { HoldKind, Iomode, UnshareMode } from '../base/layout.js'
+import type { HoldKind, Iomode, Recall, UnshareMode } from '../base/layout.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { Want } from '../base/mode.js'
 import { InodeFlag } from '../media/inode.js'
@@ -32,8 +32,11 @@ export interface HoldOptions {
 
 export interface LeaseOptions extends HoldOptions {
   readonly iomode: Iomode
-  /** The lease is asked back: give it back, all or a part, before the deadline. */
-  readonly onRecall?: ((id: number) => void) | undefined
+  /**
+   * The lease is asked back: give it back, all or the part that is wanted, before the deadline. What
+   * it throws counts as no answer.
+   */
+  readonly onRecall?: ((id: number, recall: Recall) => void) | undefined
   /**
    * Cuts all access through the lease off, at its fence: what it covers is within file bytes
    * [offset, offset + length). Returns or resolves when none is under way; then the lease has
@@ -58,11 +61,17 @@ export function take(volume: LayoutVolume, open: OpenInode, wanted: Wanted): num
   const { core, holding, waiting } = volume
   const [from, to] = rangeOf(volume, open, options)
   session.demandAlive()
+  if (volume.holding.sessions.get(session.id) !== session) {
+    throw new HoldfastError('EINVAL', `session ${session.id} is of another volume`)
+  }
+  if (kind === 'lease' && iomode !== 'read' && iomode !== 'rw') {
+    throw new HoldfastError('EINVAL', `iomode ${String(iomode)}: a lease is 'read' or 'rw'`)
+  }
   demandPermission(volume, open, iomode)
   volume.work.settle(open.number)
   waiting.demandFree(open.number, from, to, ticket)
   core.limbo.prepare()
-  if (iomode !== 'read') own(volume, open, from, to, options.unshare ?? 'self')
+  if (iomode !== 'read') own(volume, open, from, to, wanted)
   const { log, transaction } = core
   if (log.durable !== log.head) transaction.flush()
   const reason = options.reason ?? ''
@@ -103,21 +112,27 @@ function own(
   open: OpenInode,
   from: number,
   to: number,
-  mode: UnshareMode,
+  { kind, session, options }: Wanted,
 ): void {
   const { core, ranges, copies, relocation, files } = volume
   const { number } = open
-  const missing = files.missing(core.inodes.get(number), from, to - 1) > 0
-  if (missing) files.demandGrow(number, from, to - 1, false)
+  const { unshare = 'self' } = options
+  const missing = files.missing(core.inodes.get(number), from, to - 1)
   const shared = copies.shared(number, from, to)
-  if (shared > 0) demandUnshare(volume, number, from, to, mode)
-  core.guard.proceed()
-  if (missing) ranges.populate(open, from * BLOCK_BYTES, (to - from) * BLOCK_BYTES)
-  else files.zeroLastBlock(number, from, to)
-  if (shared === 0) return
-  core.features.require(Incompat.layout)
-  if (mode === 'others') relocation.unshareOthers(number, from, to)
-  copies.unshare(number, from, to)
+  if (missing + shared > 0) {
+    // All that may be refused comes before anything changes, and what no recall would help first.
+    if (kind !== 'lease') volume.holding.demandLimit(session, number, from, to, missing)
+    files.requireSpace(number, missing, shared)
+    if (missing > 0) files.demandGrow(number, from, to - 1, false)
+    if (shared > 0) demandUnshare(volume, number, from, to, unshare)
+    core.guard.proceed()
+  }
+  if (missing > 0) ranges.populate(open, from * BLOCK_BYTES, (to - from) * BLOCK_BYTES)
+  if (shared > 0) {
+    core.features.require(Incompat.layout)
+    if (unshare === 'others') relocation.unshareOthers(number, from, to)
+    copies.unshare(number, from, to)
+  }
   files.zeroLastBlock(number, from, to)
 }
 

@@ -93,13 +93,17 @@ export class Hold implements Disposable {
     this.#batch.volume.syncDevice(this.id, 'invalidate', offset, length)
   }
 
-  /** Ends it: nobody uses its addresses any more. Once is enough. */
+  /**
+   * Ends it: nobody uses its addresses any more. Once is enough. One that is being cut off ends when
+   * it has drained.
+   */
   release(): void {
-    const { holding } = this.#batch.volume
+    const { volume } = this.#batch
+    const { holding } = volume
     const slot = holding.table.find(this.id)
-    if (slot < 0) return
-    this.#batch.volume.enterHolds(() => holding.end(slot))
-    this.#batch.volume.forgetHold(this.#batch)
+    if (slot < 0 || volume.closed) return
+    volume.enterHolds(() => holding.release(slot))
+    if (this.released) volume.forgetHold(this.#batch)
   }
 
   [Symbol.dispose](): void {

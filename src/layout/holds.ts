@@ -11,7 +11,7 @@
  * - a hold keeps its file open;
  * - metadata for sending to limbo all that is held is kept back.
  */
-import type { HoldInfo, HoldKind, Iomode } from '../base/layout.js'
+import type { ByteRange, HoldInfo, HoldKind, Iomode, Recall } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { Volume } from '../volume/volume.js'
@@ -29,7 +29,7 @@ import type { Timers } from '../base/timers.js'
 /** What is to be told of the end of a part of a hold, and cuts the access through it off. */
 export interface HoldUser {
   /** The lease is asked back. */
-  readonly onRecall?: (id: number) => void
+  readonly onRecall?: (id: number, recall: Recall) => void
   /**
    * Access through the hold ends now, all of it: to file blocks [from, to) at most. Returns, or
    * resolves, when none is under way any more: only then does the change go on.
@@ -37,6 +37,14 @@ export interface HoldUser {
   readonly revoke?: (from: number, to: number) => void | Promise<void>
   /** It follows its file by itself, at once: it is in the way of nothing. */
   readonly follows?: boolean
+}
+
+/** A hold that is being cut off. */
+interface Drain {
+  /** Its holder has given it up meanwhile: then it ends also when that fails. */
+  givenUp: boolean
+  /** Whether it has ended. */
+  done: Promise<boolean>
 }
 
 /** Runs for each of which a record of limbo may be needed, and what one block of them holds. */
@@ -50,8 +58,11 @@ export class Holds {
   readonly events = new HoldEvents()
   readonly users = new BySlot<HoldUser>()
   readonly sessions = new Map<number, Session>()
-  /** Holds that are being cut off, by id: transfers through them may be under way. */
-  readonly draining = new Set<number>()
+  /**
+   * Holds that are being cut off, by id: transfers through them may be under way, and nothing ends
+   * them before those have.
+   */
+  readonly draining = new Map<number, Drain>()
   /** Called when a hold, or a part of one, has ended. */
   changed: () => void = () => {}
 
@@ -90,6 +101,19 @@ export class Holds {
 
   tell(kind: HoldEvent['kind'], slots: readonly number[]): void {
     if (this.events.watched) this.events.tell({ kind, holds: slots.map((slot) => this.info(slot)) })
+  }
+
+  /** ENOMEM when the limits do not allow a hold of a range, `fresh` blocks of which are still holes. */
+  demandLimit(session: Session, inode: number, from: number, to: number, fresh: number): void {
+    const runs = this.#collect(inode, from, to)
+    this.#limits.check(session.as.uid, this.#collected, fresh, runs)
+  }
+
+  /** Room for limbo is kept back for so many runs more, or fewer. ENOSPC when there is none. */
+  reserve(runs: number): void {
+    const more = this.#reserveOf(this.#runs + runs) - this.#reserve
+    if (more > 0) this.#volume.core.transaction.require(more)
+    this.#countRuns(runs)
   }
 
   // ---- granting --------------------------------------------------------------------------------
@@ -197,6 +221,13 @@ export class Holds {
     return [from, to]
   }
 
+  /** Of file blocks [from, to) what lies within the range of a hold, in bytes. */
+  wanted(slot: number, from: number, to: number): ByteRange {
+    const [first, end] = this.span(slot)
+    const start = Math.max(first, from)
+    return { offset: start * BLOCK_BYTES, length: (Math.min(end, to) - start) * BLOCK_BYTES }
+  }
+
   /** Where the blocks of a hold are: file block (-1: in limbo), region block, count. */
   pieces(slot: number): [fileBlock: number, regionBlock: number, count: number][] {
     const { pieces } = this.table
@@ -220,6 +251,8 @@ export class Holds {
    */
   giveBack(slot: number, from: number, to: number, fenced = false): void {
     const { table } = this
+    // It ends as a whole when it has drained.
+    if (this.draining.has(table.idOf(slot))) return
     const inode = table.inodeOf(slot)
     const cut: number[] = []
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
@@ -229,6 +262,40 @@ export class Holds {
     if (cut.length + left.length > 0) this.tell('return', [slot])
     if (table.pieces.first(slot) === NO_PIECE && !this.ghosts.has(slot)) this.end(slot)
     else this.changed()
+  }
+
+  /** Its holder gives it up: it ends at once, or when it has drained. */
+  release(slot: number): void {
+    const drain = this.draining.get(this.table.idOf(slot))
+    if (drain === undefined) this.end(slot)
+    else drain.givenUp = true
+  }
+
+  /**
+   * Cuts all access through a hold off, if that can be done. Resolves with true when none is under
+   * way any more: then it has ended; with false when it may still be in use.
+   */
+  cutOff(slot: number): Promise<boolean> {
+    const drain: Drain = { givenUp: false, done: Promise.resolve(false) }
+    this.draining.set(this.table.idOf(slot), drain)
+    drain.done = this.#drain(slot, drain)
+    return drain.done
+  }
+
+  async #drain(slot: number, drain: Drain): Promise<boolean> {
+    const id = this.table.idOf(slot)
+    const revoke = this.users.get(slot)?.revoke
+    let ends = revoke !== undefined
+    try {
+      await revoke?.(...this.span(slot))
+    } catch {
+      ends = false // then it may still be in use, as that of somebody who cannot be cut off
+    }
+    ends ||= drain.givenUp
+    this.draining.delete(id)
+    const now = this.table.find(id)
+    if (ends && now >= 0) this.end(now)
+    return ends
   }
 
   /** A hold ends. Nobody reaches its blocks through it any more. */
@@ -377,9 +444,30 @@ export class Holds {
 
   // ---- sessions --------------------------------------------------------------------------------
 
-  endSession(session: Session): void {
-    this.table.ofOwner(session.id, (slot) => this.end(slot))
+  /**
+   * All that a session holds ends: what can be cut off when it has drained, all else at once.
+   * Resolves when nothing is left of it.
+   */
+  async endSession(session: Session): Promise<void> {
+    const slots: number[] = []
+    this.table.ofOwner(session.id, (slot) => slots.push(slot))
+    const drains: Promise<void>[] = []
+    for (const slot of slots) {
+      const drain = this.draining.get(this.table.idOf(slot))
+      const revokes = this.users.get(slot)?.revoke !== undefined
+      if (!revokes && drain === undefined) this.end(slot)
+      else drains.push(this.#endDrained(slot, drain?.done ?? this.cutOff(slot)))
+    }
+    await Promise.all(drains)
     this.sessions.delete(session.id)
+  }
+
+  async #endDrained(slot: number, drained: Promise<boolean>): Promise<void> {
+    const id = this.table.idOf(slot)
+    if (await drained) return
+    // That it could not be cut off mattered as long as it had a session.
+    const now = this.table.find(id)
+    if (now >= 0) this.end(now)
   }
 
   /** The volume closes. */

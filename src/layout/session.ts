@@ -19,9 +19,10 @@ export class Session {
   readonly name: string
   readonly as: Credentials
   #ended = false
-  readonly #onEnd: (session: Session) => void
+  readonly #onEnd: (session: Session) => Promise<void>
+  #over: Promise<void> | null = null
 
-  constructor(id: number, options: SessionOptions, onEnd: (session: Session) => void) {
+  constructor(id: number, options: SessionOptions, onEnd: (session: Session) => Promise<void>) {
     this.id = id
     this.name = options.name ?? `session ${id}`
     this.as = options.as ?? { uid: 0, gid: 0 }
@@ -42,11 +43,20 @@ export class Session {
     if (this.#ended) throw new HoldfastError('ESTALE', `session ${this.id} has ended`)
   }
 
-  /** Ends all that it holds: the blocks are free to change, and its addresses no longer good. */
+  /**
+   * Ends all that it holds: leases that can be cut off when they have drained, all else at once. Its
+   * addresses are no longer good. `over` tells when nothing is left.
+   */
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#onEnd(this)
+    this.#over = this.#onEnd(this)
+  }
+
+  /** Resolves when it has ended and nothing of what it held is in use any more. */
+  get over(): Promise<void> {
+    if (this.#over === null) throw new HoldfastError('EINVAL', 'end() comes first')
+    return this.#over
   }
 
   [Symbol.dispose](): void {

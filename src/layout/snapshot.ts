@@ -25,6 +25,19 @@ class Snapshot {
     this.#as = as
   }
 
+  /** What is in the way of cloning any file of the tree, before anything is made. */
+  demand(from: Uint8Array): void {
+    for (const { name, type } of this.#entries(from)) {
+      const path = join(from, name)
+      if (type === 'directory') this.demand(path)
+      if (type !== 'file') continue
+      const volume = this.#volume
+      volume.arbiter.during({ share: this.#options.share }, () =>
+        volume.onFile('snapshot', path, this.#as, (number) => volume.sharing.demandClone(number)),
+      )
+    }
+  }
+
   directory(from: Uint8Array, to: Uint8Array, stats: Stats): void {
     this.#volume.mkdir(to, 0o700, this.#as)
     for (const { name } of this.#entries(from)) this.#entry(join(from, name), join(to, name))
@@ -98,24 +111,48 @@ export function snapshot(
     throw new HoldfastError('EEXIST', undefined, { syscall: 'snapshot', path: to })
   }
   const made = unusedName(volume, target, as)
-  refuseInside(trimmed(asBytes(from)), made)
+  refuseInside(volume, stats.ino, made, as)
+  const snapshot = new Snapshot(volume, options, as)
+  snapshot.demand(asBytes(from))
   try {
-    new Snapshot(volume, options, as).directory(asBytes(from), made, stats)
+    snapshot.directory(asBytes(from), made, stats)
     volume.rename(made, target, { noReplace: true }, as)
   } catch (error) {
-    removeTree(volume, made, as)
+    abandon(volume, made)
     throw error
   }
 }
 
+/** Removes what was made so far, whatever its modes say; why it failed is what is told. */
+function abandon(volume: LayoutVolume, made: Uint8Array): void {
+  try {
+    removeTree(volume, made)
+  } catch (error) {
+    process.emitWarning(error instanceof Error ? error : String(error))
+  }
+}
+
 /** A tree does not hold its own snapshot: making it would never end. */
-function refuseInside(from: Uint8Array, to: Uint8Array): void {
-  const inside = to.length > from.length && from.every((byte, i) => to[i] === byte)
-  if (!inside || (from.length > 0 && to[from.length] !== SLASH)) return
-  throw new HoldfastError('EINVAL', 'the snapshot would be a part of what it is of', {
-    syscall: 'snapshot',
-    path: from,
-  })
+function refuseInside(
+  volume: LayoutVolume,
+  source: number,
+  to: Uint8Array,
+  as?: Credentials,
+): void {
+  const cut = to.lastIndexOf(SLASH) + 1
+  let above = cut === 0 ? asBytes('/') : to.subarray(0, cut)
+  for (let last = 0; ;) {
+    const { ino } = volume.stat(above, as)
+    if (ino === source) {
+      throw new HoldfastError('EINVAL', 'the snapshot would be a part of what it is of', {
+        syscall: 'snapshot',
+        path: to,
+      })
+    }
+    if (ino === last) return // the root is above itself
+    last = ino
+    above = join(above, asBytes('..'))
+  }
 }
 
 function isThere(volume: LayoutVolume, path: Uint8Array, as?: Credentials): boolean {

@@ -30,8 +30,14 @@ export class Transfer implements Disposable {
       const first = Math.max(offset, fileBlock * BLOCK_BYTES)
       const last = Math.min(end, (fileBlock + count) * BLOCK_BYTES)
       runs.push([first, block * BLOCK_BYTES + (first - fileBlock * BLOCK_BYTES), last - first])
-      frames.add(block, count)
     })
+    // What leaves the file under it must find room in limbo.
+    volume.holding.reserve(runs.length)
+    for (const [, at, n] of runs) {
+      const block = Math.floor(at / BLOCK_BYTES)
+      frames.add(block, Math.ceil((at + n) / BLOCK_BYTES) - block)
+    }
+    volume.transfers.add(this)
     for (const [, at, n] of runs) volume.core.beforeRead(at, n)
     this.runs = runs
   }
@@ -40,7 +46,10 @@ export class Transfer implements Disposable {
   end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#volume.transfers.delete(this)
+    if (this.#volume.closed) return
     this.#volume.enterHolds(() => {
+      this.#volume.holding.reserve(-this.runs.length)
       const { frames, limbo } = this.#volume.core
       for (const [, at, length] of this.runs) {
         const block = Math.floor(at / BLOCK_BYTES)

@@ -36,6 +36,7 @@ import { LayoutPromises } from './promises.js'
 import { Session, type SessionOptions } from './session.js'
 import { snapshot } from './snapshot.js'
 import { systemTimers, type Timers } from '../base/timers.js'
+import type { Transfer } from './transfers.js'
 import { Waiting } from './waiting.js'
 
 export interface LayoutOptions extends MountOptions {
@@ -50,6 +51,8 @@ export class LayoutVolume extends Volume {
   readonly waiting: Waiting
   readonly fixing: Fixing
   readonly promises: LayoutPromises
+  /** Those that have not ended. */
+  readonly transfers = new Set<Transfer>()
   /** The session of this program itself: whose holds are nobody else's. */
   readonly self: Session
   #sessions = 0
@@ -97,9 +100,9 @@ export class LayoutVolume extends Volume {
 
   /** A session: who holds. What it opens is opened with its credentials. */
   session(options: SessionOptions = {}): Session {
-    const session = new Session(++this.#sessions, options, (ended) => {
-      this.enterHolds(() => this.holding.endSession(ended))
-    })
+    const session = new Session(++this.#sessions, options, (ended) =>
+      this.closed ? Promise.resolve() : this.enterHolds(() => this.holding.endSession(ended)),
+    )
     this.holding.sessions.set(session.id, session)
     return session
   }
@@ -169,20 +172,27 @@ export class LayoutVolume extends Volume {
   }
 
   /** Runs what ends holds; once the volume is closed all of them have ended. */
-  enterHolds(run: () => void): void {
-    if (this.closed) return
+  enterHolds<T>(run: () => T): T {
+    if (this.holding.events.telling) {
+      throw new HoldfastError('EDEADLK', 'a listener of holds ends none: do it afterwards')
+    }
     this.core.pages.tick()
-    run()
+    return run()
   }
 
   commitHold(id: number, size: number | undefined): void {
     this.call('commit', undefined, undefined, () => {
       const { table } = this.holding
+      this.checkWritable()
       const slot = table.slotOf(id)
       if (table.stateOf(slot) !== 'held' && table.stateOf(slot) !== 'recalled') {
         throw new HoldfastError('ESTALE', `hold ${id}: its blocks have left the file`)
       }
+      if (table.iomodeOf(slot) === 'read') {
+        throw new HoldfastError('EACCES', `hold ${id} is a lease for reading`)
+      }
       const inode = this.core.opens.get(table.inodeOf(slot))!
+      this.files.writable(inode.number)
       const covered = table.info(slot, this.self.owner, 0).ranges
       if (size !== undefined) {
         const end = covered.reduce((most, r) => Math.max(most, r.offset + r.length), 0)
@@ -228,10 +238,12 @@ export class LayoutVolume extends Volume {
       const { region, holding } = this
       const end = offset + length
       for (const [file, block, count] of holding.pieces(holding.table.slotOf(id))) {
-        const first = Math.max(offset, file * BLOCK_BYTES)
-        const last = Math.min(end, (file + count) * BLOCK_BYTES)
-        if (file < 0 || first >= last) continue
-        const at = block * BLOCK_BYTES + (first - file * BLOCK_BYTES)
+        // What has left the file is no range of it any more: all of that.
+        const start = file < 0 ? 0 : file * BLOCK_BYTES
+        const first = file < 0 ? 0 : Math.max(offset, start)
+        const last = file < 0 ? count * BLOCK_BYTES : Math.min(end, start + count * BLOCK_BYTES)
+        if (first >= last) continue
+        const at = block * BLOCK_BYTES + (first - start)
         if (what === 'flush') region.flushDevice(at, last - first)
         else region.invalidateDevice(at, last - first)
       }
@@ -268,14 +280,20 @@ export class LayoutVolume extends Volume {
    * them the volume may be used. Its owner may, and root.
    */
   *defragment(path: Path, as?: Credentials): Generator<number, Defragmented> {
-    const steps = this.onFile('defrag', path, as, (number) => {
+    // Open all the time: its number stays its own between the steps.
+    const open = this.onFile('defrag', path, as, (number) => {
       this.checkWritable()
       const w = this.core.inodes.get(number)
       this.core.access.demandOwner(w, 'move its blocks')
       if (!this.core.inodes.isFile(w)) throw new HoldfastError('EINVAL', 'only a file has a layout')
-      return this.relocation.defragment(number)
+      return this.core.opens.open(number)
     })
-    return yield* this.#stepwise('defrag', path, steps)
+    try {
+      const steps = this.relocation.defragment(open.number)
+      return yield* this.#stepwise('defrag', path, steps)
+    } finally {
+      if (!this.closed) this.enterHolds(() => this.releaseInode(open))
+    }
   }
 
   /**
@@ -330,7 +348,10 @@ export class LayoutVolume extends Volume {
   }
 
   override close(): void {
-    if (!this.closed) this.holding.endAll()
+    if (!this.closed) {
+      for (const transfer of [...this.transfers]) transfer.end()
+      this.holding.endAll()
+    }
     super.close()
   }
 }

@@ -10,8 +10,9 @@
  * - what is fenced is cut off, and drained, before the change goes on.
  */
 import { HoldfastError } from '../base/errors.js'
-import type { WaitOptions } from '../base/layout.js'
+import type { Recall, WaitOptions } from '../base/layout.js'
 import type { Arbiter, Conflict } from './arbiter.js'
+import { unharmed } from './events.js'
 import type { Timers } from '../base/timers.js'
 
 /** Milliseconds. */
@@ -23,6 +24,8 @@ export const WAIT_MS_MAX = 600_000
 interface Waiter {
   readonly ticket: number
   readonly conflict: Conflict
+  /** It waits for this now. What it has waited for is kept for it until it is done. */
+  active: boolean
   /** A hold waits only behind others; what it asks for is in nobody's way. */
   readonly hold: boolean
 }
@@ -93,24 +96,33 @@ export class Waiting {
     const timeout = limited(options.timeout ?? WAIT_MS, WAIT_MS_MAX, 'timeout')
     const patience = limited(options.deadline ?? RECALL_MS, RECALL_MS_MAX, 'deadline')
     const end = this.#timers.now() + timeout
-    for (;;) {
-      if (options.signal?.aborted === true) throw interrupted()
-      const tried = this.#try(run, ticket)
-      if ('value' in tried) return tried.value
-      const { conflict, refusal } = tried
-      const waiter: Waiter = { ticket, conflict, hold }
-      this.#waiters.push(waiter)
-      try {
-        if (!(await this.#clear(waiter, end, patience, options.signal))) {
-          const { holds } = refusal as HoldfastError
-          if (holds !== undefined) this.#arbiter.tellRefusal(conflict.change, holds)
-          throw refusal
+    // Draining, too, comes to an end for who waits.
+    const drained = patience + (options.timeout ?? WAIT_MS_MAX)
+    const mine: Waiter[] = []
+    try {
+      for (;;) {
+        if (options.signal?.aborted === true) throw interrupted()
+        const tried = this.#try(run, ticket)
+        if ('value' in tried) return tried.value
+        const { conflict, refusal } = tried
+        const waiter: Waiter = { ticket, conflict, hold, active: true }
+        mine.push(waiter)
+        this.#waiters.push(waiter)
+        try {
+          if (!(await this.#clear(waiter, end, patience, drained, options.signal))) {
+            const { holds } = refusal as HoldfastError
+            if (holds !== undefined) this.#arbiter.tellRefusal(conflict.change, holds)
+            throw refusal
+          }
+        } finally {
+          waiter.active = false
+          this.#callOff(conflict)
+          this.#wake()
         }
-      } finally {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-        this.#callOff(conflict)
-        this.#wake()
       }
+    } finally {
+      for (const waiter of mine) this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
+      if (mine.length > 0) this.#wake()
     }
   }
 
@@ -122,7 +134,9 @@ export class Waiting {
       return { value: run(ticket) }
     } catch (refusal) {
       const { conflict } = arbiter
-      if (conflict === null) throw refusal
+      // The last thing in the way was another one.
+      const { code } = refusal as Partial<HoldfastError>
+      if (conflict === null || (code !== 'EBUSY' && code !== 'EAGAIN')) throw refusal
       return { refusal, conflict }
     } finally {
       arbiter.trying = false
@@ -134,6 +148,7 @@ export class Waiting {
     { conflict, ticket }: Waiter,
     end: number,
     patience: number,
+    drained: number,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     const { recalls, waits, inode, from, to } = conflict
@@ -143,7 +158,8 @@ export class Waiting {
     if (recalls.length > 0) {
       this.#recall(conflict, patience)
       const stuck = () => recalls.some((id) => this.#unreachable.has(id))
-      await this.#until(() => recalls.every(gone) || stuck(), Infinity, signal)
+      const last = this.#timers.now() + drained
+      await this.#until(() => recalls.every(gone) || stuck(), last, signal)
       return recalls.every(gone)
     }
     return this.#until(() => !this.#behind(ticket, inode, from, to), end, signal)
@@ -196,12 +212,18 @@ export class Waiting {
       if (slot < 0 || holds.table.stateOf(slot) === 'recalled') continue
       holds.table.recall(slot, this.#timers.now() + patience)
       this.#unreachable.delete(id)
-      holds.tell('recall', [slot])
+      const wanted = holds.wanted(slot, conflict.from, conflict.to)
+      const { change } = conflict
+      if (holds.events.watched) {
+        holds.events.tell({ kind: 'recall', holds: [holds.info(slot)], change, wanted })
+      }
       this.#deadlines.set(
         id,
         this.#timers.after(patience, () => void this.#expire(id)),
       )
-      holds.users.get(slot)?.onRecall?.(id)
+      // What a holder throws is no answer: its time goes on.
+      const recall: Recall = { ...wanted, ino: conflict.inode, change, deadline: patience }
+      unharmed(() => holds.users.get(slot)?.onRecall?.(id, recall))
     }
   }
 
@@ -209,12 +231,14 @@ export class Waiting {
   #callOff({ recalls }: Conflict): void {
     const { table } = this.#arbiter.holds
     for (const id of recalls) {
-      if (this.#waiters.some(({ conflict }) => conflict.recalls.includes(id))) continue
+      const wants = ({ conflict, active }: Waiter) => active && conflict.recalls.includes(id)
+      if (this.#waiters.some(wants)) continue
       this.#deadlines.get(id)?.()
       this.#deadlines.delete(id)
       this.#unreachable.delete(id)
       const slot = table.find(id)
-      if (slot >= 0 && table.stateOf(slot) === 'recalled') table.setState(slot, 'held')
+      if (slot < 0 || this.#arbiter.holds.draining.has(id)) continue
+      if (table.stateOf(slot) === 'recalled') table.setState(slot, 'held')
     }
   }
 
@@ -224,42 +248,19 @@ export class Waiting {
     await this.#timers.turn()
     const slot = table.find(id)
     if (slot < 0 || table.stateOf(slot) !== 'recalled' || draining.has(id)) return
-    draining.add(id)
-    try {
-      await this.#fence(id, slot)
-    } finally {
-      draining.delete(id)
-    }
+    await this.#fence(id, slot)
   }
 
   /** Cuts a holder off that has not answered, for all who wait for it. */
   async #fence(id: number, slot: number): Promise<void> {
     const { holds } = this.#arbiter
     holds.tell('fence', [slot])
-    if (await this.#cutOff(slot)) {
-      const now = holds.table.find(id)
-      if (now >= 0) holds.end(now)
-      return
-    }
+    if (await holds.cutOff(slot)) return
     // Also for those who have come since.
-    const conflicts = this.#waiters.map(({ conflict }) => conflict)
-    for (const conflict of conflicts.filter(({ recalls }) => recalls.includes(id))) {
+    for (const { conflict, active } of [...this.#waiters]) {
       const now = holds.table.find(id)
-      if (now >= 0) this.#leaveBehind(id, now, conflict)
-    }
-  }
-
-  /** Whether nothing reaches the blocks through a hold any more. */
-  async #cutOff(slot: number): Promise<boolean> {
-    const { holds } = this.#arbiter
-    const revoke = holds.users.get(slot)?.revoke
-    if (revoke === undefined) return false
-    try {
-      await revoke(...holds.span(slot))
-      return true
-    } catch {
-      // Then it may still be in use, as that of somebody who cannot be cut off.
-      return false
+      const waits = active && conflict.recalls.includes(id)
+      if (waits && now >= 0) this.#leaveBehind(id, now, conflict)
     }
   }
 

@@ -225,6 +225,8 @@ export class Mapping implements FileMapping {
       )
     }
     if (!this.writable || !this.#punched) return
+    // Blocks that were another's as well when they went may be the file's alone by now.
+    if (!this.#replace(from, end)) throw new HoldfastError('ESTALE', this.#ended!)
     this.#file.walk(from, end, (fileBlock, regionBlock) => {
       if (regionBlock !== 0) return
       throw new HoldfastError(

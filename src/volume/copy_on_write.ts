@@ -98,6 +98,16 @@ export class CopyOnWrite {
   }
 
   /**
+   * The file gets blocks of its own in the place of those from `block` on, at most `most`, shared or
+   * not; nobody is asked. Returns how many.
+   */
+  leave(number: number, block: number, most: number): number {
+    this.runAt(number, block, most)
+    this.step(number, block, this.count)
+    return this.count
+  }
+
+  /**
    * One transaction: the shared run from `block` on, `most` blocks of one extent and one record,
    * gets new blocks, as far as they come in one run: `count`. `fill` puts content in, a copy unless
    * it is given; `also` goes into the same transaction.

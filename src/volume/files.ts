@@ -27,6 +27,8 @@ export const WALK_EXTENTS = 128
 const RUNS_MAX = 8
 /** Blocks that one transaction of a write allocates at most: 16 MiB. */
 export const STEP_BLOCKS = 4096
+/** What may be a file block, and one more. */
+const FILE_END = 0xffff_ffff
 /** Shrunk files remembered until the group is durable. */
 const SHRUNK_MAX = 1024
 
@@ -143,8 +145,8 @@ export class Files {
     const w = inodes.get(open.number)
     const keep = Math.ceil(inodes.size(w) / BLOCK_BYTES)
     if (!extents.last(w) || extents.fileBlock + extents.count <= keep) return
-    // What a hold covers past the end is no longer just ahead.
-    if (guard.watches(open.number)) return
+    // What a hold covers past the end is no longer just ahead; of a fixed file nothing goes.
+    if (inodes.has(w, InodeFlag.fixed) || guard.held(open.number, keep, FILE_END)) return
     transaction.run(limbo.takeBlocks, true, () => {
       inodes.layoutChanged(w)
       this.#work.trim(w, keep)
@@ -246,7 +248,10 @@ export class Files {
       const run = guard.storedRun(number, block, after)
       const end = Math.min(to, run.end * BLOCK_BYTES)
       const offset = extents.regionBlock * BLOCK_BYTES + (p - extents.fileBlock * BLOCK_BYTES)
-      if (!run.held) region.streamZero(offset, end - p)
+      if (!run.held) {
+        region.streamZero(offset, end - p)
+        this.#core.afterStore(offset, end - p)
+      }
       p = end
     }
   }
@@ -259,15 +264,17 @@ export class Files {
     const { inodes, extents, region, guard, pages, transaction } = this.#core
     if (!transaction.usable) return
     pages.tick()
-    const w = inodes.get(number)
-    const size = inodes.size(w)
+    const size = inodes.size(inodes.get(number))
     const block = Math.floor(size / BLOCK_BYTES)
     const inBlock = size - block * BLOCK_BYTES
-    if (inBlock === 0 || block < from || block >= to || inodes.has(w, InodeFlag.shares)) return
-    if (!extents.find(w, block)) return
-    const at = extents.regionBlock + (block - extents.fileBlock)
+    if (inBlock === 0 || block < from || block >= to) return
+    // What has other owners is theirs, too.
+    if (this.#copies.shared(number, block, block + 1) > 0) return
+    if (!extents.find(inodes.get(number), block)) return
     if (guard.storedRun(number, block, block + 1).held) return
-    region.streamZero(at * BLOCK_BYTES + inBlock, BLOCK_BYTES - inBlock)
+    const at = (extents.regionBlock + (block - extents.fileBlock)) * BLOCK_BYTES + inBlock
+    region.streamZero(at, BLOCK_BYTES - inBlock)
+    this.#core.afterStore(at, BLOCK_BYTES - inBlock)
   }
 
   /**

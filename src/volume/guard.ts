@@ -19,9 +19,12 @@ export interface LayoutGuard {
   /**
    * All that a call will change has been asked for, and there is room for it: from here on it is
    * done. What the asker itself has lent to it there counts as given back now. Pages may go: who
-   * calls looks inodes up again.
+   * calls looks inodes up again. True when that was something: a file without a name may have gone
+   * with it.
    */
-  proceed(): void
+  proceed(): boolean
+  /** Whether anything of file blocks [from, to) is held. */
+  held(inode: number, from: number, to: number): boolean
   /**
    * Of [from, to) of the source of a share that was allowed, what is not to gain a second owner:
    * its end, and whether the part from `from` to there is to be copied.
@@ -64,7 +67,8 @@ export const UNGUARDED: LayoutGuard = {
   ask: () => {},
   watches: () => false,
   demand: () => {},
-  proceed: () => {},
+  proceed: () => false,
+  held: () => false,
   shareRun: (_inode, _from, end) => ({ end, copy: false }),
   storedRun: (_inode, _from, end) => ({ end, held: false }),
   hauntedRun: (_inode, _block, _start, count) => ({ haunted: false, count }),

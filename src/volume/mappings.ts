@@ -105,8 +105,7 @@ export class Mappings {
       from -= from % grain
       to = Math.ceil(to / grain) * grain
     }
-    this.#ranges.populate(open, from, to - from)
-    this.#ranges.unshare(open, from, to - from)
+    this.#ranges.own(open, from, to - from)
   }
 
   #file(open: OpenInode, mapping: () => Mapping, write: boolean, ended?: () => void): MappedFile {
@@ -118,7 +117,14 @@ export class Mappings {
     return {
       blocks,
       walk: (from, to, visit) =>
-        walk(core, open.number, from, to, blocks(), write ? ownOnly(core, visit) : visit),
+        walk(
+          core,
+          open.number,
+          from,
+          to,
+          blocks(),
+          write ? ownOnly(core, open.number, visit) : visit,
+        ),
       changed: () => {
         layoutAt = log.head
       },
@@ -156,15 +162,21 @@ function rangeOf(options: MapOptions, size: number): MappedRange {
   return { offset, byteLength: length, write, populate }
 }
 
-/** Blocks with another owner are not to be stored to: for who maps to write, they are not there. */
-function ownOnly(core: Core, visit: Visit): Visit {
+/**
+ * Blocks with another owner, or that a fenced lease still reads, are not to be stored to: for who
+ * maps to write, they are not there.
+ */
+function ownOnly(core: Core, number: number, visit: Visit): Visit {
   const { shares } = core
   return (fileBlock, regionBlock, count) => {
-    if (regionBlock === 0 || shares.empty) return visit(fileBlock, regionBlock, count)
+    if (regionBlock === 0) return visit(fileBlock, regionBlock, count)
     for (let done = 0; done < count;) {
-      const shared = shares.runAt(regionBlock + done, count - done)
-      const n = shares.count
-      visit(fileBlock + done, shared ? 0 : regionBlock + done, n)
+      const [block, at] = [fileBlock + done, regionBlock + done]
+      const shared = !shares.empty && shares.runAt(at, count - done)
+      const alone = shares.empty ? count - done : shares.count
+      const run = shared ? null : core.guard.hauntedRun(number, block, at, alone)
+      const n = run?.count ?? alone
+      visit(block, shared || run?.haunted === true ? 0 : at, n)
       done += n
     }
   }

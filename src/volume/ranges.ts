@@ -61,10 +61,27 @@ export class Ranges {
     this.#populate(open, offset, length, true, false, true)
   }
 
-  /** No block of the range has another owner, for who writes to them past the calls. */
-  unshare(open: OpenInode, offset: number, length: number): void {
-    const end = Math.ceil((offset + length) / BLOCK_BYTES)
-    this.#copies.unshare(open.number, Math.floor(offset / BLOCK_BYTES), end)
+  /**
+   * All blocks of a range are there, and have no other owner, for who writes to them past the calls.
+   */
+  own(open: OpenInode, offset: number, length: number): void {
+    const { number } = open
+    const [from, end] = [
+      Math.floor(offset / BLOCK_BYTES),
+      Math.ceil((offset + length) / BLOCK_BYTES),
+    ]
+    if (from === end) return
+    this.#work.settle(number)
+    const missing = this.#files.missing(this.#core.inodes.get(number), from, end - 1)
+    const shared = this.#copies.shared(number, from, end)
+    if (missing + shared === 0) return
+    // All that may be refused comes before anything changes, and what no recall would help first.
+    this.#files.requireSpace(number, missing, shared)
+    if (missing > 0) this.#files.demandGrow(number, from, end - 1, false)
+    if (shared > 0) this.#copies.demand(number, from, end)
+    this.#core.guard.proceed()
+    this.populate(open, offset, length)
+    this.#copies.unshare(number, from, end)
   }
 
   /** The range reads as zeros and has blocks. */

@@ -95,15 +95,21 @@ export class Relocation {
     want: number,
     place: (want: number) => [number, number],
   ): void {
-    const { inodes, extents, shares, transaction, limbo } = this.#core
+    const { inodes, extents, shares, transaction } = this.#core
     const w = inodes.get(inode)
-    const metadata = 2 * extents.runBlocks(w) + 5 * shares.insertBlocks + limbo.takeBlocks
-    transaction.run(want + metadata, false, () => {
+    transaction.run(want + this.#metadata(inode), false, () => {
       const [to, count] = place(want)
       extents.replace(w, fileBlock, count, to)
       inodes.layoutChanged(w)
       if (shares.find(to)) inodes.setFlag(w, InodeFlag.shares, true)
     })
+  }
+
+  /** Blocks of metadata that one step may allocate. */
+  #metadata(inode: number): number {
+    const { inodes, extents, shares, limbo } = this.#core
+    const w = inodes.get(inode)
+    return 2 * extents.runBlocks(w) + 5 * shares.insertBlocks + limbo.takeBlocks
   }
 
   #demandMove(owners: readonly Owner[], start: number, count: number): void {
@@ -218,7 +224,7 @@ export class Relocation {
       const { start, count: n } = run
       const owners = this.owners(start)
       this.#demandMove(owners, start, n)
-      this.#core.guard.proceed()
+      if (this.#core.guard.proceed()) continue // owners may have gone with their leases
       // Somebody may have taken a part of it since: then it stays in two.
       if (!allocator.claim(to, n, block)) break
       let moved = 0
@@ -260,28 +266,6 @@ export class Relocation {
   }
 
   /**
-   * Gives a file other blocks in the place of those of [from, to), which nobody else owns and
-   * nobody is asked about: what a hold covers goes to limbo.
-   */
-  *moveAway(number: number, from: number, to: number): Generator<void, void> {
-    const { inodes, extents, pages } = this.#core
-    for (let block = from; block < to;) {
-      pages.tick()
-      const found = extents.find(inodes.get(number), block)
-      if (extents.count === 0) return
-      if (!found) {
-        block = extents.fileBlock
-        continue
-      }
-      const start = extents.regionBlock + (block - extents.fileBlock)
-      const end = Math.min(to, extents.fileBlock + extents.count)
-      const n = this.sameOwners(start, end - block)
-      block += this.move(start, n, this.owners(start), () => false)
-      yield
-    }
-  }
-
-  /**
    * Moves every file's blocks out of region blocks [from, to), to elsewhere. Metadata stays: it has
    * no owner to ask. Yields the blocks moved in each step.
    */
@@ -298,12 +282,15 @@ export class Relocation {
       const { start, count: n } = run
       const owners = this.owners(start)
       this.#demandMove(owners, start, n)
-      this.#core.guard.proceed()
       if (allocator.quarantined > 0 && allocator.available < 2 * n) transaction.checkpoint()
       const room = allocator.claimOutside(from, to, n)
       if (room === 0) {
         throw new HoldfastError('ENOSPC', `no free block outside ${from} to ${to - 1}`)
       }
+      allocator.unclaim()
+      transaction.require(room + Math.max(...owners.map(({ inode }) => this.#metadata(inode))))
+      if (this.#core.guard.proceed()) continue // owners may have gone with their leases
+      allocator.claimOutside(from, to, n)
       let done = 0
       try {
         done = this.move(start, room, owners, () => false)

@@ -102,6 +102,7 @@ export class Sharing {
     const at = span.at * BLOCK_BYTES
     if (at > old) this.#files.demandTail(to.number, old, at)
     this.#core.features.require(Incompat.layout)
+    this.#requireCopies(span)
     guard.proceed()
     if (at > old) this.#files.zeroTail(inodes.get(to.number), old, at)
     else this.#files.keepShrunk(inodes.get(to.number), old)
@@ -138,6 +139,19 @@ export class Sharing {
     const from = offset / BLOCK_BYTES
     const to = from + Math.ceil(count / BLOCK_BYTES)
     return { source, from, to, target, at: at / BLOCK_BYTES, size: at + count, exact: false }
+  }
+
+  /** ENOSPC when what is not to gain a second owner cannot be copied. */
+  #requireCopies(span: Span): void {
+    if (this.#nothingCopied(span)) return
+    const { inodes, extents, guard, transaction } = this.#core
+    let blocks = 0
+    for (let block = span.from; block < span.to;) {
+      const { end, copy } = guard.shareRun(span.source, block, span.to)
+      if (copy) blocks += end - block - this.#files.missing(inodes.get(span.source), block, end - 1)
+      block = end
+    }
+    transaction.require(blocks + extents.runsBlocks(inodes.get(span.target), blocks))
   }
 
   /** Whether all of the source may gain a second owner. */

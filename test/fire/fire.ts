@@ -198,6 +198,8 @@ export class Fire {
   /** After a call has been done: what it says of the files, which gives the engine's own back. */
   apply(asked: Asked, file: Content, model: (leaving: Leaving) => void): void {
     this.returned(asked.session)
+    // What the file has moved away from is not what the call has changed.
+    this.witness.reconcile()
     const policy = asked.policy ?? file.policy ?? 'busy'
     const defers = asked.takes === true && policy === 'defer'
     model((page) => this.#demandLeave(page, defers))
