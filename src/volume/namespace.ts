@@ -233,15 +233,17 @@ export class Namespace {
     name.directoryOnly = false
     const number = paths.lookUp(name)
     if (number === 0) throw new HoldfastError('ENOENT')
-    const w = inodes.get(number)
-    const directory = inodes.isDirectory(w)
+    const doomed = inodes.get(number)
+    const directory = inodes.isDirectory(doomed)
     if (slash) throw new HoldfastError(directory ? 'EISDIR' : 'ENOTDIR')
-    const parent = inodes.get(name.parent)
-    access.demandRemove(parent, w)
+    access.demandRemove(inodes.get(name.parent), doomed)
     if (directory) throw new HoldfastError('EISDIR')
-    this.#demandDrop(number, w)
-    if (inodes.isSymlink(w)) paths.forget()
+    this.#demandDrop(number, 'the file')
+    if (inodes.isSymlink(doomed)) paths.forget()
+    // Its steps may have the pages of both inodes evicted.
     this.#work.settle(number)
+    const w = inodes.get(number)
+    const parent = inodes.get(name.parent)
     let left = false
     transaction.run(ORPHAN_BLOCKS + limbo.takeBlocks, true, () => {
       directories.remove(parent, name.bytes, name.start, name.nameLength)
@@ -278,11 +280,15 @@ export class Namespace {
   }
 
   /** The last name of a fixed file stays, and what else the guard says. */
-  #demandDrop(number: number, w: number): void {
+  #demandDrop(number: number, what: string): void {
     const { pages, inodes, guard } = this.#core
+    const w = inodes.get(number)
     if (pages.u32[w + at.links]! > 1) return
     if (inodes.has(w, InodeFlag.fixed)) {
-      throw new HoldfastError('EPERM', 'its last name stays: it is fixed; holdfast unfix allows it')
+      throw new HoldfastError(
+        'EPERM',
+        `the last name of ${what} stays: it is fixed; holdfast unfix allows it`,
+      )
     }
     if (guard.watches(number)) guard.demandUnlink(number)
   }
@@ -330,7 +336,7 @@ export class Namespace {
     else {
       access.demandRemove(newParent, replaced)
       if (exchange !== true) this.#checkReplaced(directory, replaced)
-      if (exchange !== true && !directory) this.#demandDrop(target, replaced)
+      if (exchange !== true && !directory) this.#demandDrop(target, 'what it would replace')
     }
     // Its entry '..' changes.
     if (from.parent !== to.parent) {
