@@ -321,8 +321,11 @@ export interface FileSystem extends AsyncDisposable {
   setInodeFlags(path: Path, flags: Partial<AttributeFlags>, as?: Credentials): Promise<void>
 
   extents(path: Path, as?: Credentials): Promise<Layout>
-  /** Fixes a file: its layout and size do not change any more; data is written in place. */
-  fix(path: Path, as?: Credentials): Promise<void>
+  /**
+   * Fixes a file: its layout and size do not change any more; data is written in place. `signal`
+   * stops it between two steps: then it is not fixed.
+   */
+  fix(path: Path, options?: MoveOptions, as?: Credentials): Promise<void>
   unfix(path: Path, as?: Credentials): Promise<void>
   /** Seals a fixed file's data: nothing of it changes any more. `off`: takes the seal away. */
   sealWrites(path: Path, options?: { readonly off?: boolean }, as?: Credentials): Promise<void>

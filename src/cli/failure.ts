@@ -34,16 +34,19 @@ const REMEDY: Readonly<Record<string, string>> = {
   'mkdir ENOENT': 'mkdir -p makes the directories above it',
   'mkdir EEXIST': 'mkdir -p takes a directory as it is',
   'mkfs ENOSPC': 'choose a smaller --size',
+  'reflink EISDIR': 'snapshot clones directories',
 }
 
 /** By a part of the sentence. */
-const DETAIL_REMEDY = {
+const DETAIL_REMEDY: Readonly<Record<string, string>> = {
   'it is immutable': 'chattr -i lifts that',
   'it is append-only': 'chattr -a lifts that',
-  'giving blocks a second owner: ': '--share copy copies those',
+  'giving blocks a second owner: blocks are': '--share copy copies those',
+  'giving blocks a second owner: it is fixed': '--share copy copies it',
   'blocks of it have other owners': 'remove its clones first, or overwrite them',
   'the volume keeps the last name': 'release them first',
-} as const
+  'the volume is static': 'cp copies without sharing',
+}
 
 /** The line, with its newline. */
 export function failureLine(command: string, error: unknown): string {

@@ -143,8 +143,8 @@ export class Arbiter implements LayoutGuard {
 
   /**
    * Holds that were fenced and could not be cut off keep their blocks; this file gets others, and
-   * other owners of them stay. Not where somebody holds it in place, nor where it is fixed: of those
-   * blocks the destination gets a copy (shareRun).
+   * other owners of them stay. Not where somebody holds it in place, nor where it is fixed: of
+   * those blocks the destination gets a copy (shareRun).
    */
   #leaveGhosts(inode: number, from: number, to: number): void {
     const { inodes } = this.#volume.core
@@ -192,7 +192,8 @@ export class Arbiter implements LayoutGuard {
   ): HoldfastError {
     const holds: HoldInfo[] = slots.map((slot) => this.holds.info(slot))
     if (!this.trying || this.conflict === null) this.tellRefusal(change, holds)
-    return new HoldfastError(code, `${TEXT[change]}: ${WAYS_OUT[code]}`, { holds })
+    const way = code === 'EBUSY' && this.#static ? 'blocks are held; release them' : WAYS_OUT[code]
+    return new HoldfastError(code, `${TEXT[change]}: ${way}`, { holds })
   }
 
   /** From here on a conflict that waiting would do away with is no refusal. */

@@ -377,8 +377,8 @@ export class VolumeFileSystem implements FileSystem {
     return this.volume.extents(path, as)
   }
 
-  async fix(path: Path, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.fix(path, as))
+  async fix(path: Path, options?: MoveOptions, as?: Credentials): Promise<void> {
+    return this.volume.promises.fix(path, { ...options, as })
   }
 
   async unfix(path: Path, as?: Credentials): Promise<void> {

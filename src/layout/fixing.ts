@@ -6,7 +6,11 @@ import type { Credentials, Path } from '../base/filesystem.js'
 import type { LayoutPolicy } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
+import type { OpenInode } from '../volume/open_inodes.js'
 import type { LayoutVolume } from './volume.js'
+
+/** Bytes that are populated and unshared in one step. */
+const STEP_BYTES = 16 << 20
 
 const POLICY_BITS: Readonly<Record<LayoutPolicy, number>> = {
   busy: InodeFlag.policyLow,
@@ -22,28 +26,49 @@ export class Fixing {
   }
 
   /**
-   * Populates and unshares all of the file, makes that durable, and then its layout does not change
-   * any more, nor its size. EBUSY when anything of it is held.
+   * Steps that populate and unshare all of the file, each yields the blocks it looked at; then that
+   * is made durable, and its layout does not change any more, nor its size. EBUSY when anything of
+   * it is held. Between two steps the volume may be used; given up, it is not fixed.
    */
-  fix(path: Path, as?: Credentials): void {
-    this.#onFile('fix', path, as, (number) => {
-      const { core, ranges } = this.#volume
-      const { inodes, opens, transaction, log, access } = core
+  *fix(path: Path, as?: Credentials): Generator<number, void> {
+    const volume = this.#volume
+    const { inodes, opens, access } = volume.core
+    const open = this.#onFile('fix', path, as, (number) => {
       access.demandOwner(inodes.get(number), 'fix it')
-      if (inodes.has(inodes.get(number), InodeFlag.fixed)) return
+      if (inodes.has(inodes.get(number), InodeFlag.fixed)) return null
       this.#demandUnheld(number, false)
-      const size = inodes.size(inodes.get(number))
-      const open = opens.open(number)
-      try {
-        // What appends have taken ahead would go with the last close: now, or never.
-        this.#volume.files.trimAhead(open)
-        if (size > 0) ranges.own(open, 0, size)
-      } finally {
-        this.#volume.releaseInode(open)
-      }
-      if (log.durable !== log.head) transaction.flush()
-      this.#set(number, InodeFlag.fixed, InodeFlag.fixed)
+      return opens.open(number)
     })
+    if (open === null) return
+    try {
+      for (let offset = 0; offset < inodes.size(inodes.get(open.number)); offset += STEP_BYTES) {
+        volume.call('fix', path, as, () => this.#own(open, offset, STEP_BYTES))
+        yield STEP_BYTES / BLOCK_BYTES
+      }
+      // The flag comes last, with whatever somebody has taken out of it since.
+      volume.call('fix', path, as, () => this.#finish(open))
+    } finally {
+      if (!volume.closed) volume.enterHolds(() => volume.releaseInode(open))
+    }
+  }
+
+  #own(open: OpenInode, offset: number, length: number): void {
+    const { inodes } = this.#volume.core
+    this.#volume.checkWritable()
+    const size = inodes.size(inodes.get(open.number))
+    if (offset < size) this.#volume.ranges.own(open, offset, Math.min(length, size - offset))
+  }
+
+  #finish(open: OpenInode): void {
+    const { inodes, transaction, log, access } = this.#volume.core
+    const { number } = open
+    access.demandOwner(inodes.get(number), 'fix it')
+    this.#demandUnheld(number, false)
+    // What appends have taken ahead would go with the last close: now, or never.
+    this.#volume.files.trimAhead(open)
+    this.#own(open, 0, Infinity)
+    if (log.durable !== log.head) transaction.flush()
+    this.#set(number, InodeFlag.fixed, InodeFlag.fixed)
   }
 
   unfix(path: Path, as?: Credentials): void {
@@ -69,7 +94,10 @@ export class Fixing {
       if (off) {
         const shared = copies.shared(number, 0, Math.ceil(size / BLOCK_BYTES))
         if (shared > 0) {
-          throw new HoldfastError('EBUSY', `${shared} blocks of it have other owners`)
+          throw new HoldfastError(
+            'EBUSY',
+            `${shared} blocks of it have other owners, ${this.#others(number, size)}`,
+          )
         }
         return this.#set(number, InodeFlag.writeSealed, 0)
       }
@@ -79,6 +107,22 @@ export class Fixing {
       this.#demandUnheld(number, true)
       this.#set(number, InodeFlag.writeSealed, InodeFlag.writeSealed)
     })
+  }
+
+  /** Who shares the first of its blocks that are shared. */
+  #others(number: number, size: number): string {
+    const { copies, relocation, core } = this.#volume
+    const end = Math.ceil(size / BLOCK_BYTES)
+    for (let block = 0; block < end; block += copies.count) {
+      if (!copies.runAt(number, block, end - block)) continue
+      const { extents, inodes } = core
+      extents.find(inodes.get(number), block)
+      const owners = relocation.owners(extents.regionBlock + (block - extents.fileBlock))
+      const others = [...new Set(owners.map(({ inode }) => inode))].filter((n) => n !== number)
+      if (others.length === 0) return 'other places of it'
+      return `as inode ${others.slice(0, 4).join(', ')}`
+    }
+    return 'held by a lease'
   }
 
   setPolicy(path: Path, policy: LayoutPolicy | null, as?: Credentials): void {
@@ -107,21 +151,21 @@ export class Fixing {
     throw new HoldfastError('EBUSY', 'it is held; that has to end first', { holds })
   }
 
-  #onFile(
+  #onFile<T>(
     syscall: string,
     path: Path,
     as: Credentials | undefined,
-    run: (number: number) => void,
-  ): void {
+    run: (number: number) => T,
+  ): T {
     const volume = this.#volume
-    volume.onFile(syscall, path, as, (number) => {
+    return volume.onFile(syscall, path, as, (number) => {
       const { inodes } = volume.core
       volume.checkWritable()
       if (!inodes.isFile(inodes.get(number))) {
         throw new HoldfastError('EINVAL', 'only a file has a layout')
       }
       volume.work.settle(number)
-      run(number)
+      return run(number)
     })
   }
 }

@@ -33,8 +33,8 @@ export interface HoldOptions {
 export interface LeaseOptions extends HoldOptions {
   readonly iomode: Iomode
   /**
-   * The lease is asked back: give it back, all or the part that is wanted, before the deadline. What
-   * it throws counts as no answer.
+   * The lease is asked back: give it back, all or the part that is wanted, before the deadline.
+   * What it throws counts as no answer.
    */
   readonly onRecall?: ((id: number, recall: Recall) => void) | undefined
   /**

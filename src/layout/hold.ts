@@ -64,8 +64,8 @@ export class Hold implements Disposable {
   }
 
   /**
-   * Gives back the blocks that bytes [offset, offset + length) of the file touch; also those that it
-   * was fenced from, and whose addresses nobody uses any more.
+   * Gives back the blocks that bytes [offset, offset + length) of the file touch; also those that
+   * it was fenced from, and whose addresses nobody uses any more.
    */
   returnRange(offset: number, length: number): void {
     const { holding } = this.#batch.volume
@@ -94,8 +94,8 @@ export class Hold implements Disposable {
   }
 
   /**
-   * Ends it: nobody uses its addresses any more. Once is enough. One that is being cut off ends when
-   * it has drained.
+   * Ends it: nobody uses its addresses any more. Once is enough. One that is being cut off ends
+   * when it has drained.
    */
   release(): void {
     const { volume } = this.#batch

@@ -103,7 +103,9 @@ export class Holds {
     if (this.events.watched) this.events.tell({ kind, holds: slots.map((slot) => this.info(slot)) })
   }
 
-  /** ENOMEM when the limits do not allow a hold of a range, `fresh` blocks of which are still holes. */
+  /**
+   * ENOMEM when the limits do not allow a hold of a range, `fresh` blocks of which are still holes.
+   */
   demandLimit(session: Session, inode: number, from: number, to: number, fresh: number): void {
     const runs = this.#collect(inode, from, to)
     this.#limits.check(session.as.uid, this.#collected, fresh, runs)

@@ -130,6 +130,14 @@ export class LayoutPromises {
     return (await this.#steps(begin, options)).result
   }
 
+  /** Fixes a file, whose blocks it gets step by step. */
+  async fix(
+    path: Path,
+    options: MoveOptions & { readonly as?: Credentials | undefined } = {},
+  ): Promise<void> {
+    await this.#steps(() => this.#volume.fixing.fix(path, options.as), options)
+  }
+
   /** Moves what files have of bytes [from, to) of the region elsewhere. */
   async evacuate(
     from: number,

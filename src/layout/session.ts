@@ -44,8 +44,8 @@ export class Session {
   }
 
   /**
-   * Ends all that it holds: leases that can be cut off when they have drained, all else at once. Its
-   * addresses are no longer good. `over` tells when nothing is left.
+   * Ends all that it holds: leases that can be cut off when they have drained, all else at once.
+   * Its addresses are no longer good. `over` tells when nothing is left.
    */
   end(): void {
     if (this.#ended) return

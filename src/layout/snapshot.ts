@@ -11,6 +11,7 @@ import type { LayoutVolume } from './volume.js'
 
 const ENTRIES = 256
 const SLASH = 0x2f
+const INSIDE = 'the snapshot would be a part of what it is of; snapshot what is below, one by one'
 
 class Snapshot {
   readonly #volume: LayoutVolume
@@ -144,7 +145,7 @@ function refuseInside(
   for (let last = 0; ;) {
     const { ino } = volume.stat(above, as)
     if (ino === source) {
-      throw new HoldfastError('EINVAL', 'the snapshot would be a part of what it is of', {
+      throw new HoldfastError('EINVAL', INSIDE, {
         syscall: 'snapshot',
         path: to,
       })

@@ -330,7 +330,8 @@ export class LayoutVolume extends Volume {
 
   /** Fixes a file: its layout and size do not change any more; data is written in place. */
   fix(path: Path, as?: Credentials): void {
-    this.fixing.fix(path, as)
+    const steps = this.fixing.fix(path, as)
+    while (steps.next().done !== true);
   }
 
   unfix(path: Path, as?: Credentials): void {

@@ -98,8 +98,8 @@ export class CopyOnWrite {
   }
 
   /**
-   * The file gets blocks of its own in the place of those from `block` on, at most `most`, shared or
-   * not; nobody is asked. Returns how many.
+   * The file gets blocks of its own in the place of those from `block` on, at most `most`, shared
+   * or not; nobody is asked. Returns how many.
    */
   leave(number: number, block: number, most: number): number {
     this.runAt(number, block, most)

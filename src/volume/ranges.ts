@@ -62,7 +62,8 @@ export class Ranges {
   }
 
   /**
-   * All blocks of a range are there, and have no other owner, for who writes to them past the calls.
+   * All blocks of a range are there, and have no other owner, for who writes to them past the
+   * calls.
    */
   own(open: OpenInode, offset: number, length: number): void {
     const { number } = open

@@ -213,10 +213,10 @@ export class Relocation {
     this.#work.settle(number)
     const before = extents.total(inodes.get(number))
     const total = inodes.blocks(inodes.get(number))
+    // What is in the way of any of it is in the way of all.
+    if (before >= 2) this.#demandAll(number)
     // One run for all of it is what makes it worth the copying.
     let to = before < 2 ? 0 : allocator.findRun(total)
-    // What is in the way of any of it is in the way of all.
-    if (to !== 0) this.#demandAll(number)
     for (let block = 0; to !== 0;) {
       const run = this.#nextRun(number, block)
       if (run === null) break

@@ -136,7 +136,8 @@ test('a copy of a hole onto a pinned block writes zeros there', () => {
   pin.release()
 })
 
-// ---- while a fence drains ------------------------------------------------------------------------
+// ---- while a fence drains
+// ------------------------------------------------------------------------
 
 test('a change of the same session waits for the drain of its own lease as any other', async () => {
   using s = new Scene()
@@ -205,7 +206,9 @@ test('what a fenced lease gives back leaves limbo, and the rest stays for it', a
   assert.equal(lease.released, true, 'nothing of it is left')
 })
 
-/** What a lease that nobody can cut off reads at its addresses stays, whoever else owns the block. */
+/**
+ * What a lease that nobody can cut off reads at its addresses stays, whoever else owns the block.
+ */
 async function readerStays(target: 'another file' | 'the same file'): Promise<void> {
   using s = new Scene()
   s.make('/f')

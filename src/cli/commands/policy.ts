@@ -1,5 +1,6 @@
 /** holdfast policy: what becomes of the pinned blocks of a file. */
 import { Argument, type Command } from 'commander'
+import { HoldfastError } from '../../base/errors.js'
 import type { LayoutPolicy } from '../../base/layout.js'
 import { LAYOUT_POLICIES } from '../../media/superblock.js'
 import { parseVolumeTarget, type VolumeTarget } from '../arguments.js'
@@ -41,6 +42,8 @@ async function policy(
 ): Promise<void> {
   await onVolume(target, word === undefined ? 'read' : 'write', async (volume, path) => {
     if (word !== undefined) await volume.setPolicy(path, word === 'default' ? null : word)
+    const { type } = await volume.stat(path)
+    if (type !== 'file') throw new HoldfastError('EINVAL', 'only a file has a layout', { path })
     const now = (await volume.inodeFlags(path)).policy
     if (options.json === true) await printJson({ ...jsonPath(path), policy: now })
     else if (word === undefined) await print(`${now ?? 'default'}\n`)

@@ -15,7 +15,8 @@ export function snapshotCommand(program: Command): Command {
       'Makes NEW-DIRECTORY, which is not there yet, with everything that is in DIRECTORY: directories ' +
         'made anew, files cloned, with owners, modes, times, attributes and hard links. It is the tree ' +
         'of one point in time, appears all at once, and takes no space but for names and inodes, until ' +
-        'one of the two is written to. Both are in the same volume, the new one not in the old one.',
+        'one of the two is written to. Both are in the same volume, the new one not in the old one: ' +
+        'of the root directory there is none, of each directory in it there may be.',
     )
     .argument('<directory>', 'VOLUME:PATH of the tree', parseVolumeTarget)
     .argument('<new-directory>', 'VOLUME:PATH of the snapshot', parseVolumeTarget)
