@@ -21,7 +21,7 @@ import { mountVolume, type MountOptions, type Mounted } from '../volume/mount.js
 import type { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { OpenWish } from '../volume/open_flags.js'
-import type { Region } from '../region/region.js'
+import type { DeviceSync, Region } from '../region/region.js'
 import { Volume } from '../volume/volume.js'
 import { Arbiter } from './arbiter.js'
 import type { HoldEvent } from './events.js'
@@ -31,6 +31,7 @@ import { take, type HoldOptions } from './grants.js'
 import { Forgotten, type Batch } from './forgotten.js'
 import { Hold } from './hold.js'
 import { Holds } from './holds.js'
+import { keptInLimbo } from './limbo.js'
 import { PinLimits, type PinLimitOptions } from './limits.js'
 import { LayoutPromises } from './promises.js'
 import { Session, type SessionOptions } from './session.js'
@@ -74,6 +75,7 @@ export class LayoutVolume extends Volume {
     this.waiting = new Waiting(this.arbiter, timers)
     this.fixing = new Fixing(this)
     this.core.ownership.guard = this.arbiter
+    this.core.transaction.kept = () => keptInLimbo(this.core, this.holding)
     this.promises = new LayoutPromises(this)
     this.#forgotten = new Forgotten(this, (id) => this.#report(id))
   }
@@ -230,7 +232,7 @@ export class LayoutVolume extends Volume {
   /** Writes back, or drops, what this side has cached of a hold; nothing where it is coherent. */
   syncDevice(
     id: number,
-    what: 'flush' | 'invalidate',
+    what: DeviceSync,
     offset = 0,
     length: number = Number.MAX_SAFE_INTEGER,
   ): void {
@@ -244,8 +246,7 @@ export class LayoutVolume extends Volume {
         const last = file < 0 ? count * BLOCK_BYTES : Math.min(end, start + count * BLOCK_BYTES)
         if (first >= last) continue
         const at = block * BLOCK_BYTES + (first - start)
-        if (what === 'flush') region.flushDevice(at, last - first)
-        else region.invalidateDevice(at, last - first)
+        region.syncDevice(what, at, last - first)
       }
     })
   }

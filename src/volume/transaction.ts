@@ -15,6 +15,7 @@
 import { assert, HoldfastError } from '../base/errors.js'
 import { popcount } from '../base/bytes.js'
 import type { Clock } from '../base/clock.js'
+import type { HoldInfo } from '../base/layout.js'
 import { BLOCK_SHIFT, LINE_BYTES, RESERVE_BLOCKS } from '../base/limits.js'
 import { BitmapChunk } from '../media/bitmap.js'
 import { Inode, INODE_MAGIC } from '../media/inode.js'
@@ -36,6 +37,14 @@ export type SyncMode = 'always' | 'group'
  * Pages that one transaction may change; those of a long operation are cut into steps below this.
  */
 export const TRANSACTION_PAGES_MAX = 160
+
+/** Blocks that no file owns any more, and holds keep in use. */
+export interface Kept {
+  readonly blocks: number
+  readonly holds: readonly HoldInfo[]
+}
+
+const NOTHING_KEPT: Kept = { blocks: 0, holds: [] }
 
 export class Transaction {
   readonly allocator: Allocator
@@ -85,6 +94,9 @@ export class Transaction {
     this.dirtyPagesMax = Math.floor(pages.slots / 3)
   }
 
+  /** What holds alone keep in use: told to who finds no room. */
+  kept: () => Kept = () => NOTHING_KEPT
+
   get usable(): boolean {
     return this.#failure === null
   }
@@ -130,12 +142,15 @@ export class Transaction {
 
   /** ENOSPC when fewer than `blocks` can be allocated; `freeing`: with the reserve. */
   require(blocks: number, freeing = false): void {
-    const kept = freeing ? 0 : this.reserve
-    const least = blocks + kept - this.reserve
+    const held = freeing ? 0 : this.reserve
+    const least = blocks + held - this.reserve
     if (this.spare(least) >= least) return
-    const left = Math.max(0, this.allocator.available - kept)
-    const reserve = freeing ? '' : ` (${kept} kept back for freeing)`
-    throw new HoldfastError('ENOSPC', `${blocks} blocks needed, ${left} available${reserve}`)
+    const left = Math.max(0, this.allocator.available - held)
+    const reserve = freeing ? '' : ` (${held} kept back for freeing)`
+    const kept = this.kept()
+    const more = kept.blocks === 0 ? '' : `; ${kept.blocks} more when the holds on them end`
+    const detail = `${blocks} blocks needed, ${left} available${reserve}${more}`
+    throw new HoldfastError('ENOSPC', detail, { holds: kept.holds })
   }
 
   /** Something was streamed to blocks that this transaction maps, or past the end of a file. */
