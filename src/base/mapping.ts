@@ -23,7 +23,7 @@ export interface MapOptions {
   readonly sync?: boolean
   /**
    * Of a region that is not coherent with devices, `direct` is given only to who says here that it
-   * calls flush and invalidate of the mapping's hold where they must be.
+   * calls `flush` and `invalidate` of the mapping where they must be.
    */
   readonly coherence?: 'manual'
   /** Why, in words, for whoever is in the way. */
@@ -54,6 +54,13 @@ export interface FileMapping extends Disposable {
   window(offset: number, length: number): ArrayBuffer
   /** What was stored in [offset, offset + length) of the mapping, by whomever, is durable. */
   persist(offset?: number, length?: number): void
+  /**
+   * Writes what this side has cached of [offset, offset + length) back, for devices to see; nothing
+   * where the region is coherent. It says nothing of durability.
+   */
+  flush(offset?: number, length?: number): void
+  /** Drops what this side has cached of it, to see what devices wrote. */
+  invalidate(offset?: number, length?: number): void
   /**
    * Throws EIO when the medium failed under the mapping, EACCES when something was stored to one
    * that is not for writing. The page that such a store hit shows other bytes until then.

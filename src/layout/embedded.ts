@@ -7,7 +7,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
-import { createRegion, openRegion } from '../region/file_region.js'
+import { createRegion, openRegion, type OpenRegionOptions } from '../region/file_region.js'
 import { heapRegion } from '../region/memory_region.js'
 import { ownProcess } from '../region/owner.js'
 import type { Region } from '../region/region.js'
@@ -21,7 +21,8 @@ import { LayoutVolume, type LayoutOptions } from './volume.js'
 
 export { inspectVolume, type VolumeSummary } from '../volume/inspect.js'
 
-export type OpenVolumeOptions = Omit<LayoutOptions, 'owner' | 'memory'>
+export type OpenVolumeOptions = Omit<LayoutOptions, 'owner' | 'memory'> &
+  Pick<OpenRegionOptions, 'coherent'>
 
 export interface CreateVolumeOptions extends FormatOptions {
   /** Overwrites a volume, or a file with something else in it. */
@@ -36,9 +37,10 @@ export class EmbeddedVolume extends LayoutVolume {
   static open(path: string, options: OpenVolumeOptions = {}): EmbeddedVolume {
     const readOnly = options.readOnly === true
     const shared = readOnly
+    const { coherent } = options
     const region = openRegion(
       path,
-      readOnly ? { describeOwner, readOnly, shared } : { describeOwner },
+      readOnly ? { describeOwner, readOnly, shared, coherent } : { describeOwner, coherent },
     )
     return EmbeddedVolume.#mount(region, options)
   }

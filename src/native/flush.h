@@ -29,6 +29,18 @@ static inline void flush_line(const uint8_t *line) {
 
 static inline void flush_fence(void) { __asm__ volatile("sfence" ::: "memory"); }
 
+/* Writes a line back and drops it, whatever way is best to write one back alone. */
+static inline void evict_line(const uint8_t *line) {
+  if (cpu.flush == FLUSH_CLFLUSH) {
+    FLUSH_LINE("clflush", line);
+  } else {
+    FLUSH_LINE("clflushopt", line);
+  }
+}
+
+/* No load that comes later is made before the lines are gone: sfence orders stores alone. */
+static inline void evict_fence(void) { __asm__ volatile("mfence; lfence" ::: "memory"); }
+
 #else
 
 static inline void flush_line(const uint8_t *line) {
@@ -40,19 +52,40 @@ static inline void flush_line(const uint8_t *line) {
   }
 }
 
+static inline void evict_line(const uint8_t *line) {
+  __asm__ volatile("dc civac, %0" ::"r"(line) : "memory");
+}
+
 /* The full system, not the inner domain alone: the medium is outside of it. */
 static inline void flush_fence(void) { __asm__ volatile("dsb sy" ::: "memory"); }
 
+static inline void evict_fence(void) { __asm__ volatile("dsb sy; isb" ::: "memory"); }
+
 #endif
+
+static inline const uint8_t *first_line(const uint8_t *start) {
+  return (const uint8_t *)((uintptr_t)start & ~(uintptr_t)(LINE_BYTES - 1));
+}
 
 /* Writes back every line that touches [start, start + length); returns how many. No fence. */
 static inline uint64_t flush_run(const uint8_t *start, size_t length) {
   if (length == 0) return 0;
-  const uint8_t *line = (const uint8_t *)((uintptr_t)start & ~(uintptr_t)(LINE_BYTES - 1));
   const uint8_t *end = start + length;
   uint64_t count = 0;
-  for (; line < end; line += LINE_BYTES, count++) flush_line(line);
+  for (const uint8_t *line = first_line(start); line < end; line += LINE_BYTES, count++) {
+    flush_line(line);
+  }
   return count;
+}
+
+/* Writes them back and drops them; what is loaded afterwards comes from the memory. */
+static inline void evict_run(const uint8_t *start, size_t length) {
+  if (length == 0) return;
+  const uint8_t *end = start + length;
+  /* Loads before it are done: none of them brings a line back that is gone. */
+  evict_fence();
+  for (const uint8_t *line = first_line(start); line < end; line += LINE_BYTES) evict_line(line);
+  evict_fence();
 }
 
 #endif

@@ -5,7 +5,12 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { createVolume, openVolume } from '../../src/layout/embedded.js'
 import { LayoutVolume } from '../../src/layout/volume.js'
+import { memfdRegion, openRegion } from '../../src/region/file_region.js'
+import type { DeviceSync } from '../../src/region/region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { PrivateCacheRegion } from './private_cache_region.js'
 
@@ -109,14 +114,52 @@ test('what nobody holds costs no flush and no invalidation', () => {
 })
 
 test('a direct mapping is refused unless the caller says that it flushes and invalidates', () => {
-  const { volume, file, end } = mounted()
+  const region = memfdRegion(4 << 20, { coherent: false })
+  const told: [DeviceSync, number, number][] = []
+  const sync = region.syncDevice.bind(region)
+  region.syncDevice = (what, offset, length) => {
+    told.push([what, offset, length])
+    sync(what, offset, length)
+  }
+  formatVolume(region)
+  const volume = LayoutVolume.mount(region)
+  volume.writeFile('/f', new Uint8Array(4 * BLOCK).fill(1))
+  const file = volume.open('/f', 'r+')
   assert.throws(
     () => file.map({ direct: true }),
     (error: Error) => /EOPNOTSUPP.*coherence: 'manual'/.test(error.message),
   )
   assert.equal(volume.holds().length, 0)
-  // This region cannot be mapped at all; that is what the second refusal is about.
-  assert.throws(() => file.map({ direct: true, coherence: 'manual' }), { code: 'EOPNOTSUPP' })
+  const mapping = file.map({ offset: BLOCK, direct: true, write: true, coherence: 'manual' })
+  const at = volume.extents('/f').extents[0]!.regionBlock * BLOCK + BLOCK
+  new Uint8Array(mapping.buffer).fill(9, 0, 100)
+  told.length = 0
+  const lines = region.counters.linesFlushed
+  mapping.flush(0, 100)
+  mapping.invalidate(64, 64)
+  assert.deepEqual(told, [
+    ['flush', at, 100],
+    ['invalidate', at + 64, 64],
+  ])
+  assert.equal(region.counters.linesFlushed - lines, 2)
+  assert.deepEqual(new Uint8Array(mapping.buffer, 0, 101), new Uint8Array(101).fill(9).fill(1, 100))
+  assert.throws(() => mapping.flush(0, 4 * BLOCK), { code: 'EINVAL' })
+  mapping.unmap()
+  assert.throws(() => mapping.invalidate(), { code: 'ESTALE' })
   assert.equal(volume.holds().length, 0)
-  end()
+  volume.close()
+  region.close()
+})
+
+test('the memory of a region is said to be incoherent by who opens it, not behind a page cache', (t) => {
+  const directory = mkdtempSync('/dev/shm/holdfast-coherence-')
+  t.after(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'v.hf')
+  createVolume(path, 4 << 20)
+  const volume = openVolume(path, { coherent: false })
+  assert.equal(volume.region.coherent, false)
+  volume.close()
+  assert.throws(() => openRegion(path, { coherent: false, persistence: 'sync' }), {
+    code: 'EOPNOTSUPP',
+  })
 })

@@ -5,9 +5,9 @@
  */
 import { native } from '../../src/native/native.js'
 import { MemoryRegion } from '../../src/region/memory_region.js'
+import type { DeviceSync } from '../../src/region/region.js'
 
 export class PrivateCacheRegion extends MemoryRegion {
-  override readonly coherent = false
   /** What a device finds. */
   readonly device: Uint8Array
   flushes = 0
@@ -23,18 +23,19 @@ export class PrivateCacheRegion extends MemoryRegion {
       grain: 4096,
       fd: -1,
       mapFlags: 0,
+      coherent: false,
       onClose: () => {},
     })
     this.device = new Uint8Array(byteLength)
   }
 
-  override flushDevice(offset: number, length: number): void {
-    this.flushes++
-    native.copyOut(this.memory, offset, this.device, offset, length)
-  }
-
-  override invalidateDevice(offset: number, length: number): void {
-    this.invalidations++
-    native.copyIn(this.memory, offset, this.device, offset, length)
+  override syncDevice(what: DeviceSync, offset: number, length: number): void {
+    if (what === 'flush') {
+      this.flushes++
+      native.copyOut(this.memory, offset, this.device, offset, length)
+    } else {
+      this.invalidations++
+      native.copyIn(this.memory, offset, this.device, offset, length)
+    }
   }
 }
