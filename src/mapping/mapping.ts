@@ -12,7 +12,9 @@ import { constants } from 'node:buffer'
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { FileMapping } from '../base/mapping.js'
-import type { Region } from '../region/region.js'
+import type { Fault } from '../native/native.js'
+import { isAccess, isPoison } from '../region/faults.js'
+import type { DeviceSync, Region } from '../region/region.js'
 import { Stitch, type Walk } from './stitch.js'
 
 /** Windows begin at multiples of this, so that typed arrays and Atomics find their alignment. */
@@ -36,6 +38,10 @@ export interface MappedFile {
   readonly walk: Walk
   /** The layout is another one: `persist` makes it durable, too. */
   changed(): void
+  /** Writes back, or drops, what this side has cached of bytes of the file (Region.coherent). */
+  device(what: DeviceSync, offset: number, length: number): void
+  /** The medium has lost what was in file blocks [from, to). */
+  poisoned(from: number, to: number): void
   /** Runs a flush of stores; when it fails the medium has failed for the volume, too. */
   persist(flush: () => void): void
   /** The mapping is done with the file. */
@@ -109,9 +115,21 @@ export class Mapping implements FileMapping {
     this.#file.persist(() => this.#stitch.persist(this.#before + offset, length))
   }
 
+  flush(offset = 0, length = this.byteLength - offset): void {
+    this.#enter(offset, length)
+    this.#file.device('flush', this.offset + offset, length)
+  }
+
+  invalidate(offset = 0, length = this.byteLength - offset): void {
+    this.#enter(offset, length)
+    this.#file.device('invalidate', this.offset + offset, length)
+  }
+
   check(): void {
     if (this.#ended !== null) return
-    const fault = this.#stitch.fault()
+    const told = this.#stitch.faults()
+    for (const each of told) if (isPoison(each)) this.#poisoned(each)
+    const fault = told.filter(isAccess).at(-1)
     if (fault === undefined) return
     const at = this.offset - this.#before + fault.offset
     // A page of zeros stands where it happened; what was stored there is gone with it.
@@ -128,6 +146,11 @@ export class Mapping implements FileMapping {
       `${fault.signal} (code ${fault.code}) near byte ${at} of the file: the medium failed there, ` +
         'or the region was cut short',
     )
+  }
+
+  #poisoned({ offset, length }: Fault): void {
+    const from = this.#stitch.first + Math.floor(offset / BLOCK_BYTES)
+    this.#file.poisoned(from, Math.min(this.#stitch.end, from + Math.ceil(length / BLOCK_BYTES)))
   }
 
   unmap(): void {

@@ -12,8 +12,8 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
-import { native, type MemoryId } from '../native/native.js'
-import { faultIn, forgetFaults } from '../region/faults.js'
+import { native, type Fault, type MemoryId } from '../native/native.js'
+import { faultsIn, forgetFaults } from '../region/faults.js'
 import type { MapAccess, Region } from '../region/region.js'
 import { systemCall } from '../region/system_call.js'
 import { givePieces, piecesLeft, takePieces, tooManyPieces } from './pieces.js'
@@ -165,9 +165,9 @@ export class Stitch {
     this.#region.persistIn(this.memory, offset, length, pieces)
   }
 
-  /** The latest fault in these addresses that was not asked for yet. */
-  fault(): ReturnType<typeof faultIn> {
-    return faultIn(this.memory)
+  /** Faults in these addresses that were not asked for yet. */
+  faults(): Fault[] {
+    return faultsIn(this.memory)
   }
 
   /** Zeros over all of it, every ArrayBuffer detached, the addresses given back. Never throws. */

@@ -17,7 +17,7 @@
 
 #define HOT_METHODS(X)                                                                            \
   X(copyOut) X(copyIn) X(streamIn) X(copy) X(stream) X(zero) X(streamZero) X(store8)              \
-  X(flush) X(fence)                                                                               \
+  X(flush) X(evict) X(fence) X(touch)                                                             \
   X(gatherLines) X(writePages) X(storeLines) X(scanRecords)                                       \
   X(crc32c) X(crc32cOf) X(crc32cPortable) X(sealBatch)
 

@@ -190,6 +190,20 @@ napi_value js_stream(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* One byte of a line tells of all of it: poison is by lines, or larger. */
+napi_value js_touch(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct memory *memory;
+  uint64_t offset, length;
+  (void)info;
+  call_begin_hot(&call, env, "touch");
+  if (!call_range(&call, 0, &memory, &offset, &length) || length == 0) return NULL;
+  const uint8_t *start = memory_base(memory) + offset;
+  for (uint64_t at = 0; at < length; at += LINE_BYTES) *(const volatile uint8_t *)(start + at);
+  *(const volatile uint8_t *)(start + length - 1);
+  return NULL;
+}
+
 napi_value js_zero(napi_env env, napi_callback_info info) {
   struct call call;
   struct memory *memory;

@@ -151,6 +151,14 @@ static void chain(int signal, siginfo_t *details, void *context) {
   }
 }
 
+/*
+ * Poison that the kernel tells of before anybody met it: nothing stands still, and nothing is to be
+ * covered. Who comes there gets BUS_MCEERR_AR.
+ */
+static bool told_early(int signal, const siginfo_t *details) {
+  return signal == SIGBUS && details->si_code == 5 /* BUS_MCEERR_AO */;
+}
+
 /* Async-signal-safe: atomics, mmap and nothing else. */
 static void handle(int signal, siginfo_t *details, void *context) {
   int saved = errno;
@@ -159,8 +167,11 @@ static void handle(int signal, siginfo_t *details, void *context) {
   struct memory *memory = details->si_code > 0 && curable(signal, details, context)
                               ? find_address((uintptr_t)details->si_addr, &base)
                               : NULL;
-  if (memory && cover(memory, base, (uint64_t)((uint8_t *)details->si_addr - base), &offset,
-                      &length)) {
+  uint64_t at = memory ? (uint64_t)((uint8_t *)details->si_addr - base) : 0;
+  if (memory && told_early(signal, details)) {
+    offset = at / memory_page_size * memory_page_size;
+    record(memory, offset, memory_page_size, signal, details->si_code);
+  } else if (memory && cover(memory, base, at, &offset, &length)) {
     record(memory, offset, length, signal, details->si_code);
   } else {
     chain(signal, details, context);

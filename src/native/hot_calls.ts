@@ -20,7 +20,9 @@ export interface HotAddon {
   readonly zero: Call
   readonly streamZero: Call
   readonly store8: Call
+  readonly touch: Call
   readonly flush: Call
+  readonly evict: Call
   readonly fence: Call
   readonly gatherLines: Call
   readonly writePages: Call
@@ -80,11 +82,11 @@ function byteCalls(hot: HotAddon): Bytes {
   }
 }
 
-type Stores = Pick<Native, 'zero' | 'streamZero' | 'store8' | 'flush' | 'fence'>
+type Stores = Pick<Native, 'zero' | 'streamZero' | 'store8' | 'flush' | 'evict' | 'fence' | 'touch'>
 
 function storeCalls(hot: HotAddon): Stores {
   const r = hot.registers
-  const { zero, streamZero, store8, flush, fence } = hot
+  const { zero, streamZero, store8, flush, evict, fence, touch } = hot
   return {
     zero(memory, offset, length) {
       r[0] = memory
@@ -112,7 +114,19 @@ function storeCalls(hot: HotAddon): Stores {
       flush()
       return r[0]
     },
+    evict(memory, offset, length) {
+      r[0] = memory
+      r[1] = offset
+      r[2] = length
+      evict()
+    },
     fence,
+    touch(memory, offset, length) {
+      r[0] = memory
+      r[1] = offset
+      r[2] = length
+      touch()
+    },
   }
 }
 

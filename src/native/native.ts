@@ -208,6 +208,8 @@ export interface Native {
     length: number,
   ): void
   zero(memory: MemoryId, offset: number, length: number): void
+  /** Loads from every line of the range: a fault there happens now. */
+  touch(memory: MemoryId, offset: number, length: number): void
   /** Non-temporal zeros: durable after `fence`. */
   streamZero(memory: MemoryId, offset: number, length: number): void
   /** One aligned 8-byte store of (high << 32 | low): never torn. `offset` is a multiple of 8. */
@@ -216,6 +218,11 @@ export interface Native {
   // ---- flush.c: persistence ---------------------------------------------------------------------
   /** Writes back each cache line that touches the range; returns the number of lines. No fence. */
   flush(memory: MemoryId, offset: number, length: number): number
+  /**
+   * Writes back and drops each cache line that touches the range: loads after it come from the
+   * memory (clflushopt or clflush and mfence, DC CIVAC and DSB on arm64).
+   */
+  evict(memory: MemoryId, offset: number, length: number): void
   /** sfence (DSB on arm64). */
   fence(): void
 

@@ -34,6 +34,12 @@ export interface OpenRegionOptions {
   readonly readOnly?: boolean
   /** With `readOnly`: a lock that other readers share and that keeps writers away. */
   readonly shared?: boolean
+  /**
+   * False: the memory behind it does not see what this side has in its caches, nor this side what
+   * devices write there, until lines are written back and dropped (NVMe persistent memory behind
+   * PCIe, shared CXL memory without back-invalidation). True unless given.
+   */
+  readonly coherent?: boolean | undefined
   /** What to say of the owner when the region is locked. */
   readonly describeOwner?: (path: string) => string
 }
@@ -131,6 +137,8 @@ function adopt(
   let memory: MemoryId | undefined
   try {
     const found = probe(fd, path)
+    const persistence = options.persistence ?? found.persistence
+    if (options.coherent === false && persistence === 'sync') throw cachedAnyway(path)
     const kind = wanted === 0 ? found : { ...found, byteLength: partOf(found, wanted, path) }
     if (options.readOnly !== true || options.shared === true) lockOwner(fd, path, options)
     memory = native.reserve(kind.byteLength)
@@ -142,7 +150,9 @@ function adopt(
       ...kind,
       path,
       memory,
-      persistence: options.persistence ?? kind.persistence,
+      persistence,
+      coherent: options.coherent,
+      readOnly: options.readOnly === true,
       fd,
       onClose,
     })
@@ -151,6 +161,14 @@ function adopt(
     onClose()
     throw error
   }
+}
+
+function cachedAnyway(path: string): HoldfastError {
+  return new HoldfastError(
+    'EOPNOTSUPP',
+    `${path} is mapped through the page cache, of which a program drops nothing: coherent: false is ` +
+      'for memory that is mapped itself',
+  )
 }
 
 /** Bytes of a region that is to have `wanted`. */

@@ -3,10 +3,11 @@
  * the memory comes from and by how stores become durable (`persistence`).
  */
 import { HoldfastError } from '../base/errors.js'
+import type { ByteRange } from '../base/layout.js'
 import { LINE_BYTES } from '../base/limits.js'
-import { MapFlag, native, StoreMode, type MemoryId } from '../native/native.js'
-import { faultIn, forgetFaults } from './faults.js'
-import type { MapAccess, Persistence, Region, RegionCounters } from './region.js'
+import { MapFlag, native, StoreMode, type Fault, type MemoryId } from '../native/native.js'
+import { faultsIn, faultsLost, forgetFaults, isAccess, isPoison } from './faults.js'
+import type { DeviceSync, MapAccess, Persistence, Region, RegionCounters } from './region.js'
 import { systemCall } from './system_call.js'
 
 export interface MemoryRegionParts {
@@ -20,6 +21,10 @@ export interface MemoryRegionParts {
   readonly fd: number
   /** MapFlag values that every mapping of the file needs. */
   readonly mapFlags: number
+  /** The memory itself is mapped for reading alone. */
+  readonly readOnly?: boolean
+  /** As in Region; true unless given. */
+  readonly coherent?: boolean | undefined
   readonly onClose: () => void
 }
 
@@ -45,12 +50,18 @@ export class MemoryRegion implements Region {
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
   readonly memory: MemoryId
   readonly fd: number
-  readonly coherent: boolean = true
+  readonly coherent: boolean
   readonly unmappable: string | null
   readonly #flushes: boolean
   readonly #mapFlags: number
   readonly #onClose: () => void
+  /** Faults that the addon had counted, and how many of them it had lost, at the last check. */
   #faults: number
+  #lost: number
+  readonly #access: number
+  #poison: ByteRange[] = []
+  /** Zeros stand where the region was, and it could not be put there again. */
+  #torn = false
   #closed = false
 
   constructor(parts: MemoryRegionParts) {
@@ -64,16 +75,26 @@ export class MemoryRegion implements Region {
     this.unmappable = parts.fd >= 0 ? null : PRIVATE_MEMORY
     this.#flushes = parts.persistence === 'flush'
     this.#mapFlags = parts.mapFlags
+    this.coherent = parts.coherent ?? true
     this.#onClose = parts.onClose
     this.#faults = native.faultCounter[0]!
+    this.#lost = faultsLost()
+    this.#access = MapFlag.read | (parts.readOnly === true ? 0 : MapFlag.write)
   }
 
-  flushDevice(_offset: number, _length: number): void {}
-
-  invalidateDevice(_offset: number, _length: number): void {}
+  syncDevice(what: DeviceSync, offset: number, length: number): void {
+    if (this.coherent) return
+    if (what === 'invalidate') return native.evict(this.memory, offset, length)
+    this.counters.linesFlushed += native.flush(this.memory, offset, length)
+    this.fence()
+  }
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {
     native.copyOut(this.memory, offset, target, start, length)
+  }
+
+  touch(offset: number, length: number): void {
+    native.touch(this.memory, offset, length)
   }
 
   load(offset: number, memory: MemoryId, memoryOffset: number, length: number): void {
@@ -180,15 +201,48 @@ export class MemoryRegion implements Region {
   }
 
   check(): void {
-    if (native.faultCounter[0] === this.#faults) return
+    if (native.faultCounter[0] === this.#faults && !this.#torn) return
     this.#faults = native.faultCounter[0]!
-    const fault = faultIn(this.memory)
-    if (fault === undefined) return
-    throw new HoldfastError(
-      'EIO',
-      `${fault.signal} (code ${fault.code}) at offset 0x${fault.offset.toString(16)} of ${this.path}: ` +
-        `the medium failed there, or the file was cut short; holdfast fsck shows what it holds`,
-    )
+    const told = faultsIn(this.memory)
+    for (const fault of told) if (isPoison(fault)) this.#poison.push(fault)
+    const faults = told.filter(isAccess)
+    const all = this.#lost !== faultsLost()
+    this.#lost = faultsLost()
+    if (faults.length === 0 && !all && !this.#torn) return
+    for (const { offset, length } of faults) this.#uncover(offset, length)
+    if (all) this.#uncover(0, this.byteLength)
+    throw new HoldfastError('EIO', this.#explain(faults.at(-1)))
+  }
+
+  get hasPoison(): boolean {
+    return this.#poison.length > 0
+  }
+
+  takePoison(): readonly ByteRange[] {
+    const poison = this.#poison
+    this.#poison = []
+    return poison
+  }
+
+  /**
+   * Takes the zeros away that the addon put over a fault: who comes there again is to meet the
+   * fault again, not zeros, and what is stored there is not to go nowhere.
+   */
+  #uncover(offset: number, length: number): void {
+    const flags = this.#mapFlags | this.#access
+    try {
+      if (this.fd < 0) this.#torn = true
+      else native.map(this.memory, offset, this.fd, offset, length, flags)
+    } catch {
+      this.#torn = true
+    }
+  }
+
+  #explain(fault: Fault | undefined): string {
+    const why = 'the medium failed there, or the file was cut short'
+    if (fault === undefined) return `${this.path}: a part of it cannot be reached: ${why}`
+    const at = `at offset 0x${fault.offset.toString(16)} of ${this.path}`
+    return `${fault.signal} (code ${fault.code}) ${at}: ${why}; holdfast fsck shows what it holds`
   }
 
   close(): void {

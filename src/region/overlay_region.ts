@@ -2,6 +2,7 @@
  * A region that is only read: what is stored stays in memory, over the bytes below, and goes with
  * it. So a volume can be opened as it is, its log replayed, without a byte of the medium changed.
  */
+import type { ByteRange } from '../base/layout.js'
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, LINE_BYTES } from '../base/limits.js'
 import { native, type MemoryId } from '../native/native.js'
@@ -31,9 +32,11 @@ export class OverlayRegion implements Region {
     this.unmappable = below.unmappable
   }
 
-  flushDevice(_offset: number, _length: number): void {}
+  syncDevice(): void {}
 
-  invalidateDevice(_offset: number, _length: number): void {}
+  touch(offset: number, length: number): void {
+    this.below.touch(offset, length)
+  }
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {
     this.below.read(offset, target, start, length)
@@ -139,6 +142,14 @@ export class OverlayRegion implements Region {
 
   check(): void {
     this.below.check()
+  }
+
+  get hasPoison(): boolean {
+    return this.below.hasPoison
+  }
+
+  takePoison(): readonly ByteRange[] {
+    return this.below.takePoison()
   }
 
   close(): void {

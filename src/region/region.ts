@@ -9,6 +9,7 @@
  *
  * Offsets and lengths are bytes. Nothing here allocates.
  */
+import type { ByteRange } from '../base/layout.js'
 import type { MemoryId } from '../native/native.js'
 
 /**
@@ -37,6 +38,9 @@ export interface MapAccess {
   readonly populate: boolean
 }
 
+/** One way or the other between this side's caches and devices. */
+export type DeviceSync = 'flush' | 'invalidate'
+
 export interface Region {
   /** 'tmpfs', 'memfd', 'hugetlbfs', 'file', 'fsdax', 'devdax', 'heap', 'traced'. */
   readonly kind: string
@@ -52,15 +56,16 @@ export interface Region {
 
   /** Whether what this side stores and what devices write is seen by both at once. */
   readonly coherent: boolean
-  /** Writes back what this side has cached of a range: devices see it. Nothing where coherent. */
-  flushDevice(offset: number, length: number): void
   /**
-   * Drops what this side has cached of a range: it sees what devices wrote. Nothing where coherent.
+   * flush: writes back what this side has cached of a range, so that devices see it; invalidate:
+   * drops it, so that this side sees what devices wrote. Nothing where coherent.
    */
-  invalidateDevice(offset: number, length: number): void
+  syncDevice(what: DeviceSync, offset: number, length: number): void
 
   /** Copies region bytes out. */
   read(offset: number, target: Uint8Array, start: number, length: number): void
+  /** Loads from every line of a range, so that a fault there happens now. */
+  touch(offset: number, length: number): void
   /** Copies region bytes into a memory of the addon (the page cache). */
   load(offset: number, memory: MemoryId, memoryOffset: number, length: number): void
 
@@ -115,7 +120,12 @@ export interface Region {
 
   /**
    * Throws EIO when a fault (SIGBUS: poison, a file cut short) hit this region since the last call.
+   * Who comes there again meets it again.
    */
   check(): void
+  /** Whether `takePoison` has any. */
+  readonly hasPoison: boolean
+  /** Where the medium was found to have lost what it held, since the last call. */
+  takePoison(): readonly ByteRange[]
   close(): void
 }

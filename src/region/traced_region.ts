@@ -4,6 +4,7 @@
  *
  * It goes through the same calls of the addon as production; what it adds is the telling.
  */
+import type { ByteRange } from '../base/layout.js'
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, LINE_BYTES } from '../base/limits.js'
 import { native, StoreMode, type MemoryId } from '../native/native.js'
@@ -40,9 +41,9 @@ export class TracedRegion implements Region {
     this.u8 = new Uint8Array(native.view(this.memory, 0, byteLength))
   }
 
-  flushDevice(_offset: number, _length: number): void {}
+  syncDevice(): void {}
 
-  invalidateDevice(_offset: number, _length: number): void {}
+  touch(): void {}
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {
     native.copyOut(this.memory, offset, target, start, length)
@@ -146,6 +147,12 @@ export class TracedRegion implements Region {
   }
 
   check(): void {}
+
+  readonly hasPoison: boolean = false
+
+  takePoison(): readonly ByteRange[] {
+    return []
+  }
 
   close(): void {
     native.unmap(this.memory)

@@ -21,6 +21,8 @@ export class BadBlocks {
   readonly #state: VolumeState
   readonly #allocator: Allocator
   readonly #transaction: Transaction
+  /** Found bad, and not listed yet. */
+  readonly #suspects = new Set<number>()
 
   constructor(pages: Pages, geometry: Geometry, transaction: Transaction) {
     this.#tree = new Tree(pages, transaction.allocator, RecordKinds.badBlocks)
@@ -46,6 +48,25 @@ export class BadBlocks {
   load(): void {
     if (this.#state.badBlockRoot === 0) return
     for (const block of this.list()) this.#allocator.bad.add(block)
+  }
+
+  /** The medium has lost what was in these blocks; `addSuspects` lists them when it can be. */
+  suspect(block: number, count: number): void {
+    const { dataStart, blockCount } = this.#geometry
+    const end = Math.min(block + count, blockCount)
+    for (let b = Math.max(block, dataStart); b < end; b++) this.#suspects.add(b)
+  }
+
+  /** Lists what was found bad. What cannot be listed now is found again, by who reads it again. */
+  addSuspects(): void {
+    if (this.#suspects.size === 0) return
+    const found = [...this.#suspects]
+    this.#suspects.clear()
+    try {
+      for (const block of found) this.add(block)
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error
+    }
   }
 
   /** Lists a block. When it is free it is taken; else its owner keeps it until it gives it back. */

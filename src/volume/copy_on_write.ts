@@ -126,6 +126,9 @@ export class CopyOnWrite {
     const want = Math.min(most, STEP_BLOCKS)
     const spare = transaction.spare(want + metadata) + (freeing ? transaction.reserve : 0)
     const n = Math.max(1, Math.min(want, spare - metadata))
+    extents.find(w, block)
+    const from = extents.regionBlock + (block - extents.fileBlock)
+    if (fill === this.#copy) this.#core.demandReadable(from, n)
     transaction.run(n + metadata, freeing, () => {
       extents.find(w, block)
       const old = extents.regionBlock + (block - extents.fileBlock)

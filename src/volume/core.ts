@@ -102,13 +102,41 @@ export class Core {
   /** Before held bytes of the region are read: what devices wrote there is what counts. */
   beforeRead(offset: number, length: number): void {
     const { region } = this
-    if (!region.coherent && this.#held(offset, length)) region.invalidateDevice(offset, length)
+    if (!region.coherent && this.#held(offset, length))
+      region.syncDevice('invalidate', offset, length)
   }
 
   /** After held bytes were stored: devices read what is there. */
   afterStore(offset: number, length: number): void {
     const { region } = this
-    if (!region.coherent && this.#held(offset, length)) region.flushDevice(offset, length)
+    if (!region.coherent && this.#held(offset, length)) region.syncDevice('flush', offset, length)
+  }
+
+  /** EIO when the medium failed; where it has lost its content, that is listed. */
+  checkRegion(): void {
+    try {
+      this.region.check()
+    } catch (error) {
+      this.listPoison()
+      throw error
+    }
+    if (this.region.hasPoison) this.listPoison()
+  }
+
+  /** EIO when blocks cannot be read: who copies them asks before the first change. */
+  demandReadable(block: number, count: number): void {
+    this.region.touch(block * BLOCK_BYTES, count * BLOCK_BYTES)
+    this.checkRegion()
+  }
+
+  /** Lists blocks whose content the medium has lost, where anything may be written. */
+  listPoison(): void {
+    const { badBlocks, access, region, transaction } = this
+    for (const { offset, length } of region.takePoison()) {
+      const first = Math.floor(offset / BLOCK_BYTES)
+      badBlocks.suspect(first, Math.ceil((offset + length) / BLOCK_BYTES) - first)
+    }
+    if (access.readOnlyBecause === null && transaction.usable) badBlocks.addSuspects()
   }
 
   /** Copies blocks of the region. */

@@ -80,7 +80,7 @@ export class Files {
         p = next
       }
     }
-    region.check()
+    this.#core.checkRegion()
     return end - position
   }
 

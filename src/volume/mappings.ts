@@ -13,6 +13,7 @@ import { BLOCK_BYTES } from '../base/limits.js'
 import type { MapOptions } from '../base/mapping.js'
 import { InodeFlag } from '../media/inode.js'
 import { Mapping, placeOf, type MappedFile, type MappedRange } from '../mapping/mapping.js'
+import type { DeviceSync } from '../region/region.js'
 import type { Core } from './core.js'
 import type { OpenInode } from './open_inodes.js'
 import type { Ranges } from './ranges.js'
@@ -128,6 +129,14 @@ export class Mappings {
       changed: () => {
         layoutAt = log.head
       },
+      device: (what, offset, length) => syncDevice(core, open.number, what, offset, length),
+      poisoned: (from, to) => {
+        core.pages.tick()
+        walk(core, open.number, from, to, blocks(), (_fileBlock, regionBlock, count) => {
+          if (regionBlock !== 0) core.badBlocks.suspect(regionBlock, count)
+        })
+        core.listPoison()
+      },
       persist: (flush) => {
         if (layoutAt > log.durable) transaction.flush()
         transaction.flushed(flush)
@@ -142,6 +151,28 @@ export class Mappings {
       },
     }
   }
+}
+
+/** Writes back, or drops, what this side has cached of bytes of a file. */
+function syncDevice(
+  core: Core,
+  number: number,
+  what: DeviceSync,
+  offset: number,
+  length: number,
+): void {
+  const { region, pages } = core
+  if (region.coherent) return
+  pages.tick()
+  const end = offset + length
+  const [from, to] = [Math.floor(offset / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES)]
+  walk(core, number, from, to, to, (fileBlock, regionBlock, count) => {
+    if (regionBlock === 0) return
+    const start = fileBlock * BLOCK_BYTES
+    const [first, last] = [Math.max(offset, start), Math.min(end, start + count * BLOCK_BYTES)]
+    const at = regionBlock * BLOCK_BYTES + (first - start)
+    region.syncDevice(what, at, last - first)
+  })
 }
 
 /** What of a file of `size` bytes is wanted. EINVAL when that is not in it. */

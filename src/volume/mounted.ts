@@ -244,6 +244,9 @@ export class MountedVolume {
       }
       return run()
     } catch (error) {
+      if (this.#open && error instanceof HoldfastError && error.code === 'EIO') {
+        this.core.listPoison()
+      }
       throw withContext(error, {
         syscall,
         ...(path === undefined ? {} : { path }),

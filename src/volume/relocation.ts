@@ -69,6 +69,7 @@ export class Relocation {
       pages.tick()
       const fileBlock = owner.fileBlock + (start - owner.start)
       if (i === 0) {
+        this.#core.demandReadable(start, count)
         this.#step(owner.inode, fileBlock, count, (n) => {
           allocator.allocate(0, n, fileBlock)
           to = allocator.start

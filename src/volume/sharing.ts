@@ -311,6 +311,7 @@ export class Sharing {
     const most = Math.min(end, extents.fileBlock + extents.count) - block
     const want = Math.min(most, STEP_BLOCKS)
     let n = 0
+    this.#core.demandReadable(from, want)
     transaction.run(want + extents.runBlocks(w), false, () => {
       allocator.allocate(0, want, block - span.from + span.at)
       const { start, count } = allocator

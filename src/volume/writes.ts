@@ -49,7 +49,7 @@ export class Writes {
     position: number,
   ): void {
     if (length === 0) return
-    const { inodes, region, transaction, changes } = this.#core
+    const { inodes, transaction, changes } = this.#core
     const end = position + length
     if (end > FILE_BYTES_MAX) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
@@ -58,7 +58,7 @@ export class Writes {
     const w = this.#files.writable(open.number)
     if (inodes.has(w, InodeFlag.shares)) this.#writeShared(open, source, start, length, position)
     else this.#writeOwn(w, open, source, start, length, position)
-    region.check()
+    this.#core.checkRegion()
     if (changes.watched) changes.tell({ kind: 'content', ino: open.number })
   }
 
@@ -142,11 +142,23 @@ export class Writes {
       }
     }
     const most = Math.ceil((to - base) / BLOCK_BYTES)
+    this.#demandEdges(open.number, p, to)
     this.#copies.step(open.number, block, most, false, fill, (w) => {
       inodes.modified(w)
       open.timesPending = false
     })
     return stop
+  }
+
+  /** EIO when what is kept of the first or the last block of [p, to) cannot be read. */
+  #demandEdges(number: number, p: number, to: number): void {
+    const { inodes, extents } = this.#core
+    for (const edge of [p, to]) {
+      if (edge % BLOCK_BYTES === 0) continue
+      const block = Math.floor(edge / BLOCK_BYTES)
+      if (!extents.find(inodes.get(number), block)) continue
+      this.#core.demandReadable(extents.regionBlock + (block - extents.fileBlock), 1)
+    }
   }
 
   /** Writes in place when every block is there; false, and nothing written, when one is not. */

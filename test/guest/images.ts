@@ -94,6 +94,9 @@ function makeTools(files: ReadonlyMap<string, string>): string {
   }
   copyProgram(process.execPath, tree, 'bin/node')
   for (const tool of TOOLS) copyProgram(which(tool), tree, join('bin', tool))
+  const poison = join(IMAGES, 'poison')
+  run('cc', ['-O1', '-o', poison, join(ROOT, 'test/guest/poison.c')])
+  copyProgram(poison, tree, 'bin/poison')
   copyFileSync(which('busybox'), join(tree, 'bin/busybox'))
   for (const tool of BUSYBOX_TOOLS) symlinkSync('busybox', join(tree, 'bin', tool))
   for (const part of PROJECT) cpSync(join(ROOT, part), join(tree, 'app', part), { recursive: true })

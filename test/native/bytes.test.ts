@@ -158,6 +158,24 @@ test('flush counts the lines that the range touches', () => {
   }
 })
 
+test('lines that were written back and dropped, or looked at, have the bytes that they had', () => {
+  const bytes = new Uint8Array(native.view(memory, 0, 4 * pageBytes))
+  for (let i = 0; i < bytes.length; i++) bytes[i] = i * 7
+  const expected = bytes.slice()
+  for (const [offset, length] of [
+    [0, 0],
+    [1, 1],
+    [63, 2],
+    [100, 5000],
+    [0, 4 * pageBytes],
+  ] as const) {
+    native.evict(memory, offset, length)
+    assert.deepEqual(bytes, expected, `evict ${offset} ${length}`)
+    native.touch(memory, offset, length)
+    assert.deepEqual(bytes, expected, `touch ${offset} ${length}`)
+  }
+})
+
 test('the features of the processor have names', () => {
   assert.match(native.cpu.flush, /^(clwb|clflushopt|clflush|dc cvap|dc cvac)$/)
   assert.match(native.cpu.crc32c, /^(sse4\.2|armv8|portable)$/)

@@ -9,6 +9,7 @@ import { DAX_FILESYSTEMS, makeFilesystem, mountFilesystem, persistentMemory } fr
 import { posixCase } from '../../suite/posix.js'
 import { posixCases } from '../../suite/posix_cases.js'
 import { testDevDaxMappings, testFsDaxMappings } from './mappings.js'
+import { testPoison } from './poison.js'
 import { testDevDax, testDevDaxNode, testFsDax, testMemoryFiles } from './regions.js'
 
 const seed = Number(process.argv[2])
@@ -24,6 +25,7 @@ const grounds = DAX_FILESYSTEMS.map((type) => {
   return filesIn(`fsdax, ${type}`, directory)
 })
 testMemoryFiles()
+testPoison('/tmp')
 const cases = [
   ...nameCases,
   ...linkCases,
