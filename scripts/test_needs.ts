@@ -46,6 +46,7 @@ function kernelIsAtLeast(major: number, minor: number): boolean {
 
 export const NEEDS: readonly Need[] = [
   { name: 'root', pattern: /\broot\b/, met: () => process.getuid?.() === 0 },
+  { name: 'loop devices', pattern: /loop devices/, met: () => usable('/dev/loop-control') },
   { name: '/dev/fuse', pattern: /\/dev\/fuse/, met: () => usable('/dev/fuse') },
   { name: '/dev/shm', pattern: /\/dev\/shm/, met: () => usable('/dev/shm') },
   { name: 'huge pages', pattern: /huge ?(pages|tlb)/i, met: hugePagesFree },

@@ -12,7 +12,7 @@
   X(view) X(detach) X(viewCount)                                                                  \
   X(takeFaults)                                                                                   \
   X(lock) X(unlock) X(locked) X(memfd) X(addSeals) X(seals) X(statfs) X(fallocate) X(canMapSync)  \
-  X(msync) X(fdatasync) X(msyncAsync) X(fdatasyncAsync)                                           \
+  X(msync) X(fdatasync) X(msyncAsync) X(fdatasyncAsync) X(forget)                                 \
   X(seek) X(makeNode) X(setTimes) X(listXattrs) X(getXattr) X(setXattr)
 
 #define HOT_METHODS(X)                                                                            \

@@ -319,6 +319,12 @@ export interface Native {
   fallocate(fd: number, offset: number, length: number): void
   msync(memory: MemoryId, offset: number, length: number): void
   fdatasync(fd: number): void
+  /**
+   * Drops what the page cache has of a range of a file, whose mapping from its start is `memory`:
+   * the next load fetches it from what is behind (posix_fadvise(2), POSIX_FADV_DONTNEED). Pages
+   * that are dirty, or that somebody else maps, stay.
+   */
+  forget(memory: MemoryId, offset: number, length: number, fd: number): void
   /** msync on a libuv thread. The memory cannot be unmapped meanwhile (EBUSY). */
   msyncAsync(memory: MemoryId, offset: number, length: number): Promise<void>
   fdatasyncAsync(fd: number): Promise<void>

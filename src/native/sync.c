@@ -1,9 +1,10 @@
-/* msync and fdatasync, on the calling thread and on the thread pool's. */
+/* Page caches and what is behind them: msync and fdatasync, on the calling thread and on the thread pool's. */
 #define _GNU_SOURCE
 #include "addon.h"
 #include "args.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,28 @@ napi_value js_msync(napi_env env, napi_callback_info info) {
   if (!call_begin(&call, env, info, "msync", 3) || !read_msync(&call, &job)) return NULL;
   int error = run_msync(job.start, job.length);
   return error ? throw_errno(env, error, "msync", NULL, "%s", job.what) : NULL;
+}
+
+/* Pages that are dirty stay; those that nobody else maps go, and the next load fetches them. */
+static int run_forget(uint8_t *start, size_t length, int fd, off_t position) {
+  if (length == 0) return 0;
+  if (madvise(start, length, MADV_DONTNEED) != 0) return errno;
+  /* Parts of pages would be left out. */
+  size_t pages = (length + memory_page_size - 1) / memory_page_size * memory_page_size;
+  return posix_fadvise(fd, position, (off_t)pages, POSIX_FADV_DONTNEED);
+}
+
+napi_value js_forget(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct job job = {.memory = NULL};
+  uint64_t fd;
+  if (!call_begin(&call, env, info, "forget", 4) || !read_msync(&call, &job) ||
+      !call_integer(&call, 3, "fd", FD_MAX, &fd)) {
+    return NULL;
+  }
+  off_t position = job.start - memory_base(job.memory);
+  int error = run_forget(job.start, job.length, (int)fd, position);
+  return error ? throw_errno(env, error, "posix_fadvise", NULL, "%s", job.what) : NULL;
 }
 
 napi_value js_fdatasync(napi_env env, napi_callback_info info) {

@@ -37,7 +37,7 @@ export interface OpenRegionOptions {
   /**
    * False: the memory behind it does not see what this side has in its caches, nor this side what
    * devices write there, until lines are written back and dropped (NVMe persistent memory behind
-   * PCIe, shared CXL memory without back-invalidation). True unless given.
+   * PCIe, shared CXL memory without back-invalidation, a file whose disk is written elsewhere). True unless given.
    */
   readonly coherent?: boolean | undefined
   /** What to say of the owner when the region is locked. */
@@ -138,7 +138,6 @@ function adopt(
   try {
     const found = probe(fd, path)
     const persistence = options.persistence ?? found.persistence
-    if (options.coherent === false && persistence === 'sync') throw cachedAnyway(path)
     const kind = wanted === 0 ? found : { ...found, byteLength: partOf(found, wanted, path) }
     if (options.readOnly !== true || options.shared === true) lockOwner(fd, path, options)
     memory = native.reserve(kind.byteLength)
@@ -161,14 +160,6 @@ function adopt(
     onClose()
     throw error
   }
-}
-
-function cachedAnyway(path: string): HoldfastError {
-  return new HoldfastError(
-    'EOPNOTSUPP',
-    `${path} is mapped through the page cache, of which a program drops nothing: coherent: false is ` +
-      'for memory that is mapped itself',
-  )
 }
 
 /** Bytes of a region that is to have `wanted`. */

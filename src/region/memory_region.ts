@@ -84,9 +84,17 @@ export class MemoryRegion implements Region {
 
   syncDevice(what: DeviceSync, offset: number, length: number): void {
     if (this.coherent) return
+    if (this.persistence === 'sync') return this.#syncCached(what, offset, length)
     if (what === 'invalidate') return native.evict(this.memory, offset, length)
     this.counters.linesFlushed += native.flush(this.memory, offset, length)
     this.fence()
+  }
+
+  /** Through the page cache of the kernel, to and from what is behind it. */
+  #syncCached(what: DeviceSync, offset: number, length: number): void {
+    if (what === 'invalidate') return native.forget(this.memory, offset, length, this.fd)
+    this.counters.syncs++
+    native.msync(this.memory, offset, length)
   }
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {

@@ -5,11 +5,26 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createVolume, openVolume } from '../../src/layout/embedded.js'
 import { LayoutVolume } from '../../src/layout/volume.js'
-import { memfdRegion, openRegion } from '../../src/region/file_region.js'
+import { memfdRegion } from '../../src/region/file_region.js'
 import type { DeviceSync } from '../../src/region/region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { PrivateCacheRegion } from './private_cache_region.js'
@@ -151,7 +166,7 @@ test('a direct mapping is refused unless the caller says that it flushes and inv
   region.close()
 })
 
-test('the memory of a region is said to be incoherent by who opens it, not behind a page cache', (t) => {
+test('the memory of a region is said to be incoherent by who opens it', (t) => {
   const directory = mkdtempSync('/dev/shm/holdfast-coherence-')
   t.after(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'v.hf')
@@ -159,7 +174,48 @@ test('the memory of a region is said to be incoherent by who opens it, not behin
   const volume = openVolume(path, { coherent: false })
   assert.equal(volume.region.coherent, false)
   volume.close()
-  assert.throws(() => openRegion(path, { coherent: false, persistence: 'sync' }), {
-    code: 'EOPNOTSUPP',
-  })
 })
+
+// Two page caches: that of the file on the mounted filesystem, and that of the image it is in.
+test('what is written to the disk under a held file is what reads return, and the other way', (t) => {
+  const why = needsLoopMount()
+  if (why !== null) return t.skip(why)
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-disk-'))
+  const image = join(directory, 'image')
+  const mount = join(directory, 'mount')
+  mkdirSync(mount)
+  writeFileSync(image, '')
+  truncateSync(image, 32 << 20)
+  execFileSync('mkfs.ext4', ['-q', '-F', '-b', '4096', image])
+  execFileSync('mount', ['-o', 'loop', image, mount])
+  t.after(() => {
+    execFileSync('umount', [mount])
+    rmSync(directory, { recursive: true })
+  })
+  const path = join(mount, 'v.hf')
+  createVolume(path, 4 << 20)
+  const volume = openVolume(path, { coherent: false })
+  const marker = randomBytes(BLOCK)
+  volume.writeFile('/f', marker)
+  const file = volume.open('/f', 'r+')
+  const pin = file.pin()
+  pin.flush()
+  const at = readFileSync(image).indexOf(marker)
+  assert.ok(at > 0, 'a flush takes it to the disk')
+  const disk = openSync(image, 'r+')
+  writeSync(disk, new Uint8Array(BLOCK).fill(5), 0, BLOCK, at)
+  const bytes = new Uint8Array(BLOCK)
+  file.read(bytes, 0)
+  assert.deepEqual(bytes, new Uint8Array(BLOCK).fill(5))
+  file.write(new Uint8Array(9).fill(6), 0)
+  readSync(disk, bytes, 0, BLOCK, at)
+  assert.deepEqual(bytes, new Uint8Array(BLOCK).fill(5).fill(6, 0, 9))
+  closeSync(disk)
+  volume.close()
+})
+
+/** Why there is no disk of our own, or null. */
+function needsLoopMount(): string | null {
+  if (process.getuid?.() !== 0) return 'mounting an image needs root'
+  return existsSync('/dev/loop-control') ? null : 'there are no loop devices'
+}

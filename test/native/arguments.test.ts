@@ -31,6 +31,7 @@ const ranged: Record<string, Ranged> = {
   touch: (m, o, l) => native.touch(m, o, l),
   evict: (m, o, l) => native.evict(m, o, l),
   crc32c: (m, o, l) => native.crc32c(m, o, l, 0),
+  forget: (m, o, l) => native.forget(m, o, l, 0),
   msync: (m, o, l) => native.msync(m, o, l),
   msyncAsync: (m, o, l) => native.msyncAsync(m, o, l),
   map: (m, o, l) => native.map(m, o, 0, 0, l, 3),
