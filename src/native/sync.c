@@ -1,4 +1,4 @@
-/* Page caches and what is behind them: msync and fdatasync, on the calling thread and on the thread pool's. */
+/* Page caches and what is behind them: msync, fdatasync, on this thread and on the pool's; forget. */
 #define _GNU_SOURCE
 #include "addon.h"
 #include "args.h"

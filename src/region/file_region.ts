@@ -37,7 +37,8 @@ export interface OpenRegionOptions {
   /**
    * False: the memory behind it does not see what this side has in its caches, nor this side what
    * devices write there, until lines are written back and dropped (NVMe persistent memory behind
-   * PCIe, shared CXL memory without back-invalidation, a file whose disk is written elsewhere). True unless given.
+   * PCIe, shared CXL memory without back-invalidation, a file whose disk is written elsewhere).
+   * True unless given.
    */
   readonly coherent?: boolean | undefined
   /** What to say of the owner when the region is locked. */

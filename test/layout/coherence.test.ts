@@ -189,7 +189,7 @@ test('what is written to the disk under a held file is what reads return, and th
   execFileSync('mkfs.ext4', ['-q', '-F', '-b', '4096', image])
   execFileSync('mount', ['-o', 'loop', image, mount])
   t.after(() => {
-    execFileSync('umount', [mount])
+    execFileSync('umount', ['--lazy', mount]) // also when the test failed in the middle
     rmSync(directory, { recursive: true })
   })
   const path = join(mount, 'v.hf')
