@@ -1,4 +1,4 @@
-/* Page caches and what is behind them: msync, fdatasync, on this thread and on the pool's; forget. */
+/* Page caches and what is behind them: msync and fdatasync, also on a thread; forget. */
 #define _GNU_SOURCE
 #include "addon.h"
 #include "args.h"
