@@ -98,7 +98,8 @@ test('others move from a hold at the end of a file, and keep what is not asked f
   cloned((s) => {
     const places = s.places('/f')
     // What reads the other blocks of the clone is not in the way.
-    const leases = [s.lease('/clone', [0, 5]), s.lease('/clone', [7, 8])]
+    const { self } = s.volume
+    const leases = [s.lease('/clone', [0, 5], {}, self), s.lease('/clone', [7, 8], {}, self)]
     const pin = s.pin('/f', [5, 7], { unshare: 'others' })
     assert.deepEqual(s.places('/f'), places)
     assert.deepEqual(s.places('/clone', [0, 5]), places.slice(0, 5), 'still shared')
@@ -106,6 +107,26 @@ test('others move from a hold at the end of a file, and keep what is not asked f
     for (const block of [5, 6]) assert.notEqual(s.place('/clone', block), places[block])
     for (const hold of [pin, ...leases]) hold.release()
   }))
+
+test('all others move from runs that different files share', () => {
+  using s = new Scene()
+  s.make('/a', 0)
+  s.make('/b', 0)
+  s.as(null, '/f', (file) => {
+    s.as(null, '/a', (a) => file.reflinkRange(0, a, 0, 4 * B))
+    s.as(null, '/b', (b) => file.reflinkRange(2 * B, b, 2 * B, 6 * B))
+  })
+  const places = s.places('/f')
+  const pin = s.pin('/f', [1, 7], { unshare: 'others' })
+  assert.deepEqual(s.places('/f'), places)
+  const moved = (path: string) => s.places(path).map((place, i) => place !== places[i])
+  const [yes, no] = [true, false]
+  assert.deepEqual(moved('/a').slice(0, 4), [no, yes, yes, yes])
+  assert.deepEqual(moved('/b').slice(2), [yes, yes, yes, yes, yes, no])
+  s.assertFile('/a', '/f', 4)
+  assertBytes(s.volume.readFile('/b').subarray(2 * B), blocksOf('/f', 2, 8), '/b')
+  pin.release()
+})
 
 test('of a block that is in one file twice, the other place moves', () => {
   using s = new Scene()
