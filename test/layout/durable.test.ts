@@ -113,3 +113,17 @@ test('what a commit covers is durable when it returns, and so is the size', () =
     lease.commit(6 * B - 100)
     afterCrash(region, (after) => assert.equal(after.stat('/f').size, 6 * B - 100))
   }))
+
+test('a truncate is there after a crash whole or not at all, when a hold has ended since', () =>
+  volatile((volume, file, region) => {
+    file.write(blocksOf('/f', 0, 4), 0)
+    volume.sync()
+    const pin = file.pin({ length: B })
+    file.truncate(100)
+    pin.release() // what it had behind the end becomes zeros
+    afterCrash(region, (after) => {
+      const size = after.stat('/f').size
+      assert.ok(size === 100 || size === 4 * B, `${size} bytes`)
+      assertBytes(after.readFile('/f'), blocksOf('/f', 0, 4).subarray(0, size), '/f')
+    })
+  }))
