@@ -126,6 +126,11 @@ test('the zeros behind the end are of no other owner of the block', () => {
   s.assertFile('/clone', '/f')
   s.volume.truncate('/f', 3 * B)
   assertBytes(s.block('/f', 2).subarray(100), new Uint8Array(B - 100), 'grown')
+  s.volume.reflink('/clone', '/third')
+  s.volume.truncate('/third', SIZE)
+  s.volume.truncate('/third', 3 * B) // grown with nothing held
+  assertBytes(s.block('/third', 2).subarray(100), new Uint8Array(B - 100), 'grown')
+  s.assertFile('/clone', '/f')
 })
 
 // ---- cut off under a hold ----------------------------------------------------------------------
