@@ -1,4 +1,4 @@
-/** What a file says of its own layout: fixed, and write-sealed; and the rules of a static volume. */
+/** What a file says of its own layout: fixed, write-sealed; and the rules of a static volume. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
@@ -158,7 +158,7 @@ test('a large file is fixed 16 MiB at a time, and other calls go on in between',
 })
 
 for (const form of ['promises', 'interface'] as const) {
-  test(`fixing ends at its signal, between two steps, and the file is not fixed: ${form}`, async () => {
+  test(`fixing ends at its signal between two steps, and fixes nothing: ${form}`, async () => {
     using s = large()
     const files = new VolumeFileSystem(s.volume)
     const fixer = form === 'promises' ? s.volume.promises : files

@@ -1,4 +1,4 @@
-/** No room, and no more allowed: freeing works all the same, and what is refused changes nothing. */
+/** No room, or no more allowed: freeing works all the same, what is refused changes nothing. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
@@ -97,7 +97,7 @@ test('the last release of a file without a name frees it on a full volume', () =
   ground.make('/again', EXTENTS - 100)
 })
 
-test('a hold for which no room could be kept back is ENOSPC, and those before it are as they were', () => {
+test('a hold for which no room can be kept back is ENOSPC, and those before it stay', () => {
   using s = new Scene({ bytes: 32 * MiB })
   s.make('/large', 5_000)
   using file = s.volume.open('/large', 'r+')
@@ -168,7 +168,8 @@ test('an evacuation for which there is no room moves nothing, and takes no lease
   const at = s.place('/f', 0)! * B
   refusedAlike('ENOSPC', s, [
     () => {
-      for (const _ of { [Symbol.iterator]: () => s.volume.evacuate(at, at + BLOCKS * B) });
+      const steps = s.volume.evacuate(at, at + BLOCKS * B)
+      while (steps.next().done !== true);
     },
   ])
   assert.equal(own.released, false)
@@ -225,7 +226,7 @@ test('without room nothing is recalled', async () => {
 
 // ---- what is refused for the limit -------------------------------------------------------------
 
-test('a hold past the limit fills no hole, unshares nothing, and takes no lease of its own', async () => {
+test('a hold past the limit fills no hole, unshares nothing, and takes no own lease', async () => {
   using s = new Scene({ limits: { root: BLOCKS - 1 } })
   s.volume.reflink('/f', '/clone')
   s.volume.truncate('/f', 40 * B)

@@ -1,6 +1,6 @@
 /**
- * Bytes past the end of a file in blocks that it has: a holder's as long as they are held, zeros for
- * everybody else, and never what was there before.
+ * Bytes past the end of a file in blocks that it has: a holder's as long as they are held, zeros
+ * for everybody else, and never what was there before.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -153,7 +153,7 @@ for (const [how, revoke] of [
   ['cut off', () => {}],
   ['not cut off', undefined],
 ] as const) {
-  test(`what a holder writes that was fenced and ${how} is not the file's when it ends`, async () => {
+  test(`what a holder writes that was ${how} at its fence is not the file's at its end`, async () => {
     using s = new Scene()
     const lease = s.lease('/f', [0, BLOCKS], { iomode: 'rw', revoke })
     const places = placesOf(lease)
