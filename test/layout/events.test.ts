@@ -167,6 +167,10 @@ test('a refusal is told with all that is in the way, of who waits once he gives 
     'EBUSY',
   )
   assert.deepEqual(s.since(), ['refuse a, b for shrink'], 'leases could be recalled')
+  const promised = cut(s)
+  await idle()
+  assert.equal(stateOf(promised), 'EBUSY')
+  assert.deepEqual(s.since(), ['refuse a, b for shrink'], 'in the form that would wait, too')
   const seal = s.as(null, '/f', (file) => file.map({ direct: true, length: B }))
   s.since()
   assert.equal(
@@ -349,13 +353,13 @@ test('a listener of recalls and of fences makes no calls either', async () => {
   using s = new Scene()
   const codes: string[] = []
   s.volume.watchHolds(({ kind }) => {
-    if (kind === 'recall' || kind === 'fence')
-      codes.push(`${kind} ${codeOf(() => lease.release())}`)
+    const calls = [() => lease.release(), () => s.volume.close()]
+    if (kind === 'recall' || kind === 'fence') codes.push(kind, ...calls.map(codeOf))
   })
   const lease = s.lease('/f')
   const change = outcomeOf(s.volume.promises.truncate('/f', 0))
   await s.timers.pass(5_000)
   assert.equal(stateOf(change), 'done')
-  assert.deepEqual(codes, ['recall EDEADLK', 'fence EDEADLK'])
+  assert.deepEqual(codes, ['recall', 'EDEADLK', 'EDEADLK', 'fence', 'EDEADLK', 'EDEADLK'])
   lease.release()
 })
