@@ -14,6 +14,7 @@
 import type { ByteRange, HoldInfo, HoldKind, Iomode, Recall } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { OpenInode } from '../volume/open_inodes.js'
+import { LIMBO_RUNS } from '../volume/ownership.js'
 import type { Volume } from '../volume/volume.js'
 import { BySlot } from './by_slot.js'
 import { HoldEvents, type HoldEvent } from './events.js'
@@ -49,7 +50,12 @@ interface Drain {
 
 /** Runs for each of which a record of limbo may be needed, and what one block of them holds. */
 const RUNS_A_BLOCK = 64
-const RESERVE_LEAST = 4
+/**
+ * What a transaction asks for on top where it may send to limbo, at most (Limbo.takeBlocks): for
+ * each of two trees of five levels, a split a level and of some leaves; and a leaf of the reverse
+ * map a run.
+ */
+const RESERVE_LEAST = 2 * 9 + LIMBO_RUNS
 
 type VisitRun = (regionBlock: number, count: number, fileBlock: number) => void
 

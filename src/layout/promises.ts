@@ -163,20 +163,25 @@ export class LayoutPromises {
     options: MoveOptions,
   ): Promise<{ moved: number; result: T }> {
     const { waiting } = this.#volume
-    let steps = begin()
-    for (let moved = 0; ;) {
-      const step = await this.settle(() => {
-        try {
-          return steps.next()
-        } catch (error) {
-          steps = begin()
-          throw error
-        }
-      }, options)
-      if (step.done === true) return { moved, result: step.value }
-      moved += step.value
-      options.onProgress?.(moved * BLOCK_BYTES)
-      await waiting.turn()
+    let steps: Iterator<number, T> = begin()
+    try {
+      for (let moved = 0; ;) {
+        const step = await this.settle(() => {
+          try {
+            return steps.next()
+          } catch (error) {
+            steps = begin()
+            throw error
+          }
+        }, options)
+        if (step.done === true) return { moved, result: step.value }
+        moved += step.value
+        options.onProgress?.(moved * BLOCK_BYTES)
+        await waiting.turn()
+      }
+    } finally {
+      // Given up between two of them, they still have their file open.
+      steps.return?.()
     }
   }
 }

@@ -50,7 +50,12 @@ export class Session {
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#over = this.#onEnd(this)
+    try {
+      this.#over = this.#onEnd(this)
+    } catch (error) {
+      this.#ended = false // nothing of it has: it may be asked again
+      throw error
+    }
   }
 
   /** Resolves when it has ended and nothing of what it held is in use any more. */

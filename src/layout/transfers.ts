@@ -44,11 +44,10 @@ export class Transfer implements Disposable {
 
   /** Nobody reads there any more. Once is enough. */
   end(): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#volume.transfers.delete(this)
-    if (this.#volume.closed) return
+    if (this.#ended || this.#volume.closed) return
     this.#volume.enterHolds(() => {
+      this.#ended = true
+      this.#volume.transfers.delete(this)
       this.#volume.holding.reserve(-this.runs.length)
       const { frames, limbo } = this.#volume.core
       for (const [, at, length] of this.runs) {

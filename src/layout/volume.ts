@@ -351,6 +351,9 @@ export class LayoutVolume extends Volume {
 
   override close(): void {
     if (!this.closed) {
+      if (this.holding.events.telling) {
+        throw new HoldfastError('EDEADLK', 'a listener of holds does not close the volume')
+      }
       for (const transfer of [...this.transfers]) transfer.end()
       this.holding.endAll()
     }

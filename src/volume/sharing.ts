@@ -101,8 +101,9 @@ export class Sharing {
     }
     const at = span.at * BLOCK_BYTES
     if (at > old) this.#files.demandTail(to.number, old, at)
-    this.#core.features.require(Incompat.layout)
     this.#requireCopies(span)
+    this.#requireRecords(span)
+    this.#core.features.require(Incompat.layout)
     guard.proceed()
     if (at > old) this.#files.zeroTail(inodes.get(to.number), old, at)
     else this.#files.keepShrunk(inodes.get(to.number), old)
@@ -154,6 +155,17 @@ export class Sharing {
     transaction.require(blocks + extents.runsBlocks(inodes.get(span.target), blocks))
   }
 
+  /**
+   * ENOSPC, before what the asker has lent counts as given back, when what goes into one
+   * transaction has no room.
+   */
+  #requireRecords(span: Span): void {
+    const { inodes, transaction } = this.#core
+    const watched = [span.source, span.target].some((n) => this.#core.watched(inodes.get(n)))
+    if (!watched || !this.#nothingCopied(span) || !this.#isFew(span)) return
+    transaction.require(this.#recordBlocks(span))
+  }
+
   /** Whether all of the source may gain a second owner. */
   #nothingCopied({ source, from, to }: Span): boolean {
     const { inodes, guard } = this.#core
@@ -164,6 +176,12 @@ export class Sharing {
 
   /** Whether all of it goes into one transaction. */
   #isSmall(span: Span): boolean {
+    // Blocks that go to limbo may be many runs.
+    if (this.#core.frames.distinct > 0 && this.#core.guard.watches(span.target)) return false
+    return this.#isFew(span)
+  }
+
+  #isFew(span: Span): boolean {
     const { source, from, to, target, at } = span
     const { inodes, extents, shares } = this.#core
     const few = (number: number, first: number, end: number) => {
@@ -176,23 +194,18 @@ export class Sharing {
       }
       return pieces <= AT_ONCE
     }
-    // Blocks that go to limbo may be many runs.
-    if (this.#core.frames.distinct > 0 && this.#core.guard.watches(target)) return false
     return few(source, from, to) && few(target, at, endOf(span))
   }
 
   #shareAtOnce(to: OpenInode, span: Span): void {
-    const { inodes, extents, shares, transaction, limbo } = this.#core
+    const { inodes, extents, transaction } = this.#core
     const { source, target, from, at } = span
     const end = endOf(span)
     const w = inodes.get(target)
-    // Each extent: one run here, a record and two cuts there; one cut at each end of what goes.
-    const extentsAtMost = Math.min(AT_ONCE, extents.total(inodes.get(source)))
-    const records = 3 * extentsAtMost + AT_ONCE + 2
-    const blocks = extents.runsBlocks(w, extentsAtMost + 2) + records + shares.insertBlocks
+    const blocks = this.#recordBlocks(span)
     to.blocksLeave(at, end)
     try {
-      transaction.run(blocks + limbo.takeBlocks, false, () => {
+      transaction.run(blocks, false, () => {
         while (extents.cutLast(w, at, end));
         const from_ = inodes.get(source)
         for (let block = from; block < span.to;) {
@@ -203,6 +216,16 @@ export class Sharing {
     } finally {
       to.layoutChanged(changedFrom(span), Infinity)
     }
+  }
+
+  /** Blocks of metadata that sharing it in one transaction may allocate. */
+  #recordBlocks({ source, target }: Span): number {
+    const { inodes, extents, shares, limbo } = this.#core
+    // Each extent: one run here, a record and two cuts there; one cut at each end of what goes.
+    const extentsAtMost = Math.min(AT_ONCE, extents.total(inodes.get(source)))
+    const records = 3 * extentsAtMost + AT_ONCE + 2
+    const runs = extents.runsBlocks(inodes.get(target), extentsAtMost + 2)
+    return runs + records + shares.insertBlocks + limbo.takeBlocks
   }
 
   #finish(source: number, w: number, { size, exact }: Span): void {
