@@ -272,6 +272,7 @@ export class Files {
     if (this.#copies.shared(number, block, block + 1) > 0) return
     if (!extents.find(inodes.get(number), block)) return
     if (guard.storedRun(number, block, block + 1).held) return
+    this.keepShrunk(inodes.get(number), size)
     const at = (extents.regionBlock + (block - extents.fileBlock)) * BLOCK_BYTES + inBlock
     region.streamZero(at, BLOCK_BYTES - inBlock)
     this.#core.afterStore(at, BLOCK_BYTES - inBlock)
