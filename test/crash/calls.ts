@@ -1,7 +1,7 @@
 /** What each call does: to the model of the tree, and to the volume. */
 import { Mode } from '../../src/base/mode.js'
 import type { Volume } from '../../src/volume/volume.js'
-import { applyLayoutCall, isLayoutCall } from './layout_calls.js'
+import { applyLayoutCall, cloneIn, isLayoutCall } from './layout_calls.js'
 import {
   contentOf,
   cutTo,
@@ -37,12 +37,8 @@ export function applyCall(tree: Tree, call: Call): void {
     case 'evacuate':
     case 'unshareOthers':
       return
-    case 'clone': {
-      const { content, mode } = fileAt(tree, call.path)
-      if (!tree.has(call.to)) tree.set(call.to, newFile(Mode.file | (mode & 0o777)))
-      fileAt(tree, call.to).content = content.slice()
-      return
-    }
+    case 'clone':
+      return cloneIn(tree, call.path, call.to)
     case 'share':
       return shareIn(tree, call)
     case 'create':

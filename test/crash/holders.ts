@@ -2,6 +2,7 @@
  * Who holds blocks of the files of a program, and stores there past the calls, as a device does: it
  * knows the addresses that it was granted, and nothing else.
  */
+import type { WaitOptions } from '../../src/base/layout.js'
 import type { Hold } from '../../src/layout/hold.js'
 import { take } from '../../src/layout/grants.js'
 import type { Session } from '../../src/layout/session.js'
@@ -136,14 +137,14 @@ export class Holders {
     this.#granted.clear()
   }
 
-  /** Truncates under a lease that is not given back. */
-  async fence(volume: LayoutVolume, path: string, size: number): Promise<void> {
-    const truncated = volume.promises.truncate(path, size, { deadline: PATIENCE_MS })
+  /** Waits for a change under a lease that is not given back. */
+  async late(change: (options: WaitOptions) => Promise<void>): Promise<void> {
+    const changed = change({ deadline: PATIENCE_MS })
     // A failure in between is told when it is waited for.
-    truncated.catch(() => {})
+    changed.catch(() => {})
     await idle()
     await this.#timers.pass(PATIENCE_MS)
-    return truncated
+    return changed
   }
 }
 
@@ -231,7 +232,11 @@ export function performLayoutCall(
       return holders.end(path, call.op)
     case 'defer':
       return volume.truncate(path, call.size, undefined, { policy: 'defer' })
+    case 'cloneCopy':
+      return volume.reflink(path, call.to, { share: 'copy' })
     case 'fence':
-      return holders.fence(volume, path, call.size)
+      return holders.late((options) => volume.promises.truncate(path, call.size, options))
+    case 'fenceClone':
+      return holders.late((options) => volume.promises.reflink(path, call.to, options))
   }
 }

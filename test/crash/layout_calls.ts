@@ -1,4 +1,5 @@
 /** What calls of the layout contract do to the model of the tree. */
+import { Mode } from '../../src/base/mode.js'
 import {
   contentOf,
   cutTo,
@@ -29,6 +30,8 @@ const LAYOUT_CALLS: ReadonlySet<string> = new Set<LayoutCall['op']>([
   'endSession',
   'defer',
   'fence',
+  'cloneCopy',
+  'fenceClone',
 ])
 
 export const isLayoutCall = (call: Call): call is LayoutCall => LAYOUT_CALLS.has(call.op)
@@ -41,6 +44,12 @@ export function applyLayoutCall(tree: Tree, call: LayoutCall): void {
       return
     case 'snapshot':
       return copyBelow(tree, call.path, call.to)
+    case 'cloneCopy':
+      return cloneIn(tree, call.path, call.to)
+    case 'fenceClone':
+      // Its file moves away from what is still in use.
+      fileAt(tree, call.path).places.clear()
+      return cloneIn(tree, call.path, call.to)
     case 'release':
     case 'endSession':
       return forget(fileOf(tree, call.path))
@@ -63,6 +72,13 @@ export function fileOf(tree: Tree, path: string): ModelFile {
 export function forget(node: ModelFile): void {
   if (!node.fixed) node.places.clear()
   node.held = new Uint8Array(0)
+}
+
+/** A clone is a copy: what becomes of the one is not seen in the other. */
+export function cloneIn(tree: Tree, from: string, to: string): void {
+  const source = fileAt(tree, from)
+  if (!tree.has(to)) tree.set(to, newFile(Mode.file | (source.mode & 0o777)))
+  fileAt(tree, to).content = source.content.slice()
 }
 
 function applyToFile(node: ModelFile, call: LayoutCall): void {

@@ -59,7 +59,6 @@ export const LAYOUT_SCENES: readonly Scene[] = [
       { op: 'policy', path: '/a', policy: 'defer' },
       { op: 'markBad', path: '/a', block: 1 },
       { op: 'markBad', path: '', block: 0 },
-      snapshot('/d', '/s'),
       pin('/a', 0, 4),
       pin('/b', 0, 6),
       pin('/b', 2, 9),
@@ -105,6 +104,22 @@ export const LAYOUT_SCENES: readonly Scene[] = [
     steps: false,
     before: IN_D,
     calls: [snapshot('/d', '/s')],
+  },
+  {
+    name: 'of a file that is held',
+    steps: false,
+    before: [pin('/a', 1, 2)],
+    calls: [
+      { op: 'cloneCopy', path: '/a', to: '/new' },
+      { op: 'cloneCopy', path: '/a', to: '/d/f' },
+      { op: 'write', path: '/a', offset: 100, length: 9000 },
+    ],
+  },
+  {
+    name: 'of a file in pieces that are held',
+    steps: true,
+    before: [...PIECES, pin('/a', 4, 9)],
+    calls: [{ op: 'cloneCopy', path: '/a', to: '/d/f' }],
   },
   {
     name: 'of a file in pieces',
@@ -178,6 +193,12 @@ export const LAYOUT_SEQUENCES: ReadonlyArray<readonly Call[]> = [
   // A shrink that is not durable yet, and the zeros past the new end.
   [CUT, pin('/a', 0, 1)],
   [pin('/a', 0, 1), CUT, { op: 'release', path: '/a' }, append('/b', 50)],
+  [
+    lease('/a', 0, 3),
+    { op: 'storeOnly', path: '/a', offset: 100, length: 3000 },
+    { op: 'commit', path: '/a', size: 0 },
+    { op: 'release', path: '/a' },
+  ],
   // Fixed, for good.
   [append('/b', 9000), fix('/b'), { op: 'write', path: '/b', offset: 50, length: 5000 }],
   [clone('/a', '/c'), fix('/a'), { op: 'unlink', path: '/c' }, seal('/a'), clone('/a', '/e/a')],
@@ -219,5 +240,22 @@ export const LATE_SEQUENCES: ReadonlyArray<readonly Call[]> = [
     grant('lease', '/a', 0, 4, { revokes: true }),
     { op: 'fence', path: '/a', size: 0 },
     append('/b', 20_000),
+  ],
+  // Blocks that a reader may still use are copied before their other owner writes.
+  [
+    clone('/a', '/c'),
+    lease('/a', 0, 3, 'read'),
+    { op: 'fence', path: '/a', size: 0 },
+    { op: 'write', path: '/c', offset: 100, length: 9000 },
+    { op: 'endSession', path: '/a' },
+  ],
+  // The file moves away from what is in use before it is shared.
+  [
+    lease('/a', 0, 3),
+    { op: 'fenceClone', path: '/a', to: '/c' },
+    store('/a', 0, 9000),
+    append('/b', 9000),
+    { op: 'endSession', path: '/a' },
+    append('/b', 9000),
   ],
 ]

@@ -26,9 +26,13 @@ function cut(name: string, setting: Setting, calls: readonly Call[], before: rea
   })
 }
 
-const few: Setting = { ...memory, sample: 4, exhaustive: 4, nested: 150 }
+const few: Setting = { ...memory, sample: 4, exhaustive: 4, nested: 300 }
 const always = ['persistent memory, always', few] as const
-const shortSteps = ['persistent memory, always, short steps', { ...few, shortSteps: true }] as const
+/** Many windows, each like the one before: of each a few states. */
+const shortSteps = [
+  'persistent memory, always, short steps',
+  { ...few, shortSteps: true, sample: 2, exhaustive: 2 },
+] as const
 const group = ['persistent memory, group', { ...few, sync: 'group' }] as const
 const file = ['file, group', { ...few, sync: 'group', persistence: 'sync' }] as const
 

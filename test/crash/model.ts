@@ -94,6 +94,8 @@ export type LayoutCall =
   | { readonly op: 'release' | 'endSession'; readonly path: string }
   /** Truncates although it is pinned; truncates while a lease is not given back. */
   | { readonly op: 'defer' | 'fence'; readonly path: string; readonly size: number }
+  /** Clones what may be shared and copies the rest; clones while a lease is not given back. */
+  | { readonly op: 'cloneCopy' | 'fenceClone'; readonly path: string; readonly to: string }
 
 export interface Grant {
   readonly op: 'grant'

@@ -188,6 +188,7 @@ export class Program {
     applyCall(this.tree, call)
     // What is stored past the calls is also seen when a change before it is lost.
     if (call.op === 'store' || call.op === 'storeOnly') this.#states.push(...this.#landed(call))
+    if (call.op === 'fenceClone') this.#states.push(...this.#movedAway(call.path))
     this.#states.push(copyTree(this.tree))
     this.explorer.watch(true)
   }
@@ -201,6 +202,15 @@ export class Program {
     else return
     this.explorer.expectation = ++expectations
     this.explorer.window(true)
+  }
+
+  /** States in which a file has left the places that a fenced lease still uses. */
+  #movedAway(path: string): Tree[] {
+    return this.#states.map((state) => {
+      const copy = copyTree(state)
+      fileOf(copy, path).places.clear()
+      return copy
+    })
   }
 
   /** States in which what was stored past the calls has arrived, wherever that was the file's. */
