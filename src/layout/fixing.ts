@@ -67,8 +67,9 @@ export class Fixing {
     // What appends have taken ahead would go with the last close: now, or never.
     this.#volume.files.trimAhead(open)
     this.#own(open, 0, Infinity)
-    if (log.durable !== log.head) transaction.flush()
     this.#set(number, InodeFlag.fixed, InodeFlag.fixed)
+    // Whoever goes by its addresses from here on finds the file there, also after a crash.
+    if (log.durable !== log.head) transaction.flush()
   }
 
   unfix(path: Path, as?: Credentials): void {

@@ -202,6 +202,10 @@ export class LayoutVolume extends Volume {
           throw new HoldfastError('EINVAL', `size ${size}: the hold reaches to byte ${end}`)
         }
       }
+      // What was stored there went past the volume, and may be in a cache yet.
+      for (const [file, block, count] of this.holding.pieces(slot)) {
+        if (file >= 0) this.region.flush(block * BLOCK_BYTES, count * BLOCK_BYTES)
+      }
       this.files.commit(inode, size ?? 0)
       this.syncInode(inode)
     })

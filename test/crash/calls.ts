@@ -1,7 +1,17 @@
 /** What each call does: to the model of the tree, and to the volume. */
 import { Mode } from '../../src/base/mode.js'
 import type { Volume } from '../../src/volume/volume.js'
-import { contentOf, newFile, resized, type Call, type ModelFile, type Tree } from './model.js'
+import { applyLayoutCall, cloneIn, isLayoutCall } from './layout_calls.js'
+import {
+  contentOf,
+  cutTo,
+  fileAt,
+  newFile,
+  resized,
+  type Call,
+  type ModelFile,
+  type Tree,
+} from './model.js'
 
 const O_TMPFILE_RDWR = 0o20200002
 
@@ -27,12 +37,8 @@ export function applyCall(tree: Tree, call: Call): void {
     case 'evacuate':
     case 'unshareOthers':
       return
-    case 'clone': {
-      const { content, mode } = fileAt(tree, call.path)
-      if (!tree.has(call.to)) tree.set(call.to, newFile(Mode.file | (mode & 0o777)))
-      fileAt(tree, call.to).content = content.slice()
-      return
-    }
+    case 'clone':
+      return cloneIn(tree, call.path, call.to)
     case 'share':
       return shareIn(tree, call)
     case 'create':
@@ -73,6 +79,7 @@ export function applyCall(tree: Tree, call: Call): void {
       return
     }
     default:
+      if (isLayoutCall(call)) return applyLayoutCall(tree, call)
       return applyToFile(fileAt(tree, call.path), call)
   }
 }
@@ -102,7 +109,7 @@ function applyToFile(node: ModelFile, call: Call): void {
       node.xattrs.delete(call.name)
       return
     case 'truncate':
-      node.content = resized(node.content, call.size)
+      cutTo(node, call.size)
       return
     case 'write':
     case 'append': {
@@ -234,12 +241,6 @@ function performOnHandle(volume: Volume, tree: Tree, call: Call): void {
     if (op === 'allocate') file.allocate(offset, length)
   }
   file.close()
-}
-
-function fileAt(tree: Tree, path: string): ModelFile {
-  const node = tree.get(path)
-  if (node === undefined || node === 'directory') throw new Error(`the program has no file ${path}`)
-  return node
 }
 
 function dropName(tree: Tree, path: string): void {

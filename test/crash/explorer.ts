@@ -28,6 +28,9 @@ export class CrashFailure extends Error {
   override readonly name = 'CrashFailure'
 }
 
+/** Odd, and large: images of one expectation are not taken for those of another. */
+const SPREAD = 0x9e37_79b9_7f4b
+
 export class Explorer {
   readonly tally: Tally = { windows: 0, exhaustive: 0, built: 0, distinct: 0 }
   readonly medium: Medium
@@ -42,6 +45,11 @@ export class Explorer {
   readonly #prng: Prng
   readonly #examine: Examine
   #watching = false
+  /**
+   * What states are expected: an image that was one of them may be none of them later, so that it
+   * is examined again once this has changed.
+   */
+  expectation = 0
 
   constructor(
     live: TracedRegion,
@@ -82,11 +90,14 @@ export class Explorer {
     assert.ok(same, 'every store to the region was traced')
   }
 
-  /** A power cut could come now: builds and examines what it could leave. */
-  window(): void {
+  /**
+   * A power cut could come now: builds and examines what it could leave. With `even`, also when
+   * nothing is pending.
+   */
+  window(even = false): void {
     if (!this.#watching) return
     const lines = this.medium.pending()
-    if (lines.length === 0) return
+    if (lines.length === 0 && !even) return
     this.tally.windows++
     if (countChoices(lines, this.#most) < Infinity) this.tally.exhaustive++
     this.#explore(lines)
@@ -116,7 +127,7 @@ export class Explorer {
     }
     try {
       if (once) {
-        const hash = this.#hash.with(changed)
+        const hash = (this.#hash.with(changed) + this.expectation * SPREAD) % 2 ** 53
         if (this.#seen.has(hash)) return null
         this.#seen.add(hash)
         this.tally.distinct++

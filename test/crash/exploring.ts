@@ -32,9 +32,18 @@ export class Run {
   explore(setting: Setting, calls: readonly Call[], before: readonly Call[] = []): string {
     const program = new Program(setting, this.seen)
     program.prepare([...BASE, ...before])
-    const { windows, exhaustive, built, distinct } = program.run(calls)
+    const tally = program.run(calls)
     this.add(program)
-    return `${windows} windows (${exhaustive} exhaustive), ${built} states built, ${distinct} distinct`
+    return said(tally)
+  }
+
+  /** The same with calls that wait. */
+  async exploreLate(setting: Setting, calls: readonly Call[]): Promise<string> {
+    const program = new Program(setting, this.seen)
+    program.prepare(BASE)
+    const tally = await program.runLate(calls)
+    this.add(program)
+    return said(tally)
   }
 
   add(program: Program): void {
@@ -52,3 +61,6 @@ export class Run {
     )
   }
 }
+
+const said = ({ windows, exhaustive, built, distinct }: Tally) =>
+  `${windows} windows (${exhaustive} exhaustive), ${built} states built, ${distinct} distinct`

@@ -5,6 +5,8 @@
  * number of the write and the place. Bytes of another file are recognised as such, wherever they
  * turn up.
  */
+import type { HoldKind, Iomode, LayoutPolicy, UnshareMode } from '../../src/base/layout.js'
+
 export interface ModelFile {
   readonly tag: number
   links: number
@@ -16,6 +18,13 @@ export interface ModelFile {
   target: string
   /** Of attributes: name -> value. */
   xattrs: Map<string, string>
+  fixed: boolean
+  writeSealed: boolean
+  policy: LayoutPolicy | null
+  /** Where it promised its blocks to be: file block -> region block. */
+  places: Map<number, number>
+  /** All bytes under its hold, also those past its end; none without a hold. */
+  held: Uint8Array
 }
 
 export type ModelNode = ModelFile | 'directory'
@@ -63,7 +72,43 @@ export type Call =
       readonly count: number
     }
   | { readonly op: 'letGo' }
+  | LayoutCall
   | { readonly op: 'sync' | 'checkpoint' | 'remount' | 'closeAll' }
+
+/** Calls of the layout contract. A path has one hold at most. */
+export type LayoutCall =
+  | { readonly op: 'fix' | 'unfix' | 'sealWrites' | 'openWrites'; readonly path: string }
+  | { readonly op: 'policy'; readonly path: string; readonly policy: LayoutPolicy | null }
+  | { readonly op: 'snapshot'; readonly path: string; readonly to: string }
+  /** Keeps a block of a file out of use for good; of '' one that is free. */
+  | { readonly op: 'markBad'; readonly path: string; readonly block: number }
+  | Grant
+  /** Bytes stored at the addresses that a hold was granted with, durable or not. */
+  | {
+      readonly op: 'store' | 'storeOnly'
+      readonly path: string
+      readonly offset: number
+      readonly length: number
+    }
+  | { readonly op: 'commit'; readonly path: string; readonly size: number }
+  | { readonly op: 'release' | 'endSession'; readonly path: string }
+  /** Truncates although it is pinned; truncates while a lease is not given back. */
+  | { readonly op: 'defer' | 'fence'; readonly path: string; readonly size: number }
+  /** Clones what may be shared and copies the rest; clones while a lease is not given back. */
+  | { readonly op: 'cloneCopy' | 'fenceClone'; readonly path: string; readonly to: string }
+
+export interface Grant {
+  readonly op: 'grant'
+  readonly path: string
+  readonly kind: HoldKind
+  readonly iomode: Iomode | null
+  /** In file blocks. */
+  readonly first: number
+  readonly count: number
+  readonly unshare: UnshareMode
+  /** Whether its holder can be cut off. */
+  readonly revokes: boolean
+}
 
 export const describe = (call: Call): string =>
   Object.values(call)
@@ -96,7 +141,13 @@ export function copyTree(tree: Tree): Tree {
     else {
       let file = copies.get(node)
       if (file === undefined) {
-        file = { ...node, content: node.content.slice(), xattrs: new Map(node.xattrs) }
+        file = {
+          ...node,
+          content: node.content.slice(),
+          xattrs: new Map(node.xattrs),
+          places: new Map(node.places),
+          held: node.held.slice(),
+        }
         copies.set(node, file)
       }
       copy.set(path, file)
@@ -110,11 +161,41 @@ let tags = 0
 export function newFile(mode = 0o100666): ModelFile {
   tags = (tags % 0xfffe) + 1
   const [content, xattrs] = [new Uint8Array(0), new Map<string, string>()]
-  return { tag: tags, links: 1, content, mode, uid: 0, target: '', xattrs }
+  return {
+    tag: tags,
+    links: 1,
+    content,
+    mode,
+    uid: 0,
+    target: '',
+    xattrs,
+    fixed: false,
+    writeSealed: false,
+    policy: null,
+    places: new Map(),
+    held: content,
+  }
 }
 
 export function resized(content: Uint8Array, size: number): Uint8Array {
   const bytes = new Uint8Array(size)
   bytes.set(content.subarray(0, Math.min(size, content.length)))
   return bytes
+}
+
+/** The end moves: what a hold has past it shows, and no block past it is promised any more. */
+export function cutTo(node: ModelFile, size: number): void {
+  const { content, held, places } = node
+  node.content = resized(content, size)
+  for (let at = content.length; at < Math.min(size, held.length); at++) {
+    if (places.has(Math.floor(at / 4096))) node.content[at] = held[at]!
+  }
+  if (size >= content.length) return
+  for (const block of [...places.keys()]) if (block * 4096 >= size) places.delete(block)
+}
+
+export function fileAt(tree: Tree, path: string): ModelFile {
+  const node = tree.get(path)
+  if (node === undefined || node === 'directory') throw new Error(`the program has no file ${path}`)
+  return node
 }

@@ -1,5 +1,6 @@
 /** Reads a whole volume back, and says whether it is one of the states that it may be in. */
 import { HoldfastError } from '../../src/base/errors.js'
+import type { Extent, InodeFlags } from '../../src/base/filesystem.js'
 import type { Volume } from '../../src/volume/volume.js'
 import type { ModelFile, Tree } from './model.js'
 
@@ -9,6 +10,8 @@ interface Found {
   readonly content: Uint8Array
   /** All else that stat and the attributes say. */
   readonly rest: string
+  /** Where its blocks are. */
+  readonly extents: () => readonly Extent[]
 }
 
 type FoundTree = Map<string, Found | 'directory'>
@@ -39,13 +42,33 @@ function readFile(volume: Volume, path: string): Found {
     xattrs.set(name, Buffer.from(volume.getXattr(path, name, noFollow)).toString('latin1'))
   }
   const content = stats.isFile() ? volume.readFile(path) : new Uint8Array(0)
-  const rest = restOf(stats.mode, stats.uid, target, xattrs)
-  return { ino: stats.ino, links: stats.nlink, content, rest }
+  const flags = stats.isFile() ? volume.inodeFlags(path) : NO_FLAGS
+  const rest = restOf(stats.mode, stats.uid, target, xattrs, flags)
+  const extents = () => volume.extents(path).extents
+  return { ino: stats.ino, links: stats.nlink, content, rest, extents }
 }
 
-function restOf(mode: number, uid: number, target: string, xattrs: Map<string, string>): string {
+type LayoutFlags = Pick<InodeFlags, 'fixed' | 'writeSealed' | 'policy'>
+
+const NO_FLAGS: LayoutFlags = { fixed: false, writeSealed: false, policy: null }
+
+function restOf(
+  mode: number,
+  uid: number,
+  target: string,
+  xattrs: Map<string, string>,
+  { fixed, writeSealed, policy }: LayoutFlags,
+): string {
   const values = [...xattrs].sort(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([mode.toString(8), uid, target, values])
+  const flags = [fixed ? 'fixed' : '', writeSealed ? 'write-sealed' : '', policy ?? ''].join(' ')
+  return JSON.stringify([mode.toString(8), uid, target, values, flags.trim()])
+}
+
+/** Where a snapshot is made before it gets its name: there what it has come to may be left. */
+export interface Leftover {
+  readonly at: string
+  readonly from: string
+  readonly to: string
 }
 
 /**
@@ -53,7 +76,12 @@ function restOf(mode: number, uid: number, target: string, xattrs: Map<string, s
  * after the calls in doubt, oldest first. With `mixed`, bytes that were overwritten in place may be
  * those of any of the states, 8-byte word by word.
  */
-export function notAllowed(volume: Volume, states: readonly Tree[], mixed: boolean): string | null {
+export function notAllowed(
+  volume: Volume,
+  states: readonly Tree[],
+  mixed: boolean,
+  leftover: Leftover | null = null,
+): string | null {
   let found: FoundTree
   try {
     found = readTree(volume)
@@ -63,15 +91,23 @@ export function notAllowed(volume: Volume, states: readonly Tree[], mixed: boole
   }
   let why = ''
   for (let i = states.length - 1; i >= 0; i--) {
-    const difference = differs(found, states[i]!, mixed ? states : [])
+    const difference = differs(found, states[i]!, mixed ? states : [], leftover)
     if (difference === null) return null
     why += `\n  not state ${i}: ${difference}`
   }
   return `neither of ${states.length} states:${why}`
 }
 
-function differs(found: FoundTree, state: Tree, history: readonly Tree[]): string | null {
-  for (const path of found.keys()) if (!state.has(path)) return `${path} should not be there`
+function differs(
+  found: FoundTree,
+  state: Tree,
+  history: readonly Tree[],
+  leftover: Leftover | null,
+): string | null {
+  for (const [path, there] of found) {
+    const why = state.has(path) ? null : surplus(path, there, state, leftover)
+    if (why !== null) return why
+  }
   const inodes = new Map<number, ModelFile>()
   for (const [path, node] of state) {
     const there = found.get(path)
@@ -84,12 +120,42 @@ function differs(found: FoundTree, state: Tree, history: readonly Tree[]): strin
     if (twin !== undefined && twin !== node) return `${path} is the inode of another file`
     inodes.set(there.ino, node)
     if (there.links !== node.links) return `${path} has ${there.links} links, not ${node.links}`
-    const rest = restOf(node.mode, node.uid, node.target, node.xattrs)
+    const rest = restOf(node.mode, node.uid, node.target, node.xattrs, node)
     if (there.rest !== rest) {
       return `${path} is ${there.rest.slice(0, 200)}, not ${rest.slice(0, 200)}`
     }
-    const why = differentContent(path, there.content, node, history)
+    const why = differentContent(path, there.content, node, history) ?? moved(path, there, node)
     if (why !== null) return why
+  }
+  return null
+}
+
+/** Why that is there although the tree does not have it: a part of a snapshot may be. */
+function surplus(
+  path: string,
+  there: Found | 'directory',
+  state: Tree,
+  leftover: Leftover | null,
+): string | null {
+  const made = leftover !== null && `${path}/`.startsWith(`${leftover.at}/`)
+  if (!made || state.has(leftover.to)) return `${path} should not be there`
+  const source = state.get(leftover.from + path.slice(leftover.at.length))
+  if (source === undefined) return `${path} is a copy of nothing`
+  if (source === 'directory' || there === 'directory') {
+    return source === there ? null : `${path} is of another type than what it copies`
+  }
+  const whole = Buffer.compare(there.content, source.content) === 0
+  return whole || there.content.length === 0 ? null : `${path} is neither empty nor a copy`
+}
+
+/** Which of the blocks of a file is not at the place that was promised. */
+function moved(path: string, { extents }: Found, { places }: ModelFile): string | null {
+  if (places.size === 0) return null
+  const list = extents()
+  for (const [block, place] of places) {
+    const extent = list.find((e) => e.fileBlock <= block && block < e.fileBlock + e.count)
+    const now = extent === undefined ? 'nowhere' : extent.regionBlock + block - extent.fileBlock
+    if (now !== place) return `block ${block} of ${path} is at ${now}, promised at ${place}`
   }
   return null
 }

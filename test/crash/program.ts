@@ -6,6 +6,8 @@ import { seededEntropy, SteppedClock } from '../../src/base/clock.js'
 import { HoldfastError } from '../../src/base/errors.js'
 import { Prng } from '../../src/base/prng.js'
 import { Checker } from '../../src/check/checker.js'
+import { LayoutVolume } from '../../src/layout/volume.js'
+import { InodeFlag } from '../../src/media/inode.js'
 import { native } from '../../src/native/native.js'
 import type { Persistence } from '../../src/region/region.js'
 import { TracedRegion } from '../../src/region/traced_region.js'
@@ -14,16 +16,21 @@ import { workMemory, type WorkMemory } from '../../src/volume/mount.js'
 import type { OpenFile } from '../../src/volume/open_file.js'
 import type { SyncMode } from '../../src/volume/transaction.js'
 import { Volume } from '../../src/volume/volume.js'
+import { FakeTimers } from '../layout/timers.js'
 import { CrashFailure, Explorer, type Tally } from './explorer.js'
 import type { Undo } from './image.js'
 import { applyCall, performCall } from './calls.js'
-import { copyTree, describe, type Call, type Tree } from './model.js'
-import { notAllowed } from './oracle.js'
+import { badBlock, Holders, performLayoutCall } from './holders.js'
+import { fileOf, forget, isLayoutCall, land } from './layout_calls.js'
+import { copyTree, describe, resized, type Call, type Tree } from './model.js'
+import { notAllowed, type Leftover } from './oracle.js'
 
 export const REGION_BYTES = 640 * 1024
 const CACHE_PAGES = 256
 /** Calls that change bytes where they stand, which is no more atomic than a store is. */
-const IN_PLACE: readonly string[] = ['write', 'punch', 'zero']
+const IN_PLACE: readonly string[] = ['write', 'punch', 'zero', 'store', 'storeOnly']
+/** Calls after which all is durable in every mode, and the places of blocks are promised. */
+const CERTAIN: readonly string[] = ['fix', 'grant', 'commit']
 
 /** Inside recovery a window is sampled sooner: there are many recoveries. */
 const NESTED_EXHAUSTIVE_MAX = 16
@@ -41,7 +48,7 @@ export interface Setting {
   /** Makes every step of a long operation a transaction of its own. */
   readonly shortSteps?: boolean
   /** Plants a bug in a volume just mounted; what it returns takes it out of the region again. */
-  readonly plant?: (volume: Volume, region: TracedRegion) => () => void
+  readonly plant?: (volume: LayoutVolume, region: TracedRegion) => () => void
   /** Plants a bug in every mount that examines a crash state. */
   readonly plantRecovery?: (mount: () => Volume, region: TracedRegion) => Volume
 }
@@ -51,6 +58,8 @@ const memories: WorkMemory[] = []
 const memoryOf = (level: number): WorkMemory =>
   (memories[level] ??= workMemory(CACHE_PAGES, 256 * 1024))
 const probes: TracedRegion[] = []
+/** Expectations of all programs: none is taken for another's. */
+let expectations = 0
 
 function probeOf(level: number, persistence: Persistence): TracedRegion {
   const index = level * 2 + (persistence === 'sync' ? 1 : 0)
@@ -66,12 +75,17 @@ export class Program {
   readonly #prng: Prng
   readonly #seen: Set<number>
   readonly #open: OpenFile[] = []
-  /** Runs of region blocks that are held, as [inode, start, count]. */
-  readonly #held: Array<readonly [number, number, number]> = []
-  #volume: Volume
+  readonly #timers = new FakeTimers()
+  readonly #holders: Holders
+  #volume: LayoutVolume
   /** States that a cut may leave: since the last moment that is durable for certain. */
   #states: Tree[] = []
   #mixed = false
+  /** Something was stored past the calls, and not made durable. */
+  #loose = false
+  #leftover: Leftover | null = null
+  /** Lists of bad blocks that a cut may leave; the last is as it is. */
+  #bad: number[][] = [[]]
   #emptyFree = 0
   #examined = 0
   #cleanUp: () => void = () => {}
@@ -83,6 +97,7 @@ export class Program {
     this.#live = probeOf(0, setting.persistence)
     this.#live.listener = null
     this.#live.u8.fill(0)
+    this.#holders = new Holders(this.#live, this.#timers)
     const entropy = seededEntropy(setting.seed)
     formatVolume(this.#live, { entropy, clock: new SteppedClock() })
     this.explorer = new Explorer(
@@ -101,24 +116,46 @@ export class Program {
 
   /** Calls whose crash states are not looked at: the tree that a test starts from. */
   prepare(calls: readonly Call[]): void {
-    for (const call of calls) this.#do(call)
+    for (const call of calls) {
+      if (call.op === 'markBad') this.#bad.push([badBlock(this.#volume, call)])
+      noWait(this.#do(call))
+    }
     this.#volume.sync()
     this.#settled()
   }
 
   /** Calls whose crash states are all examined. */
   run(calls: readonly Call[]): Tally {
-    for (const call of calls) {
-      const before = copyTree(this.tree)
-      if (this.#setting.sync === 'always') this.#states = [before]
-      this.#mixed = this.#setting.sync === 'group' || IN_PLACE.includes(call.op)
-      applyCall(this.tree, call)
-      this.#states.push(copyTree(this.tree))
-      this.explorer.watch(true)
+    const steps = this.#steps(calls)
+    for (;;) {
+      const step = steps.next()
+      if (step.done === true) return step.value
+      noWait(step.value)
+    }
+  }
+
+  /** The same, with calls that wait. */
+  async runLate(calls: readonly Call[]): Promise<Tally> {
+    const steps = this.#steps(calls)
+    for (let step = steps.next(); ;) {
+      if (step.done === true) return step.value
+      let failure: { readonly error: unknown } | null = null
       try {
-        this.#do(call, false)
-        this.explorer.window()
-        this.#checkHeld()
+        await step.value
+      } catch (error) {
+        failure = { error }
+      }
+      step = failure === null ? steps.next() : steps.throw(failure.error)
+    }
+  }
+
+  /** Each call, and what it waits for. */
+  *#steps(calls: readonly Call[]): Generator<void | Promise<void>, Tally> {
+    for (const call of calls) {
+      this.#begin(call)
+      try {
+        yield this.#do(call, false)
+        this.#done(call)
       } catch (error) {
         const failure = crashFailureOf(error)
         if (failure === null) throw error
@@ -134,6 +171,58 @@ export class Program {
     return this.explorer.tally
   }
 
+  #begin(call: Call): void {
+    const before = copyTree(this.tree)
+    const all = this.#setting.sync === 'group' || this.#loose
+    if (!all) this.#states = [before]
+    this.#mixed = all || IN_PLACE.includes(call.op)
+    if (call.op === 'snapshot') {
+      const beside = call.to.slice(0, call.to.lastIndexOf('/'))
+      this.#leftover = { at: `${beside}/.snapshot-0`, from: call.path, to: call.to }
+    }
+    if (call.op === 'storeOnly') this.#loose = true
+    if (call.op === 'markBad') {
+      const bad = [...this.#bad.at(-1)!, badBlock(this.#volume, call)]
+      this.#bad.push(bad.sort((a, b) => a - b))
+    }
+    applyCall(this.tree, call)
+    // What is stored past the calls is also seen when a change before it is lost.
+    if (call.op === 'store' || call.op === 'storeOnly') this.#states.push(...this.#landed(call))
+    if (call.op === 'fenceClone') this.#states.push(...this.#movedAway(call.path))
+    this.#states.push(copyTree(this.tree))
+    this.explorer.watch(true)
+  }
+
+  /** A call has returned: what it has promised is to be found, whenever the power is cut. */
+  #done(call: Call): void {
+    this.explorer.window()
+    this.#holders.check(this.#volume)
+    if (CERTAIN.includes(call.op)) this.#settled()
+    else if (call.op === 'store') this.#states = this.#landed(call)
+    else return
+    this.explorer.expectation = ++expectations
+    this.explorer.window(true)
+  }
+
+  /** States in which a file has left the places that a fenced lease still uses. */
+  #movedAway(path: string): Tree[] {
+    return this.#states.map((state) => {
+      const copy = copyTree(state)
+      fileOf(copy, path).places.clear()
+      return copy
+    })
+  }
+
+  /** States in which what was stored past the calls has arrived, wherever that was the file's. */
+  #landed({ path, offset, length }: Call & { op: 'store' | 'storeOnly' }): Tree[] {
+    const bytes = resized(fileOf(this.tree, path).held.subarray(offset), length)
+    return this.#states.map((state) => {
+      const copy = copyTree(state)
+      land(fileOf(copy, path), bytes, offset)
+      return copy
+    })
+  }
+
   /** Done, also after a failure: the volume is left as it is. */
   end(): void {
     this.explorer.watch(false)
@@ -143,12 +232,16 @@ export class Program {
 
   #settled(): void {
     this.#states = [copyTree(this.tree)]
+    this.#bad = [this.#bad.at(-1)!]
+    this.#leftover = null
+    this.#loose = false
   }
 
-  #mountLive(): Volume {
+  #mountLive(): LayoutVolume {
     const { sync, seed, plant, shortSteps } = this.#setting
-    const volume = Volume.mount(this.#live, {
+    const volume = LayoutVolume.mount(this.#live, {
       sync,
+      timers: this.#timers,
       memory: memoryOf(0),
       entropy: seededEntropy(seed + 1),
       clock: new SteppedClock(),
@@ -201,8 +294,10 @@ export class Program {
 
   #examineVolume(region: TracedRegion, level: number): string | null {
     const volume = this.#mountState(region, level)
-    const wrong = notAllowed(volume, this.#states, this.#mixed)
+    const wrong = notAllowed(volume, this.#states, this.#mixed, this.#leftover)
     if (wrong !== null) return wrong
+    const bad = volume.badBlocks()
+    if (!this.#bad.some((list) => list.join() === bad.join())) return `bad blocks are ${bad.join()}`
     volume.sync()
     const damaged = this.#damage(region)
     if (damaged !== null) return damaged
@@ -234,6 +329,7 @@ export class Program {
       (region, undo) => this.#examine(region, undo, level + 1),
       NESTED_EXHAUSTIVE_MAX,
     )
+    explorer.expectation = this.explorer.expectation
     explorer.watch(true)
     try {
       this.#mountState(scratch, level + 3)
@@ -255,67 +351,39 @@ export class Program {
     for (const file of this.#open.splice(0)) file.close()
   }
 
-  /** Counts what holds file blocks of [first, first + count) as held. */
-  #hold(path: string, first: number, count: number): void {
-    const { frames, limbo } = this.#volume.core
-    limbo.prepare()
-    const { ino } = this.#volume.stat(path)
-    for (const extent of this.#volume.extents(path).extents) {
-      const from = Math.max(first, extent.fileBlock)
-      const to = Math.min(first + count, extent.fileBlock + extent.count)
-      if (from >= to) continue
-      const start = extent.regionBlock + (from - extent.fileBlock)
-      frames.add(start, to - from)
-      this.#held.push([ino, start, to - from])
-    }
-  }
-
-  /** Held blocks are their file's or nobody's, and in use. */
-  #checkHeld(): void {
-    const { allocator, reverseMap, limbo, pages, shares } = this.#volume.core
-    for (const [ino, start, count] of this.#held) {
-      pages.tick()
-      if (allocator.freeIn(start, start + count) > 0) {
-        throw new CrashFailure(`a held block of ${start} to ${start + count - 1} is free`)
-      }
-      for (let block = start; block < start + count; block++) {
-        const owner = reverseMap.first(block, block + 1, (at) => shares.find(at))
-        if (owner?.inode === ino || owner?.inode === limbo.number) continue
-        throw new CrashFailure(`held block ${block} went to inode ${owner?.inode}`)
-      }
-    }
-  }
-
-  #letGo(): void {
-    const { core, work } = this.#volume
-    for (const [, start, count] of this.#held.splice(0)) {
-      core.frames.drop(start, count)
-      core.limbo.lift(work, start, count)
-    }
-  }
-
-  #do(call: Call, model = true): void {
+  #do(call: Call, model = true): void | Promise<void> {
     if (model) applyCall(this.tree, call)
+    const volume = this.#volume
     switch (call.op) {
       case 'openUnlink':
-        this.#open.push(this.#volume.open(call.path, 'r+'))
-        return this.#volume.unlink(call.path)
+        this.#open.push(volume.open(call.path, 'r+'))
+        return volume.unlink(call.path)
       case 'closeAll':
         return this.#closeAll()
       case 'hold':
-        return this.#hold(call.path, call.first, call.count)
+        return this.#holders.count(volume, call.path, call.first, call.count)
       case 'letGo':
-        return this.#letGo()
+        return this.#holders.letGo(volume)
       case 'remount':
-        this.#letGo()
-        this.#closeAll()
-        this.#volume.close()
-        this.#volume = this.#mountLive()
-        return
+        return this.#remount()
       default:
-        performCall(this.#volume, this.tree, call)
+        if (isLayoutCall(call)) return performLayoutCall(volume, this.#holders, this.tree, call)
+        performCall(volume, this.tree, call)
     }
   }
+
+  #remount(): void {
+    this.#holders.letGo(this.#volume)
+    this.#holders.endAll()
+    this.#closeAll()
+    this.#volume.close()
+    for (const node of this.tree.values()) if (node !== 'directory') forget(node)
+    this.#volume = this.#mountLive()
+  }
+}
+
+function noWait(result: void | Promise<void>): void {
+  if (result !== undefined) throw new Error('a call that waits: runLate waits for it')
 }
 
 /** The failure that an error carries: a volume in which it came up wraps it. */
@@ -336,7 +404,9 @@ function useIt(volume: Volume, emptyFree: number): string | null {
     return `a new file reads otherwise`
   removeAll(volume, '')
   for (let i = 0; volume.core.orphans.from(1) !== 0 && i < 1000; i++) volume.statfs()
-  const { blocksFree } = volume.statfs()
+  // Those that are kept out of use, and the list of them.
+  const bad = volume.badBlocks().length
+  const blocksFree = volume.statfs().blocksFree + bad + (bad > 0 ? 1 : 0)
   return blocksFree === emptyFree ? null : `${emptyFree - blocksFree} blocks are in use by nothing`
 }
 
@@ -346,6 +416,18 @@ function removeAll(volume: Volume, directory: string): void {
     if (type === 'directory') {
       removeAll(volume, path)
       volume.rmdir(path)
-    } else volume.unlink(path)
+    } else {
+      if (type === 'file') setFree(volume, path)
+      volume.unlink(path)
+    }
   }
+}
+
+/** A fixed file stays. */
+function setFree(volume: Volume, path: string): void {
+  if (!volume.inodeFlags(path).fixed) return
+  volume.call('unfix', path, undefined, () => {
+    const { ino } = volume.stat(path)
+    volume.attributes.setLayoutFlags(ino, InodeFlag.fixed | InodeFlag.writeSealed, 0)
+  })
 }

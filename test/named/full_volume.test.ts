@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { HoldfastError } from '../../src/base/errors.js'
 import type { Volume } from '../../src/volume/volume.js'
 import { applyCall, performCall } from '../crash/calls.js'
-import { copyTree, describe, type Call, type Tree } from '../crash/model.js'
+import { copyTree, describe, newFile, type Call, type Tree } from '../crash/model.js'
 import { notAllowed } from '../crash/oracle.js'
 import { BASE, CALLS, ON_PIECES, PIECES } from '../crash/programs.js'
 import { assertClean, mount, newRegion } from './support.js'
@@ -51,7 +51,7 @@ function withoutFill(tree: Tree, volume: Volume): Tree {
   const whole = copyTree(tree)
   const { size, mode } = volume.stat('/fill')
   const content = new Uint8Array(size)
-  whole.set('/fill', { tag: 0, links: 1, content, mode, uid: 0, target: '', xattrs: new Map() })
+  whole.set('/fill', { ...newFile(mode), content })
   return whole
 }
 

@@ -16,7 +16,8 @@ export function snapshotCommand(program: Command): Command {
         'made anew, files cloned, with owners, modes, times, attributes and hard links. It is the tree ' +
         'of one point in time, appears all at once, and takes no space but for names and inodes, until ' +
         'one of the two is written to. Both are in the same volume, the new one not in the old one: ' +
-        'of the root directory there is none, of each directory in it there may be.',
+        'of the root directory there is none, of each directory in it there may be. A crash in the ' +
+        'middle of it leaves what was made so far beside it, as .snapshot-0 or the next number: remove that.',
     )
     .argument('<directory>', 'VOLUME:PATH of the tree', parseVolumeTarget)
     .argument('<new-directory>', 'VOLUME:PATH of the snapshot', parseVolumeTarget)
