@@ -42,6 +42,7 @@ test('a session is over when what it had lent is cut off and drained, and not be
   drain.done()
   await idle()
   assert.equal(stateOf(over), 'done')
+  assert.equal(s.volume.holding.sessions.has(s.other.id), false, 'nothing is kept of it')
   assert.equal(lease.released, true)
   for (const place of places) assert.equal(s.volume.core.frames.held(place!), false)
   s.volume.truncate('/f', 0)
@@ -166,10 +167,12 @@ test('a volume that closes ends the transfers under way, and frees what they kep
   const { free } = s
   const file = s.volume.open('/f', 'r+')
   const transfers = [file.transfer(0, 4 * B), file.transfer(100, BLOCKS * B)]
-  file.truncate(0)
+  const pin = s.pin('/f', [0, 2])
+  file.truncate(0, { policy: 'defer' })
   assert.equal(s.limbo, BLOCKS)
   s.volume.close()
   for (const transfer of transfers) transfer.end() // nothing is left of it
+  assert.equal(pin.released, true)
   assert.equal(s.volume.transfers.size, 0)
   const again = LayoutVolume.mount(s.region)
   assert.ok(again.core.state.freeBlocks >= free + BLOCKS, 'and nothing of limbo')
