@@ -44,6 +44,8 @@ export interface MappedFile {
   poisoned(from: number, to: number): void
   /** Runs a flush of stores; when it fails the medium has failed for the volume, too. */
   persist(flush: () => void): void
+  /** It is about to be unmapped. Throws where that may not be now. */
+  ending(): void
   /** The mapping is done with the file. */
   release(): void
 }
@@ -154,6 +156,7 @@ export class Mapping implements FileMapping {
   }
 
   unmap(): void {
+    if (!this.#released) this.#file.ending()
     this.end('the mapping was unmapped')
     this.release()
   }

@@ -7,6 +7,8 @@
 import type { LayoutChange } from '../base/layout.js'
 
 export interface LayoutGuard {
+  /** A call begins that asks for nothing, such as a close. EDEADLK where none may. */
+  enter(): void
   /** Who asks from here on: what the guard has put into a handle; null: nobody in particular. */
   ask(asker: object | null): void
   /** Whether anything is held in an inode: without that, and without flags, all may change. */
@@ -64,6 +66,7 @@ export interface LayoutGuard {
 
 /** Of a volume that nobody can hold anything of. */
 export const UNGUARDED: LayoutGuard = {
+  enter: () => {},
   ask: () => {},
   watches: () => false,
   demand: () => {},

@@ -142,6 +142,7 @@ export class Mappings {
         transaction.flushed(flush)
         if (write) this.#times.wrote(open)
       },
+      ending: () => core.guard.enter(),
       release: () => {
         this.#live.delete(mapping())
         open.watchers?.delete(mapping())

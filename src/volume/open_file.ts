@@ -352,6 +352,7 @@ export class OpenFile {
 
   close(): void {
     if (this.#closed) return
+    this.#volume.core.guard.enter()
     this.#closed = true
     const { locks } = this.#volume
     if (this.#lockOwners !== null) {

@@ -265,6 +265,8 @@ for (const [kind, act] of Object.entries(ACTS)) {
     ]
     using file = s.volume.open('/f', 'r+')
     const transfer = file.transfer(0, B)
+    const closes = s.volume.open('/f', 'r')
+    const mappings = [file.map({ write: true }), file.map({ direct: true, write: true })]
     const calls = [
       () => s.volume.stat('/f'),
       () => file.write(blocksOf('no', 0, 1), 0),
@@ -275,6 +277,8 @@ for (const [kind, act] of Object.entries(ACTS)) {
       () => pin.commit(),
       () => lease.returnRange(0, B),
       () => transfer.end(),
+      () => closes.close(),
+      ...mappings.map((mapping) => () => mapping.unmap()),
       () => session.end(),
       () => s.volume.close(),
     ]
@@ -288,8 +292,15 @@ for (const [kind, act] of Object.entries(ACTS)) {
       codes,
       calls.map(() => 'EDEADLK'),
     )
-    assert.equal(s.volume.holds().length, 3)
+    assert.equal(s.volume.holds().length, 3 + mappings.length)
     assert.equal(session.ended, false)
+    assert.equal(closes.stat().size, BLOCKS * B, 'it is open')
+    closes.close()
+    for (const mapping of mappings) {
+      assert.equal(new Uint8Array(mapping.buffer).length, BLOCKS * B, 'it is there')
+      mapping.unmap()
+    }
+    assert.equal(s.volume.holds().length, 3)
     session.end()
     assert.equal(kept.released, true, 'it ends when it is asked afterwards')
     const distinct = s.volume.core.frames.distinct

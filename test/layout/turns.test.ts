@@ -1,4 +1,4 @@
-/** Who goes when: a change gets its turn whatever is asked for meanwhile, and then the others do. */
+/** Who goes when: a change gets its turn whatever is asked for meanwhile, then the others do. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
