@@ -147,6 +147,14 @@ export class Fixing {
       const follows = holding.users.get(slot)?.follows === true
       if (writersOnly ? !reads : !follows) slots.add(slot)
     })
+    if (writersOnly && holding.haunts) {
+      // Fenced, it covers nothing of the file any more, and may still store to what it knew.
+      holding.eachRun(number, 0, Infinity, (block, count) =>
+        holding.ghosts.over(block, count, (slot) => {
+          if (holding.table.iomodeOf(slot) !== 'read') slots.add(slot)
+        }),
+      )
+    }
     if (slots.size === 0) return
     const holds = [...slots].map((slot) => holding.info(slot))
     throw new HoldfastError('EBUSY', 'it is held; that has to end first', { holds })

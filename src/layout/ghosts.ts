@@ -27,6 +27,15 @@ export class Ghosts {
     for (let i = 0; i < runs.length; i += RUN) visit(runs[i]!, runs[i + 1]!)
   }
 
+  /** Visits the holds that may use blocks of a run, each once a run of its own. */
+  over(start: number, count: number, visit: (slot: number) => void): void {
+    for (const [slot, runs] of this.#runs.entries()) {
+      for (let i = 0; i < runs.length; i += RUN) {
+        if (runs[i]! < start + count && start < runs[i]! + runs[i + 1]!) visit(slot)
+      }
+    }
+  }
+
   add(slot: number, block: number, count: number, fileBlock: number): void {
     const runs = this.#runs.get(slot) ?? []
     runs.push(block, count, fileBlock)

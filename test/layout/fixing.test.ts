@@ -61,6 +61,29 @@ for (const [name, { take, writes, follows }] of Object.entries(HOLDS)) {
   })
 }
 
+for (const iomode of ['read', 'rw'] as const) {
+  const may = iomode === 'rw' ? 'not ' : ''
+  test(`a file that a fenced lease still reaches (${iomode}) is ${may}write-sealed`, async () => {
+    using s = new Scene()
+    const lease = s.lease('/f', [2, 4], { iomode })
+    const file = s.volume.open('/f', 'r+')
+    // Fenced for a punch that is not made in the end: the blocks are the file's still.
+    const end = s.volume.watchHolds(({ kind }) => {
+      if (kind === 'fence') queueMicrotask(() => file.close())
+    })
+    const punch = outcomeOf(s.volume.promises.punch(file, 2 * B, 2 * B))
+    await s.timers.pass(5_000)
+    end()
+    assert.equal(stateOf(punch), 'EBADF')
+    assert.equal(lease.info().state, 'fenced')
+    s.volume.fix('/f')
+    if (iomode === 'rw') s.refused('EBUSY', [lease], () => s.volume.sealWrites('/f'))
+    else s.volume.sealWrites('/f')
+    lease.release()
+    s.volume.sealWrites('/f')
+  })
+}
+
 test('of a write-sealed file nobody gets what would let him write, and all may read', () => {
   using s = new Scene()
   s.volume.fix('/f')
