@@ -131,7 +131,7 @@ export const LAYOUT_SCENES: readonly Scene[] = [
     name: 'of two in the same pieces',
     steps: true,
     before: [...PIECES, clone('/a', '/c')],
-    calls: [fix('/a'), grant('pin', '/c', 2, 30, { unshare: 'others' }), lease('/a', 0, 40)],
+    calls: [fix('/a'), grant('pin', '/c', 2, 30, { unshare: 'others' }), lease('/a', 0, 16)],
   },
   {
     name: 'of a bad block',
