@@ -130,7 +130,7 @@ for (const force of [false, true]) {
   })
 }
 
-// ---- mappings beside leases that cannot be cut off -----------------------------------------------
+// ---- mappings beside leases that cannot be cut off ----------------------------------------------
 
 test('a mapping for writing does not lead to blocks that a fenced lease of a clone reads', async () => {
   using s = new Scene()
