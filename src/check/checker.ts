@@ -148,7 +148,7 @@ export class Checker {
     onProgress('reverse map', 0, 1)
     this.#extents.checkReverseMap(this.#walker, roots.reverseMapRoot)
     onProgress('reverse map', 1, 1)
-    this.#badBlocks.check(roots.badBlockRoot)
+    this.#badBlocks.check(header, roots.badBlockRoot)
     this.#bitmap.check(header, roots, (done, total) => onProgress('bitmap', done, total))
   }
 

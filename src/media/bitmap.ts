@@ -3,7 +3,7 @@
  * allocation reseals half a kilobyte and not a whole block. A set bit is a block in use.
  */
 import { checksumOf, type Bytes } from '../base/bytes.js'
-import { BLOCK_BYTES } from '../base/limits.js'
+import { BLOCK_BYTES, BLOCK_COUNT_MAX } from '../base/limits.js'
 import { defineStruct, hex, magic } from '../base/struct.js'
 
 export const BITMAP_MAGIC = magic('HFB1')
@@ -21,6 +21,11 @@ export const BitmapChunk = defineStruct('bitmap chunk', 512, 'which of 3840 bloc
 export const CHUNK_BLOCKS = 480 * 8
 export const CHUNK_WORDS = 480 / 4
 export const CHUNKS_PER_BLOCK = BLOCK_BYTES / BitmapChunk.size
+
+/** Blocks that a volume with so many blocks of bitmap can have. */
+export function blocksAtMost(bitmapBlocks: number): number {
+  return Math.min(BLOCK_COUNT_MAX - 1, bitmapBlocks * CHUNKS_PER_BLOCK * CHUNK_BLOCKS)
+}
 
 export function invalidBitmapChunk(bytes: Bytes, base: number, index: number): string | null {
   const w = base >>> 2

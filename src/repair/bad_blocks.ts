@@ -1,4 +1,5 @@
 /** The list of bad blocks: kept as far as it can be read, and its blocks are not handed out. */
+import { blocksAtMost } from '../media/bitmap.js'
 import { RecordKinds } from '../media/tree_node.js'
 import type { Ground } from './ground.js'
 import { Use } from './space.js'
@@ -17,10 +18,11 @@ export class BadBlocks {
 
   /** Claims those that nobody has; to be called when all that is there is claimed. */
   settle(): void {
-    const { trees, space, fixes } = this.#ground
+    const { trees, space, fixes, header } = this.#ground
+    const most = blocksAtMost(header.bitmapBlocks)
     this.#changed = trees.sound.data[this.tree] === 0
     trees.forEach(this.tree, (block, w1, w2, w3) => {
-      if (!space.inData(block, 1)) {
+      if (block < space.dataStart || block >= most) {
         this.#changed = true
         fixes.add('bad-block-invalid', `block ${block} cannot be bad: it is not of the data area`)
         return
@@ -29,7 +31,8 @@ export class BadBlocks {
         this.#changed = true
         fixes.add('bad-block-invalid', `the record of the bad block ${block} is set right`)
       }
-      if (space.kind[block] === Use.none) space.claim(block, Use.bad, 0)
+      // Past the end of a volume that became smaller there is nothing to claim.
+      if (space.isFree(block)) space.claim(block, Use.bad, 0)
       this.#records.push(block, 0, 0, 0)
     })
   }

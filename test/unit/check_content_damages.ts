@@ -2,6 +2,7 @@
  * Not tests, but damages to what inodes hold: targets, attributes, access control lists, and the
  * work on the blocks of files; and to the list of bad blocks.
  */
+import { blocksAtMost } from '../../src/media/bitmap.js'
 import { Inode, InodeFlag } from '../../src/media/inode.js'
 import { InodeMapPage } from '../../src/media/inode_map.js'
 import { NameHeader } from '../../src/media/name.js'
@@ -299,8 +300,8 @@ const badRoot = (image: Image) => image.stateOf('badBlockRoot')
 
 damage(
   'bad-block-invalid',
-  'a bad block past the end of the volume',
-  (image) => image.setRecord(badRoot(image), 1, { 0: image.blocks }),
+  'a bad block that the volume can never have',
+  (image) => image.setRecord(badRoot(image), 1, { 0: blocksAtMost(1) }),
   ['block-leaked'],
 )
 damage('bad-block-invalid', 'a bad block in the bitmap', (image) => {
