@@ -9,7 +9,8 @@
  * - a freed metadata page is handed out only when the tail of the log has passed it: else replay
  *   would write its old lines over the new owner's bytes;
  * - a block in the list of bad ones is never handed out;
- * - a block that the frame table counts is neither handed out nor freed.
+ * - a block that the frame table counts is neither handed out nor freed;
+ * - beyond the limit, where the volume is about to end, nothing is handed out.
  *
  * The second and third are the `quarantine`: bits in memory over the clear bits of the medium.
  * After a mount the log is empty and every clear bit is free.
@@ -40,6 +41,7 @@ export class Allocator {
   /** Blocks that are never free, although nobody owns them: filled at mount. */
   readonly bad = new Set<number>()
 
+  readonly #pages: Pages
   readonly #geometry: Geometry
   readonly #state: VolumeState
   readonly #map: FreeMap
@@ -55,8 +57,11 @@ export class Allocator {
   /** A run set aside for the data of the running call. */
   #claimStart = 0
   #claimCount = 0
+  /** What is free from here on stays in quarantine. */
+  #limit = Infinity
 
   constructor(pages: Pages, geometry: Geometry, state: VolumeState) {
+    this.#pages = pages
     this.#geometry = geometry
     this.#state = state
     this.#map = new FreeMap(pages, geometry)
@@ -67,11 +72,28 @@ export class Allocator {
     return this.#state.freeBlocks - this.quarantined
   }
 
-  /** Blocks of [from, to) that nobody owns, be they in quarantine or not. */
+  /** Blocks of [from, to) that nobody owns, be they in quarantine or not. Ticks. */
   freeIn(from: number, to: number): number {
     let free = 0
-    this.#eachChunk(from, to - from, (chunk, bit, n) => (free += this.#map.clearIn(chunk, bit, n)))
+    this.#eachChunk(from, to - from, (chunk, bit, n) => {
+      this.#pages.tick()
+      free += this.#map.clearIn(chunk, bit, n)
+    })
     return free
+  }
+
+  /** The first block of [from, to) that is in use, or `to`. Ticks. */
+  firstInUse(from: number, to: number): number {
+    for (let block = from; block < to;) {
+      this.#pages.tick()
+      const chunk = Math.floor(block / CHUNK_BLOCKS)
+      const first = chunk * CHUNK_BLOCKS
+      const end = Math.min(CHUNK_BLOCKS, to - first)
+      const bit = this.#map.setBit(chunk, block - first, end)
+      if (bit < end) return first + bit
+      block = first + end
+    }
+    return to
   }
 
   /** Whether [start, start + count) lies where files and trees may be. */
@@ -281,12 +303,76 @@ export class Allocator {
     }
   }
 
-  /** Takes a block that is bad, when it is free. */
+  /** Takes a block that is bad, when it is free. After a checkpoint. */
   takeBad(block: number): void {
     const chunk = Math.floor(block / CHUNK_BLOCKS)
     const bit = block - chunk * CHUNK_BLOCKS
-    if (this.#map.runAt(chunk, bit, 1) === 1) this.#take(chunk, bit, 1)
+    if (block >= this.#limit) this.cutOff(block, 1)
+    else if (this.#map.runAt(chunk, bit, 1) === 1) this.#take(chunk, bit, 1)
   }
+
+  // ---- the end of a volume that becomes smaller ------------------------------------------------
+
+  /** Nothing is handed out from `block` on any more. After a checkpoint. Ticks. */
+  limit(block: number): void {
+    assert(this.quarantined === 0 && this.#claimCount === 0, 'nothing is between used and free')
+    this.#limit = block
+    this.#eachChunk(block, this.#geometry.blockCount - block, (chunk, bit, n) => {
+      this.#pages.tick()
+      this.#eachClear(chunk, bit, n, (start, count) => {
+        this.#map.setBusy(chunk, start, count, true)
+        this.quarantined += count
+      })
+    })
+  }
+
+  /** Whether there is a limit. */
+  get limited(): boolean {
+    return this.#limit !== Infinity
+  }
+
+  /** What is free is handed out again wherever it is. After a checkpoint. Ticks. */
+  unlimit(): void {
+    const block = this.#limit
+    this.#limit = Infinity
+    this.#eachChunk(block, Math.max(0, this.#geometry.blockCount - block), (chunk, bit, n) => {
+      this.#pages.tick()
+      this.#eachClear(chunk, bit, n, (start, count) => {
+        this.quarantined -= count
+        this.#freeAgain(chunk, start, count)
+      })
+    })
+  }
+
+  /** Inside a transaction: what nobody has beyond the limit is taken, and no more. */
+  cutOff(start: number, count: number): void {
+    assert(start >= this.#limit, 'a volume ends where nothing is handed out')
+    this.#eachChunk(start, count, (chunk, bit, n) => {
+      this.#eachClear(chunk, bit, n, (first, clear) => {
+        this.#map.setBusy(chunk, first, clear, false)
+        this.#map.take(chunk, first, clear)
+        this.#state.addFreeBlocks(-clear)
+        this.quarantined -= clear
+      })
+    })
+  }
+
+  /** Runs of clear bits of a chunk, busy or not. */
+  #eachClear(
+    chunk: number,
+    bit: number,
+    count: number,
+    visit: (bit: number, count: number) => void,
+  ): void {
+    const map = this.#map
+    const end = bit + count
+    for (map.clearRun(chunk, bit, end); map.count > 0; map.clearRun(chunk, bit, end)) {
+      bit = map.start + map.count
+      visit(map.start, map.count)
+    }
+  }
+
+  // ---- the quarantine --------------------------------------------------------------------------
 
   /** The running transaction is in the log; `durable`: and durable already. */
   committed(durable: boolean): void {
@@ -318,13 +404,17 @@ export class Allocator {
 
   #lift(runs: number[]): void {
     for (let i = 0; i < runs.length; i += 2) {
-      this.quarantined -= runs[i + 1]!
-      this.#eachChunk(runs[i]!, runs[i + 1]!, (chunk, bit, n) => {
-        this.#map.setBusy(chunk, bit, n, false)
-        if (chunk < this.#hint) this.#hint = chunk
-        if (chunk < this.#groupHint) this.#groupHint = chunk
-      })
+      const start = runs[i]!
+      const count = Math.min(runs[i + 1]!, Math.max(0, this.#limit - start))
+      this.quarantined -= count
+      this.#eachChunk(start, count, (chunk, bit, n) => this.#freeAgain(chunk, bit, n))
     }
+  }
+
+  #freeAgain(chunk: number, bit: number, count: number): void {
+    this.#map.setBusy(chunk, bit, count, false)
+    if (chunk < this.#hint) this.#hint = chunk
+    if (chunk < this.#groupHint) this.#groupHint = chunk
   }
 
   /** The last line of defence: whoever is wrong above, no hold meets another file's bytes. */

@@ -95,7 +95,30 @@ export class FreeMap {
     return clear
   }
 
-  /** The same from any block on, across chunks. */
+  /** The first run of clear bits, busy or not, of bits [bit, end) of a chunk; `count` 0: none. */
+  clearRun(chunk: number, bit: number, end: number): void {
+    this.start = this.#nextBit(chunk, bit, end, false)
+    this.count = this.#nextBit(chunk, this.start, end, true) - this.start
+  }
+
+  /** The first set bit of bits [bit, end) of a chunk, or `end`. */
+  setBit(chunk: number, bit: number, end: number): number {
+    return this.#nextBit(chunk, bit, end, true)
+  }
+
+  #nextBit(chunk: number, bit: number, end: number, set: boolean): number {
+    const w = (this.#chunk(chunk) >>> 2) + at.bits
+    const other = set ? 0 : 0xffff_ffff
+    for (let i = bit; i < end;) {
+      const word = this.#pages.u32[w + (i >>> 5)]!
+      if ((i & 31) === 0 && word === other) i += 32
+      else if (((word >>> (i & 31)) & 1) === (set ? 1 : 0)) return i
+      else i++
+    }
+    return end
+  }
+
+  /** Length of the free run that begins at a block, at most `want`, across chunks. */
   runFrom(block: number, want: number): number {
     let run = 0
     while (run < want && block + run < this.#geometry.blockCount) {

@@ -277,6 +277,24 @@ export class Inodes {
     this.#pages.touch(page, byte & (BLOCK_BYTES - 1), 8)
   }
 
+  /** Whether the map leads to the slab in `block`, and all that is in use there is an inode. */
+  hasSlab(block: number): boolean {
+    const page = this.#slabs.at(block)
+    const entry = this.#tagOf(block)
+    if (entry >= this.#geometry.inodeMapEntries) return false
+    if (this.#pages.u32[this.#mapEntry(entry)] !== block) return false
+    for (let slot = 1; slot < INODES_PER_SLAB; slot++) this.#slabs.inUse(page, slot)
+    return true
+  }
+
+  /** Inside a transaction: gives such a slab another block. Allocates it. */
+  moveSlab(block: number): void {
+    const w = this.#mapEntry(this.#tagOf(block))
+    this.#pages.u32[w] = this.#slabs.copy(block)
+    this.touch(w, 0, 4)
+    this.#slabs.dropOriginal(block)
+  }
+
   /** Gives a new slab the first map entry that has none. */
   #addSlab(block: number): number {
     let entry = this.#entryHint

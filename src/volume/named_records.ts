@@ -103,6 +103,14 @@ export class NamedRecords {
     return false
   }
 
+  /** The word that leads to a name from the inode at word `w`; -1: nothing there does. */
+  leadTo(w: number, name: Uint8Array, block: number, slot: number): number {
+    if (!this.find(w, name, 0, name.length)) return -1
+    this.lost()
+    const { record } = this.tree
+    return this.tree.word(2) === block && (this.tree.word(1) & 0xff) === slot ? record + 2 : -1
+  }
+
   /** Blocks that a new record may allocate: the tree's, and a name slab. */
   recordBlocks(w: number): number {
     const u32 = this.pages.u32

@@ -12,6 +12,12 @@ const at = NameHeader.word
 const SLOTS = slotsOf(SlabKind.names)
 const POOL_BYTES = 8192
 
+/** Where a name or value begins, and the inode that it belongs to. */
+export interface NamePart {
+  readonly slot: number
+  readonly owner: number
+}
+
 export class Names {
   readonly #pages: Pages
   readonly #slabs: Slabs
@@ -88,6 +94,32 @@ export class Names {
     for (let i = 0; i < length; i++) pool[start + i] = u8[from + i]!
     this.#pooled = start + length
     return new Uint8Array(pool.buffer, start, length)
+  }
+
+  /** The names and values of a slab. */
+  inSlab(block: number): NamePart[] {
+    const page = this.#slabs.at(block)
+    const found: NamePart[] = []
+    for (let slot = 1; slot < SLOTS;) {
+      if (!this.#slabs.used(page, slot)) {
+        slot++
+        continue
+      }
+      const w = this.#at(block, slot) >>> 2
+      found.push({ slot, owner: this.#pages.u32[w + at.owner]! })
+      slot += this.#pages.u32[w + at.length]! >>> 16
+    }
+    return found
+  }
+
+  /** Inside a transaction: a copy of a slab stands for it from now on; its block, allocated. */
+  copySlab(block: number): number {
+    return this.#slabs.copy(block)
+  }
+
+  /** Inside a transaction: nobody leads to what was copied any more. */
+  dropSlab(block: number): void {
+    this.#slabs.dropOriginal(block)
   }
 
   /** Byte offset of a name in use. */

@@ -217,6 +217,12 @@ export class Pages implements Bytes {
     }
   }
 
+  /** The running transaction changed `count` words of a page, from word `word` of `u32` on. */
+  touchWords(word: number, count: number): void {
+    const byte = word << 2
+    this.touch(byte & -BLOCK_BYTES, byte & (BLOCK_BYTES - 1), count << 2)
+  }
+
   /** Forgets a page that is being freed: what the log has of it need not go home. */
   drop(block: number): void {
     const slot = this.#slotOf(block)

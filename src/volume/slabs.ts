@@ -6,6 +6,7 @@
  * for metadata comes back to the free space.
  */
 import { assert, HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES } from '../base/limits.js'
 import { invalidSlab, SLAB_MAGIC, SlabHeader, SlabKind, slotsOf } from '../media/slab.js'
 import type { Allocator } from './allocator.js'
 import { PageKind, type Pages } from './pages.js'
@@ -136,6 +137,32 @@ export class Slabs {
     const base = this.at(block)
     this.#pages.u32[(base >>> 2) + at.tag] = tag
     this.#pages.touch(base, 0, SlabHeader.size)
+  }
+
+  /** A copy of a slab, each slot in its place, stands for it in the list; its block. */
+  copy(block: number): number {
+    const from = this.at(block)
+    const to = this.#allocator.allocateOne()
+    const base = this.#pages.fresh(to, this.#pageKind)
+    const { u8, u32 } = this.#pages
+    u8.copyWithin(base, from, from + BLOCK_BYTES)
+    const w = base >>> 2
+    u32[w + at.block] = to
+    this.#pages.touch(base, 0, BLOCK_BYTES)
+    if (u32[w + at.listed] === 1) {
+      const previous = u32[w + at.previous]!
+      const next = u32[w + at.next]!
+      if (previous !== 0) this.#link(previous, at.next, to)
+      else this.#setHead(to)
+      if (next !== 0) this.#link(next, at.previous, to)
+    }
+    return to
+  }
+
+  /** Frees a slab that has a copy, when nobody leads to it any more. */
+  dropOriginal(block: number): void {
+    this.#pages.drop(block)
+    this.#allocator.release(block, 1, true)
   }
 
   get #head(): number {

@@ -42,6 +42,19 @@ export class Symlinks {
     this.#pages.u32[w + at.root] = this.#values.write(this.#pages.u32[w + at.number]!, target)
   }
 
+  /** Blocks of the chain that holds the target of the symlink at word `w`; none: it needs none. */
+  chain(w: number): number[] {
+    const root = this.#pages.u32[w + at.root]!
+    return root === 0 ? [] : this.#values.blocks(this.#pages.u32[w + at.number]!, root)
+  }
+
+  /** Inside a transaction: gives such a target other blocks. Allocates as many as it has. */
+  moveChain(w: number): void {
+    const u32 = this.#pages.u32
+    u32[w + at.root] = this.#values.move(u32[w + at.number]!, u32[w + at.root]!)
+    this.#inodes.touch(w, Inode.at.root, 4)
+  }
+
   /** Inside a transaction: frees the target. */
   free(w: number): void {
     const root = this.#pages.u32[w + at.root]!

@@ -12,7 +12,7 @@
  * the tree changes or the pages tick.
  */
 import { assert, HoldfastError } from '../base/errors.js'
-import { BLOCK_BYTES, TREE_LEVELS_MAX } from '../base/limits.js'
+import { TREE_LEVELS_MAX } from '../base/limits.js'
 import {
   invalidTreeNode,
   NODE_RECORDS,
@@ -57,9 +57,7 @@ export class Tree {
     this.#keyWords = kind.keyWords
   }
 
-  /**
-   * Whether the path is still where the last `seek` came down, in the leaf where its key belongs.
-   */
+  /** Whether the path is still where the last `seek` came down: where its key belongs. */
   get landed(): boolean {
     return this.#landed
   }
@@ -265,8 +263,7 @@ export class Tree {
   /** The record found is changed where it stands; its key keeps its order. */
   change(word: number, value: number): void {
     this.#pages.u32[this.record + word] = value
-    const bytes = (this.record + word) << 2
-    this.#pages.touch(bytes & -BLOCK_BYTES, bytes & (BLOCK_BYTES - 1), 4)
+    this.#pages.touchWords(this.record + word, 1)
   }
 
   /**
@@ -285,11 +282,37 @@ export class Tree {
     for (let level = leaf - 1; level >= 0; level--) {
       if (this.#pathIndex[level] === 0) continue
       const bound = this.#nodes.recordAt(this.#pathBase[level]!, this.#pathIndex[level]!)
-      const byte = bound << 2
       for (let i = 0; i < 3; i++) this.#pages.u32[bound + i] = this.word(i)
-      this.#pages.touch(byte & -BLOCK_BYTES, byte & (BLOCK_BYTES - 1), 12)
+      this.#pages.touchWords(bound, 3)
       return
     }
+  }
+
+  /** Goes to the node in `block`; false when the tree does not lead to it. */
+  findNode(root: number, owner: number, block: number): boolean {
+    if (root === 0) return false
+    const node = this.#node(block, owner, -1)
+    // A leaf below it has keys that are exact; the first one of an inner node may be any.
+    let base = node
+    this.#pathOwner = owner
+    while (this.#pages.u32[(base >>> 2) + at.level] !== 0) base = this.#child(base, 0)
+    this.record = this.#nodes.recordAt(base, 0)
+    this.#descend(root, owner, this.word(0), this.word(1), this.word(2))
+    this.#landed = false
+    while (this.#depth > 0 && this.#pathBase[this.#depth - 1] !== node) this.#depth--
+    return this.#depth > 0
+  }
+
+  /** Gives the node found, nothing changed since, another block. Returns the root. */
+  moveNode(root: number): number {
+    const level = this.#depth - 1
+    const base = this.#pathBase[level]!
+    const to = this.#nodes.copy(base)
+    this.#nodes.free(base)
+    if (level === 0) return to
+    this.record = this.#nodes.recordAt(this.#pathBase[level - 1]!, this.#pathIndex[level - 1]!)
+    this.change(3, to)
+    return root
   }
 
   // ---- nodes -----------------------------------------------------------------------------------

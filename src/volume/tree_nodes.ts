@@ -2,7 +2,13 @@
  * The nodes of a tree, one at a time: made, freed, a record put in or taken out (media/tree_node.ts
  * has the picture). Whoever changes a node here marks the lines that changed.
  */
-import { NODE_MAGIC, RECORD_BYTES, TreeNode, type RecordKind } from '../media/tree_node.js'
+import {
+  NODE_MAGIC,
+  RECORD_BYTES,
+  sealedBytes,
+  TreeNode,
+  type RecordKind,
+} from '../media/tree_node.js'
 import type { Allocator } from './allocator.js'
 import { PageKind, type Pages } from './pages.js'
 
@@ -47,6 +53,17 @@ export class TreeNodes {
     const block = this.#pages.u32[(base >>> 2) + at.block]!
     this.#pages.drop(block)
     this.#allocator.release(block, 1, true)
+  }
+
+  /** A node with the same content, in another block: that block. */
+  copy(base: number): number {
+    const block = this.#allocator.allocateOne()
+    const to = this.#pages.fresh(block, PageKind.node)
+    const bytes = sealedBytes(this.count(base))
+    this.#pages.u8.copyWithin(to, base, base + bytes)
+    this.#pages.u32[(to >>> 2) + at.block] = block
+    this.#pages.touch(to, 0, bytes)
+    return block
   }
 
   /** Puts a record at position `index` of the order, in the first slot not in use. */

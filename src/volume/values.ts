@@ -81,13 +81,25 @@ export class Values {
     return text
   }
 
-  free(owner: number, first: number): void {
+  /** Blocks of a text. */
+  blocks(owner: number, first: number): number[] {
     const blocks: number[] = []
     for (let block = first; block !== 0; block = this.#next(block, owner)) {
       if (blocks.length === CHAIN_MAX) throw damaged(block, 'the chain does not end')
       blocks.push(block)
     }
-    for (const block of blocks) {
+    return blocks
+  }
+
+  /** Gives a text other blocks; returns the first. Allocates as many as it has. */
+  move(owner: number, first: number): number {
+    const to = this.write(owner, this.read(owner, first))
+    this.free(owner, first)
+    return to
+  }
+
+  free(owner: number, first: number): void {
+    for (const block of this.blocks(owner, first)) {
       this.#pages.drop(block)
       this.#allocator.release(block, 1, false)
     }

@@ -108,6 +108,50 @@ export class Xattrs extends NamedRecords {
     return names
   }
 
+  /** The word that leads to a value in a slab from the inode at word `w`; -1: none does. */
+  leadToValue(w: number, block: number, slot: number): number {
+    this.lost()
+    const owner = this.pages.u32[w + at.number]!
+    if (this.countOf(w) === 0 || !this.tree.seek(this.rootOf(w), owner, 0, 0)) return -1
+    do {
+      if (this.tree.word(3) === block && ((this.tree.word(1) >>> 8) & 0xff) === slot) {
+        return this.tree.record + 3
+      }
+    } while (this.tree.next())
+    return -1
+  }
+
+  /** The name of the attribute whose value has a part in `block`, or null. Ticks. */
+  nameOfChain(number: number, block: number): Uint8Array | null {
+    for (let [hash, second] = [0, 0]; ; second++) {
+      this.pages.tick()
+      this.lost()
+      const w = this.inodes.get(number)
+      if (this.countOf(w) === 0 || !this.tree.seek(this.rootOf(w), number, hash, second))
+        return null
+      hash = this.tree.word(0)
+      second = this.tree.word(1)
+      const first = this.tree.word(3)
+      if (((second >>> 8) & 0xff) !== 0 || first === 0) continue
+      if (this.#values.blocks(number, first).includes(block)) {
+        return this.names.read(this.tree.word(2), second & 0xff)
+      }
+    }
+  }
+
+  /** Blocks of the chain that holds the value of an attribute. */
+  chain(w: number, name: Uint8Array): number[] {
+    this.find(w, name, 0, name.length)
+    return this.#values.blocks(this.pages.u32[w + at.number]!, this.target)
+  }
+
+  /** Inside a transaction: gives such a value other blocks. Allocates as many as it has. */
+  moveChain(w: number, name: Uint8Array): void {
+    this.find(w, name, 0, name.length)
+    this.tree.change(3, this.#values.move(this.pages.u32[w + at.number]!, this.target))
+    this.lost()
+  }
+
   /** Inside a transaction: removes attributes while `more` says so. True: none is left. */
   clear(w: number, more: () => boolean): boolean {
     while (this.countOf(w) > 0) {
