@@ -138,6 +138,15 @@ export interface Defragmented {
   readonly after: number
 }
 
+/** What making a volume smaller has done. */
+export interface Shrunk {
+  /** Bytes of the volume. */
+  readonly before: number
+  readonly after: number
+  /** Blocks that were moved. */
+  readonly moved: number
+}
+
 /** What moving all files out of a range of the region has done. */
 export interface Evacuated {
   /** Blocks that were moved. */

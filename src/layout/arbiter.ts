@@ -126,6 +126,15 @@ export class Arbiter implements LayoutGuard {
     if (change === 'share' && this.holds.haunts) this.#leaving.push(inode, from, to)
   }
 
+  demandLeft(start: number, end: number): void {
+    this.conflict = null
+    const slots = new Set<number>()
+    const { limbo } = this.#volume.core
+    this.holds.ghosts.over(start, end - start, (slot) => slots.add(slot))
+    this.holds.table.pieces.overlapping(limbo.number, start, end, (slot) => slots.add(slot))
+    if (slots.size > 0) throw this.#refusal('EBUSY', 'move', [...slots])
+  }
+
   proceed(): boolean {
     if (this.#own.length + this.#leaving.length === 0) return false
     const [own, leaving] = [this.#own, this.#leaving]

@@ -10,6 +10,7 @@ import type {
   Evacuated,
   MoveOptions,
   ShareOptions,
+  Shrunk,
   UnshareMode,
   WaitOptions,
 } from '../base/layout.js'
@@ -149,6 +150,17 @@ export class LayoutPromises {
     return { moved, left: result.left }
   }
 
+  /** Lets the volume end after `size` bytes; what is beyond moves. */
+  async shrink(
+    size: number,
+    options: MoveOptions & { readonly as?: Credentials | undefined } = {},
+  ): Promise<Shrunk> {
+    const before = this.#volume.core.geometry.blockCount * BLOCK_BYTES
+    const begin = () => this.#volume.shrink(size, options.as)
+    const { moved } = await this.#steps(begin, options)
+    return { before, after: size, moved }
+  }
+
   /** Gives a file blocks of its own, or makes the others move. */
   unshare(file: LayoutFile, options: WaitOptions & { mode?: UnshareMode } = {}): Promise<void> {
     return this.settle(() => file.unshare(options.mode), options)
@@ -180,7 +192,7 @@ export class LayoutPromises {
         await waiting.turn()
       }
     } finally {
-      // Given up between two of them, they still have their file open.
+      // Given up between two of them: what they keep open, or hold back meanwhile, ends.
       steps.return?.()
     }
   }

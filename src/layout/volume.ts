@@ -22,6 +22,7 @@ import type { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { OpenWish } from '../volume/open_flags.js'
 import type { DeviceSync, Region } from '../region/region.js'
+import { blocksToShrinkTo } from '../volume/resize.js'
 import { Volume } from '../volume/volume.js'
 import { Arbiter } from './arbiter.js'
 import type { HoldEvent } from './events.js'
@@ -320,6 +321,25 @@ export class LayoutVolume extends Volume {
       return this.relocation.evacuate(first, end)
     })
     return yield* this.#stepwise('evacuate', undefined, steps)
+  }
+
+  /**
+   * Steps that let the volume end after `size` bytes, each yields how many blocks it moved. Its
+   * region stays as long as it is. Given up between two steps (`return` of the generator), or
+   * refused, the volume is as large as it was. Root may.
+   */
+  *shrink(size: number, as?: Credentials): Generator<number, void> {
+    const steps = this.call('resize', undefined, as, () => {
+      this.checkWritable()
+      const { access, geometry } = this.core
+      if (!access.privileged) throw new HoldfastError('EPERM', 'only root resizes a volume')
+      return this.shrinkTo(blocksToShrinkTo(geometry, this.region, size))
+    })
+    try {
+      yield* this.#stepwise('resize', undefined, steps)
+    } finally {
+      if (!this.closed) this.enterHolds(() => steps.return())
+    }
   }
 
   /** Each step as a call of its own. */

@@ -5,7 +5,8 @@ import { MAP_ENTRIES } from '../media/inode_map.js'
 import { Superblock } from '../media/superblock.js'
 
 export interface Geometry {
-  readonly blockCount: number
+  /** Fewer when the volume becomes smaller while it is mounted. */
+  blockCount: number
   readonly stateBlock: number
   readonly tailBlock: number
   readonly logStart: number

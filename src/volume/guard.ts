@@ -25,6 +25,8 @@ export interface LayoutGuard {
    * with it.
    */
   proceed(): boolean
+  /** EBUSY, with the holds, when blocks of the region that left their files are held. */
+  demandLeft(start: number, end: number): void
   /** Whether anything of file blocks [from, to) is held. */
   held(inode: number, from: number, to: number): boolean
   /**
@@ -71,6 +73,7 @@ export const UNGUARDED: LayoutGuard = {
   watches: () => false,
   demand: () => {},
   proceed: () => false,
+  demandLeft: () => {},
   held: () => false,
   shareRun: (_inode, _from, end) => ({ end, copy: false }),
   storedRun: (_inode, _from, end) => ({ end, held: false }),

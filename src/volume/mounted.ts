@@ -21,7 +21,7 @@ import type { OpenInode } from './open_inodes.js'
 import { PathName } from './paths.js'
 import { Ranges } from './ranges.js'
 import { Relocation } from './relocation.js'
-import { addNewBlocks } from './resize.js'
+import { addNewBlocks, shrink } from './resize.js'
 import { Sharing } from './sharing.js'
 import { Times } from './times.js'
 import type { Volume } from './volume.js'
@@ -128,6 +128,11 @@ export class MountedVolume {
       this.checkWritable()
       this.core.badBlocks.add(block)
     })
+  }
+
+  /** Steps that let the volume end after `blocks` blocks (resize.ts). */
+  shrinkTo(blocks: number): Generator<number, void> {
+    return shrink(this.core, this.relocation, this.mounted.superblock, blocks)
   }
 
   // ---- handles ---------------------------------------------------------------------------------

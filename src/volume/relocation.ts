@@ -26,6 +26,12 @@ type Stays = (owner: Owner) => boolean
 const isAt = (owner: Owner, inode: number, block: number, start: number) =>
   owner.inode === inode && owner.fileBlock + (start - owner.start) === block
 
+/** Which file is in the way, when it is not the one that was asked for. */
+function naming(error: unknown, inode: number, asked: number): unknown {
+  const names = error instanceof HoldfastError && error.code === 'EPERM' && inode !== asked
+  return names ? new HoldfastError('EPERM', `inode ${inode}: ${error.detail}`) : error
+}
+
 export class Relocation {
   readonly #core: Core
   readonly #work: Work
@@ -113,14 +119,19 @@ export class Relocation {
     return 2 * extents.runBlocks(w) + 5 * shares.insertBlocks + limbo.takeBlocks
   }
 
-  #demandMove(owners: readonly Owner[], start: number, count: number): void {
+  /** `asked`: the file that is to move; 0: whatever is in a range of the region. */
+  #demandMove(owners: readonly Owner[], start: number, count: number, asked: number): void {
     const { guard, inodes, pages } = this.#core
     for (const owner of owners) this.#work.settle(owner.inode)
     for (const owner of owners) {
       pages.tick()
       if (!this.#core.watched(inodes.get(owner.inode))) continue
       const from = owner.fileBlock + (start - owner.start)
-      guard.demand('move', owner.inode, from, from + count)
+      try {
+        guard.demand('move', owner.inode, from, from + count)
+      } catch (error) {
+        throw naming(error, owner.inode, asked)
+      }
     }
   }
 
@@ -224,7 +235,7 @@ export class Relocation {
       block = run.fileBlock
       const { start, count: n } = run
       const owners = this.owners(start)
-      this.#demandMove(owners, start, n)
+      this.#demandMove(owners, start, n, number)
       if (this.#core.guard.proceed()) continue // owners may have gone with their leases
       // Somebody may have taken a part of it since: then it stays in two.
       if (!allocator.claim(to, n, block)) break
@@ -261,7 +272,7 @@ export class Relocation {
     for (let block = 0; ;) {
       const run = this.#nextRun(number, block)
       if (run === null) return
-      this.#demandMove(this.owners(run.start), run.start, run.count)
+      this.#demandMove(this.owners(run.start), run.start, run.count, number)
       block = run.fileBlock + run.count
     }
   }
@@ -273,7 +284,7 @@ export class Relocation {
   *evacuate(from: number, to: number): Generator<number, Evacuated> {
     const { allocator, transaction } = this.#core
     for (let run = this.#ownedRun(from, to); run !== null;) {
-      this.#demandMove(this.owners(run.start), run.start, run.count)
+      this.#demandMove(this.owners(run.start), run.start, run.count, 0)
       run = this.#ownedRun(run.start + run.count, to)
     }
     let moved = 0
@@ -282,7 +293,7 @@ export class Relocation {
       if (run === null) break
       const { start, count: n } = run
       const owners = this.owners(start)
-      this.#demandMove(owners, start, n)
+      this.#demandMove(owners, start, n, 0)
       if (allocator.quarantined > 0 && allocator.available < 2 * n) transaction.checkpoint()
       const room = allocator.claimOutside(from, to, n)
       if (room === 0) {

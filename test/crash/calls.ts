@@ -36,6 +36,7 @@ export function applyCall(tree: Tree, call: Call): void {
     case 'defragment':
     case 'evacuate':
     case 'unshareOthers':
+    case 'shrink':
       return
     case 'clone':
       return cloneIn(tree, call.path, call.to)
@@ -187,6 +188,9 @@ export function performCall(volume: Volume, tree: Tree, call: Call): void {
       return finish(volume.relocation.defragment(volume.stat(call.path).ino))
     case 'evacuate':
       return evacuate(volume, call.path)
+    case 'shrink':
+      volume.core.pages.tick()
+      return finish(volume.shrinkTo(call.blocks))
     case 'unshareOthers':
       volume.relocation.unshareOthers(volume.stat(call.path).ino, 0, 0xffff_ffff)
       return

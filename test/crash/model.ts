@@ -73,6 +73,8 @@ export type Call =
     }
   | { readonly op: 'letGo' }
   | LayoutCall
+  /** How many blocks the volume is to have. */
+  | { readonly op: 'shrink'; readonly blocks: number }
   | { readonly op: 'sync' | 'checkpoint' | 'remount' | 'closeAll' }
 
 /** Calls of the layout contract. A path has one hold at most. */

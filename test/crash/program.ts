@@ -4,6 +4,7 @@
  */
 import { seededEntropy, SteppedClock } from '../../src/base/clock.js'
 import { HoldfastError } from '../../src/base/errors.js'
+import { BLOCK_BYTES } from '../../src/base/limits.js'
 import { Prng } from '../../src/base/prng.js'
 import { Checker } from '../../src/check/checker.js'
 import { LayoutVolume } from '../../src/layout/volume.js'
@@ -407,7 +408,8 @@ function useIt(volume: Volume, emptyFree: number): string | null {
   // Those that are kept out of use, and the list of them.
   const bad = volume.badBlocks().length
   const blocksFree = volume.statfs().blocksFree + bad + (bad > 0 ? 1 : 0)
-  return blocksFree === emptyFree ? null : `${emptyFree - blocksFree} blocks are in use by nothing`
+  const free = emptyFree - (REGION_BYTES / BLOCK_BYTES - volume.core.geometry.blockCount)
+  return blocksFree === free ? null : `${free - blocksFree} blocks are in use by nothing`
 }
 
 function removeAll(volume: Volume, directory: string): void {

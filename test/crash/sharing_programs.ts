@@ -53,6 +53,24 @@ const ON_SHARED: readonly Call[] = [
   clone('/d/f', '/a'),
 ]
 
+/** Inodes, names, a directory, extents, shared blocks, attributes, a target that lie high. */
+const HIGH: readonly Call[] = [
+  { op: 'create', path: '/low' },
+  { op: 'append', path: '/low', length: 58 * BLOCK },
+  { op: 'mkdir', path: '/h' },
+  { op: 'create', path: '/h/a' },
+  { op: 'append', path: '/h/a', length: 2 * BLOCK },
+  clone('/h/a', '/h/b'),
+  ...Array.from({ length: 9 }, (_, i): Call => {
+    return { op: 'create', path: `/h/${'n'.repeat(200)}${i}` }
+  }),
+  ...PIECES.slice(0, 3),
+  { op: 'setXattr', path: '/h/a', name: 'user.short', length: 300 },
+  { op: 'setXattr', path: '/h/a', name: 'user.long', length: 5000 },
+  { op: 'symlink', path: '/h/s', length: 4090 },
+  { op: 'unlink', path: '/low' },
+]
+
 export const SCENES: readonly Scene[] = [
   {
     name: 'of files of their own',
@@ -132,6 +150,12 @@ export const SCENES: readonly Scene[] = [
       { op: 'evacuate', path: '/c' },
       { op: 'unshareOthers', path: '/c' },
     ],
+  },
+  {
+    name: 'of what lies behind the new end',
+    steps: true,
+    before: HIGH,
+    calls: [{ op: 'shrink', blocks: 108 }],
   },
   {
     name: 'of blocks that are held',

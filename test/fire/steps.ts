@@ -5,12 +5,14 @@ import type { LayoutFile } from '../../src/layout/file.js'
 import type { Hold } from '../../src/layout/hold.js'
 import type { Session } from '../../src/layout/session.js'
 import { BLOCK, pattern, type Content } from './contents.js'
-import { Transfer, type Access, type Manner } from './dma.js'
+import { Transfer, Violation, type Access, type Manner } from './dma.js'
 import type { Asked, Fire } from './fire.js'
 
 const FILES = 12
 const BLOCKS_MAX = 40
 const BAD_MAX = 40
+/** Blocks that are left free when the volume becomes smaller: a few more than are kept back. */
+const ROOM = 40
 
 /** What a step is made with. */
 interface Step {
@@ -411,6 +413,29 @@ function evacuateSome(step: Step, path: string): void {
   evacuate(step, step.prng.pick(blocks), 1 + step.prng.below(24))
 }
 
+/**
+ * The volume ends earlier, until it is mounted again at the end of the step; or that is given up
+ * half way.
+ */
+function shrinkVolume({ fire, prng }: Step, path: string): void {
+  const { geometry, state, pages } = fire.volume.core
+  const places = [...fire.witness.layout(fire.files.get(path)!).values()]
+  pages.tick()
+  if (places.length === 0) return
+  const end = Math.max(geometry.blockCount - state.freeBlocks + ROOM, prng.pick(places))
+  const label = `shrink to ${end}`
+  const most = prng.chance(1, 2) ? Infinity : prng.below(12)
+  fire.now(label, () => {
+    let steps = 0
+    for (const one of fire.volume.shrink(end * BLOCK)) {
+      void one
+      if (steps++ === most) return
+    }
+    fire.witness.demandEmpty(end, Infinity)
+    if (geometry.blockCount !== end) throw new Violation(`${label}: ${geometry.blockCount} blocks`)
+  })
+}
+
 function markBad(step: Step, path: string): void {
   const { fire, prng } = step
   const blocks = [...fire.witness.layout(fire.files.get(path)!).values()]
@@ -672,6 +697,7 @@ const KINDS: readonly Kind[] = [
   [3, flags],
   [2, defragment],
   [3, evacuateSome],
+  [2, shrinkVolume],
   [1, markBad],
   [8, pin],
   [9, lease],
@@ -714,7 +740,7 @@ async function ending(fire: Fire, prng: Prng): Promise<void> {
   const what = prng.below(400)
   if (what < 8) await fire.drain()
   else if (what === 8) fire.crash()
-  else if (what === 9) {
+  else if (what === 9 || fire.small) {
     await fire.drain()
     fire.remount()
   }
