@@ -28,6 +28,7 @@ export type {
   MoveOptions,
   ShareMode,
   ShareOptions,
+  Shrunk,
   UnshareMode,
   WaitOptions,
 } from './base/layout.js'
@@ -54,6 +55,8 @@ export {
   growVolume,
   inspectVolume,
   openVolume,
+  shrinkVolume,
+  type ShrinkOptions,
 } from './layout/embedded.js'
 export { formatVolume, type FormatOptions } from './volume/format.js'
 export type { MountOptions } from './volume/mount.js'

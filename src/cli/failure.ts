@@ -34,6 +34,7 @@ const REMEDY: Readonly<Record<string, string>> = {
   'mkdir ENOENT': 'mkdir -p makes the directories above it',
   'mkdir EEXIST': 'mkdir -p takes a directory as it is',
   'mkfs ENOSPC': 'choose a smaller --size',
+  'resize ENOSPC': 'remove files, or choose a larger --size',
   'reflink EISDIR': 'snapshot clones directories',
 }
 

@@ -6,8 +6,14 @@
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
+import type { MoveOptions, Shrunk } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
-import { createRegion, openRegion, type OpenRegionOptions } from '../region/file_region.js'
+import {
+  createRegion,
+  cutRegion,
+  openRegion,
+  type OpenRegionOptions,
+} from '../region/file_region.js'
 import { heapRegion } from '../region/memory_region.js'
 import { ownProcess } from '../region/owner.js'
 import type { Region } from '../region/region.js'
@@ -23,6 +29,9 @@ export { inspectVolume, type VolumeSummary } from '../volume/inspect.js'
 
 export type OpenVolumeOptions = Omit<LayoutOptions, 'owner' | 'memory'> &
   Pick<OpenRegionOptions, 'coherent'>
+
+/** How `shrinkVolume` tells of its work, and is stopped. */
+export type ShrinkOptions = Pick<MoveOptions, 'signal' | 'onProgress'>
 
 export interface CreateVolumeOptions extends FormatOptions {
   /** Overwrites a volume, or a file with something else in it. */
@@ -133,6 +142,41 @@ export function growVolume(path: string, size = 0): { before: number; after: num
     const { before, after } = growSuperblock(region)
     LayoutVolume.mount(region, { owner: ownProcess() }).close()
     return { before: before * BLOCK_BYTES, after: after * BLOCK_BYTES }
+  } finally {
+    region.close()
+  }
+}
+
+/**
+ * Makes the volume in the region at `path`, which nobody may have open, and its file `size` bytes
+ * long. What is beyond moves: ENOSPC when there is no room, EPERM when a file there is fixed. A
+ * device is as long as it is: EOPNOTSUPP. Stopped or cut short it leaves a volume as large as
+ * before, or one that ends where it is to end in a file that does not yet; doing it again finishes
+ * it.
+ */
+export async function shrinkVolume(
+  path: string,
+  size: number,
+  options: ShrinkOptions = {},
+): Promise<Shrunk> {
+  const region = openRegion(path, { describeOwner })
+  try {
+    if (region.kind === 'devdax' || region.kind === 'memfd') {
+      const what = region.kind === 'memfd' ? 'sealed against it' : 'a device'
+      throw new HoldfastError(
+        'EOPNOTSUPP',
+        `${path} does not become shorter, it is ${what}: only volumes in files are made smaller`,
+      )
+    }
+    const volume = LayoutVolume.mount(region, { owner: ownProcess() })
+    let shrunk
+    try {
+      shrunk = await volume.promises.shrink(size, options)
+    } finally {
+      volume.close()
+    }
+    cutRegion(region, size)
+    return shrunk
   } finally {
     region.close()
   }

@@ -94,6 +94,15 @@ function fillFile(fd: number, path: string, byteLength: number): void {
   syncDirectory(path)
 }
 
+/**
+ * The file of a region ends after so many bytes; nobody may touch what is beyond through it any
+ * more.
+ */
+export function cutRegion({ fd, path }: MemoryRegion, byteLength: number): void {
+  systemCall('ftruncate', path, () => ftruncateSync(fd, byteLength))
+  systemCall('fsync', path, () => fsyncSync(fd))
+}
+
 /** A file that was made is there after a power cut only when its name is, too. */
 function syncDirectory(path: string): void {
   const directory = dirname(realpathSync(path))

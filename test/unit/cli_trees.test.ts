@@ -1,11 +1,11 @@
 /** Commands over whole trees and volumes: tree, du, df, label, ls as find. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { openVolume } from '../../src/layout/embedded.js'
-import { Shell } from './cli_support.js'
+import { openVolume, type EmbeddedVolume } from '../../src/layout/embedded.js'
+import { finish, Shell, start, untilOwned } from './cli_support.js'
 
 let directory = ''
 /** /d/{one,two,.dot}, /d/e/deep; /d/two is a second name of /d/one; /link leads to d. */
@@ -170,17 +170,110 @@ test('resize lets a volume grow with its file, and what was in it stays', async 
   await shell.done('mkdir', `${path}:/kept`)
   const [before] = await shell.json('df', '--json', path)
   const json = await shell.json('resize', '--json', '--size', '3M', path)
-  assert.deepEqual(json, { region: path, before: 1 << 20, after: 3 << 20 })
+  assert.deepEqual(json, { region: path, before: 1 << 20, after: 3 << 20, moved: 0 })
   const [after] = await shell.json('df', '--json', path)
   assert.equal(after.size - before.size, 2 << 20)
   assert.ok(after.available - before.available > (2 << 20) - 20_000)
   assert.equal((await shell.done('ls', `${path}:/`)).out, 'kept\n')
   assert.match((await shell.done('resize', path)).out, /the volume has 3\.0 MiB\n$/)
   await shell.failed(1, /resize: EFBIG: .*--max-size/, 'resize', '--size', '1G', path)
-  await shell.failed(1, /resize: EINVAL: .*does not become smaller/, 'resize', '--size', '1M', path)
   const volume = openVolume(path)
   await shell.failed(1, /resize: EBUSY: .*process/, 'resize', '--size', '4M', path)
   volume.close()
   await shell.failed(1, /resize: ENOENT/, 'resize', '--size', '4M', join(directory, 'none'))
   assert.ok(!existsSync(join(directory, 'none')))
+})
+
+/** Takes the lowest free blocks, in files too small for aligned groups; returns what gives back. */
+function fillLow(volume: EmbeddedVolume, bytes: number): () => void {
+  const piece = new Uint8Array(256 * 1024)
+  const paths = Array.from({ length: bytes / piece.length }, (_, i) => `/filler${i}`)
+  for (const path of paths) volume.writeFile(path, piece)
+  return () => {
+    for (const path of paths) volume.unlink(path)
+  }
+}
+
+test('resize lets a volume shrink with its file, and what was behind its end moves', async () => {
+  const path = join(directory, 'large.hf')
+  await shell.done('mkfs', '--size', '8M', path)
+  const volume = openVolume(path)
+  const empty = fillLow(volume, 3 << 20)
+  const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 251))
+  volume.mkdir('/d')
+  for (let i = 0; i < 200; i++) volume.writeFile(`/d/${i}`, bytes.subarray(0, i))
+  volume.writeFile('/file', bytes)
+  volume.setXattr('/file', 'user.note', bytes.subarray(0, 9000))
+  volume.fix('/file')
+  empty()
+  volume.close()
+  const before = readFileSync(path)
+  const shrink = ['resize', '--size', '2M', path]
+  await shell.failed(1, /resize: EPERM: .*inode \d+: .*fixed/, ...shrink)
+  await shell.done('unfix', `${path}:/file`)
+  await shell.failed(1, /resize: EINVAL: .*shrink to \d+ at least/, 'resize', '--size', '4K', path)
+  await shell.failed(1, /in steps of 4096, not to/, 'resize', '--size', '2097153', path)
+  const open = openVolume(path)
+  await shell.failed(1, /resize: EBUSY: .*process/, ...shrink)
+  open.close()
+  const least = /ENOSPC: \d+ blocks in use beyond the new end, \d+ free before it .*; remove files/
+  await shell.failed(1, least, 'resize', '--size', '768K', path)
+  assert.equal(statSync(path).size, before.length)
+
+  const { out } = await shell.done(...shrink)
+  assert.match(out, /large\.hf: the volume had 8\.0 MiB, has 2\.0 MiB; \d+ blocks moved\n$/)
+  assert.equal(statSync(path).size, 2 << 20)
+  assert.match((await shell.done('fsck', path)).out, /clean/)
+  const small = openVolume(path)
+  assert.deepEqual(Buffer.from(small.readFile('/file')), bytes)
+  assert.deepEqual(Buffer.from(small.getXattr('/file', 'user.note')), bytes.subarray(0, 9000))
+  for (let i = 0; i < 200; i++) {
+    assert.deepEqual(Buffer.from(small.readFile(`/d/${i}`)), bytes.subarray(0, i))
+  }
+  small.close()
+  const json = await shell.json('resize', '--json', '--size', '1792K', path)
+  assert.deepEqual(json, { region: path, before: 2 << 20, after: 1792 << 10, moved: 0 })
+
+  // As a cut leaves it that came before the file was cut: any resize goes on from there.
+  truncateSync(path, 6 << 20)
+  assert.match((await shell.done('resize', '--size', '1792K', path)).out, /has 1\.8 MiB\n$/)
+  assert.equal(statSync(path).size, 1792 << 10)
+  truncateSync(path, 6 << 20)
+  assert.match(
+    (await shell.done('resize', '--size', '3M', path)).out,
+    /had 1\.8 MiB, has 3\.0 MiB\n$/,
+  )
+  assert.equal(statSync(path).size, 3 << 20)
+  assert.match((await shell.done('fsck', path)).out, /clean/)
+})
+
+test('^C while a volume shrinks leaves it as large as it was, and the next resize goes on', async () => {
+  const path = join(directory, 'stopped.hf')
+  await shell.done('mkfs', '--size', '256M', path)
+  const volume = openVolume(path)
+  const empty = fillLow(volume, 96 << 20)
+  const bytes = Buffer.alloc(8 << 20, 'content')
+  for (let i = 0; i < 12; i++) {
+    bytes.writeUInt32LE(i)
+    volume.writeFile(`/${i}`, bytes)
+  }
+  empty()
+  volume.close()
+  const child = start(['resize', '--size', '120M', path])
+  const ended = finish(child)
+  await untilOwned(path, child)
+  child.kill('SIGINT')
+  const { code, out, err } = await ended
+  assert.deepEqual([code, out, err], [130, '', ''])
+  assert.equal(statSync(path).size, 256 << 20)
+  assert.match((await shell.done('fsck', path)).out, /clean/)
+  const json = await shell.json('resize', '--json', '--size', '120M', path)
+  const { before, after } = json
+  assert.deepEqual([before, after, statSync(path).size], [256 << 20, 120 << 20, 120 << 20])
+  const small = openVolume(path)
+  for (let i = 0; i < 12; i++) {
+    bytes.writeUInt32LE(i)
+    assert.ok(bytes.equals(small.readFile(`/${i}`)), `/${i} is whole`)
+  }
+  small.close()
 })

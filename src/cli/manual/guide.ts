@@ -126,7 +126,8 @@ export const GUIDE_AFTER: readonly GuideSection[] = [
     title: 'SPACE',
     body: [
       'A volume that is too small grows, while nobody has it open, up to what mkfs --max-size provided ' +
-        'for (eight times its first size by default): `holdfast resize --size 2G v.hf`. It does not shrink.',
+        'for (eight times its first size by default): `holdfast resize --size 2G v.hf`. With a smaller size ' +
+        'it shrinks: what is behind its new end moves, as far as there is room and no file there is fixed.',
       '`holdfast df` shows how full volumes are, `holdfast du` what takes the space. Some blocks are ' +
         'kept back so that rm, truncate and punch work on a full volume. Sparse files take only the ' +
         'blocks of their data; `holdfast punch` frees a range, `holdfast fallocate` takes one, with ' +
