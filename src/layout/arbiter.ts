@@ -123,7 +123,10 @@ export class Arbiter implements LayoutGuard {
       this.#forgetPlans()
       throw error
     }
-    if (change === 'share' && this.holds.haunts) this.#leaving.push(inode, from, to)
+    // Their addresses are good for a place in one file, and no other.
+    if ((change === 'share' || change === 'shift') && this.holds.haunts) {
+      this.#leaving.push(inode, from, to)
+    }
   }
 
   demandLeft(start: number, end: number): void {

@@ -63,11 +63,23 @@ export async function shrink(options: FireOptions, failure: Failure, seconds = 2
   return { steps, failure: found }
 }
 
+/** 0-3, 7, 9-12 */
+function rangesOf(steps: readonly number[]): string {
+  const ranges: string[] = []
+  for (let i = 0; i < steps.length;) {
+    let end = i
+    while (steps[end + 1] === steps[end]! + 1) end++
+    ranges.push(i === end ? `${steps[i]}` : `${steps[i]}-${steps[end]}`)
+    i = end + 1
+  }
+  return ranges.join(', ')
+}
+
 /** What went wrong, for who is to mend it. */
 export function tell(options: FireOptions, steps: readonly number[], failure: Failure): string {
   return [
     `seed ${options.seed}, sync ${options.sync}: ${failure.error.message}`,
-    `with these ${steps.length} steps: [${steps.join(', ')}]`,
+    `with these ${steps.length} steps: ${rangesOf(steps)}`,
     ...failure.story.slice(-60),
     failure.error.stack ?? '',
   ].join('\n')
