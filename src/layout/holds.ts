@@ -44,6 +44,8 @@ export interface HoldUser {
 interface Drain {
   /** Its holder has given it up meanwhile: then it ends also when that fails. */
   givenUp: boolean
+  /** What its holder has given back meanwhile, which counts when that fails: from, to, from, ... */
+  readonly returned: number[]
   /** Whether it has ended. */
   done: Promise<boolean>
 }
@@ -259,8 +261,9 @@ export class Holds {
    */
   giveBack(slot: number, from: number, to: number, fenced = false): void {
     const { table } = this
+    const drain = this.draining.get(table.idOf(slot))
     // It ends as a whole when it has drained.
-    if (this.draining.has(table.idOf(slot))) return
+    if (drain !== undefined) return void drain.returned.push(from, to)
     const inode = table.inodeOf(slot)
     const cut: number[] = []
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
@@ -284,7 +287,7 @@ export class Holds {
    * way any more: then it has ended; with false when it may still be in use.
    */
   cutOff(slot: number): Promise<boolean> {
-    const drain: Drain = { givenUp: false, done: Promise.resolve(false) }
+    const drain: Drain = { givenUp: false, returned: [], done: Promise.resolve(false) }
     this.draining.set(this.table.idOf(slot), drain)
     drain.done = this.#drain(slot, drain)
     return drain.done
@@ -301,9 +304,20 @@ export class Holds {
     }
     ends ||= drain.givenUp
     this.draining.delete(id)
+    const { returned } = drain
+    for (let i = 0; i < returned.length && !ends; i += 2) {
+      const left = this.table.find(id)
+      if (left >= 0) this.giveBack(left, returned[i]!, returned[i + 1]!, true)
+      ends = this.table.find(id) < 0
+    }
     const now = this.table.find(id)
     if (ends && now >= 0) this.end(now)
     return ends
+  }
+
+  /** Nobody wants it back any more. Of one that was fenced from a part, that stays so. */
+  callOff(slot: number): void {
+    this.table.setState(slot, this.ghosts.has(slot) ? 'fenced' : 'held')
   }
 
   /** A hold ends. Nobody reaches its blocks through it any more. */
