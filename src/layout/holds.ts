@@ -262,8 +262,7 @@ export class Holds {
   giveBack(slot: number, from: number, to: number, fenced = false): void {
     const { table } = this
     const drain = this.draining.get(table.idOf(slot))
-    // It ends as a whole when it has drained.
-    if (drain !== undefined) return void drain.returned.push(from, to)
+    if (drain !== undefined) return void drain.returned.push(from, to) // it ends as a whole
     const inode = table.inodeOf(slot)
     const cut: number[] = []
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
@@ -325,31 +324,42 @@ export class Holds {
     const { table } = this
     const { pieces } = table
     if (this.events.watched) this.tell('release', [slot])
-    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
-      const inode = pieces.inodeOf(piece)
-      const from = pieces.startOf(piece)
-      const to = pieces.endOf(piece)
-      pieces.remove(piece)
-      this.#uncount(slot, inode, from, to)
-    }
-    if (this.ghosts.has(slot)) {
+    try {
+      for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
+        const inode = pieces.inodeOf(piece)
+        const from = pieces.startOf(piece)
+        const to = pieces.endOf(piece)
+        pieces.remove(piece)
+        this.#uncount(slot, inode, from, to)
+      }
       const ghosts = this.ghosts.take(slot, 0, Infinity)
       this.#drop(slot, ghosts, ghosts.length / 2)
+    } finally {
+      // Also when the medium failed: its holder is gone, and nobody is to wait for it.
+      this.#remove(slot)
     }
+  }
+
+  #remove(slot: number): void {
+    const { table } = this
     this.#countRuns(-table.runsOf(slot))
     // It keeps its file open, so that is still there.
     const open = this.#volume.core.opens.get(table.inodeOf(slot))!
     this.users.delete(slot)
     table.remove(slot)
-    this.#volume.releaseInode(open)
-    this.changed()
+    try {
+      this.#volume.releaseInode(open)
+    } finally {
+      this.changed()
+    }
   }
 
   #uncount(slot: number, inode: number, from: number, to: number): void {
     if (this.users.get(slot)?.follows === true) return
     const runs = this.#collect(inode, from, to)
     this.#drop(slot, this.#collected, runs)
-    if (inode !== this.#volume.core.limbo.number) this.#zeroTail(inode, from, to)
+    // Bytes past the end of the file were the holder's; the last one leaves zeros.
+    if (inode !== this.#volume.core.limbo.number) this.#volume.files.zeroLastBlock(inode, from, to)
   }
 
   /** Runs of a hold are counted once less; what nothing covers any more leaves limbo. */
@@ -367,13 +377,6 @@ export class Holds {
       core.frames.drop(block, count)
       core.limbo.lift(work, block, count)
     }
-  }
-
-  /**
-   * Bytes past the end of the file in its last block were the holder's; the last one leaves zeros.
-   */
-  #zeroTail(inode: number, from: number, to: number): void {
-    this.#volume.files.zeroLastBlock(inode, from, to)
   }
 
   // ---- limbo and ghosts ------------------------------------------------------------------------
@@ -468,25 +471,23 @@ export class Holds {
 
   /**
    * All that a session holds ends: what can be cut off when it has drained, all else at once.
-   * Resolves when nothing is left of it.
+   * Resolves when nothing is left of it; rejects, then, when the medium failed.
    */
   async endSession(session: Session): Promise<void> {
-    const slots: number[] = []
-    this.table.ofOwner(session.id, (slot) => slots.push(slot))
-    const drains: Promise<void>[] = []
-    for (const slot of slots) {
-      const drain = this.draining.get(this.table.idOf(slot))
-      const revokes = this.users.get(slot)?.revoke !== undefined
-      if (!revokes && drain === undefined) this.end(slot)
-      else drains.push(this.#endDrained(slot, drain?.done ?? this.cutOff(slot)))
-    }
-    await Promise.all(drains)
+    const ids: number[] = []
+    this.table.ofOwner(session.id, (slot) => ids.push(this.table.idOf(slot)))
+    const ends = await Promise.allSettled(ids.map((id) => this.#endNow(id)))
     this.sessions.delete(session.id)
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
   }
 
-  async #endDrained(slot: number, drained: Promise<boolean>): Promise<void> {
-    const id = this.table.idOf(slot)
-    if (await drained) return
+  async #endNow(id: number): Promise<void> {
+    const slot = this.table.find(id)
+    if (slot < 0) return // what cuts one off may have released another
+    const drain = this.draining.get(id)
+    const revokes = this.users.get(slot)?.revoke !== undefined
+    if (!revokes && drain === undefined) return this.end(slot)
+    if (await (drain?.done ?? this.cutOff(slot))) return
     // That it could not be cut off mattered as long as it had a session.
     const now = this.table.find(id)
     if (now >= 0) this.end(now)
