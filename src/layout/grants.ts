@@ -122,7 +122,10 @@ function own(
   if (missing + shared > 0) {
     // All that may be refused comes before anything changes, and what no recall would help first.
     if (kind !== 'lease') volume.holding.demandLimit(session, number, from, to, missing)
-    files.requireSpace(number, missing, shared)
+    // Each new block may be a run, for which room is to be kept back.
+    let runs = missing + 2 * shared
+    volume.holding.eachRun(number, from, to, () => runs++)
+    files.requireSpace(number, missing, shared, volume.holding.reserveMore(runs))
     if (missing > 0) files.demandGrow(number, from, to - 1, false)
     if (shared > 0) demandUnshare(volume, number, from, to, unshare)
     core.guard.proceed()

@@ -121,9 +121,14 @@ export class Holds {
 
   /** Room for limbo is kept back for so many runs more, or fewer. ENOSPC when there is none. */
   reserve(runs: number): void {
-    const more = this.#reserveOf(this.#runs + runs) - this.#reserve
+    const more = this.reserveMore(runs)
     if (more > 0) this.#volume.core.transaction.require(more)
     this.#countRuns(runs)
+  }
+
+  /** Blocks that so many runs more would have kept back. */
+  reserveMore(runs: number): number {
+    return this.#reserveOf(this.#runs + runs) - this.#reserveOf(this.#runs)
   }
 
   // ---- granting --------------------------------------------------------------------------------
@@ -149,7 +154,7 @@ export class Holds {
     const runs = follows ? 0 : this.#collect(open.number, from, to)
     const list = this.#collected
     if (runs > 0) {
-      const more = this.#reserveOf(this.#runs + runs) - this.#reserve
+      const more = this.reserveMore(runs)
       if (more > 0) core.transaction.require(more)
       if (kind !== 'lease') {
         this.#limits.check(session.as.uid, list, 0, runs)
@@ -173,11 +178,7 @@ export class Holds {
 
   #countRuns(delta: number): void {
     this.#runs += delta
-    this.#volume.core.transaction.heldReserve = this.#reserve
-  }
-
-  get #reserve(): number {
-    return this.#reserveOf(this.#runs)
+    this.#volume.core.transaction.heldReserve = this.#reserveOf(this.#runs)
   }
 
   #reserveOf(runs: number): number {
@@ -321,8 +322,7 @@ export class Holds {
 
   /** A hold ends. Nobody reaches its blocks through it any more. */
   end(slot: number): void {
-    const { table } = this
-    const { pieces } = table
+    const { pieces } = this.table
     if (this.events.watched) this.tell('release', [slot])
     try {
       for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
