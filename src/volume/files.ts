@@ -249,6 +249,7 @@ export class Files {
       const end = Math.min(to, run.end * BLOCK_BYTES)
       const offset = extents.regionBlock * BLOCK_BYTES + (p - extents.fileBlock * BLOCK_BYTES)
       if (!run.held) {
+        this.#core.beforeStore(offset, end - p)
         region.streamZero(offset, end - p)
         this.#core.afterStore(offset, end - p)
       }
@@ -274,6 +275,7 @@ export class Files {
     if (guard.storedRun(number, block, block + 1).held) return
     this.keepShrunk(inodes.get(number), size)
     const at = (extents.regionBlock + (block - extents.fileBlock)) * BLOCK_BYTES + inBlock
+    this.#core.beforeStore(at, BLOCK_BYTES - inBlock)
     region.streamZero(at, BLOCK_BYTES - inBlock)
     this.#core.afterStore(at, BLOCK_BYTES - inBlock)
   }

@@ -118,6 +118,7 @@ export class Ranges {
       if (found) {
         const to = Math.min(end, first + extents.count * BLOCK_BYTES)
         const at = extents.regionBlock * BLOCK_BYTES + (p - first)
+        this.#core.beforeStore(at, to - p)
         region.streamZero(at, to - p)
         this.#core.afterStore(at, to - p)
         p = to
@@ -302,6 +303,7 @@ export class Ranges {
     extents.find(inodes.get(number), block)
     const inExtent = from - extents.fileBlock * BLOCK_BYTES
     const at = extents.regionBlock * BLOCK_BYTES + inExtent
+    this.#core.beforeStore(at, to - from)
     region.streamZero(at, to - from)
     this.#core.afterStore(at, to - from)
     return true

@@ -181,6 +181,7 @@ export class Writes {
         const whole = p === position && n === length
         if (pass === 1 || whole) {
           const to = extents.regionBlock * BLOCK_BYTES + inExtent
+          this.#core.beforeStore(to, n)
           region.stream(to, source, start + (p - position), n)
           this.#core.afterStore(to, n)
         }
@@ -298,6 +299,7 @@ export class Writes {
         const inExtent = p - extents.fileBlock * BLOCK_BYTES
         const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
         const to = extents.regionBlock * BLOCK_BYTES + inExtent
+        this.#core.beforeStore(to, n)
         region.stream(to, source, start + (p - position), n)
         this.#core.afterStore(to, n)
         p += n
