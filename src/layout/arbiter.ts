@@ -79,10 +79,13 @@ export class Arbiter implements LayoutGuard {
     this.#static = volume.core.features.has(LayoutOption.static)
   }
 
+  demandOutside(): void {
+    if (!this.holds.events.telling) return
+    throw new HoldfastError('EDEADLK', 'a listener of holds makes no calls: do it afterwards')
+  }
+
   ask(asker: object | null): void {
-    if (this.holds.events.telling) {
-      throw new HoldfastError('EDEADLK', 'a listener of holds makes no calls: do it afterwards')
-    }
+    this.demandOutside()
     const base = (asker as Request | null) ?? this.#default
     this.asking = this.#options === null ? base : { ...base, ...this.#options }
     this.#forgetPlans()

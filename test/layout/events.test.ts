@@ -265,7 +265,21 @@ for (const [kind, act] of Object.entries(ACTS)) {
     ]
     using file = s.volume.open('/f', 'r+')
     const transfer = file.transfer(0, B)
+    // Of files without names, which go with whoever has them open last.
+    const [gone, mapped] = ['/gone', '/mapped'].map((path) => {
+      s.make(path)
+      return s.volume.open(path, 'r+')
+    })
+    const mappings = [mapped!.map({ write: true }), mapped!.map({ direct: true, write: true })]
+    mapped!.close()
+    for (const path of ['/gone', '/mapped']) s.volume.unlink(path)
     const calls = [
+      () => gone!.close(),
+      ...mappings.flatMap((mapping) => [
+        () => mapping.persist(),
+        () => mapping.window(0, B),
+        () => mapping.unmap(),
+      ]),
       () => s.volume.stat('/f'),
       () => file.write(blocksOf('no', 0, 1), 0),
       () => file.truncate(0),
@@ -288,6 +302,11 @@ for (const [kind, act] of Object.entries(ACTS)) {
       codes,
       calls.map(() => 'EDEADLK'),
     )
+    assert.equal(s.volume.holds().length, 5)
+    const { free } = s
+    gone!.close()
+    for (const mapping of mappings) mapping.unmap()
+    assert.equal(s.free, free + 2 * BLOCKS, 'they end when they are asked afterwards')
     assert.equal(s.volume.holds().length, 3)
     assert.equal(session.ended, false)
     session.end()
