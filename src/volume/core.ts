@@ -1,5 +1,6 @@
 /** The parts of an open volume, put together once; the operations are written over them. */
 import type { Clock } from '../base/clock.js'
+import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, LINE_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
@@ -138,6 +139,18 @@ export class Core {
       throw error
     }
     if (this.region.hasPoison) this.listPoison()
+  }
+
+  /**
+   * After a store that nobody is told of: a fault is not to be blamed on who comes next, nor to
+   * stop the volume at the next commit. Who reads there meets it.
+   */
+  forgiveFault(): void {
+    try {
+      this.checkRegion()
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error
+    }
   }
 
   /** EIO when blocks cannot be read: who copies them asks before the first change. */

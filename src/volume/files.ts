@@ -239,7 +239,7 @@ export class Files {
       if (steps % WALK_EXTENTS === 0) w = this.rest(number)
       const block = Math.floor(p / BLOCK_BYTES)
       if (!extents.find(w, block)) {
-        if (extents.count === 0) return
+        if (extents.count === 0) break
         p = extents.fileBlock * BLOCK_BYTES
         continue
       }
@@ -255,6 +255,8 @@ export class Files {
       }
       p = end
     }
+    // Before a transaction follows, which a fault would stop for good.
+    this.#core.checkRegion()
   }
 
   /**
@@ -278,6 +280,7 @@ export class Files {
     this.#core.beforeStore(at, BLOCK_BYTES - inBlock)
     region.streamZero(at, BLOCK_BYTES - inBlock)
     this.#core.afterStore(at, BLOCK_BYTES - inBlock)
+    this.#core.forgiveFault()
   }
 
   /**

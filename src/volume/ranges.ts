@@ -124,6 +124,8 @@ export class Ranges {
         p = to
       } else p = first
     }
+    this.#core.checkRegion()
+    w = inodes.get(open.number)
     transaction.run(0, false, () => {
       transaction.wroteData()
       inodes.modified(w)
@@ -262,6 +264,7 @@ export class Ranges {
     if (end > size) this.#files.keepShrunk(inodes.get(open.number), size)
     let zeroed = false
     for (const [from, to] of parts) zeroed = this.#zeroPart(open.number, from, to) || zeroed
+    this.#core.checkRegion()
     if (zeroed || after <= first) {
       const now = inodes.get(open.number)
       transaction.run(0, true, () => {

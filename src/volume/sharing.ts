@@ -329,15 +329,14 @@ export class Sharing {
   /** One transaction that copies what is not to gain a second owner. */
   #copyStep(giver: number, block: number, end: number, span: Span): number {
     const { inodes, extents, allocator, transaction } = this.#core
-    const source = inodes.get(span.source)
-    const w = inodes.get(giver)
-    const found = extents.find(source, block)
+    const found = extents.find(inodes.get(span.source), block)
     if (!found) return extents.count === 0 ? end : Math.min(end, extents.fileBlock)
     const from = extents.regionBlock + (block - extents.fileBlock)
     const most = Math.min(end, extents.fileBlock + extents.count) - block
     const want = Math.min(most, STEP_BLOCKS)
     let n = 0
     this.#core.demandReadable(from, want)
+    const w = inodes.get(giver)
     transaction.run(want + extents.runBlocks(w), false, () => {
       allocator.allocate(0, want, block - span.from + span.at)
       const { start, count } = allocator
