@@ -122,10 +122,10 @@ function own(
   if (missing + shared > 0) {
     // All that may be refused comes before anything changes, and what no recall would help first.
     if (kind !== 'lease') volume.holding.demandLimit(session, number, from, to, missing)
-    // Each new block may be a run, for which room is to be kept back.
-    let runs = missing + 2 * shared
-    volume.holding.eachRun(number, from, to, () => runs++)
-    files.requireSpace(number, missing, shared, volume.holding.reserveMore(runs))
+    files.requireSpace(number, missing, shared)
+    // What the asker has lent is not to end for a hold that is then without room to keep back.
+    const more = core.guard.held(number, from, to) ? volume.holding.reserveMore(1) : 0
+    if (more > 0) core.transaction.require(missing + shared + more)
     if (missing > 0) files.demandGrow(number, from, to - 1, false)
     if (shared > 0) demandUnshare(volume, number, from, to, unshare)
     core.guard.proceed()

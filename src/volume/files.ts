@@ -201,9 +201,9 @@ export class Files {
 
   /**
    * ENOSPC when `missing` holes cannot be filled and `shared` blocks not replaced: also for what
-   * later steps may need when space is in pieces; and `more` blocks.
+   * later steps may need when space is in pieces.
    */
-  requireSpace(number: number, missing: number, shared: number, more = 0): void {
+  requireSpace(number: number, missing: number, shared: number): void {
     if (missing + shared === 0) return
     const { inodes, extents, shares, transaction } = this.#core
     const w = inodes.get(number)
@@ -211,7 +211,7 @@ export class Files {
     const runs = missing + 2 * shared
     const records = shared === 0 ? 0 : shares.insertBlocks
     const metadata = extents.runsBlocks(w, runs) + this.overhead(w, 1) + records
-    transaction.require(missing + shared + metadata + more)
+    transaction.require(missing + shared + metadata)
   }
 
   /** What is in the way of `zeroTail`; returns how many shared blocks it replaces. */

@@ -1,4 +1,4 @@
-/** The end of a session, and of a volume, with transfers under way; and what is drained until when. */
+/** The end of a session, and of a volume, with transfers under way: what is drained, until when. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
