@@ -79,14 +79,13 @@ export class Arbiter implements LayoutGuard {
     this.#static = volume.core.features.has(LayoutOption.static)
   }
 
-  enter(): void {
-    if (this.holds.events.telling) {
-      throw new HoldfastError('EDEADLK', 'a listener of holds makes no calls: do it afterwards')
-    }
+  demandOutside(): void {
+    if (!this.holds.events.telling) return
+    throw new HoldfastError('EDEADLK', 'a listener of holds makes no calls: do it afterwards')
   }
 
   ask(asker: object | null): void {
-    this.enter()
+    this.demandOutside()
     const base = (asker as Request | null) ?? this.#default
     this.asking = this.#options === null ? base : { ...base, ...this.#options }
     this.#forgetPlans()
@@ -322,17 +321,27 @@ export class Arbiter implements LayoutGuard {
     counts: (kind: HeldClass) => boolean,
   ): { end: number; held: boolean } {
     const { table, users } = this.holds
-    let end = to
-    let held = false
-    table.pieces.overlapping(inode, from, to, (slot, first, after) => {
-      if (users.get(slot)?.follows === true || !counts(table.classOf(slot))) return
-      if (first <= from) {
-        // As far as one hold goes; what comes after is looked at again.
-        end = held ? Math.max(end, Math.min(to, after)) : Math.min(to, after)
-        held = true
-      } else if (!held) end = Math.min(end, first)
+    const { pieces } = table
+    if (!pieces.any(inode, from, to)) return { end: to, held: false }
+    const counted = (slot: number) =>
+      users.get(slot)?.follows !== true && counts(table.classOf(slot))
+    let end = from
+    // As far as one hold goes; what comes after is looked at again.
+    pieces.overlapping(inode, from, from + 1, (slot, _first, after) => {
+      if (counted(slot)) end = Math.max(end, Math.min(to, after))
     })
-    return { end, held }
+    if (end > from) return { end, held: true }
+    // Ever further: the first of many is found without a look at all of them.
+    for (let step = 16; end < to; step *= 2) {
+      const start = end
+      end = Math.min(to, start + step)
+      let first = Infinity
+      pieces.overlapping(inode, start, end, (slot, begins) => {
+        if (counted(slot)) first = Math.min(first, begins)
+      })
+      if (first < Infinity) return { end: first, held: false }
+    }
+    return { end: to, held: false }
   }
 
   held(inode: number, from: number, to: number): boolean {

@@ -123,6 +123,9 @@ function own(
     // All that may be refused comes before anything changes, and what no recall would help first.
     if (kind !== 'lease') volume.holding.demandLimit(session, number, from, to, missing)
     files.requireSpace(number, missing, shared)
+    // What the asker has lent is not to end for a hold that is then without room to keep back.
+    const more = core.guard.held(number, from, to) ? volume.holding.reserveMore(1) : 0
+    if (more > 0) core.transaction.require(missing + shared + more)
     if (missing > 0) files.demandGrow(number, from, to - 1, false)
     if (shared > 0) demandUnshare(volume, number, from, to, unshare)
     core.guard.proceed()

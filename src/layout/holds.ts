@@ -44,6 +44,8 @@ export interface HoldUser {
 interface Drain {
   /** Its holder has given it up meanwhile: then it ends also when that fails. */
   givenUp: boolean
+  /** What its holder has given back meanwhile, which counts when that fails: from, to, from, ... */
+  readonly returned: number[]
   /** Whether it has ended. */
   done: Promise<boolean>
 }
@@ -119,9 +121,14 @@ export class Holds {
 
   /** Room for limbo is kept back for so many runs more, or fewer. ENOSPC when there is none. */
   reserve(runs: number): void {
-    const more = this.#reserveOf(this.#runs + runs) - this.#reserve
+    const more = this.reserveMore(runs)
     if (more > 0) this.#volume.core.transaction.require(more)
     this.#countRuns(runs)
+  }
+
+  /** Blocks that so many runs more would have kept back. */
+  reserveMore(runs: number): number {
+    return this.#reserveOf(this.#runs + runs) - this.#reserveOf(this.#runs)
   }
 
   // ---- granting --------------------------------------------------------------------------------
@@ -147,7 +154,7 @@ export class Holds {
     const runs = follows ? 0 : this.#collect(open.number, from, to)
     const list = this.#collected
     if (runs > 0) {
-      const more = this.#reserveOf(this.#runs + runs) - this.#reserve
+      const more = this.reserveMore(runs)
       if (more > 0) core.transaction.require(more)
       if (kind !== 'lease') {
         this.#limits.check(session.as.uid, list, 0, runs)
@@ -171,11 +178,7 @@ export class Holds {
 
   #countRuns(delta: number): void {
     this.#runs += delta
-    this.#volume.core.transaction.heldReserve = this.#reserve
-  }
-
-  get #reserve(): number {
-    return this.#reserveOf(this.#runs)
+    this.#volume.core.transaction.heldReserve = this.#reserveOf(this.#runs)
   }
 
   #reserveOf(runs: number): number {
@@ -259,8 +262,8 @@ export class Holds {
    */
   giveBack(slot: number, from: number, to: number, fenced = false): void {
     const { table } = this
-    // It ends as a whole when it has drained.
-    if (this.draining.has(table.idOf(slot))) return
+    const drain = this.draining.get(table.idOf(slot))
+    if (drain !== undefined) return void drain.returned.push(from, to) // it ends as a whole
     const inode = table.inodeOf(slot)
     const cut: number[] = []
     table.pieces.cutHold(slot, inode, from, to, (_slot, start, end) => cut.push(start, end))
@@ -284,7 +287,7 @@ export class Holds {
    * way any more: then it has ended; with false when it may still be in use.
    */
   cutOff(slot: number): Promise<boolean> {
-    const drain: Drain = { givenUp: false, done: Promise.resolve(false) }
+    const drain: Drain = { givenUp: false, returned: [], done: Promise.resolve(false) }
     this.draining.set(this.table.idOf(slot), drain)
     drain.done = this.#drain(slot, drain)
     return drain.done
@@ -301,41 +304,62 @@ export class Holds {
     }
     ends ||= drain.givenUp
     this.draining.delete(id)
+    const { returned } = drain
+    for (let i = 0; i < returned.length && !ends; i += 2) {
+      const left = this.table.find(id)
+      if (left >= 0) this.giveBack(left, returned[i]!, returned[i + 1]!, true)
+      ends = this.table.find(id) < 0
+    }
     const now = this.table.find(id)
     if (ends && now >= 0) this.end(now)
     return ends
   }
 
+  /** Nobody wants it back any more. Of one that was fenced from a part, that stays so. */
+  callOff(slot: number): void {
+    this.table.setState(slot, this.ghosts.has(slot) ? 'fenced' : 'held')
+  }
+
   /** A hold ends. Nobody reaches its blocks through it any more. */
   end(slot: number): void {
-    const { table } = this
-    const { pieces } = table
+    const { pieces } = this.table
     if (this.events.watched) this.tell('release', [slot])
-    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
-      const inode = pieces.inodeOf(piece)
-      const from = pieces.startOf(piece)
-      const to = pieces.endOf(piece)
-      pieces.remove(piece)
-      this.#uncount(slot, inode, from, to)
-    }
-    if (this.ghosts.has(slot)) {
+    try {
+      for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
+        const inode = pieces.inodeOf(piece)
+        const from = pieces.startOf(piece)
+        const to = pieces.endOf(piece)
+        pieces.remove(piece)
+        this.#uncount(slot, inode, from, to)
+      }
       const ghosts = this.ghosts.take(slot, 0, Infinity)
       this.#drop(slot, ghosts, ghosts.length / 2)
+    } finally {
+      // Also when the medium failed: its holder is gone, and nobody is to wait for it.
+      this.#remove(slot)
     }
+  }
+
+  #remove(slot: number): void {
+    const { table } = this
     this.#countRuns(-table.runsOf(slot))
     // It keeps its file open, so that is still there.
     const open = this.#volume.core.opens.get(table.inodeOf(slot))!
     this.users.delete(slot)
     table.remove(slot)
-    this.#volume.releaseInode(open)
-    this.changed()
+    try {
+      this.#volume.releaseInode(open)
+    } finally {
+      this.changed()
+    }
   }
 
   #uncount(slot: number, inode: number, from: number, to: number): void {
     if (this.users.get(slot)?.follows === true) return
     const runs = this.#collect(inode, from, to)
     this.#drop(slot, this.#collected, runs)
-    if (inode !== this.#volume.core.limbo.number) this.#zeroTail(inode, from, to)
+    // Bytes past the end of the file were the holder's; the last one leaves zeros.
+    if (inode !== this.#volume.core.limbo.number) this.#volume.files.zeroLastBlock(inode, from, to)
   }
 
   /** Runs of a hold are counted once less; what nothing covers any more leaves limbo. */
@@ -353,13 +377,6 @@ export class Holds {
       core.frames.drop(block, count)
       core.limbo.lift(work, block, count)
     }
-  }
-
-  /**
-   * Bytes past the end of the file in its last block were the holder's; the last one leaves zeros.
-   */
-  #zeroTail(inode: number, from: number, to: number): void {
-    this.#volume.files.zeroLastBlock(inode, from, to)
   }
 
   // ---- limbo and ghosts ------------------------------------------------------------------------
@@ -454,25 +471,23 @@ export class Holds {
 
   /**
    * All that a session holds ends: what can be cut off when it has drained, all else at once.
-   * Resolves when nothing is left of it.
+   * Resolves when nothing is left of it; rejects, then, when the medium failed.
    */
   async endSession(session: Session): Promise<void> {
-    const slots: number[] = []
-    this.table.ofOwner(session.id, (slot) => slots.push(slot))
-    const drains: Promise<void>[] = []
-    for (const slot of slots) {
-      const drain = this.draining.get(this.table.idOf(slot))
-      const revokes = this.users.get(slot)?.revoke !== undefined
-      if (!revokes && drain === undefined) this.end(slot)
-      else drains.push(this.#endDrained(slot, drain?.done ?? this.cutOff(slot)))
-    }
-    await Promise.all(drains)
+    const ids: number[] = []
+    this.table.ofOwner(session.id, (slot) => ids.push(this.table.idOf(slot)))
+    const ends = await Promise.allSettled(ids.map((id) => this.#endNow(id)))
     this.sessions.delete(session.id)
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
   }
 
-  async #endDrained(slot: number, drained: Promise<boolean>): Promise<void> {
-    const id = this.table.idOf(slot)
-    if (await drained) return
+  async #endNow(id: number): Promise<void> {
+    const slot = this.table.find(id)
+    if (slot < 0) return // what cuts one off may have released another
+    const drain = this.draining.get(id)
+    const revokes = this.users.get(slot)?.revoke !== undefined
+    if (!revokes && drain === undefined) return this.end(slot)
+    if (await (drain?.done ?? this.cutOff(slot))) return
     // That it could not be cut off mattered as long as it had a session.
     const now = this.table.find(id)
     if (now >= 0) this.end(now)

@@ -52,13 +52,17 @@ export class Session {
     this.#ended = true
     try {
       this.#over = this.#onEnd(this)
+      this.#over.catch(() => {}) // told to who asks for it
     } catch (error) {
       this.#ended = false // nothing of it has: it may be asked again
       throw error
     }
   }
 
-  /** Resolves when it has ended and nothing of what it held is in use any more. */
+  /**
+   * Resolves when it has ended and nothing of what it held is in use any more. Rejects, then, when
+   * the medium failed meanwhile.
+   */
   get over(): Promise<void> {
     if (this.#over === null) throw new HoldfastError('EINVAL', 'end() comes first')
     return this.#over

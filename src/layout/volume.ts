@@ -176,7 +176,7 @@ export class LayoutVolume extends Volume {
 
   /** Runs what ends holds; once the volume is closed all of them have ended. */
   enterHolds<T>(run: () => T): T {
-    this.arbiter.enter()
+    this.arbiter.demandOutside()
     this.core.pages.tick()
     return run()
   }
@@ -373,7 +373,7 @@ export class LayoutVolume extends Volume {
 
   override close(): void {
     if (!this.closed) {
-      this.arbiter.enter()
+      this.arbiter.demandOutside()
       for (const transfer of [...this.transfers]) transfer.end()
       this.holding.endAll()
     }

@@ -116,7 +116,7 @@ export class Waiting {
           }
         } finally {
           waiter.active = false
-          this.#callOff(conflict)
+          this.#callOff(conflict.recalls)
           this.#wake()
         }
       }
@@ -210,7 +210,8 @@ export class Waiting {
     for (const id of conflict.recalls) {
       const slot = holds.table.find(id)
       if (slot < 0 || holds.table.stateOf(slot) === 'recalled') continue
-      holds.table.recall(slot, this.#timers.now() + patience)
+      const due = this.#timers.now() + patience
+      holds.table.recall(slot, due)
       this.#unreachable.delete(id)
       const wanted = holds.wanted(slot, conflict.from, conflict.to)
       const { change } = conflict
@@ -219,7 +220,7 @@ export class Waiting {
       }
       this.#deadlines.set(
         id,
-        this.#timers.after(patience, () => void this.#expire(id)),
+        this.#timers.after(patience, () => void this.#expire(id, due)),
       )
       // What a holder throws is no answer: its time goes on.
       const recall: Recall = { ...wanted, ino: conflict.inode, change, deadline: patience }
@@ -227,28 +228,29 @@ export class Waiting {
     }
   }
 
-  /** A request is done: what nobody else wants back is no longer asked for. */
-  #callOff({ recalls }: Conflict): void {
-    const { table } = this.#arbiter.holds
+  /** A request is done, or a hold has drained: what nobody wants back is no longer asked for. */
+  #callOff(recalls: readonly number[]): void {
+    const { holds } = this.#arbiter
     for (const id of recalls) {
       const wants = ({ conflict, active }: Waiter) => active && conflict.recalls.includes(id)
       if (this.#waiters.some(wants)) continue
       this.#deadlines.get(id)?.()
       this.#deadlines.delete(id)
       this.#unreachable.delete(id)
-      const slot = table.find(id)
-      if (slot < 0 || this.#arbiter.holds.draining.has(id)) continue
-      if (table.stateOf(slot) === 'recalled') table.setState(slot, 'held')
+      const slot = holds.table.find(id)
+      if (slot < 0 || holds.draining.has(id)) continue
+      if (holds.table.stateOf(slot) === 'recalled') holds.callOff(slot)
     }
   }
 
-  async #expire(id: number): Promise<void> {
+  /** The deadline of a recall has come, unless it was called off and another one has its own. */
+  async #expire(id: number, due: number): Promise<void> {
     const { table, draining } = this.#arbiter.holds
     // What the holder has sent and nobody has looked at yet counts.
     await this.#timers.turn()
     const slot = table.find(id)
     if (slot < 0 || table.stateOf(slot) !== 'recalled' || draining.has(id)) return
-    await this.#fence(id, slot)
+    if (table.deadlineOf(slot) === due) await this.#fence(id, slot)
   }
 
   /** Cuts a holder off that has not answered, for all who wait for it. */
@@ -262,6 +264,8 @@ export class Waiting {
       const waits = active && conflict.recalls.includes(id)
       if (waits && now >= 0) this.#leaveBehind(id, now, conflict)
     }
+    // Who wanted it may have given up before it had drained.
+    this.#callOff([id])
   }
 
   /**

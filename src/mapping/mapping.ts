@@ -33,6 +33,8 @@ export const placeOf = (buffer: ArrayBufferLike) => places.get(buffer)
 
 /** The file under a mapping. */
 export interface MappedFile {
+  /** EDEADLK in the middle of a call of the volume. */
+  demandOutside(): void
   /** Blocks that hold bytes of the file: its size, rounded up. */
   blocks(): number
   readonly walk: Walk
@@ -44,8 +46,6 @@ export interface MappedFile {
   poisoned(from: number, to: number): void
   /** Runs a flush of stores; when it fails the medium has failed for the volume, too. */
   persist(flush: () => void): void
-  /** It is about to be unmapped. Throws where that may not be now. */
-  ending(): void
   /** The mapping is done with the file. */
   release(): void
 }
@@ -129,6 +129,7 @@ export class Mapping implements FileMapping {
 
   check(): void {
     if (this.#ended !== null) return
+    this.#file.demandOutside()
     const told = this.#stitch.faults()
     for (const each of told) if (isPoison(each)) this.#poisoned(each)
     const fault = told.filter(isAccess).at(-1)
@@ -156,7 +157,7 @@ export class Mapping implements FileMapping {
   }
 
   unmap(): void {
-    if (!this.#released) this.#file.ending()
+    if (!this.#released) this.#file.demandOutside()
     this.end('the mapping was unmapped')
     this.release()
   }
@@ -231,6 +232,7 @@ export class Mapping implements FileMapping {
 
   #enter(offset: number, length: number): void {
     if (this.#ended !== null) throw new HoldfastError('ESTALE', this.#ended)
+    this.#file.demandOutside()
     const good = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
     if (good && offset >= 0 && length >= 0 && offset + length <= this.byteLength) return
     throw new HoldfastError(

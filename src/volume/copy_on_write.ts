@@ -121,7 +121,7 @@ export class CopyOnWrite {
     also?: (w: number, end: number) => void,
   ): void {
     const { inodes, extents, shares, transaction, allocator, opens } = this.#core
-    const w = inodes.get(number)
+    let w = inodes.get(number)
     const metadata = 2 * extents.runBlocks(w) + 2 * shares.insertBlocks
     const want = Math.min(most, STEP_BLOCKS)
     const spare = transaction.spare(want + metadata) + (freeing ? transaction.reserve : 0)
@@ -129,6 +129,7 @@ export class CopyOnWrite {
     extents.find(w, block)
     const from = extents.regionBlock + (block - extents.fileBlock)
     if (fill === this.#copy) this.#core.demandReadable(from, n)
+    w = inodes.get(number) // poison told of early was listed: pages may have gone
     transaction.run(n + metadata, freeing, () => {
       extents.find(w, block)
       const old = extents.regionBlock + (block - extents.fileBlock)

@@ -1,6 +1,7 @@
 /** The parts of an open volume, put together once; the operations are written over them. */
 import type { Clock } from '../base/clock.js'
-import { BLOCK_BYTES } from '../base/limits.js'
+import { HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES, LINE_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
 import type { Region } from '../region/region.js'
 import { Access } from './access.js'
@@ -106,6 +107,23 @@ export class Core {
       region.syncDevice('invalidate', offset, length)
   }
 
+  /**
+   * Before held bytes are stored: a line, or a page, of which only a part is stored goes back as a
+   * whole, with what devices wrote to the rest of it.
+   */
+  beforeStore(offset: number, length: number): void {
+    const { region } = this
+    if (region.coherent || !this.#held(offset, length)) return
+    const unit = region.persistence === 'sync' ? BLOCK_BYTES : LINE_BYTES
+    const end = offset + length
+    const first = offset - (offset % unit)
+    const last = end - (end % unit)
+    if (first < offset) region.syncDevice('invalidate', first, unit)
+    if (last < end && (last > first || first === offset)) {
+      region.syncDevice('invalidate', last, unit)
+    }
+  }
+
   /** After held bytes were stored: devices read what is there. */
   afterStore(offset: number, length: number): void {
     const { region } = this
@@ -121,6 +139,18 @@ export class Core {
       throw error
     }
     if (this.region.hasPoison) this.listPoison()
+  }
+
+  /**
+   * After a store that nobody is told of: a fault is not to be blamed on who comes next, nor to
+   * stop the volume at the next commit. Who reads there meets it.
+   */
+  forgiveFault(): void {
+    try {
+      this.checkRegion()
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error
+    }
   }
 
   /** EIO when blocks cannot be read: who copies them asks before the first change. */

@@ -239,7 +239,7 @@ export class Files {
       if (steps % WALK_EXTENTS === 0) w = this.rest(number)
       const block = Math.floor(p / BLOCK_BYTES)
       if (!extents.find(w, block)) {
-        if (extents.count === 0) return
+        if (extents.count === 0) break
         p = extents.fileBlock * BLOCK_BYTES
         continue
       }
@@ -249,11 +249,14 @@ export class Files {
       const end = Math.min(to, run.end * BLOCK_BYTES)
       const offset = extents.regionBlock * BLOCK_BYTES + (p - extents.fileBlock * BLOCK_BYTES)
       if (!run.held) {
+        this.#core.beforeStore(offset, end - p)
         region.streamZero(offset, end - p)
         this.#core.afterStore(offset, end - p)
       }
       p = end
     }
+    // Before a transaction follows, which a fault would stop for good.
+    this.#core.checkRegion()
   }
 
   /**
@@ -274,8 +277,10 @@ export class Files {
     if (guard.storedRun(number, block, block + 1).held) return
     this.keepShrunk(inodes.get(number), size)
     const at = (extents.regionBlock + (block - extents.fileBlock)) * BLOCK_BYTES + inBlock
+    this.#core.beforeStore(at, BLOCK_BYTES - inBlock)
     region.streamZero(at, BLOCK_BYTES - inBlock)
     this.#core.afterStore(at, BLOCK_BYTES - inBlock)
+    this.#core.forgiveFault()
   }
 
   /**

@@ -7,8 +7,8 @@
 import type { LayoutChange } from '../base/layout.js'
 
 export interface LayoutGuard {
-  /** A call begins that asks for nothing, such as a close. EDEADLK where none may. */
-  enter(): void
+  /** EDEADLK for who is told of a call that is in its middle, and makes one of his own. */
+  demandOutside(): void
   /** Who asks from here on: what the guard has put into a handle; null: nobody in particular. */
   ask(asker: object | null): void
   /** Whether anything is held in an inode: without that, and without flags, all may change. */
@@ -68,7 +68,7 @@ export interface LayoutGuard {
 
 /** Of a volume that nobody can hold anything of. */
 export const UNGUARDED: LayoutGuard = {
-  enter: () => {},
+  demandOutside: () => {},
   ask: () => {},
   watches: () => false,
   demand: () => {},

@@ -116,6 +116,7 @@ export class Mappings {
     let layoutAt = log.durable
     const blocks = () => Math.ceil(inodes.size(inodes.get(open.number)) / BLOCK_BYTES)
     return {
+      demandOutside: () => core.guard.demandOutside(),
       blocks,
       walk: (from, to, visit) =>
         walk(
@@ -142,7 +143,6 @@ export class Mappings {
         transaction.flushed(flush)
         if (write) this.#times.wrote(open)
       },
-      ending: () => core.guard.enter(),
       release: () => {
         this.#live.delete(mapping())
         open.watchers?.delete(mapping())

@@ -352,9 +352,9 @@ export class OpenFile {
 
   close(): void {
     if (this.#closed) return
-    this.#volume.core.guard.enter()
+    const { locks, core } = this.#volume
+    core.guard.demandOutside()
     this.#closed = true
-    const { locks } = this.#volume
     if (this.#lockOwners !== null) {
       for (const owner of this.#lockOwners) locks.releaseOwner(this.ino, owner)
     }

@@ -118,11 +118,14 @@ export class Ranges {
       if (found) {
         const to = Math.min(end, first + extents.count * BLOCK_BYTES)
         const at = extents.regionBlock * BLOCK_BYTES + (p - first)
+        this.#core.beforeStore(at, to - p)
         region.streamZero(at, to - p)
         this.#core.afterStore(at, to - p)
         p = to
       } else p = first
     }
+    this.#core.checkRegion()
+    w = inodes.get(open.number)
     transaction.run(0, false, () => {
       transaction.wroteData()
       inodes.modified(w)
@@ -261,6 +264,7 @@ export class Ranges {
     if (end > size) this.#files.keepShrunk(inodes.get(open.number), size)
     let zeroed = false
     for (const [from, to] of parts) zeroed = this.#zeroPart(open.number, from, to) || zeroed
+    this.#core.checkRegion()
     if (zeroed || after <= first) {
       const now = inodes.get(open.number)
       transaction.run(0, true, () => {
@@ -302,6 +306,7 @@ export class Ranges {
     extents.find(inodes.get(number), block)
     const inExtent = from - extents.fileBlock * BLOCK_BYTES
     const at = extents.regionBlock * BLOCK_BYTES + inExtent
+    this.#core.beforeStore(at, to - from)
     region.streamZero(at, to - from)
     this.#core.afterStore(at, to - from)
     return true

@@ -95,7 +95,10 @@ export class Shares {
     return at
   }
 
-  /** One owner more for each block of a run, which has one already. May add `recordsOf` records. */
+  /**
+   * One owner more for each block of a run, which has one already. May add a record for each part
+   * (`piecesOf`), and three.
+   */
   add(start: number, count: number): void {
     this.cut(start)
     this.cut(start + count)
@@ -119,15 +122,6 @@ export class Shares {
       block = this.find(block) ? this.start + this.count : this.count === 0 ? end : this.start
     }
     return pieces
-  }
-
-  /** Records that `add` of a run may add at most. */
-  recordsOf(start: number, count: number): number {
-    let records = 3
-    for (let block = start, end = start + count; block < end; records++) {
-      block = this.find(block) ? this.start + this.count : this.count === 0 ? end : this.start
-    }
-    return records
   }
 
   /**

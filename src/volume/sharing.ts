@@ -303,13 +303,16 @@ export class Sharing {
     const found = extents.find(source, block)
     if (!found && (extents.count === 0 || extents.fileBlock >= run.end)) return run.end
     if (!found) next = extents.fileBlock
-    const records = shares.recordsOf(extents.regionBlock, extents.count)
-    const blocks = extents.runBlocks(w) + (records + 2) * shares.insertBlocks
+    const first = extents.regionBlock + (next - extents.fileBlock)
+    const most = Math.min(run.end, extents.fileBlock + extents.count) - next
+    // One part at a time, where there are many: a transaction has its size. Each may add a record,
+    // and each end two.
+    const parts = shares.piecesOf(first, most, AT_ONCE + 1)
+    const blocks = extents.runBlocks(w) + (parts + 5) * shares.insertBlocks
     transaction.run(blocks, false, () => {
       inodes.setFlag(source, InodeFlag.shares, true)
       inodes.layoutChanged(source)
-      // One record at a time, where there are many: a transaction has its size.
-      const end = records > AT_ONCE ? this.#endOfRecord(source, next, run.end) : run.end
+      const end = parts > AT_ONCE ? this.#endOfRecord(source, next, run.end) : run.end
       next = this.#shareNext(source, next, end, w, by)
     })
     return next
@@ -326,15 +329,14 @@ export class Sharing {
   /** One transaction that copies what is not to gain a second owner. */
   #copyStep(giver: number, block: number, end: number, span: Span): number {
     const { inodes, extents, allocator, transaction } = this.#core
-    const source = inodes.get(span.source)
-    const w = inodes.get(giver)
-    const found = extents.find(source, block)
+    const found = extents.find(inodes.get(span.source), block)
     if (!found) return extents.count === 0 ? end : Math.min(end, extents.fileBlock)
     const from = extents.regionBlock + (block - extents.fileBlock)
     const most = Math.min(end, extents.fileBlock + extents.count) - block
     const want = Math.min(most, STEP_BLOCKS)
     let n = 0
     this.#core.demandReadable(from, want)
+    const w = inodes.get(giver)
     transaction.run(want + extents.runBlocks(w), false, () => {
       allocator.allocate(0, want, block - span.from + span.at)
       const { start, count } = allocator

@@ -181,6 +181,7 @@ export class Writes {
         const whole = p === position && n === length
         if (pass === 1 || whole) {
           const to = extents.regionBlock * BLOCK_BYTES + inExtent
+          this.#core.beforeStore(to, n)
           region.stream(to, source, start + (p - position), n)
           this.#core.afterStore(to, n)
         }
@@ -201,10 +202,27 @@ export class Writes {
     }
     const shared = position > size ? this.#files.demandTail(number, size, position) : 0
     this.#files.requireSpace(number, missing, shared)
+    if (missing > 0) this.#demandThere(number, position, Math.min(end, size))
     guard.proceed()
     const w = inodes.get(number)
     if (position > size) this.#files.zeroTail(w, size, position)
     else if (end > size) this.#files.keepShrunk(w, size)
+  }
+
+  /** EIO when what is there of [from, end) faults: beside new blocks it would stop the volume. */
+  #demandThere(number: number, from: number, end: number): void {
+    const { extents, inodes, region } = this.#core
+    let w = inodes.get(number)
+    for (let p = from, steps = 1; p < end; steps++) {
+      if (steps % WALK_EXTENTS === 0) w = this.#files.rest(number)
+      const found = extents.find(w, Math.floor(p / BLOCK_BYTES))
+      if (!found && extents.count === 0) break
+      const first = extents.fileBlock * BLOCK_BYTES
+      const to = found ? Math.min(end, first + extents.count * BLOCK_BYTES) : Math.min(end, first)
+      if (found) region.touch(extents.regionBlock * BLOCK_BYTES + (p - first), to - p)
+      p = to
+    }
+    this.#core.checkRegion()
   }
 
   /** A write into holes or past the end. */
@@ -215,7 +233,7 @@ export class Writes {
     length: number,
     position: number,
   ): void {
-    const { inodes, transaction, pages } = this.#core
+    const { inodes, transaction, pages, region } = this.#core
     const number = open.number
     const end = position + length
     let w = inodes.get(number)
@@ -245,6 +263,7 @@ export class Writes {
         const changes = need > 0 && p === position
         const ahead = position === size && stepEnd === end ? this.#ahead(open, size, need) : 0
         p = this.#writeStep(w, source, start + (p - position), p, stepEnd, runs, ahead)
+        if (need === 0) region.check() // nothing has changed yet: a fault stops this write alone
         transaction.wroteData()
         if (changes) inodes.layoutChanged(w)
         if (p < end && end > size) {
@@ -298,6 +317,7 @@ export class Writes {
         const inExtent = p - extents.fileBlock * BLOCK_BYTES
         const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
         const to = extents.regionBlock * BLOCK_BYTES + inExtent
+        this.#core.beforeStore(to, n)
         region.stream(to, source, start + (p - position), n)
         this.#core.afterStore(to, n)
         p += n

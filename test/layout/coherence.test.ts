@@ -101,7 +101,7 @@ test('a copy of held blocks has what the device wrote to them', () => {
   end()
 })
 
-test('flush and invalidate of a hold cover the bytes that they name, and no others', () => {
+test('flush and invalidate of a hold cover the lines of the bytes that they name, and no others', () => {
   const { region, file, end } = mounted()
   const pin = file.pin()
   const at = pin.runs()[0]!.regionOffset
@@ -114,9 +114,28 @@ test('flush and invalidate of a hold cover the bytes that they name, and no othe
   )
   region.device.fill(8, at, at + 4 * BLOCK)
   pin.invalidate(0, 10)
-  const bytes = new Uint8Array(12)
-  region.read(at, bytes, 0, 12)
-  assert.deepEqual([...bytes], [8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 7, 7])
+  const bytes = new Uint8Array(66)
+  region.read(at, bytes, 0, 66)
+  assert.deepEqual(bytes, new Uint8Array(66).fill(8).fill(7, 64))
+  end()
+})
+
+test('a store to a part of a line leaves what a device wrote to the rest of it', () => {
+  const { region, file, end } = mounted()
+  const at = file.pin().runs()[0]!.regionOffset
+  const expected = new Uint8Array(4 * BLOCK).fill(2)
+  const seen = region.device.subarray(at, at + 4 * BLOCK)
+  for (const [first, last, store] of [
+    [20, 30, (from: number, n: number) => file.write(new Uint8Array(n), from)],
+    [100, 300, (from: number, n: number) => file.zeroRange(from, n)],
+    [BLOCK + 10, BLOCK + 64, (from: number, n: number) => file.punch(from, n)],
+    [BLOCK + 640, BLOCK + 700, (from: number, n: number) => file.write(new Uint8Array(n), from)],
+  ] as const) {
+    seen.set(expected) // by the device, since this side has looked
+    store(first, last - first)
+    expected.fill(0, first, last)
+    assert.deepEqual(Buffer.from(seen), Buffer.from(expected), `bytes ${first} to ${last}`)
+  }
   end()
 })
 

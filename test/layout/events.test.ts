@@ -265,9 +265,21 @@ for (const [kind, act] of Object.entries(ACTS)) {
     ]
     using file = s.volume.open('/f', 'r+')
     const transfer = file.transfer(0, B)
-    const closes = s.volume.open('/f', 'r')
-    const mappings = [file.map({ write: true }), file.map({ direct: true, write: true })]
+    // Of files without names, which go with whoever has them open last.
+    const [gone, mapped] = ['/gone', '/mapped'].map((path) => {
+      s.make(path)
+      return s.volume.open(path, 'r+')
+    })
+    const mappings = [mapped!.map({ write: true }), mapped!.map({ direct: true, write: true })]
+    mapped!.close()
+    for (const path of ['/gone', '/mapped']) s.volume.unlink(path)
     const calls = [
+      () => gone!.close(),
+      ...mappings.flatMap((mapping) => [
+        () => mapping.persist(),
+        () => mapping.window(0, B),
+        () => mapping.unmap(),
+      ]),
       () => s.volume.stat('/f'),
       () => file.write(blocksOf('no', 0, 1), 0),
       () => file.truncate(0),
@@ -277,8 +289,6 @@ for (const [kind, act] of Object.entries(ACTS)) {
       () => pin.commit(),
       () => lease.returnRange(0, B),
       () => transfer.end(),
-      () => closes.close(),
-      ...mappings.map((mapping) => () => mapping.unmap()),
       () => session.end(),
       () => s.volume.close(),
     ]
@@ -292,15 +302,13 @@ for (const [kind, act] of Object.entries(ACTS)) {
       codes,
       calls.map(() => 'EDEADLK'),
     )
-    assert.equal(s.volume.holds().length, 3 + mappings.length)
-    assert.equal(session.ended, false)
-    assert.equal(closes.stat().size, BLOCKS * B, 'it is open')
-    closes.close()
-    for (const mapping of mappings) {
-      assert.equal(new Uint8Array(mapping.buffer).length, BLOCKS * B, 'it is there')
-      mapping.unmap()
-    }
+    assert.equal(s.volume.holds().length, 5)
+    const { free } = s
+    gone!.close()
+    for (const mapping of mappings) mapping.unmap()
+    assert.equal(s.free, free + 2 * BLOCKS, 'they end when they are asked afterwards')
     assert.equal(s.volume.holds().length, 3)
+    assert.equal(session.ended, false)
     session.end()
     assert.equal(kept.released, true, 'it ends when it is asked afterwards')
     const distinct = s.volume.core.frames.distinct

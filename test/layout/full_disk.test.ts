@@ -160,6 +160,23 @@ test('a hold of holes, or of shared blocks, for which there is no room changes n
   clone.pin({ length: B }).release() // as much as there is
 })
 
+test('without room to keep back, the first hold of holes fills none, and takes no own lease', () => {
+  // From what fills the holes alone to what is enough for all.
+  for (let spare = 8; spare < 80; spare += 4) {
+    using s = new Scene()
+    using file = s.volume.open('/holes', 'w+')
+    file.truncate(4 * B)
+    const own = file.lease({ iomode: 'read' })
+    fill(s, spare)
+    const before = s.image()
+    const code = codeOf(() => file.pin().release())
+    assert.equal(own.released, code === 'done', `${spare} blocks are left`)
+    if (code === 'done') continue
+    assert.equal(code, 'ENOSPC')
+    s.assertSameImage(before, `${spare} blocks are left`)
+  }
+})
+
 test('an evacuation for which there is no room moves nothing, and takes no lease', () => {
   using s = new Scene()
   using file = s.volume.open('/f', 'r+')

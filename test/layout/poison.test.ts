@@ -9,20 +9,21 @@ import { join } from 'node:path'
 import type { ByteRange } from '../../src/base/layout.js'
 import { HoldfastError } from '../../src/base/errors.js'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
+import type { LayoutFile } from '../../src/layout/file.js'
 import { LayoutVolume } from '../../src/layout/volume.js'
 import { createRegion } from '../../src/region/file_region.js'
 import type { Region } from '../../src/region/region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { assertBytes, blocksOf, Ground } from './ground.js'
 
-/** Loses blocks: loads from them fault from then on, as they do where the kernel caught poison. */
+/** Loses blocks: who comes there faults from then on, as where the kernel caught poison. */
 class Poison {
   readonly blocks = new Set<number>()
   #met: ByteRange[] = []
   #told = true
 
   constructor(region: Region) {
-    const { read, touch, check } = region
+    const { read, touch, stream, streamZero, check } = region
     region.read = (offset, target, start, length) => {
       this.#meet(offset, length)
       read.call(region, offset, target, start, length)
@@ -30,6 +31,14 @@ class Poison {
     region.touch = (offset, length) => {
       this.#meet(offset, length)
       touch.call(region, offset, length)
+    }
+    region.stream = (offset, source, start, length) => {
+      this.#meet(offset, length)
+      stream.call(region, offset, source, start, length)
+    }
+    region.streamZero = (offset, length) => {
+      this.#meet(offset, length)
+      streamZero.call(region, offset, length)
     }
     region.check = () => {
       check.call(region)
@@ -55,6 +64,12 @@ const EIO = { code: 'EIO' }
 class Ruin extends Ground {
   readonly poison = new Poison(this.region)
   readonly listed = () => this.volume.badBlocks()
+
+  get file(): LayoutFile {
+    return (this.#file ??= this.volume.open('/f', 'r+'))
+  }
+
+  #file: LayoutFile | null = null
 
   fill(path: string, blocks = 8): void {
     this.volume.writeFile(path, blocksOf(path, 0, blocks))
@@ -123,6 +138,45 @@ test('what copies a poisoned block is EIO, changes nothing, and the volume goes 
   s.volume.unlink('/clone')
   file.close()
   s.assertClean('after all')
+})
+
+test('a store to a poisoned block is EIO for who stores, changes no size, and stops nobody else', () => {
+  const calls: Record<string, (s: Ruin) => void> = {
+    'a write in place': (s) => s.file.write(new Uint8Array(10), 7 * B),
+    'a write in place and past the end': (s) => s.file.write(new Uint8Array(2 * B), 7 * B),
+    'an append to it': (s) => s.file.write(new Uint8Array(10), 7 * B + 5),
+    'a write far past the end': (s) => s.file.write(new Uint8Array(10), 40 * B),
+    'a truncate up': (s) => s.file.truncate(40 * B),
+    'an allocate past the end': (s) => s.file.allocate(0, 40 * B),
+    'a range zeroed': (s) => s.file.zeroRange(6 * B, 3 * B),
+    'a part punched': (s) => s.file.punch(7 * B + 1, 2),
+  }
+  for (const [what, call] of Object.entries(calls)) {
+    using s = new Ruin()
+    s.fill('/f')
+    s.file.truncate(8 * B - 4090)
+    const lost = s.lose('/f', 7)
+    assert.throws(() => call(s), EIO, what)
+    assert.equal(s.volume.stat('/f').size, 8 * B - 4090, what)
+    s.volume.writeFile('/other', blocksOf('/other', 0, 2))
+    assert.throws(() => s.volume.readFile('/f'), EIO, what)
+    assert.deepEqual(s.listed(), [lost], what)
+    s.file.truncate(7 * B)
+    assertBytes(s.volume.readFile('/f').subarray(0, 6 * B), blocksOf('/f', 0, 6), what)
+    s.assertClean(what)
+  }
+})
+
+test('the end of a pin of a poisoned last block is no fault of who calls next', () => {
+  using s = new Ruin()
+  s.fill('/f')
+  s.file.truncate(8 * B - 4090)
+  const pin = s.file.pin()
+  const lost = s.lose('/f', 7)
+  pin.release()
+  s.volume.writeFile('/other', blocksOf('/other', 0, 2))
+  assertBytes(s.volume.readFile('/other'), blocksOf('/other', 0, 2), '/other')
+  assert.deepEqual(s.listed(), [lost])
 })
 
 test('a clone that must copy a poisoned block that is held is EIO, and does not appear', () => {

@@ -3,6 +3,7 @@
  * 64-byte lines that go back, or are dropped, when it says so and not before. Two memories: what
  * the program stores and reads, and what devices see.
  */
+import { LINE_BYTES } from '../../src/base/limits.js'
 import { native } from '../../src/native/native.js'
 import { MemoryRegion } from '../../src/region/memory_region.js'
 import type { DeviceSync } from '../../src/region/region.js'
@@ -29,7 +30,9 @@ export class PrivateCacheRegion extends MemoryRegion {
     this.device = new Uint8Array(byteLength)
   }
 
-  override syncDevice(what: DeviceSync, offset: number, length: number): void {
+  override syncDevice(what: DeviceSync, from: number, bytes: number): void {
+    const offset = from - (from % LINE_BYTES)
+    const length = Math.ceil((from + bytes) / LINE_BYTES) * LINE_BYTES - offset
     if (what === 'flush') {
       this.flushes++
       native.copyOut(this.memory, offset, this.device, offset, length)

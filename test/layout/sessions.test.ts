@@ -84,6 +84,46 @@ test('what cannot be cut off ends with its session all the same', async () => {
   s.volume.truncate('/f', 0)
 })
 
+test('what cuts one lease off may release others of its session', async () => {
+  using s = new Scene()
+  const revoke = () => {
+    for (const hold of [lease, ...rest]) hold.release()
+  }
+  const lease = s.lease('/f', [0, 4], { revoke })
+  const rest = [s.pin('/f', [4, 6]), s.lease('/f', [0, 8], { revoke: () => {} })]
+  s.other.end()
+  await s.other.over
+  assert.deepEqual(s.volume.holds(), [])
+  assert.equal(s.volume.core.frames.distinct, 0)
+  s.volume.truncate('/f', 0)
+})
+
+test('when the medium fails at the end of a session, the rest of it ends, and nobody hangs', async () => {
+  const s = new Scene()
+  s.make('/g')
+  const holds = [s.pin('/f'), s.pin('/g')]
+  s.volume.truncate('/f', 0, undefined, { policy: 'defer' })
+  const waits = outcomeOf(s.volume.promises.truncate('/g', 0, { policy: 'wait' }))
+  await idle()
+  const { check } = s.region
+  s.region.check = () => {
+    throw new Error('the medium failed')
+  }
+  const unhandled: unknown[] = []
+  const told = (reason: unknown) => unhandled.push(reason)
+  process.on('unhandledRejection', told)
+  s.other.end()
+  await idle()
+  process.off('unhandledRejection', told)
+  s.region.check = check
+  assert.deepEqual(unhandled, [])
+  await assert.rejects(s.other.over, { code: 'EIO' })
+  for (const hold of holds) assert.equal(hold.released, true)
+  assert.equal(stateOf(waits), 'EIO', 'who waited for it is told at once')
+  s.volume.close()
+  s.region.close()
+})
+
 test('a session that was fenced and could not be cut off leaves limbo with its end', async () => {
   using s = new Scene()
   const lease = s.lease('/f')

@@ -337,6 +337,104 @@ test('an aborted wait is EINTR, changes nothing, and asks for nothing back any m
     hold.release()
   }))
 
+test('a deadline of a recall that was called off fences nobody who is asked anew', () =>
+  scene(async (s) => {
+    const fenced: number[] = []
+    const hold = s.lease('/f', 0, BLOCKS, { revoke: () => void fenced.push(s.timers.now()) })
+    const controller = new AbortController()
+    const first = s.cut('/f', 4, { signal: controller.signal })
+    await idle()
+    // A long step of the server: all of this has come in when the deadline is looked at.
+    let again: Outcome<void> | undefined
+    s.timers.turn = async () => {
+      if (again !== undefined) return
+      controller.abort()
+      await idle()
+      again = s.cut('/f', 4)
+    }
+    await s.timers.pass(5_000)
+    assert.equal(codeOf(first), 'EINTR')
+    assert.equal(s.recalled.length, 2, 'it is asked anew')
+    assert.deepEqual(fenced, [], 'and has its time')
+    assert.equal(hold.info().deadline, 5_000)
+    await s.timers.pass(5_000)
+    assertDone(again!)
+    assert.equal(fenced.length, 1)
+  }))
+
+test('a lease whose drain outlasts all who waited, and fails, is recalled again for the next', () =>
+  scene(async (s) => {
+    let fail = () => {}
+    let calls = 0
+    const revoke = () =>
+      new Promise<void>((_, reject) => {
+        calls++
+        fail = () => reject(new Error('the connection is gone'))
+      })
+    const hold = s.lease('/f', 0, BLOCKS, { revoke })
+    const first = s.cut('/f', 4, { timeout: 1_000 })
+    await s.timers.pass(6_000)
+    assert.equal(codeOf(first), 'EBUSY')
+    fail()
+    await idle()
+    assert.equal(hold.info().state, 'held', 'nobody wants it back')
+    s.pin('/f', 0, 1).release()
+    const second = s.cut('/f', 4)
+    await s.timers.pass(5_000)
+    assert.deepEqual([s.recalled.length, calls], [2, 2], 'it is asked for, and cut off, as ever')
+    fail()
+    await idle()
+    assertDone(second)
+    hold.release()
+  }))
+
+test('what is given back while a drain goes on counts when that fails', () =>
+  scene(async (s) => {
+    let fail = () => {}
+    const revoke = () =>
+      new Promise<void>((_, reject) => (fail = () => reject(new Error('the connection is gone'))))
+    const part = s.lease('/f', 0, BLOCKS, { revoke })
+    const cut = s.cut('/f', 2)
+    await s.timers.pass(5_000)
+    part.returnRange(0, 5 * B)
+    assert.equal(part.info().bytes, BLOCKS * B, 'transfers are under way')
+    fail()
+    await idle()
+    assertDone(cut)
+    assert.equal(s.limbo, BLOCKS - 5, 'the rest stays as it is for who did not return it')
+    part.release()
+    const all = s.lease('/f', 0, 2, { revoke })
+    const gone = s.cut('/f', 0)
+    await s.timers.pass(5_000)
+    all.returnRange(0, 2 * B)
+    fail()
+    await idle()
+    assertDone(gone)
+    assert.equal(all.released, true)
+    assert.equal(s.limbo, 0)
+  }))
+
+test('a lease fenced from a part stays so when the recall of the rest is called off', () =>
+  scene(async (s) => {
+    const hold = s.lease('/f', 0, BLOCKS)
+    const cut = s.cut('/f', 4)
+    await s.timers.pass(5_000)
+    assertDone(cut)
+    const controller = new AbortController()
+    const rest = s.cut('/f', 0, { signal: controller.signal })
+    await idle()
+    assert.equal(hold.info().state, 'recalled')
+    controller.abort()
+    await idle()
+    assert.equal(codeOf(rest), 'EINTR')
+    assert.equal(hold.info().state, 'fenced')
+    assert.equal(
+      code(() => hold.commit()),
+      'ESTALE',
+    )
+    hold.release()
+  }))
+
 test('one of two that wait for a lease gives up: it is still recalled for the other', () =>
   scene(async (s) => {
     const hold = s.lease('/f', 0, BLOCKS)
