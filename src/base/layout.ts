@@ -151,6 +151,10 @@ export interface Shrunk {
 export interface Evacuated {
   /** Blocks that were moved. */
   readonly moved: number
-  /** Blocks of the range still in use: metadata, or what is kept out of use. */
+  /** Blocks of the range still in use: metadata, or what is kept out of use, or `unreadable`. */
   readonly left: number
+  /** Blocks that could not be read, and stay where they are. */
+  readonly unreadable: number
+  /** Inodes that have such blocks, the first hundred. */
+  readonly unreadableOf: readonly number[]
 }

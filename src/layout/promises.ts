@@ -147,7 +147,7 @@ export class LayoutPromises {
   ): Promise<Evacuated> {
     const begin = () => this.#volume.evacuate(from, to, options.as)
     const { moved, result } = await this.#steps(begin, options)
-    return { moved, left: result.left }
+    return { ...result, moved }
   }
 
   /** Lets the volume end after `size` bytes; what is beyond moves. */

@@ -17,6 +17,8 @@ import type { Owner } from './reverse_map.js'
 import type { Work } from './work.js'
 
 /** Blocks moved in one transaction: 2 MiB. */
+/** Inodes that are named of those that have what cannot be read. */
+const OWNERS_TOLD = 100
 const STEP_BLOCKS = 512
 
 /** Whether this owner stays although others move. */
@@ -287,12 +289,20 @@ export class Relocation {
       this.#demandMove(this.owners(run.start), run.start, run.count, 0)
       run = this.#ownedRun(run.start + run.count, to)
     }
-    let moved = 0
+    let [moved, unreadable] = [0, 0]
+    const unreadableOf = new Set<number>()
     for (let block = from; ;) {
       const run = this.#ownedRun(block, to)
       if (run === null) break
-      const { start, count: n } = run
+      const { start } = run
       const owners = this.owners(start)
+      const n = this.#readable(start, run.count)
+      if (n === 0) {
+        unreadable++
+        for (const { inode } of owners) if (unreadableOf.size < OWNERS_TOLD) unreadableOf.add(inode)
+        block = start + 1
+        continue
+      }
       this.#demandMove(owners, start, n, 0)
       if (allocator.quarantined > 0 && allocator.available < 2 * n) transaction.checkpoint()
       const room = allocator.claimOutside(from, to, n)
@@ -313,7 +323,26 @@ export class Relocation {
       }
       yield done
     }
-    return { moved, left: this.#inUse(from, to) }
+    const left = this.#inUse(from, to)
+    return { moved, left, unreadable, unreadableOf: [...unreadableOf] }
+  }
+
+  /** Blocks from `start` on that can be read, at most `most`; 0: the first one cannot. */
+  #readable(start: number, most: number): number {
+    if (this.#canRead(start, most)) return most
+    let n = 0
+    while (n < most && this.#canRead(start + n, 1)) n++
+    return n
+  }
+
+  #canRead(start: number, count: number): boolean {
+    try {
+      this.#core.demandReadable(start, count)
+      return true
+    } catch (error) {
+      if (error instanceof HoldfastError && error.code === 'EIO') return false
+      throw error
+    }
   }
 
   /** The first run of [from, to) that files own, the same ones throughout; limbo is no file. */

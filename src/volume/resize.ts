@@ -127,7 +127,14 @@ export function* shrink(
   try {
     demandRoom(core, blocks)
     demandNothingLeft(core, blocks)
-    yield* relocation.evacuate(blocks, end)
+    const { unreadable, unreadableOf } = yield* relocation.evacuate(blocks, end)
+    if (unreadable > 0) {
+      const whose = unreadableOf.slice(0, 4).join(', ')
+      throw new HoldfastError(
+        'EIO',
+        `${unreadable} blocks behind the new end cannot be read, of inode ${whose}; restore or remove it`,
+      )
+    }
     demandNothingLeft(core, blocks)
     yield* new MetadataMover(core).evacuate(blocks, end)
     cutOff(core, blocks)

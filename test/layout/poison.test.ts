@@ -119,10 +119,6 @@ test('what copies a poisoned block is EIO, changes nothing, and the volume goes 
     'a write that ends in it': () => file.write(new Uint8Array(B), B + 5),
     'unshare=self': () => file.unshare('self'),
     'unshare=others': () => file.unshare('others'),
-    evacuate: () => {
-      const steps = s.volume.evacuate(lost * B, (lost + 1) * B)
-      while (steps.next().done !== true);
-    },
   }
   for (const [what, call] of Object.entries(calls)) {
     assert.throws(call, EIO, what)
@@ -177,6 +173,29 @@ test('the end of a pin of a poisoned last block is no fault of who calls next', 
   s.volume.writeFile('/other', blocksOf('/other', 0, 2))
   assertBytes(s.volume.readFile('/other'), blocksOf('/other', 0, 2), '/other')
   assert.deepEqual(s.listed(), [lost])
+})
+
+test('what is emptied of files keeps the blocks that cannot be read, and the rest moves', () => {
+  using s = new Ruin()
+  s.fill('/f')
+  const places = Array.from({ length: 8 }, (_, block) => s.place('/f', block)!)
+  const lost = [s.lose('/f', 2), s.lose('/f', 5)]
+  const [from, to] = [Math.min(...places), Math.max(...places) + 1]
+  const steps = s.volume.evacuate(from * B, to * B)
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  const { moved, left, unreadable, unreadableOf } = step.value
+  assert.deepEqual([moved, unreadable], [6, 2])
+  assert.ok(left >= 2)
+  assert.deepEqual(unreadableOf, [s.volume.stat('/f').ino])
+  const now = places.map((_, block) => s.place('/f', block)!)
+  assert.deepEqual(
+    now.filter((at) => at >= from && at < to),
+    lost,
+  )
+  assert.deepEqual(s.listed(), lost)
+  assert.throws(() => s.volume.readFile('/f'), EIO)
+  s.assertClean('after all')
 })
 
 test('a clone that must copy a poisoned block that is held is EIO, and does not appear', () => {

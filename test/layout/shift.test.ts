@@ -1,4 +1,4 @@
-/** Collapse and insert where somebody was cut off who could not be: his addresses lead elsewhere. */
+/** Collapse and insert where somebody was cut off who could not be: his addresses stay behind. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'

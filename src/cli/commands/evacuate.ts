@@ -1,5 +1,6 @@
 /** holdfast evacuate: no file has blocks in a range of the region any more. */
 import type { Command } from 'commander'
+import { HoldfastError } from '../../base/errors.js'
 import { parseRange, parseRegion, type Range } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { moving } from '../moving.js'
@@ -18,8 +19,9 @@ export function evacuateCommand(program: Command): Command {
     .description(
       'Moves what files have in a range of the region elsewhere, as before a part of the memory is ' +
         'replaced, and shows how many blocks of 4096 bytes were moved and how many are still in use: ' +
-        'metadata, which does not move, and bad blocks. Blocks that are held or of a fixed file stay, ' +
-        'and are a failure. `holdfast badblocks --add` keeps blocks from being used again.',
+        'metadata, which does not move, and bad blocks. What cannot be read stays, the rest moves, and ' +
+        'in the end that is a failure, which names the inodes. Blocks that are held or of a fixed ' +
+        'file are a failure before anything moves. `holdfast badblocks --add` keeps blocks from being used again.',
     )
     .argument('<region>', 'path of the region', parseRegion)
     .requiredOption(
@@ -41,11 +43,19 @@ async function evacuate(region: string, options: Options): Promise<void> {
   const { offset, length } = options.range
   await withSession(async (session) => {
     const volume = session.volume(region, 'write')
-    const { moved, left } = await inVolume(region, () =>
+    const { moved, left, unreadable, unreadableOf } = await inVolume(region, () =>
       moving(region, 0, (moves) => volume.evacuate(offset, offset + length, moves)),
     )
-    if (options.json === true) return printJson({ region, offset, length, moved, left })
     const rest = left === 0 ? 'none is in use' : `${left} still in use by metadata, or bad`
-    await print(`${region}: ${moved} ${moved === 1 ? 'block' : 'blocks'} moved, ${rest}\n`)
+    if (options.json === true) {
+      await printJson({ region, offset, length, moved, left, unreadable, unreadableOf })
+    } else await print(`${region}: ${moved} ${moved === 1 ? 'block' : 'blocks'} moved, ${rest}\n`)
+    if (unreadable === 0) return
+    throw new HoldfastError(
+      'EIO',
+      `${unreadable} of them cannot be read, of inode ${unreadableOf.join(', ')}; ` +
+        'restore or remove what has them: ls -R --json shows inodes',
+      { path: region },
+    )
   })
 }
