@@ -5,6 +5,7 @@ import type { ChangeOptions, ShareOptions, UnshareMode } from '../base/layout.js
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { Want } from '../base/mode.js'
+import type { Mapping } from '../mapping/mapping.js'
 import { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { OpenWish } from '../volume/open_flags.js'
@@ -15,6 +16,9 @@ import type { HoldUser } from './holds.js'
 import type { Session } from './session.js'
 import { Transfer } from './transfers.js'
 import type { LayoutVolume } from './volume.js'
+
+/** Why nothing can be had of a mapping whose session has ended. */
+const HOLD_ENDED = 'the session that mapped it has ended'
 
 export class LayoutFile extends OpenFile {
   readonly #volume: LayoutVolume
@@ -55,14 +59,19 @@ export class LayoutFile extends OpenFile {
     return this.#take(kind, options, ticket)
   }
 
-  #take(kind: 'pin' | 'seal' | 'lease', options: HoldOptions, ticket: number): Hold {
+  #take(
+    kind: 'pin' | 'seal' | 'lease',
+    options: HoldOptions,
+    ticket: number,
+    holder: HoldUser | null = null,
+  ): Hold {
     return this.enter(kind, () => {
       if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
       const volume = this.#volume
       const session = options.session ?? this.session
       const lease = kind === 'lease' ? (options as LeaseOptions) : null
       const iomode = lease?.iomode ?? null
-      const user = lease === null ? null : userOf(lease)
+      const user = lease === null ? holder : userOf(lease)
       volume.core.guard.ask({ session })
       const slot = take(volume, this.inode, { kind, iomode, session, options, user, ticket })
       return volume.newHold(slot)
@@ -93,11 +102,13 @@ export class LayoutFile extends OpenFile {
     volume.demandDirect(options)
     if (options.direct !== true) return this.#mapFollowing(options)
     const { offset, length, reason = 'a direct mapping' } = options
-    const seal = this.#take('seal', { offset, length, reason }, Infinity)
+    let mapping: Mapping | null = null
+    const ends = () => mapping?.end(HOLD_ENDED)
+    const seal = this.#take('seal', { offset, length, reason }, Infinity, { ends })
     try {
       return this.enter('mmap', () => {
         this.demandMappable(options)
-        return volume.mappings.map(this.inode, options, () => seal.release())
+        return (mapping = volume.mappings.map(this.inode, options, () => seal.release()))
       })
     } catch (error) {
       seal.release()
@@ -117,20 +128,19 @@ export class LayoutFile extends OpenFile {
       const to = Math.ceil((mapping.offset + mapping.byteLength) / BLOCK_BYTES)
       const { table } = volume.holding
       const iomode = mapping.writable ? 'rw' : 'read'
-      const slot = volume.holding.grant(
-        this.session,
-        'lease',
-        iomode,
-        this.inode,
-        from,
-        to,
-        options.reason ?? 'a mapping',
-        { follows: true },
-      )
-      const id = table.idOf(slot)
-      release = () => {
-        const now = table.find(id)
-        if (now >= 0) volume.holding.end(now)
+      const user = { follows: true, ends: () => mapping.end(HOLD_ENDED) }
+      const why = options.reason ?? 'a mapping'
+      try {
+        const { session, inode } = this
+        const slot = volume.holding.grant(session, 'lease', iomode, inode, from, to, why, user)
+        const id = table.idOf(slot)
+        release = () => {
+          const now = table.find(id)
+          if (now >= 0) volume.holding.end(now)
+        }
+      } catch (error) {
+        mapping.unmap()
+        throw error
       }
       return mapping
     })

@@ -38,6 +38,8 @@ export interface HoldUser {
   readonly revoke?: (from: number, to: number) => void | Promise<void>
   /** It follows its file by itself, at once: it is in the way of nothing. */
   readonly follows?: boolean
+  /** It ends: what reaches its blocks in this process reaches them no more. Never throws. */
+  readonly ends?: () => void
 }
 
 /** A hold that is being cut off. */
@@ -324,11 +326,11 @@ export class Holds {
   end(slot: number): void {
     const { pieces } = this.table
     if (this.events.watched) this.tell('release', [slot])
+    this.users.get(slot)?.ends?.()
     try {
       for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
         const inode = pieces.inodeOf(piece)
-        const from = pieces.startOf(piece)
-        const to = pieces.endOf(piece)
+        const [from, to] = [pieces.startOf(piece), pieces.endOf(piece)]
         pieces.remove(piece)
         this.#uncount(slot, inode, from, to)
       }

@@ -375,6 +375,7 @@ export class LayoutVolume extends Volume {
     if (!this.closed) {
       this.arbiter.demandOutside()
       for (const transfer of [...this.transfers]) transfer.end()
+      this.mappings.end()
       this.holding.endAll()
     }
     super.close()

@@ -14,6 +14,9 @@ import type { VolumeState } from './state.js'
 import type { Transaction } from './transaction.js'
 import { Tree } from './tree.js'
 
+/** Records that are looked at between two ticks of the page cache. */
+const STEP_RECORDS = 1024
+
 export class BadBlocks {
   readonly #tree: Tree
   readonly #pages: Pages
@@ -36,12 +39,17 @@ export class BadBlocks {
   /** The list, in order. */
   list(): number[] {
     const blocks: number[] = []
-    let found = this.#tree.seek(this.#state.badBlockRoot, 0, 0)
-    while (found) {
-      blocks.push(this.#tree.word(0))
-      found = this.#tree.next()
+    for (let from = 0; ;) {
+      // There may be more of them than the cache has room for.
+      this.#pages.tick()
+      let found = this.#tree.seek(this.#state.badBlockRoot, from, 0)
+      for (let n = 0; found && n < STEP_RECORDS; n++) {
+        blocks.push(this.#tree.word(0))
+        found = this.#tree.next()
+      }
+      if (!found) return blocks
+      from = blocks.at(-1)! + 1
     }
-    return blocks
   }
 
   /** Tells the allocator of the list, at mount. */

@@ -266,3 +266,21 @@ test('a volume closes with holds, drains and waits under way, and all of them co
   )
   assert.equal(errorOf(() => s.volume.holds()).code, 'EBADF')
 })
+
+test('the mappings of a session end with it: no address of theirs leads into the file', () => {
+  using s = new Scene()
+  const session = s.volume.session({ name: 'third' })
+  const file = s.volume.openAs(session, '/f', 'r+')
+  const kept = s.volume.open('/f', 'r+').map({ write: true })
+  const mappings = [true, false].map((direct) => file.map({ direct, write: true }))
+  const views = mappings.map(({ buffer }) => new Uint8Array(buffer))
+  session.end()
+  for (const view of views) assert.equal(view.length, 0, 'detached')
+  for (const mapping of mappings) {
+    assert.throws(() => mapping.buffer, { code: 'ESTALE', message: /the session .* has ended/ })
+    mapping.unmap()
+  }
+  assert.equal(s.volume.holds().length, 1)
+  assertBytes(new Uint8Array(kept.buffer), blocksOf('/f', 0, BLOCKS), "another's stays")
+  s.volume.truncate('/f', 0)
+})
