@@ -306,8 +306,7 @@ export class Holds {
     }
     ends ||= drain.givenUp
     this.draining.delete(id)
-    const { returned } = drain
-    for (let i = 0; i < returned.length && !ends; i += 2) {
+    for (let i = 0, { returned } = drain; i < returned.length && !ends; i += 2) {
       const left = this.table.find(id)
       if (left >= 0) this.giveBack(left, returned[i]!, returned[i + 1]!, true)
       ends = this.table.find(id) < 0
@@ -360,7 +359,6 @@ export class Holds {
     if (this.users.get(slot)?.follows === true) return
     const runs = this.#collect(inode, from, to)
     this.#drop(slot, this.#collected, runs)
-    // Bytes past the end of the file were the holder's; the last one leaves zeros.
     if (inode !== this.#volume.core.limbo.number) this.#volume.files.zeroLastBlock(inode, from, to)
   }
 

@@ -266,8 +266,8 @@ export class Fire {
         throw new Violation(
           `${label}: ${kind} ${iomode} ${id} of ${owner.session} has ended, and is named`,
         )
-      // What left its file is in the way of nothing but the end of the volume.
-      if (label.startsWith('shrink')) continue
+      // What left its file is in the way of nothing but the end of the volume, and takes up room.
+      if (label.startsWith('shrink') || code === 'ENOSPC') continue
       if (kind === 'lease' || transfer.pieces.some(({ page }) => page.file !== null)) continue
       throw new Violation(`${label}: ${transfer} is named, and has nothing of a file any more`)
     }

@@ -1,5 +1,6 @@
 /** What happens in the fire: one random thing a step. */
 import type { LayoutPolicy } from '../../src/base/layout.js'
+import { RESERVE_BLOCKS } from '../../src/base/limits.js'
 import { Prng } from '../../src/base/prng.js'
 import type { LayoutFile } from '../../src/layout/file.js'
 import type { Hold } from '../../src/layout/hold.js'
@@ -13,6 +14,8 @@ const BLOCKS_MAX = 40
 const BAD_MAX = 40
 /** Blocks that are left free when the volume becomes smaller: a few more than are kept back. */
 const ROOM = 40
+/** Blocks behind the maps that the smallest volume has (blocksToShrinkTo). */
+const LEAST = 2 * RESERVE_BLOCKS
 
 /** What a step is made with. */
 interface Step {
@@ -422,7 +425,8 @@ function shrinkVolume({ fire, prng }: Step, path: string): void {
   const places = [...fire.witness.layout(fire.files.get(path)!).values()]
   pages.tick()
   if (places.length === 0) return
-  const end = Math.max(geometry.blockCount - state.freeBlocks + ROOM, prng.pick(places))
+  const used = geometry.blockCount - state.freeBlocks
+  const end = Math.max(used + ROOM, prng.pick(places), geometry.dataStart + LEAST)
   const label = `shrink to ${end}`
   const most = prng.chance(1, 2) ? Infinity : prng.below(12)
   fire.now(label, () => {
