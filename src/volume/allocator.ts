@@ -25,6 +25,7 @@ import type { Frames } from './frames.js'
 import { FreeMap, GROUP_BLOCKS } from './free_map.js'
 import type { Geometry } from './geometry.js'
 import type { Pages } from './pages.js'
+import { RunsOutside } from './runs_outside.js'
 import type { VolumeState } from './state.js'
 
 /** Chunks looked at for a longer run once a shorter one is at hand. */
@@ -54,6 +55,9 @@ export class Allocator {
   #untilDurable: number[] = []
   #untilHome: number[] = []
   #flushed: number[] = []
+  readonly #outside = new RunsOutside((count, from, end) =>
+    this.findRun(count, -1, from, Math.min(end, this.#geometry.blockCount)),
+  )
   /** A run set aside for the data of the running call. */
   #claimStart = 0
   #claimCount = 0
@@ -222,14 +226,9 @@ export class Allocator {
    */
   claimOutside(from: number, to: number, count: number): number {
     assert(this.#claimCount === 0, 'one run is set aside at a time')
-    const { dataStart, blockCount } = this.#geometry
-    for (let n = count; n > 0; n = n >>> 1) {
-      const start = this.findRun(n, -1, dataStart, from) || this.findRun(n, -1, to, blockCount)
-      if (start === 0) continue
-      this.#setAside(start, n)
-      return n
-    }
-    return 0
+    const n = this.#outside.find(from, to, count)
+    if (n > 0) this.#setAside(this.#outside.start, n)
+    return n
   }
 
   #setAside(start: number, count: number): void {
@@ -413,6 +412,7 @@ export class Allocator {
 
   #freeAgain(chunk: number, bit: number, count: number): void {
     this.#map.setBusy(chunk, bit, count, false)
+    this.#outside.freed(chunk * CHUNK_BLOCKS + bit, count)
     if (chunk < this.#hint) this.#hint = chunk
     if (chunk < this.#groupHint) this.#groupHint = chunk
   }

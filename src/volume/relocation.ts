@@ -121,10 +121,23 @@ export class Relocation {
     return 2 * extents.runBlocks(w) + 5 * shares.insertBlocks + limbo.takeBlocks
   }
 
+  /** The same for any of these. */
+  #mostMetadata(owners: readonly Owner[]): number {
+    let most = 0
+    for (const { inode } of owners) {
+      this.#core.pages.tick()
+      most = Math.max(most, this.#metadata(inode))
+    }
+    return most
+  }
+
   /** `asked`: the file that is to move; 0: whatever is in a range of the region. */
   #demandMove(owners: readonly Owner[], start: number, count: number, asked: number): void {
     const { guard, inodes, pages } = this.#core
-    for (const owner of owners) this.#work.settle(owner.inode)
+    for (const owner of owners) {
+      pages.tick() // more owners than the cache has pages
+      this.#work.settle(owner.inode)
+    }
     for (const owner of owners) {
       pages.tick()
       if (!this.#core.watched(inodes.get(owner.inode))) continue
@@ -310,7 +323,7 @@ export class Relocation {
         throw new HoldfastError('ENOSPC', `no free block outside ${from} to ${to - 1}`)
       }
       allocator.unclaim()
-      transaction.require(room + Math.max(...owners.map(({ inode }) => this.#metadata(inode))))
+      transaction.require(room + this.#mostMetadata(owners))
       if (this.#core.guard.proceed()) continue // owners may have gone with their leases
       allocator.claimOutside(from, to, n)
       let done = 0

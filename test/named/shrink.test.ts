@@ -300,6 +300,31 @@ test('a free block behind the new end that goes bad meanwhile is bad afterwards'
   region.close()
 })
 
+test('blocks with more owners than the cache has pages move, and each owner with them', () => {
+  const region = newRegion(16_384)
+  let volume = mount(region, { ...MOUNT, cachePages: 4096 })
+  const empty = fillLow(volume, 1600)
+  const bytes = bytesOf('shared', 4096)
+  volume.writeFile('/one', bytes)
+  // Fifteen inodes share a page.
+  const clones = 256 * 15 + 200
+  for (let i = 0; i < clones; i++) volume.reflink('/one', `/clone${i}`)
+  empty()
+  const { regionBlock } = volume.extents('/one').extents[0]!
+  const before = volume.core.geometry.blockCount
+  volume.close()
+  assert.ok(regionBlock > 1500 && regionBlock < before)
+  shrinkTo(region, regionBlock)
+  assertClean(region, 'with many owners')
+  volume = mount(region, MOUNT)
+  for (const path of ['/one', '/clone0', `/clone${clones - 1}`]) {
+    assert.deepEqual(volume.readFile(path), bytes, path)
+    assert.ok(volume.extents(path).extents[0]!.regionBlock < regionBlock, path)
+  }
+  volume.close()
+  region.close()
+})
+
 /** Runs `operation` until it is to make store `at`; false: it made fewer. */
 function cutAt(region: TracedRegion, durable: Uint8Array, at: number, operation: () => void) {
   const stop = new Error('cut')
