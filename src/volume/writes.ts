@@ -197,12 +197,13 @@ export class Writes {
     const { inodes, guard } = this.#core
     const size = inodes.size(inodes.get(number))
     if (missing > 0 || end > size) {
-      const [first, last] = [position, end - 1].map((byte) => Math.floor(byte / BLOCK_BYTES))
-      this.#files.demandGrow(number, first!, last!, end > size)
+      const first = Math.floor(position / BLOCK_BYTES)
+      const last = Math.floor((end - 1) / BLOCK_BYTES)
+      this.#files.demandGrow(number, first, last, end > size)
     }
     const shared = position > size ? this.#files.demandTail(number, size, position) : 0
     this.#files.requireSpace(number, missing, shared)
-    if (missing > 0) this.#demandThere(number, position, Math.min(end, size))
+    if (missing > 0 && position < size) this.#demandThere(number, position, Math.min(end, size))
     guard.proceed()
     const w = inodes.get(number)
     if (position > size) this.#files.zeroTail(w, size, position)
@@ -246,8 +247,9 @@ export class Writes {
     for (let p = position; ;) {
       const first = Math.floor(p / BLOCK_BYTES)
       const reach = Math.min(last, first + STEP_BLOCKS - 1)
-      const need = this.#files.missing(w, first, reach)
-      w = inodes.get(number)
+      const all = p === position && reach === last
+      const need = all ? missing : this.#files.missing(w, first, reach)
+      if (!all) w = inodes.get(number)
       const runs = need === 0 ? 1 : this.#files.runs(w, need)
       try {
         transaction.begin(need === 0 ? 0 : need + this.#files.overhead(w, runs))
