@@ -74,6 +74,7 @@ const DIRECTORIES = [
   'fire',
   'repair',
   'golden',
+  'rdma',
   'kill',
 ]
 

@@ -22,6 +22,7 @@ const ALL = [
   'layout',
   'check',
   'repair',
+  'rdma',
   'cli',
 ]
 
@@ -35,6 +36,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   layout: { imports: ['base', 'region', 'media', 'volume', 'mapping'], node: false },
   check: { imports: ['base', 'region', 'media'], node: false },
   repair: { imports: ['base', 'region', 'media', 'native', 'volume', 'check'], node: false },
+  rdma: { imports: ['base', 'native'], node: false },
   cli: { imports: ALL, node: true },
 }
 
