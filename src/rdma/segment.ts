@@ -1,0 +1,133 @@
+/**
+ * A DDP segment that came in: its header, read once, and checked as far as that needs nothing but
+ * the segment itself, in the order in which a peer is to be told (RFC 5040, 7; RFC 5041, 7).
+ *
+ * One object is used over and over: it is good until the next `read`.
+ */
+import { ProtocolError } from './protocol_error.js'
+import {
+  AtomicRequest,
+  AtomicResponse,
+  DDP_VERSION,
+  ddpVersion,
+  headerBytes,
+  IMMEDIATE_BYTES,
+  isLast,
+  isTagged,
+  Opcode,
+  opcodeOf,
+  queueOf,
+  RDMAP_VERSION,
+  rdmapVersion,
+  ReadRequest,
+  TaggedHeader,
+  UntaggedHeader,
+} from './wire/ddp.js'
+import { DdpError, MpaError, RdmapError, TerminateControl } from './wire/terminate.js'
+
+const CONTROL_BYTES = 2
+
+/** Payload that a message of one segment has at least, and whether it may have more. */
+const PAYLOADS: Readonly<
+  Partial<Record<number, { readonly least: number; readonly exact: boolean }>>
+> = {
+  [Opcode.readRequest]: { least: ReadRequest.size, exact: true },
+  [Opcode.terminate]: { least: TerminateControl.size, exact: false },
+  [Opcode.immediate]: { least: IMMEDIATE_BYTES, exact: true },
+  [Opcode.immediateSolicited]: { least: IMMEDIATE_BYTES, exact: true },
+  [Opcode.atomicRequest]: { least: AtomicRequest.size, exact: true },
+  [Opcode.atomicResponse]: { least: AtomicResponse.size, exact: true },
+}
+
+export class Segment {
+  bytes = new Uint8Array(0)
+  /** Where it begins, and its bytes, the header among them. */
+  start = 0
+  length = 0
+  opcode = 0
+  tagged = false
+  last = false
+  /** Where its payload is. */
+  payload = 0
+  payloadLength = 0
+  /** Tagged: where it goes, the tagged offset as two words. */
+  stag = 0
+  toHigh = 0
+  toLow = 0
+  /** Untagged. */
+  invalidateStag = 0
+  qn = 0
+  msn = 0
+  mo = 0
+
+  /** Reads the header. Throws a ProtocolError. */
+  read(bytes: Uint8Array, start: number, length: number): void {
+    this.bytes = bytes as Uint8Array<ArrayBuffer>
+    this.start = start
+    this.length = length
+    if (length < CONTROL_BYTES) throw tooShort(length)
+    const ddp = bytes[start]!
+    const rdmap = bytes[start + 1]!
+    this.tagged = isTagged(ddp)
+    this.last = isLast(ddp)
+    this.opcode = opcodeOf(rdmap)
+    const header = headerBytes(ddp)
+    if (length < header) throw tooShort(length)
+    this.payload = start + header
+    this.payloadLength = length - header
+    this.#checkVersions(ddp, rdmap)
+    if (this.tagged) this.#readTagged()
+    else this.#readUntagged()
+    this.#checkOpcode()
+  }
+
+  #checkVersions(ddp: number, rdmap: number): void {
+    if (ddpVersion(ddp) !== DDP_VERSION) {
+      const error = this.tagged ? DdpError.taggedVersion : DdpError.untaggedVersion
+      throw new ProtocolError(error, `DDP version ${ddpVersion(ddp)}`)
+    }
+    if (rdmapVersion(rdmap) !== RDMAP_VERSION) {
+      throw new ProtocolError(RdmapError.invalidVersion, `RDMAP version ${rdmapVersion(rdmap)}`)
+    }
+  }
+
+  #readTagged(): void {
+    const { bytes, start } = this
+    this.stag = word(bytes, start + TaggedHeader.at.stag)
+    this.toHigh = word(bytes, start + TaggedHeader.at.to)
+    this.toLow = word(bytes, start + TaggedHeader.at.to + 4)
+  }
+
+  #readUntagged(): void {
+    const { bytes, start } = this
+    this.invalidateStag = word(bytes, start + UntaggedHeader.at.invalidateStag)
+    this.qn = word(bytes, start + UntaggedHeader.at.qn)
+    this.msn = word(bytes, start + UntaggedHeader.at.msn)
+    this.mo = word(bytes, start + UntaggedHeader.at.mo)
+  }
+
+  #checkOpcode(): void {
+    const { opcode, tagged } = this
+    const queue = queueOf(opcode)
+    if (queue === undefined || (queue === -1) !== tagged) {
+      const how = tagged ? 'tagged' : 'untagged'
+      throw new ProtocolError(RdmapError.unexpectedOpcode, `opcode ${opcode} in a ${how} segment`)
+    }
+    if (!tagged && this.qn !== queue) {
+      throw new ProtocolError(DdpError.invalidQueue, `opcode ${opcode} in queue ${this.qn}`)
+    }
+    const rule = PAYLOADS[opcode]
+    if (rule === undefined) return
+    const { least, exact } = rule
+    const fits = exact ? this.payloadLength === least : this.payloadLength >= least
+    if (fits && this.last && this.mo === 0) return
+    const detail = `opcode ${opcode} with ${this.payloadLength} bytes, ${least} make one message`
+    throw new ProtocolError(RdmapError.streamCatastrophic, detail)
+  }
+}
+
+const word = (bytes: Uint8Array, at: number) =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+
+const tooShort = (length: number) =>
+  new ProtocolError(MpaError.markerMismatch, `a segment of ${length} bytes has no whole header`)
