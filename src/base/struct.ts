@@ -38,28 +38,45 @@ export function defineStruct<const F extends Record<string, FieldDeclaration>>(
   declarations: F,
 ): Struct<Extract<keyof F, string>> {
   type Name = Extract<keyof F, string>
-  let end = 0
-  const fields = (Object.keys(declarations) as Name[]).map((field) => {
-    const [offset, width, text] = declarations[field]!
-    if (offset !== end) throw new Error(`struct ${name}.${field}: at ${offset}, expected ${end}`)
+  const { fields, at } = placeFields(`struct ${name}`, size, declarations)
+  const word = {} as Record<Name, number>
+  for (const { name: field, offset, width } of fields) {
     if (width >= 2 && width % 2 === 0 && width <= 8 && offset % Math.min(width, 4) !== 0) {
       throw new Error(`struct ${name}.${field}: ${width} bytes at ${offset} are not aligned`)
     }
-    end = offset + width
-    return { name: field, offset, width, meaning: text }
-  })
-  if (end !== size) throw new Error(`struct ${name}: fields end at ${end}, size is ${size}`)
-  const at = {} as Record<Name, number>
-  const word = {} as Record<Name, number>
-  for (const field of fields) {
-    at[field.name] = field.offset
-    if (field.offset % 4 === 0) word[field.name] = field.offset / 4
+    if (offset % 4 === 0) word[field] = offset / 4
   }
-  // Objects that grew by computed names are hash tables to the engine, and these are read in the
-  // hottest code there is; JSON.parse makes objects of fixed shape.
-  const fixed = <T>(table: T): T => JSON.parse(JSON.stringify(table)) as T
-  return { name, size, meaning, fields, at: fixed(at), word: fixed(word) }
+  return { name, size, meaning, fields, at, word: fixed(word) }
 }
+
+/**
+ * The fields of a declaration, which stand in the order of their offsets, without gaps and without
+ * overlaps, and end at `size`; and the offset of each.
+ */
+export function placeFields<const F extends Record<string, FieldDeclaration>>(
+  what: string,
+  size: number,
+  declarations: F,
+) {
+  type Name = Extract<keyof F, string>
+  const at = {} as Record<Name, number>
+  let end = 0
+  const fields = (Object.keys(declarations) as Name[]).map((field) => {
+    const [offset, width, meaning] = declarations[field]!
+    if (offset !== end) throw new Error(`${what}.${field}: at ${offset}, expected ${end}`)
+    end = offset + width
+    at[field] = offset
+    return { name: field, offset, width, meaning }
+  })
+  if (end !== size) throw new Error(`${what}: fields end at ${end}, size is ${size}`)
+  return { fields, at: fixed(at) }
+}
+
+/**
+ * Objects that grew by computed names are hash tables to the engine, and these are read in the
+ * hottest code there is; JSON.parse makes objects of fixed shape.
+ */
+const fixed = <T>(table: T): T => JSON.parse(JSON.stringify(table)) as T
 
 /**
  * A structure's magic: three letters and a version digit. The version is part of the magic so that

@@ -12,7 +12,7 @@
  *   little-endian field of the protocol;
  * - no ULPDU is handed on before its CRC was found good.
  */
-import { crc32cOf } from './crc.js'
+import { native } from '../native/native.js'
 import { ProtocolError } from './protocol_error.js'
 import { MpaError } from './wire/terminate.js'
 
@@ -237,7 +237,7 @@ function checkMarker(bytes: Uint8Array, at: number, expected: number): void {
 }
 
 function putCrc(bytes: Uint8Array, start: number, length: number): void {
-  const crc = crc32cOf(bytes, start, length)
+  const crc = native.crc32cOf(bytes, start, length, 0)
   const at = start + length
   bytes[at] = crc & 0xff
   bytes[at + 1] = (crc >>> 8) & 0xff
@@ -249,7 +249,7 @@ function checkCrc(bytes: Uint8Array, start: number, length: number): void {
   const at = start + length
   const low = bytes[at]! | (bytes[at + 1]! << 8)
   const found = (low | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
-  const crc = crc32cOf(bytes, start, length)
+  const crc = native.crc32cOf(bytes, start, length, 0)
   if (found === crc) return
   const detail = `${found.toString(16)} found, ${crc.toString(16)} is that of the ${length} bytes`
   throw new ProtocolError(MpaError.crc, detail)

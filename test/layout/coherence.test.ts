@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
@@ -236,5 +236,6 @@ test('what is written to the disk under a held file is what reads return, and th
 /** Why there is no disk of our own, or null. */
 function needsLoopMount(): string | null {
   if (process.getuid?.() !== 0) return 'mounting an image needs root'
-  return existsSync('/dev/loop-control') ? null : 'there are no loop devices'
+  if (!existsSync('/dev/loop-control')) return 'there are no loop devices'
+  return spawnSync('mkfs.ext4', ['-V']).status === 0 ? null : 'mkfs.ext4 is not installed'
 }

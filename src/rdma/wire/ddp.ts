@@ -88,15 +88,6 @@ export const opcodeOf = (rdmap: number) => rdmap & OPCODE_MASK
 /** The queue of an opcode; -1: it is tagged; undefined: there is no such opcode. */
 export const queueOf = (opcode: number): number | undefined => QUEUES[opcode]
 
-export const isSend = (opcode: number) =>
-  opcode >= Opcode.send && opcode <= Opcode.sendSolicitedInvalidate
-export const invalidates = (opcode: number) =>
-  opcode === Opcode.sendInvalidate || opcode === Opcode.sendSolicitedInvalidate
-export const isSolicited = (opcode: number) =>
-  opcode === Opcode.sendSolicited ||
-  opcode === Opcode.sendSolicitedInvalidate ||
-  opcode === Opcode.immediateSolicited
-
 /** Bytes of the header in front of the payload of a segment that begins like this. */
 export const headerBytes = (ddp: number) =>
   isTagged(ddp) ? TaggedHeader.size : UntaggedHeader.size

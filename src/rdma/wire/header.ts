@@ -6,39 +6,18 @@
  * Invariant of a declaration, checked when the module loads: fields come in the order of their
  * offsets, without gaps and without overlaps, and end at `size`.
  */
+import { placeFields, type FieldDeclaration, type Struct } from '../../base/struct.js'
 
-/** [byte offset, byte width, meaning]. */
-export type HeaderField = readonly [offset: number, width: number, meaning: string]
+/** `meaning`: what it is, and where that is written. */
+export type Header<Name extends string = string> = Omit<Struct<Name>, 'word'>
 
-export interface Header<Name extends string = string> {
-  readonly name: string
-  /** Bytes. */
-  readonly size: number
-  /** What it is, and where that is written. */
-  readonly meaning: string
-  readonly fields: ReadonlyArray<{ name: Name; offset: number; width: number; meaning: string }>
-  /** Byte offset of each field. */
-  readonly at: Readonly<Record<Name, number>>
-}
-
-export function defineHeader<const F extends Record<string, HeaderField>>(
+export function defineHeader<const F extends Record<string, FieldDeclaration>>(
   name: string,
   size: number,
   meaning: string,
   declarations: F,
 ): Header<Extract<keyof F, string>> {
-  type Name = Extract<keyof F, string>
-  const at = {} as Record<Name, number>
-  let end = 0
-  const fields = (Object.keys(declarations) as Name[]).map((field) => {
-    const [offset, width, text] = declarations[field]!
-    if (offset !== end) throw new Error(`header ${name}.${field}: at ${offset}, expected ${end}`)
-    end = offset + width
-    at[field] = offset
-    return { name: field, offset, width, meaning: text }
-  })
-  if (end !== size) throw new Error(`header ${name}: fields end at ${end}, size is ${size}`)
-  return { name, size, meaning, fields, at }
+  return { name, size, meaning, ...placeFields(`header ${name}`, size, declarations) }
 }
 
 /** 64 bits as two numbers: data planes know no BigInt. */

@@ -107,12 +107,6 @@ export function encodeTerminate({ error, length, ddp, rdmap }: Terminate): Uint8
   return bytes
 }
 
-/** Why a payload is no Terminate message; null: it is one. */
-export function invalidTerminate(bytes: Uint8Array): string | null {
-  if (bytes.length < TerminateControl.size) return `a Terminate of ${bytes.length} bytes`
-  return null
-}
-
 /** Errors of MPA that nobody names once a connection is set up. */
 const SETUP_CODES: readonly number[] = [
   MpaError.invalidSetup[2],
