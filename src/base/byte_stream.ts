@@ -1,0 +1,55 @@
+/**
+ * A connected stream of bytes, and what makes such streams: TCP, or a simulated wire. Readiness
+ * style: a stream keeps nothing but what the kernel has of it, so that who uses it says how much
+ * memory a connection takes, and when it is read from.
+ */
+
+export interface StreamEvents {
+  /** There is something to receive: bytes, the peer's end, or an error. Again while there is. */
+  readable(): void
+  /** There is room again, after a `send` that took less than it was given. Once. */
+  writable(): void
+}
+
+/** Errors come out of `send` and `receive`, as a HoldfastError: ECONNRESET, EPIPE, ETIMEDOUT, … */
+export interface ByteStream {
+  /** The other end, for texts: '127.0.0.1:7174'. */
+  readonly peer: string
+  /** Bytes of data in one segment (tcp(7), TCP_MAXSEG), as of now; null: not known. */
+  readonly segmentBytes: number | null
+  /** Once, before anything else. */
+  attach(events: StreamEvents): void
+  /** Returns how many bytes were taken; fewer than `length` when it is full. They are copied. */
+  send(bytes: Uint8Array, start: number, length: number): number
+  /** Returns how many bytes came, at most `length`; 0: none now; -1: the peer sends no more. */
+  receive(bytes: Uint8Array, start: number, length: number): number
+  /** Whether `readable` is to be called. At first it is. */
+  reading(wanted: boolean): void
+  /** Nothing more is sent: the peer gets what was taken, and then the end. */
+  end(): void
+  /** Lets go of it. What was taken is still sent. No event comes after it. */
+  close(): void
+  /** As `close`, with a reset: what was not sent yet is dropped. */
+  abort(): void
+}
+
+export interface StreamListener {
+  /** Where it listens, the port as it was chosen where 0 was asked for. */
+  readonly host: string
+  readonly port: number
+  /** Whether connections are taken. Others wait with the kernel. At first they are. */
+  accepting(wanted: boolean): void
+  /** No more connections come. Those that were taken live on. */
+  close(): void
+}
+
+export interface Transport {
+  /** ECONNREFUSED, ETIMEDOUT, ENOTFOUND, …; the signal's reason when that is aborted. */
+  connect(host: string, port: number, signal?: AbortSignal): Promise<ByteStream>
+  /** EADDRINUSE, EACCES, … */
+  listen(
+    host: string,
+    port: number,
+    accepted: (stream: ByteStream) => void,
+  ): Promise<StreamListener>
+}
