@@ -19,7 +19,8 @@
   X(copyOut) X(copyIn) X(streamIn) X(copy) X(stream) X(zero) X(streamZero) X(store8)              \
   X(flush) X(evict) X(fence) X(touch)                                                             \
   X(gatherLines) X(writePages) X(storeLines) X(scanRecords)                                       \
-  X(crc32c) X(crc32cOf) X(crc32cPortable) X(sealBatch)
+  X(crc32c) X(crc32cOf) X(crc32cPortable) X(sealBatch)                                            \
+  X(copyBytes) X(atomic8) X(atomic8Of) X(store8Of)
 
 #define X(name) napi_value js_##name(napi_env env, napi_callback_info info);
 METHODS(X)

@@ -37,29 +37,33 @@ bool call_boolean(struct call *call, int index, const char *what, bool *out) {
                     call->name, index, what);
 }
 
-bool call_bytes(struct call *call, napi_callback_info info, int index, uint8_t **out,
-                uint64_t *length) {
+bool call_array(struct call *call, napi_value array, uint64_t start, uint64_t length,
+                uint8_t **out) {
   napi_typedarray_type type;
-  size_t size, count = 1;
+  size_t size;
   void *data;
-  uint64_t start;
-  napi_value bytes;
-  if (napi_get_cb_info(call->env, info, &count, &bytes, NULL, NULL) != napi_ok ||
-      napi_get_typedarray_info(call->env, bytes, &type, &size, &data, NULL, NULL) != napi_ok ||
+  if (napi_get_typedarray_info(call->env, array, &type, &size, &data, NULL, NULL) != napi_ok ||
       type != napi_uint8_array) {
     return throw_type(call->env, "%s: an argument is not a Uint8Array; pass one", call->name);
   }
-  if (!call_integer(call, index, "start", SAFE_MAX, &start) ||
-      !call_integer(call, index + 1, "length", SAFE_MAX, length)) {
-    return false;
-  }
-  if (start > size || *length > size - start) {
+  if (start > size || length > size - start) {
     return throw_range(call->env,
                        "%s: 0x%" PRIx64 " bytes at 0x%" PRIx64
                        " do not fit the Uint8Array of 0x%zx bytes; stay inside its length",
-                       call->name, *length, start, size);
+                       call->name, length, start, size);
   }
   /* A detached or empty array has no data: no arithmetic on NULL. */
-  *out = *length == 0 ? (uint8_t *)call : (uint8_t *)data + start;
+  *out = length == 0 ? (uint8_t *)call : (uint8_t *)data + start;
   return true;
+}
+
+bool call_bytes(struct call *call, napi_callback_info info, int index, uint8_t **out,
+                uint64_t *length) {
+  size_t count = 1;
+  napi_value bytes;
+  uint64_t start;
+  return napi_get_cb_info(call->env, info, &count, &bytes, NULL, NULL) == napi_ok &&
+         call_integer(call, index, "start", SAFE_MAX, &start) &&
+         call_integer(call, index + 1, "length", SAFE_MAX, length) &&
+         call_array(call, bytes, start, *length, out);
 }

@@ -44,6 +44,9 @@ bool call_boolean(struct call *call, int index, const char *what, bool *out);
  */
 bool call_bytes(struct call *call, napi_callback_info info, int index, uint8_t **out,
                 uint64_t *length);
+/* The bytes [start, start + length) of a Uint8Array. */
+bool call_array(struct call *call, napi_value array, uint64_t start, uint64_t length,
+                uint8_t **out);
 
 static inline bool call_begin(struct call *call, napi_env env, napi_callback_info info,
                               const char *name, size_t count) {

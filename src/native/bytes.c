@@ -249,3 +249,23 @@ napi_value js_store8(napi_env env, napi_callback_info info) {
   __atomic_store_n(at, high << 32 | low, __ATOMIC_RELEASE);
   return NULL;
 }
+
+/* (target, source; targetStart, sourceStart, length): from one Uint8Array to another. */
+napi_value js_copyBytes(napi_env env, napi_callback_info info) {
+  struct call call;
+  uint64_t start[2], length;
+  uint8_t *data[2];
+  size_t count = 2;
+  napi_value arrays[2];
+  call_begin_hot(&call, env, "copyBytes");
+  if (napi_get_cb_info(env, info, &count, arrays, NULL, NULL) != napi_ok ||
+      !call_integer(&call, 0, "targetStart", SAFE_MAX, &start[0]) ||
+      !call_integer(&call, 1, "sourceStart", SAFE_MAX, &start[1]) ||
+      !call_integer(&call, 2, "length", SAFE_MAX, &length) ||
+      !call_array(&call, arrays[0], start[0], length, &data[0]) ||
+      !call_array(&call, arrays[1], start[1], length, &data[1])) {
+    return NULL;
+  }
+  memmove(data[0], data[1], length);
+  return NULL;
+}

@@ -8,6 +8,7 @@ import type { Native, ScanEnd } from './native.js'
 
 type Call = () => void
 type CallWithBytes = (bytes: Uint8Array) => void
+type CallWithTwo = (target: Uint8Array, source: Uint8Array) => void
 
 /** `addon.hot`: what src/native/addon.h lists as HOT_METHODS. */
 export interface HotAddon {
@@ -32,6 +33,10 @@ export interface HotAddon {
   readonly crc32cOf: CallWithBytes
   readonly crc32cPortable: CallWithBytes
   readonly sealBatch: Call
+  readonly copyBytes: CallWithTwo
+  readonly atomic8: Call
+  readonly atomic8Of: CallWithBytes
+  readonly store8Of: CallWithBytes
 }
 
 export type HotCalls = Pick<Native, Exclude<keyof HotAddon, 'registers'>>
@@ -238,6 +243,53 @@ function checksumCalls(hot: HotAddon): Checksums {
   }
 }
 
+type Words = Pick<Native, 'copyBytes' | 'atomic8' | 'atomic8Of' | 'store8Of'>
+
+function wordCalls(hot: HotAddon): Words {
+  const r = hot.registers
+  const { copyBytes, atomic8, atomic8Of, store8Of } = hot
+  function putChange(operation: number, change: Uint32Array): void {
+    r[2] = operation
+    for (let i = 0; i < 8; i++) r[3 + i] = change[i]!
+  }
+  function takeOriginal(change: Uint32Array): boolean {
+    if (r[2] === 0) return false
+    change[0] = r[0]!
+    change[1] = r[1]!
+    return true
+  }
+  return {
+    copyBytes(target, targetStart, source, sourceStart, length) {
+      r[0] = targetStart
+      r[1] = sourceStart
+      r[2] = length
+      copyBytes(target, source)
+    },
+    atomic8(memory, offset, operation, change) {
+      r[0] = memory
+      r[1] = offset
+      putChange(operation, change)
+      atomic8()
+      return takeOriginal(change)
+    },
+    atomic8Of(bytes, start, operation, change) {
+      r[0] = start
+      r[1] = 8
+      putChange(operation, change)
+      atomic8Of(bytes)
+      return takeOriginal(change)
+    },
+    store8Of(bytes, start, low, high) {
+      r[0] = start
+      r[1] = 8
+      r[2] = low
+      r[3] = high
+      store8Of(bytes)
+      return r[0] !== 0
+    },
+  }
+}
+
 export function hotCalls(hot: HotAddon): HotCalls {
   return {
     ...byteCalls(hot),
@@ -245,5 +297,6 @@ export function hotCalls(hot: HotAddon): HotCalls {
     ...pageCalls(hot),
     ...recordCalls(hot),
     ...checksumCalls(hot),
+    ...wordCalls(hot),
   }
 }

@@ -215,6 +215,28 @@ export interface Native {
   /** One aligned 8-byte store of (high << 32 | low): never torn. `offset` is a multiple of 8. */
   store8(memory: MemoryId, offset: number, low: number, high: number): void
 
+  /** Between two Uint8Arrays, which may share memory: no array is made for it. */
+  copyBytes(
+    target: Uint8Array,
+    targetStart: number,
+    source: Uint8Array,
+    sourceStart: number,
+    length: number,
+  ): void
+
+  // ---- atomics.c: eight aligned bytes as one number of this machine -----------------------------
+  /**
+   * Changes a word at once, as local `Atomics` see it. Operation 0 adds, 2 compares and swaps.
+   * `change` has four words of 64 bits, low half first: data, mask, compare, compareMask; what was
+   * there before replaces its first. To add: a bit of `mask` is the highest of a field, from which
+   * nothing carries on. To swap: bits of `mask` are replaced where those of `compareMask` are equal
+   * (RFC 7306, 5.1). False, and nothing changes: the place is not aligned.
+   */
+  atomic8(memory: MemoryId, offset: number, operation: 0 | 2, change: Uint32Array): boolean
+  atomic8Of(bytes: Uint8Array, start: number, operation: 0 | 2, change: Uint32Array): boolean
+  /** As `store8`. False, and nothing changes: the place is not aligned. */
+  store8Of(bytes: Uint8Array, start: number, low: number, high: number): boolean
+
   // ---- flush.c: persistence ---------------------------------------------------------------------
   /** Writes back each cache line that touches the range; returns the number of lines. No fence. */
   flush(memory: MemoryId, offset: number, length: number): number
