@@ -21,6 +21,12 @@ const CRC_BYTES = 4
 const MARKER_BYTES = 4
 const MARKER_EVERY = 512
 export const ULPDU_MAX = 0xffff
+/** Where both ends take frames longer than a TCP segment: a payload of whole cache lines. */
+export const LARGE_ULPDU = 65_472 + 18
+/** Below it no segment pays (RFC 5044, 3.1). */
+const ULPDU_LEAST = 128
+/** Of Ethernet, where nobody says what it is. */
+const SEGMENT_BYTES_DEFAULT = 1448
 const HOLD_LEAST = 4096
 
 /** Bytes of PAD behind a ULPDU. */
@@ -28,6 +34,14 @@ const padOf = (ulpdu: number) => (4 - ((ulpdu + LENGTH_BYTES) & 3)) & 3
 
 /** Bytes of a frame without markers. */
 export const fpduBytes = (ulpdu: number) => LENGTH_BYTES + ulpdu + padOf(ulpdu) + CRC_BYTES
+
+/** MULPDU: the longest ULPDU whose frame is one TCP segment (RFC 5044, 4.5). */
+export function ulpduFor(segmentBytes: number | null, markers: boolean): number {
+  const emss = segmentBytes ?? SEGMENT_BYTES_DEFAULT
+  const marks = markers ? MARKER_BYTES * Math.ceil(emss / MARKER_EVERY) : 0
+  const most = emss - (LENGTH_BYTES + CRC_BYTES + marks + (emss % 4))
+  return Math.max(ULPDU_LEAST, Math.min(most, LARGE_ULPDU))
+}
 
 export interface FramingOptions {
   readonly crc: boolean
@@ -103,6 +117,7 @@ export class FpduReader {
   #position = 0
   #chunk = new Uint8Array(0)
   #at = 0
+  #end = 0
   /** The beginning of a frame whose end has not come: it grows with what comes, not before. */
   #hold = new Uint8Array(0)
   #held = 0
@@ -116,18 +131,26 @@ export class FpduReader {
 
   /** Whether the stream may end here: not in the middle of a frame. */
   get between(): boolean {
-    return this.#held === 0 && this.#at === this.#chunk.length
+    return this.#held === 0 && this.#at === this.#end
   }
 
   /** What came; the one before was read to its end. It is not changed, and kept until then. */
-  push(chunk: Uint8Array): void {
+  push(chunk: Uint8Array, start = 0, end = chunk.length): void {
     this.#chunk = chunk as Uint8Array<ArrayBuffer>
-    this.#at = 0
+    this.#at = start
+    this.#end = end
+  }
+
+  /** A copy of what came and was not looked at yet; it counts as not come. */
+  takeRest(): Uint8Array {
+    const rest = this.#chunk.slice(this.#at, this.#end)
+    this.#at = this.#end
+    return rest
   }
 
   /** Finds the next ULPDU; false: the rest of it has not come. Throws a ProtocolError. */
   next(): boolean {
-    const left = this.#chunk.length - this.#at
+    const left = this.#end - this.#at
     if (this.#held === 0) {
       const total = this.#totalOf(this.#chunk, this.#at, left)
       if (total > 0 && total <= left) {
@@ -139,7 +162,7 @@ export class FpduReader {
     for (;;) {
       const total = this.#totalOf(this.#hold, 0, this.#held)
       const wanted = total > 0 ? total : this.#headBytes()
-      this.#keep(Math.min(wanted - this.#held, this.#chunk.length - this.#at))
+      this.#keep(Math.min(wanted - this.#held, this.#end - this.#at))
       if (this.#held < wanted) return false
       if (total === 0) continue
       this.#held = 0

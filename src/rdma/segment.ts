@@ -23,6 +23,7 @@ import {
   TaggedHeader,
   UntaggedHeader,
 } from './wire/ddp.js'
+import { word } from './wire/header.js'
 import { DdpError, MpaError, RdmapError, TerminateControl } from './wire/terminate.js'
 
 const CONTROL_BYTES = 2
@@ -125,9 +126,6 @@ export class Segment {
     throw new ProtocolError(RdmapError.streamCatastrophic, detail)
   }
 }
-
-const word = (bytes: Uint8Array, at: number) =>
-  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 
 const tooShort = (length: number) =>
   new ProtocolError(MpaError.markerMismatch, `a segment of ${length} bytes has no whole header`)

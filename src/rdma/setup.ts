@@ -7,6 +7,7 @@
  * - nobody has more Reads outstanding than the other said that it serves;
  * - where the responder may speak first, the initiator's first FPDU is the RTR that was chosen.
  */
+import { HoldfastError } from '../base/errors.js'
 import { ProtocolError } from './protocol_error.js'
 import type { Enhanced, MpaSetup, Rtr } from './wire/mpa.js'
 import { MpaError } from './wire/terminate.js'
@@ -25,6 +26,8 @@ export interface SetupOptions {
   readonly peerToPeer: boolean
   /** Kinds of RTR that are offered, or taken, the preferred one first. */
   readonly rtrs: readonly Rtr[]
+  /** To send frames longer than a TCP segment where the other end takes them. */
+  readonly large: boolean
 }
 
 export interface Agreed {
@@ -34,15 +37,17 @@ export interface Agreed {
   readonly receiveMarkers: boolean
   readonly ird: number
   readonly ord: number
+  /** Frames may be longer than a TCP segment. */
+  readonly large: boolean
   /** What the initiator sends first; null: the responder waits for whatever that is. */
   readonly rtr: Rtr | null
 }
 
 /** The initiator's Request. */
 export function requestOf(options: SetupOptions, privateData: Uint8Array): MpaSetup {
-  const { revision, crc, markers, ird, ord, peerToPeer, rtrs } = options
+  const { revision, crc, markers, ird, ord, peerToPeer, rtrs, large } = options
   const enhanced = revision < 2 ? null : { ird, ord, peerToPeer, rtrs: peerToPeer ? rtrs : [] }
-  return { kind: 'request', revision, markers, crc, reject: false, enhanced, privateData }
+  return { kind: 'request', revision, markers, crc, reject: false, large, enhanced, privateData }
 }
 
 /** The responder's Reply, and what holds from then on. Throws a ProtocolError. */
@@ -56,8 +61,9 @@ export function acceptOf(
   const crc = request.crc || options.crc
   const enhanced = request.enhanced === null ? null : answerTo(options, request.enhanced)
   const { markers } = options
+  const large = request.large && options.large
   return {
-    reply: { kind: 'reply', revision, markers, crc, reject: false, enhanced, privateData },
+    reply: { kind: 'reply', revision, markers, crc, reject: false, large, enhanced, privateData },
     agreed: {
       revision,
       crc,
@@ -65,6 +71,7 @@ export function acceptOf(
       receiveMarkers: markers,
       ird: enhanced?.ird ?? options.ird,
       ord: enhanced?.ord ?? options.ord,
+      large,
       rtr: enhanced?.rtrs[0] ?? null,
     },
   }
@@ -75,7 +82,8 @@ export function rejectOf(request: MpaSetup, privateData: Uint8Array): MpaSetup {
   const { revision, crc } = request
   const none = { ird: 0, ord: 0, peerToPeer: false, rtrs: [] }
   const enhanced = request.enhanced === null ? null : none
-  return { kind: 'reply', revision, markers: false, crc, reject: true, enhanced, privateData }
+  const flags = { markers: false, crc, reject: true, large: false }
+  return { kind: 'reply', revision, ...flags, enhanced, privateData }
 }
 
 /**
@@ -96,6 +104,7 @@ export function concludeFrom(options: SetupOptions, reply: MpaSetup): Agreed {
     receiveMarkers: options.markers,
     ird: enhanced?.ord ?? options.ird,
     ord: Math.min(options.ord, enhanced?.ird ?? options.ord),
+    large: reply.large && options.large,
     rtr: enhanced === null ? null : chosenOf(options, enhanced),
   }
 }
@@ -125,4 +134,25 @@ function chosenOf(options: SetupOptions, { peerToPeer, rtrs }: Enhanced): Rtr | 
   if (options.peerToPeer && rtrs.length === 1 && options.rtrs.includes(rtr!)) return rtr!
   const detail = `the reply chose ${rtrs.join(', ') || 'none'} of ${options.rtrs.join(', ')}`
   throw new ProtocolError(MpaError.noMatchingRtr, detail)
+}
+
+/** What a program may say of how it connects, or accepts. */
+export type Offer = Partial<SetupOptions>
+
+const DEPTH_DEFAULT = 128
+const DEPTH_MAX = 0x3ffe
+
+/** CRC, no markers, either end may speak first. EINVAL for what cannot be. */
+export function setupOf(offer: Offer): SetupOptions {
+  const { revision = 2, crc = true, markers = false, large = true } = offer
+  const { ird = DEPTH_DEFAULT, ord = DEPTH_DEFAULT, rtrs = ['write', 'read'] } = offer
+  const { peerToPeer = revision === 2 } = offer
+  for (const [name, depth] of Object.entries({ ird, ord })) {
+    if (Number.isInteger(depth) && depth >= 0 && depth <= DEPTH_MAX) continue
+    throw new HoldfastError('EINVAL', `${name} is ${depth}; pass 0 to ${DEPTH_MAX}`)
+  }
+  if (peerToPeer && revision === 1) {
+    throw new HoldfastError('EINVAL', 'peer-to-peer needs revision 2')
+  }
+  return { revision, crc, markers, ird, ord, peerToPeer, rtrs, large }
 }

@@ -255,7 +255,8 @@ for (const [kind, hex] of Object.entries(SETUPS)) {
 
 test('a Request that offers Write and Read as RTR is the worked one', () => {
   const enhanced = { ird: 16, ord: 16, peerToPeer: true, rtrs: ['write', 'read'] as const }
-  const setup = { kind: 'request', revision: 2, markers: false, crc: true, reject: false } as const
+  const flags = { markers: false, crc: true, reject: false, large: false }
+  const setup = { kind: 'request', revision: 2, ...flags } as const
   const bytes = encodeMpa({ ...setup, enhanced, privateData: new Uint8Array(0) })
   assert.equal(hexOf(bytes.subarray(15)), '6550020004' + '8010c010')
   assert.deepEqual(decodeMpa(bytes, 'request').enhanced, enhanced)

@@ -28,6 +28,7 @@ const BASE: SetupOptions = {
   ord: 16,
   peerToPeer: false,
   rtrs: ['write', 'read'],
+  large: true,
 }
 
 /** As it comes out of the wire. */
@@ -56,6 +57,7 @@ const options = fc.record({
   ord: depth,
   peerToPeer: fc.boolean(),
   rtrs,
+  large: fc.boolean(),
 })
 
 test(`both ends agree, whatever each of them wants (SEED=${seed})`, () => {
@@ -80,6 +82,8 @@ test(`both ends agree, whatever each of them wants (SEED=${seed})`, () => {
     assert.equal(initiator.sendMarkers, responder.receiveMarkers)
     assert.equal(initiator.receiveMarkers, responder.sendMarkers)
     assert.equal(initiator.rtr, responder.rtr)
+    assert.equal(initiator.large, first.large && second.large)
+    assert.equal(responder.large, initiator.large)
     assert.equal(initiator.rtr !== null, first.revision === 2 && first.peerToPeer)
     if (first.revision === 1) return
     assert.ok(initiator.ord <= responder.ird && responder.ird <= second.ird)

@@ -4,7 +4,7 @@
  *     tagged    | T L DV | RV opcode | STag           | TO (64)                  | payload
  *     untagged  | T L DV | RV opcode | Invalidate STag | QN    | MSN   | MO      | payload
  */
-import { defineHeader } from './header.js'
+import { defineHeader, put64 } from './header.js'
 
 export const TaggedHeader = defineHeader('DDP tagged header', 14, 'RFC 5041, 4.2', {
   ddp: [0, 1, 'T 0x80 set, L 0x40 last segment of the message, reserved 0x3c, DV 0x03'],
@@ -97,4 +97,36 @@ export function putControl(view: DataView, at: number, opcode: Opcode, last: boo
   const tagged = queueOf(opcode) === -1
   view.setUint8(at, (tagged ? DdpBit.tagged : 0) | (last ? DdpBit.last : 0) | DDP_VERSION)
   view.setUint8(at + 1, (RDMAP_VERSION << RDMAP_VERSION_SHIFT) | opcode)
+}
+
+/** The header of a tagged segment. */
+export function putTagged(
+  view: DataView,
+  at: number,
+  opcode: Opcode,
+  last: boolean,
+  stag: number,
+  toHigh: number,
+  toLow: number,
+): void {
+  putControl(view, at, opcode, last)
+  view.setUint32(at + TaggedHeader.at.stag, stag)
+  put64(view, at + TaggedHeader.at.to, toHigh, toLow)
+}
+
+/** The header of an untagged segment. */
+export function putUntagged(
+  view: DataView,
+  at: number,
+  opcode: Opcode,
+  last: boolean,
+  invalidateStag: number,
+  msn: number,
+  mo: number,
+): void {
+  putControl(view, at, opcode, last)
+  view.setUint32(at + UntaggedHeader.at.invalidateStag, invalidateStag)
+  view.setUint32(at + UntaggedHeader.at.qn, queueOf(opcode)!)
+  view.setUint32(at + UntaggedHeader.at.msn, msn)
+  view.setUint32(at + UntaggedHeader.at.mo, mo)
 }

@@ -25,3 +25,7 @@ export function put64(view: DataView, offset: number, high: number, low: number)
   view.setUint32(offset, high)
   view.setUint32(offset + 4, low)
 }
+
+/** 32 bits, as a number in [0, 2^32). */
+export const word = (bytes: Uint8Array, at: number) =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0

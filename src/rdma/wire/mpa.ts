@@ -9,7 +9,7 @@ import { defineHeader } from './header.js'
 
 export const MpaFrame = defineHeader('MPA Request or Reply', 20, 'RFC 5044, 7.1.1', {
   key: [0, 16, "'MPA ID Req Frame' or 'MPA ID Rep Frame'"],
-  flags: [16, 1, 'M 0x80 markers wanted, C 0x40 CRC wanted, R 0x20 rejected, S 0x10 enhanced'],
+  flags: [16, 1, 'M 0x80 markers, C 0x40 CRC, R 0x20 rejected, S 0x10 enhanced, 0x08 large frames'],
   revision: [17, 1, '1 (RFC 5044) or 2 (RFC 6581)'],
   privateDataLength: [18, 2, 'bytes that follow, the enhanced data among them'],
 })
@@ -19,7 +19,17 @@ export const EnhancedData = defineHeader('Enhanced RDMA Connection Data', 4, 'RF
   ord: [2, 2, 'C 0x8000 a Write is an RTR, D 0x4000 a Read is an RTR, 14 bits of ORD'],
 })
 
-export const MpaFlag = { markers: 0x80, crc: 0x40, reject: 0x20, enhanced: 0x10 } as const
+/**
+ * The last is a reserved bit, which receivers ignore; Linux's siw has it say that frames longer than
+ * a TCP segment are taken, and so it does here.
+ */
+export const MpaFlag = {
+  markers: 0x80,
+  crc: 0x40,
+  reject: 0x20,
+  enhanced: 0x10,
+  large: 0x08,
+} as const
 
 const KEYS = { request: 'MPA ID Req Frame', reply: 'MPA ID Rep Frame' } as const
 const HIGH_BIT = 0x8000
@@ -49,6 +59,8 @@ export interface MpaSetup {
   readonly markers: boolean
   readonly crc: boolean
   readonly reject: boolean
+  /** The sender takes frames longer than a TCP segment. */
+  readonly large: boolean
   /** Of revision 2; null when the flag S is not set. */
   readonly enhanced: Enhanced | null
   readonly privateData: Uint8Array
@@ -68,6 +80,7 @@ export function encodeMpa(setup: MpaSetup): Uint8Array<ArrayBuffer> {
     (setup.markers ? MpaFlag.markers : 0) |
     (setup.crc ? MpaFlag.crc : 0) |
     (setup.reject ? MpaFlag.reject : 0) |
+    (setup.large ? MpaFlag.large : 0) |
     (enhanced === null ? 0 : MpaFlag.enhanced)
   bytes[MpaFrame.at.revision] = setup.revision
   view.setUint16(MpaFrame.at.privateDataLength, length)
@@ -126,6 +139,7 @@ export function decodeMpa(bytes: Uint8Array, kind: MpaSetup['kind']): MpaSetup {
     markers: has(MpaFlag.markers),
     crc: has(MpaFlag.crc),
     reject: has(MpaFlag.reject),
+    large: has(MpaFlag.large),
     enhanced: enhanced ? decodeEnhanced(bytes) : null,
     privateData: bytes.slice(MpaFrame.size + extra, mpaLength(bytes)),
   }

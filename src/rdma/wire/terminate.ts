@@ -114,25 +114,41 @@ const SETUP_CODES: readonly number[] = [
   MpaError.noMatchingRtr[2],
 ]
 
+export interface DecodedTerminate {
+  readonly error: ErrorCode
+  readonly name: string
+  /** The copy of the DDP header that it blames, and of the RDMAP header behind; empty: none. */
+  readonly blamed: Uint8Array
+}
+
 /**
  * The error that a peer names. Linux's siw has the nibbles of the first byte, and the bits of the
  * third, the other way round: where they name no error as the RFC has them, or one of the setup
  * when that is over, they are taken so.
  */
-export function decodeTerminate(
-  bytes: Uint8Array,
-  settingUp: boolean,
-): { readonly error: ErrorCode; readonly name: string } {
+export function decodeTerminate(bytes: Uint8Array, settingUp: boolean): DecodedTerminate {
   const first = bytes[TerminateControl.at.type]!
   const code = bytes[TerminateControl.at.code]!
   const [high, low] = [first >>> 4, first & 0x0f]
   const name = errorName(high, low, code)
   const swapped = errorName(low, high, code)
   const late = high === 2 && SETUP_CODES.includes(code) && !settingUp
+  const blamed = blamedOf(bytes)
   if (swapped !== null && (name === null || late)) {
-    return { error: [low, high, code], name: swapped }
+    return { error: [low, high, code], name: swapped, blamed }
   }
-  if (name !== null) return { error: [high, low, code], name }
+  if (name !== null) return { error: [high, low, code], name, blamed }
   const unknown = `layer ${high}, type ${low}, code ${code}, which no RFC names`
-  return { error: [high, low, code], name: unknown }
+  return { error: [high, low, code], name: unknown, blamed }
+}
+
+/** The bits M, D and R are the highest of their byte; siw's are the lowest. */
+const SIW_BITS = 0x07
+const SIW_DDP_BIT = 0x02
+
+function blamedOf(bytes: Uint8Array): Uint8Array {
+  const flags = bytes[TerminateControl.at.headers]!
+  const siw = flags !== 0 && (flags & ~SIW_BITS) === 0
+  const has = siw ? (flags & SIW_DDP_BIT) !== 0 : (flags << 8 & TerminateBit.ddp) !== 0
+  return has ? bytes.subarray(TerminateControl.size + 2) : new Uint8Array(0)
 }

@@ -1,0 +1,210 @@
+/**
+ * A software RNIC: memory regions and queue pairs that share their STags, buffers and limits.
+ *
+ * Everything that is not the protocol is passed in: streams, time, randomness.
+ */
+import type { ByteStream, StreamListener, Transport } from '../base/byte_stream.js'
+import { HoldfastError } from '../base/errors.js'
+import { systemTimers, type Timers } from '../base/timers.js'
+import { tcp } from '../native/tcp.js'
+import { Buffers } from './buffers.js'
+import { CompletionQueue } from './completion_queue.js'
+import { STAGING_BYTES } from './connection.js'
+import { initiate, Relay } from './establish.js'
+import { Listener } from './listener.js'
+import { ProtectionDomain } from './memory_region.js'
+import { QueuePair, type QueuePairHost, type QueuePairOptions } from './queue_pair.js'
+import { setupOf, type Offer } from './setup.js'
+import { Stags } from './stags.js'
+
+export interface DeviceOptions {
+  /** TCP unless given. */
+  readonly transport?: Transport
+  readonly timers?: Timers
+  /** Fills bytes that nobody can guess. */
+  readonly entropy?: (bytes: Uint32Array) => void
+  /** Connections at a time, those that are being set up among them. */
+  readonly maxConnections?: number
+}
+
+export interface ConnectOptions extends Offer {
+  readonly host: string
+  readonly port: number
+  /** What the peer is told with the Request: at most 508 bytes, and 192 to be understood by all. */
+  readonly privateData?: Uint8Array
+  readonly signal?: AbortSignal
+}
+
+export interface ListenOptions {
+  /** 127.0.0.1 unless given: other hosts are let in by who names an address of the network. */
+  readonly host?: string
+  /** 0: one that is free. */
+  readonly port?: number
+  /** Connections that are being set up at a time, and Requests that wait to be answered. */
+  readonly backlog?: number
+}
+
+const MAX_CONNECTIONS = 4096
+export const HOST_DEFAULT = '127.0.0.1'
+
+export class Device implements QueuePairHost {
+  readonly timers: Timers
+  readonly stags: Stags
+  readonly buffers = new Buffers()
+  readonly staging = new Uint8Array(STAGING_BYTES)
+  readonly maxConnections: number
+  readonly #transport: Transport
+  readonly #listeners = new Set<Listener>()
+  readonly #connected = new Set<QueuePair>()
+  /** Streams that are no queue pair's yet. */
+  readonly #streams = new Set<ByteStream>()
+  readonly #soon: QueuePair[] = []
+  #closed = false
+
+  constructor(options: DeviceOptions = {}) {
+    const { transport = tcp, timers = systemTimers, maxConnections = MAX_CONNECTIONS } = options
+    const entropy = options.entropy ?? ((words: Uint32Array) => crypto.getRandomValues(words))
+    const key = new Uint32Array(2)
+    entropy(key)
+    this.#transport = transport
+    this.timers = timers
+    this.maxConnections = maxConnections
+    this.stags = new Stags(key)
+  }
+
+  /** Connections that are open, or being set up. */
+  get connections(): number {
+    return this.#connected.size + this.#streams.size
+  }
+
+  protectionDomain(): ProtectionDomain {
+    return new ProtectionDomain(this.stags)
+  }
+
+  completionQueue(): CompletionQueue {
+    return new CompletionQueue()
+  }
+
+  queuePair(domain: ProtectionDomain, options: QueuePairOptions): QueuePair {
+    return new QueuePair(this, domain, options)
+  }
+
+  /**
+   * Connects a queue pair. ECONNREFUSED: nobody listens there, or (a RejectedError, with what the
+   * peer said) it does not want the connection; ETIMEDOUT; EPROTO; or the signal's reason.
+   */
+  async connect(qp: QueuePair, options: ConnectOptions): Promise<void> {
+    const { host, port, signal, privateData = new Uint8Array(0) } = options
+    this.demandOpen()
+    this.demandRoom()
+    const setup = setupOf(options)
+    qp.claim()
+    let stream: ByteStream | null = null
+    const aborted = () => stream?.abort()
+    try {
+      stream = await this.#transport.connect(host, port, signal)
+      this.#streams.add(stream)
+      this.demandOpen()
+      signal?.throwIfAborted()
+      signal?.addEventListener('abort', aborted)
+      const relay = new Relay()
+      stream.attach(relay)
+      const replied = initiate(stream, relay, setup, privateData, this.timers)
+      const { agreed, privateData: answer } = await unlessAborted(replied, signal)
+      this.demandOpen()
+      qp.peerPrivateData = answer
+      this.begin(qp, stream, relay, agreed, true)
+    } catch (error) {
+      qp.unclaim()
+      stream?.close()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', aborted)
+      if (stream !== null) this.#streams.delete(stream)
+    }
+  }
+
+  /** Takes connections: they come as requests, to be accepted or rejected one by one. */
+  async listen(options: ListenOptions = {}): Promise<Listener> {
+    const { host = HOST_DEFAULT, port = 0, backlog } = options
+    this.demandOpen()
+    let accepted: (stream: ByteStream) => void = () => {}
+    const streams = await this.#transport.listen(host, port, (stream) => accepted(stream))
+    const listener = this.#listener(streams, backlog)
+    accepted = (stream) => listener.take(stream)
+    return listener
+  }
+
+  #listener(streams: StreamListener, backlog?: number): Listener {
+    const listener = new Listener(this, streams, this.#streams, backlog)
+    this.#listeners.add(listener)
+    listener.onClosed = () => this.#listeners.delete(listener)
+    return listener
+  }
+
+  /** Full operation of a queue pair begins. */
+  begin(
+    qp: QueuePair,
+    stream: ByteStream,
+    relay: Relay,
+    agreed: Parameters<QueuePair['start']>[1],
+    initiator: boolean,
+  ): void {
+    this.#connected.add(qp)
+    qp.onClosed = () => {
+      this.#connected.delete(qp)
+      for (const listener of this.#listeners) listener.limit()
+    }
+    const connection = qp.start(stream, agreed, initiator)
+    relay.target = connection
+    stream.reading(true)
+    connection.start()
+  }
+
+  demandOpen(): void {
+    if (this.#closed) throw new HoldfastError('EBADF', 'the device was closed')
+  }
+
+  /** EAGAIN when there are as many connections as there may be. */
+  demandRoom(): void {
+    if (this.connections < this.maxConnections) return
+    const detail = `${this.connections} connections are open, and no more are allowed`
+    throw new HoldfastError('EAGAIN', detail)
+  }
+
+  /** Has a queue pair's turn once what runs now has ended: what it posts meanwhile goes together. */
+  soon(qp: QueuePair): void {
+    this.#soon.push(qp)
+    if (this.#soon.length === 1) queueMicrotask(this.#turns)
+  }
+
+  readonly #turns = (): void => {
+    // A turn may post more, for another turn.
+    const count = this.#soon.length
+    for (let i = 0; i < count; i++) this.#soon[i]!.turn()
+    this.#soon.splice(0, count)
+    if (this.#soon.length > 0) queueMicrotask(this.#turns)
+  }
+
+  /** Ends all connections at once, and takes none any more. */
+  close(): void {
+    this.#closed = true
+    for (const listener of [...this.#listeners]) listener.close()
+    for (const qp of [...this.#connected]) qp.abort('the device was closed')
+    for (const stream of this.#streams) stream.abort()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+/** The signal ends the waiting, whatever the stream does. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', aborted, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}

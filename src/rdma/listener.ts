@@ -1,0 +1,211 @@
+/**
+ * Connections that come: each is set up to its Request, which a program then accepts or rejects.
+ *
+ * Invariants:
+ * - connections that say nothing take no more than a place, for a few seconds;
+ * - what a program does not answer is rejected after as long as an initiator waits.
+ */
+import type { ByteStream, StreamListener } from '../base/byte_stream.js'
+import { HoldfastError } from '../base/errors.js'
+import type { Device } from './device.js'
+import {
+  accept,
+  awaitRequest,
+  reject,
+  Relay,
+  REPLY_MILLISECONDS,
+} from './establish.js'
+import type { QueuePair } from './queue_pair.js'
+import { setupOf, type Offer } from './setup.js'
+import type { MpaSetup } from './wire/mpa.js'
+
+export interface AcceptOptions extends Offer {
+  /** What the peer is told with the Reply. */
+  readonly privateData?: Uint8Array
+}
+
+const BACKLOG = 128
+
+/** A connection that somebody wants. */
+export class ConnectionRequest {
+  /** The other end: '127.0.0.1:40022'. */
+  readonly peer: string
+  /** What it said. */
+  readonly privateData: Uint8Array
+  /** What it asked for. */
+  readonly setup: MpaSetup
+  readonly #listener: Listener
+  readonly #stream: ByteStream
+  readonly #relay: Relay
+  readonly #cancel: () => void
+  #answered = false
+
+  constructor(listener: Listener, stream: ByteStream, relay: Relay, setup: MpaSetup) {
+    this.peer = stream.peer
+    this.privateData = setup.privateData
+    this.setup = setup
+    this.#listener = listener
+    this.#stream = stream
+    this.#relay = relay
+    const { timers } = listener.device
+    this.#cancel = timers.after(REPLY_MILLISECONDS, () => this.reject())
+  }
+
+  /** Whether it still waits for an answer. */
+  get pending(): boolean {
+    return !this.#answered
+  }
+
+  /**
+   * Takes the connection for a queue pair. EPROTO when the two cannot agree (the peer is rejected),
+   * ECONNRESET when it has gone meanwhile. The queue pair may send when it is `established`.
+   */
+  accept(qp: QueuePair, options: AcceptOptions = {}): void {
+    const { privateData = new Uint8Array(0) } = options
+    const setup = setupOf(options)
+    this.#demandPending()
+    qp.claim()
+    this.#answer()
+    const stream = this.#stream
+    try {
+      const agreed = accept(stream, this.setup, setup, privateData)
+      qp.peerPrivateData = this.privateData
+      this.#listener.device.begin(qp, stream, this.#relay, agreed, false)
+    } catch (error) {
+      qp.unclaim()
+      stream.close()
+      throw error
+    } finally {
+      this.#listener.release(stream)
+    }
+  }
+
+  /** Does not take it; the private data may say why. Once is enough. */
+  reject(privateData = new Uint8Array(0)): void {
+    if (this.#answered) return
+    this.#answer()
+    try {
+      reject(this.#stream, this.setup, privateData)
+      this.#stream.end()
+    } catch {
+      // It has gone by itself.
+    }
+    this.#stream.close()
+    this.#listener.release(this.#stream)
+  }
+
+  #demandPending(): void {
+    if (this.#answered) throw new HoldfastError('EINVAL', 'this request was answered before')
+  }
+
+  #answer(): void {
+    this.#answered = true
+    this.#cancel()
+  }
+}
+
+export class Listener implements AsyncIterable<ConnectionRequest> {
+  readonly host: string
+  readonly port: number
+  readonly device: Device
+  /** The device forgets it. */
+  onClosed: (() => void) | null = null
+  /** What went wrong with connections before they were requests: for logs. */
+  onFailure: ((peer: string, error: Error) => void) | null = null
+  readonly #streams: StreamListener
+  /** Of the device: streams that are no queue pair's yet. */
+  readonly #open: Set<ByteStream>
+  readonly #own = new Set<ByteStream>()
+  readonly #backlog: number
+  readonly #waiting: ConnectionRequest[] = []
+  #wake: (() => void) | null = null
+  #closed = false
+
+  constructor(device: Device, streams: StreamListener, open: Set<ByteStream>, backlog = BACKLOG) {
+    this.device = device
+    this.host = streams.host
+    this.port = streams.port
+    this.#streams = streams
+    this.#open = open
+    this.#backlog = backlog
+  }
+
+  /** The next request; null: the listener was closed. */
+  async next(): Promise<ConnectionRequest | null> {
+    for (;;) {
+      const request = this.#waiting.shift()
+      if (request?.pending === true) return request
+      if (request !== undefined) continue
+      if (this.#closed) return null
+      await new Promise<void>((resolve) => {
+        const before = this.#wake
+        this.#wake = () => {
+          before?.()
+          resolve()
+        }
+      })
+    }
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<ConnectionRequest, void> {
+    for (let request = await this.next(); request !== null; request = await this.next()) {
+      yield request
+    }
+  }
+
+  /** A new stream. */
+  take(stream: ByteStream): void {
+    const relay = new Relay()
+    stream.attach(relay)
+    this.#own.add(stream)
+    this.#open.add(stream)
+    this.limit()
+    this.#request(stream, relay).catch((error: unknown) => {
+      stream.abort()
+      this.release(stream)
+      this.onFailure?.(stream.peer, error as Error)
+    })
+  }
+
+  async #request(stream: ByteStream, relay: Relay): Promise<void> {
+    const setup = await awaitRequest(stream, relay, this.device.timers)
+    if (this.#closed) throw new HoldfastError('ECONNABORTED', 'the listener was closed')
+    this.#waiting.push(new ConnectionRequest(this, stream, relay, setup))
+    this.#tell()
+  }
+
+  /** A stream is no request any more. */
+  release(stream: ByteStream): void {
+    this.#own.delete(stream)
+    this.#open.delete(stream)
+    this.limit()
+  }
+
+  /** As many as are allowed are set up at a time: others wait with the kernel. */
+  limit(): void {
+    if (this.#closed) return
+    const { connections, maxConnections } = this.device
+    this.#streams.accepting(this.#own.size < this.#backlog && connections < maxConnections)
+  }
+
+  #tell(): void {
+    const wake = this.#wake
+    this.#wake = null
+    wake?.()
+  }
+
+  /** Takes no more; requests that were not answered are rejected. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#streams.close()
+    for (const request of this.#waiting.splice(0)) request.reject()
+    for (const stream of this.#own) stream.abort()
+    this.#tell()
+    this.onClosed?.()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * What a program posted to be sent, and what became of it.
+ *
+ *     completed … | front … waits for what is before it, or a response … | next … posted | end
+ *
+ * Invariants:
+ * - work begins, and completes, in the order in which it was posted;
+ * - Reads and Atomics that await a response are at most ORD, and their responses come in the order
+ *   of the requests;
+ * - Writes and Sends are done when all of their bytes were handed to the stream.
+ */
+import type { CompletionQueue, Status } from './completion_queue.js'
+import type { QueuePair } from './queue_pair.js'
+import { Ring } from './ring.js'
+import type { Segment } from './segment.js'
+import { Queue } from './wire/ddp.js'
+import { PostedWork, WorkState, type Work } from './work.js'
+
+export class SendQueue {
+  readonly cq: CompletionQueue
+  readonly #qp: QueuePair
+  readonly #ring: Ring<PostedWork>
+  /** Posted, and not taken from the completion queue. */
+  #outstanding = 0
+  /** Ordinal numbers of all work ever posted: the oldest not completed, and the next to begin. */
+  #front = 0
+  #next = 0
+  /** The oldest that awaits a response, or where one may be; and how many do. */
+  #oldest = 0
+  awaiting = 0
+
+  constructor(qp: QueuePair, cq: CompletionQueue, max: number) {
+    this.#qp = qp
+    this.cq = cq
+    this.#ring = new Ring(max, () => new PostedWork())
+    cq.reserve(max)
+  }
+
+  get max(): number {
+    return this.#ring.max
+  }
+
+  /** Work that may be posted now. */
+  get room(): number {
+    return this.#ring.max - this.#outstanding
+  }
+
+  get idle(): boolean {
+    return this.#ring.length === 0
+  }
+
+  get outstanding(): number {
+    return this.#outstanding
+  }
+
+  /** There is room. */
+  post(work: Work): void {
+    const posted = this.#ring.push()
+    try {
+      posted.fill(work)
+    } catch (error) {
+      this.#ring.length--
+      throw error
+    }
+    this.#outstanding++
+  }
+
+  /** The work that is to begin next, or is under way; null: there is none. */
+  get current(): PostedWork | null {
+    const at = this.#next - this.#front
+    return at < this.#ring.length ? this.#ring.at(at) : null
+  }
+
+  /** The current one is built, up to a position of the stream. */
+  built(end: number): void {
+    const work = this.current!
+    work.end = end
+    work.state = WorkState.built
+    if (work.responds) this.awaiting++
+    this.#next++
+  }
+
+  /** The oldest that awaits a response; null: none does. */
+  get oldestAwaiting(): PostedWork | null {
+    if (this.awaiting === 0) return null
+    for (let at = Math.max(this.#oldest, this.#front); ; at++) {
+      const work = this.#ring.at(at - this.#front)
+      if (!work.responds || work.state === WorkState.done) continue
+      this.#oldest = at
+      return work
+    }
+  }
+
+  /** Its response has come, all of it. */
+  responded(work: PostedWork): void {
+    work.state = WorkState.done
+    work.region?.invalidate()
+    this.awaiting--
+  }
+
+  /** The current one was done without a byte. */
+  doneAtOnce(): void {
+    this.current!.state = WorkState.done
+    this.#next++
+  }
+
+  /** The stream has taken its bytes up to a position: what is done so is told. */
+  handed(position: number): void {
+    while (this.#ring.length > 0 && this.#next > this.#front) {
+      const work = this.#ring.at(0)
+      if (work.state !== WorkState.done) {
+        if (work.responds || work.end > position) return
+        work.state = WorkState.done
+      }
+      this.#complete(work, 'SUCCESS', '')
+    }
+  }
+
+  /** The work that a peer blames, by the header of its segment; null: it has completed. */
+  blamed(segment: Segment): PostedWork | null {
+    const { tagged, qn, msn, stag, toHigh, toLow } = segment
+    for (let i = 0; i < this.#ring.length; i++) {
+      const work = this.#ring.at(i)
+      if (work.state === WorkState.posted) return null
+      if (!tagged) {
+        if (work.msn === msn && work.responds === (qn === Queue.request)) return work
+      } else if (work.op.startsWith('write') && work.stag === stag) {
+        const from = (toHigh - work.toHigh) * 2 ** 32 + (toLow - work.toLow)
+        if (from >= 0 && from <= work.length) return work
+      }
+    }
+    return null
+  }
+
+  /** The oldest that was begun; null: none was. */
+  get begun(): PostedWork | null {
+    const first = this.#ring.length > 0 ? this.#ring.at(0) : null
+    return first === null || first.state === WorkState.posted ? null : first
+  }
+
+  /** All that is left fails: one of it with a status of its own. */
+  flush(blamed: PostedWork | null, status: Status, detail: string): void {
+    while (this.#ring.length > 0) {
+      const work = this.#ring.at(0)
+      if (work === blamed) this.#complete(work, status, detail)
+      else this.#complete(work, 'WR_FLUSH_ERR', '')
+    }
+    this.awaiting = 0
+    this.#next = this.#front
+  }
+
+  /** A completion was taken. */
+  taken(): void {
+    this.#outstanding--
+  }
+
+  #complete(work: PostedWork, status: Status, detail: string): void {
+    if (work.signaled || status !== 'SUCCESS') {
+      const completion = this.cq.add()
+      completion.id = work.id
+      completion.status = status
+      completion.op = work.op === 'writeImmediate' ? 'write' : work.op
+      completion.bytes = status === 'SUCCESS' && work.responds ? work.length : 0
+      completion.detail = detail
+      completion.qp = this.#qp
+    } else {
+      this.#outstanding--
+    }
+    work.id = null
+    work.local = []
+    work.region = null
+    this.#ring.shift()
+    this.#front++
+    if (this.#next < this.#front) this.#next = this.#front
+  }
+}
