@@ -7,7 +7,10 @@
  */
 import type { HoldInfo } from './layout.js'
 
-/** Name, Linux errno (errno(3), asm-generic), and what it means here. */
+/**
+ * Name, Linux errno (errno(3), asm-generic), and what it means here. Names of hosts that are not
+ * found have Node's own codes.
+ */
 export const ERRNO = {
   EPERM: [1, 'operation not permitted'],
   ENOENT: [2, 'no such file or directory'],
@@ -26,12 +29,14 @@ export const ERRNO = {
   ENOTDIR: [20, 'not a directory'],
   EISDIR: [21, 'is a directory'],
   EINVAL: [22, 'invalid argument'],
+  ENFILE: [23, 'too many open files in the system'],
   EMFILE: [24, 'too many open files'],
   ETXTBSY: [26, 'sealed'],
   EFBIG: [27, 'file too large'],
   ENOSPC: [28, 'no space left on the volume'],
   EROFS: [30, 'the volume is read-only'],
   EMLINK: [31, 'too many links'],
+  EPIPE: [32, 'nobody takes what is sent'],
   ERANGE: [34, 'out of range'],
   EDEADLK: [35, 'waiting would never end'],
   ENAMETOOLONG: [36, 'name too long'],
@@ -42,14 +47,24 @@ export const ERRNO = {
   EOVERFLOW: [75, 'value too large'],
   EPROTO: [71, 'the other end speaks something else'],
   EOPNOTSUPP: [95, 'not supported by this region'],
+  EAFNOSUPPORT: [97, 'no such kind of address'],
+  EADDRINUSE: [98, 'address in use'],
+  EADDRNOTAVAIL: [99, 'no address of this machine'],
+  ENETDOWN: [100, 'the network is down'],
+  ENETUNREACH: [101, 'no route to the network'],
   ECONNABORTED: [103, 'the connection was given up'],
-  ECONNRESET: [104, 'the connection was lost'],
+  ECONNRESET: [104, 'connection reset'],
+  ENOBUFS: [105, 'out of network memory'],
   EISCONN: [106, 'connected already'],
   ENOTCONN: [107, 'not connected'],
-  ETIMEDOUT: [110, 'the other end did not answer in time'],
-  ECONNREFUSED: [111, 'the other end wants no connection'],
+  ETIMEDOUT: [110, 'no answer in time'],
+  ECONNREFUSED: [111, 'connection refused'],
+  EHOSTDOWN: [112, 'the host is down'],
+  EHOSTUNREACH: [113, 'no route to the host'],
   ESTALE: [116, 'no longer valid'],
   EUCLEAN: [117, 'the structure needs cleaning'],
+  EAI_AGAIN: [3001, 'no answer about the name'],
+  ENOTFOUND: [3008, 'no such host'],
 } as const satisfies Record<string, readonly [number, string]>
 
 export type ErrorCode = keyof typeof ERRNO

@@ -6,13 +6,17 @@
 #include "crc32c.h"
 #include "guard.h"
 #include "memory.h"
+#include "poll.h"
 
 #include <pthread.h>
+
+static bool started;
 
 static void start_process(void) {
   cpu_start();
   crc32c_start();
   guard_start();
+  started = poll_start();
 }
 
 static bool set_text(napi_env env, napi_value object, const char *key, const char *text) {
@@ -70,7 +74,7 @@ static bool add_hot(napi_env env, napi_value exports) {
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, start_process);
-  if (!memory_start(env) || !add_cpu(env, exports) || !add_fault_counter(env, exports) ||
+  if (!started || !memory_start(env) || !add_cpu(env, exports) || !add_fault_counter(env, exports) ||
       !add_hot(env, exports) ||
       napi_define_properties(env, exports, sizeof methods / sizeof methods[0], methods) !=
           napi_ok) {

@@ -13,14 +13,18 @@
   X(takeFaults)                                                                                   \
   X(lock) X(unlock) X(locked) X(memfd) X(addSeals) X(seals) X(statfs) X(fallocate) X(canMapSync)  \
   X(msync) X(fdatasync) X(msyncAsync) X(fdatasyncAsync) X(forget)                                 \
-  X(seek) X(makeNode) X(setTimes) X(listXattrs) X(getXattr) X(setXattr)
+  X(seek) X(makeNode) X(setTimes) X(listXattrs) X(getXattr) X(setXattr)                           \
+  X(poll) X(closePoll)                                                                            \
+  X(connectSocket) X(connected) X(listenSocket) X(acceptSocket) X(boundTo) X(segmentBytes)        \
+  X(endSocket) X(closeSocket)
 
 #define HOT_METHODS(X)                                                                            \
   X(copyOut) X(copyIn) X(streamIn) X(copy) X(stream) X(zero) X(streamZero) X(store8)              \
   X(flush) X(evict) X(fence) X(touch)                                                             \
   X(gatherLines) X(writePages) X(storeLines) X(scanRecords)                                       \
   X(crc32c) X(crc32cOf) X(crc32cPortable) X(sealBatch)                                            \
-  X(copyBytes) X(atomic8) X(atomic8Of) X(store8Of)
+  X(copyBytes) X(atomic8) X(atomic8Of) X(store8Of)                                                \
+  X(watch) X(send) X(receive) X(receiveInto)
 
 #define X(name) napi_value js_##name(napi_env env, napi_callback_info info);
 METHODS(X)

@@ -13,7 +13,10 @@ enum { MESSAGE_MAX = 512 };
   X(EFAULT) X(EFBIG) X(EINTR) X(EINVAL) X(EIO) X(EISDIR) X(EMFILE) X(ENAMETOOLONG) X(ENFILE)      \
   X(ELOOP) X(ENODATA)                                                                             \
   X(ENODEV) X(ENOENT) X(ENOLCK) X(ENOMEM) X(ENOSPC) X(ENOSYS) X(ENOTDIR) X(ENOTTY) X(ENXIO)       \
-  X(EOPNOTSUPP) X(EOVERFLOW) X(EPERM) X(EPIPE) X(ERANGE) X(EROFS) X(ESPIPE) X(ESTALE) X(ETXTBSY)
+  X(EOPNOTSUPP) X(EOVERFLOW) X(EPERM) X(EPIPE) X(ERANGE) X(EROFS) X(ESPIPE) X(ESTALE) X(ETXTBSY)  \
+  X(EADDRINUSE) X(EADDRNOTAVAIL) X(EAFNOSUPPORT) X(ECONNREFUSED) X(ECONNRESET) X(EHOSTDOWN)       \
+  X(EHOSTUNREACH) X(ENETDOWN) X(ENETUNREACH) X(ENOBUFS) X(ENOTCONN) X(ENOTSOCK) X(EPROTO)         \
+  X(ETIMEDOUT)
 
 const char *error_name(int error) {
   switch (error) {
@@ -46,6 +49,16 @@ static const char *usual_remedy(int error) {
   case ENODEV:
   case ENOSYS:
     return "use a filesystem and a kernel that support it";
+  case ECONNREFUSED:
+  case ECONNRESET:
+  case EPIPE:
+  case ETIMEDOUT:
+    return "look whether the peer is there, and connect again";
+  case EHOSTUNREACH:
+  case ENETUNREACH:
+    return "check the address and the routes to it";
+  case EADDRINUSE:
+    return "choose another port, or end who listens there";
   case EIO:
     return "check the medium and the kernel log";
   default:

@@ -37,6 +37,10 @@ export interface HotAddon {
   readonly atomic8: Call
   readonly atomic8Of: CallWithBytes
   readonly store8Of: CallWithBytes
+  readonly watch: Call
+  readonly send: CallWithBytes
+  readonly receive: CallWithBytes
+  readonly receiveInto: CallWithBytes
 }
 
 export type HotCalls = Pick<Native, Exclude<keyof HotAddon, 'registers'>>
@@ -290,6 +294,44 @@ function wordCalls(hot: HotAddon): Words {
   }
 }
 
+type Polled = Pick<Native, 'watch' | 'send' | 'receive' | 'receiveInto'>
+
+function pollCalls(hot: HotAddon): Polled {
+  const r = hot.registers
+  const { watch, send, receive, receiveInto } = hot
+  return {
+    watch(poll, readable, writable) {
+      r[0] = poll
+      r[1] = (readable ? 1 : 0) + (writable ? 2 : 0)
+      watch()
+    },
+    send(poll, bytes, start, length) {
+      r[0] = poll
+      r[1] = start
+      r[2] = length
+      send(bytes)
+      return r[0]
+    },
+    receive(poll, bytes, start, length) {
+      r[0] = poll
+      r[1] = start
+      r[2] = length
+      receive(bytes)
+      return r[0]
+    },
+    receiveInto(poll, memory, offset, length, bytes, start, more) {
+      r[0] = poll
+      r[1] = memory
+      r[2] = offset
+      r[3] = length
+      r[4] = start
+      r[5] = more
+      receiveInto(bytes)
+      return r[0]
+    },
+  }
+}
+
 export function hotCalls(hot: HotAddon): HotCalls {
   return {
     ...byteCalls(hot),
@@ -298,5 +340,6 @@ export function hotCalls(hot: HotAddon): HotCalls {
     ...recordCalls(hot),
     ...checksumCalls(hot),
     ...wordCalls(hot),
+    ...pollCalls(hot),
   }
 }

@@ -9,8 +9,11 @@
  * anonymous pages. Its views (ArrayBuffers) are tracked, so that `unmap` can detach every one of
  * them before the addresses go away: a stale view reads as empty, it never faults. A memory belongs
  * to the thread that made it; elsewhere its id throws EINVAL. Faults are of the whole process.
+ *
+ * Descriptors that the event loop watches, and sockets, have a face of their own (sockets.ts).
  */
 import { loadAddon } from './load.js'
+import type { Sockets } from './sockets.js'
 
 /** A memory: its place in the addon's table and a count, never the same again in a process. */
 export type MemoryId = number & { readonly __memory: unique symbol }
@@ -115,7 +118,7 @@ export interface ScannedRecords {
 /**
  * Addon functions that fail throw an Error with `code` (the errno's name), `errno` and `syscall`.
  */
-export interface Native {
+export interface Native extends Sockets {
   readonly cpu: CpuFeatures
 
   // ---- memory.c: address space ------------------------------------------------------------------

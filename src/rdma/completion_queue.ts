@@ -143,7 +143,8 @@ export class CompletionQueue implements AsyncIterable<Completion> {
     if (this.#reserved <= this.#ring.length) return
     const ring: Completion[] = []
     for (let i = 0; i < this.#count; i++) ring.push(this.#at(i))
-    while (ring.length < Math.max(this.#reserved, 2 * this.#ring.length)) ring.push(new Completion())
+    while (ring.length < Math.max(this.#reserved, 2 * this.#ring.length))
+      ring.push(new Completion())
     this.#ring = ring
     this.#first = 0
   }

@@ -233,4 +233,3 @@ function tell(stream: ByteStream, error: ErrorCode): void {
   sendSome(stream, bytes.subarray(0, length))
   stream.end()
 }
-

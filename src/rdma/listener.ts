@@ -8,13 +8,7 @@
 import type { ByteStream, StreamListener } from '../base/byte_stream.js'
 import { HoldfastError } from '../base/errors.js'
 import type { Device } from './device.js'
-import {
-  accept,
-  awaitRequest,
-  reject,
-  Relay,
-  REPLY_MILLISECONDS,
-} from './establish.js'
+import { accept, awaitRequest, reject, Relay, REPLY_MILLISECONDS } from './establish.js'
 import type { QueuePair } from './queue_pair.js'
 import { setupOf, type Offer } from './setup.js'
 import type { MpaSetup } from './wire/mpa.js'

@@ -43,7 +43,8 @@ function invalidElement(sge: Sge, domain: ProtectionDomain, store: boolean): str
   const { region, offset, length } = sge
   if (!region.valid) return `STag ${region.stag} was invalidated`
   if (region.domain !== domain) return `STag ${region.stag} is of another protection domain`
-  if (store && (region.access & Access.localWrite) === 0) return `STag ${region.stag}: no localWrite`
+  if (store && (region.access & Access.localWrite) === 0)
+    return `STag ${region.stag}: no localWrite`
   if (offset >= 0 && length >= 0 && offset + length <= region.length) return ''
   return `${length} bytes at ${offset} of STag ${region.stag}, which has ${region.length}`
 }

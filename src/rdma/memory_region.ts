@@ -78,7 +78,10 @@ function rightsOf(names: readonly AccessName[]): number {
   let rights = 0
   for (const name of names) {
     if (!Object.hasOwn(Access, name)) {
-      throw new HoldfastError('EINVAL', `no right '${name}'; there are ${Object.keys(Access).join(', ')}`)
+      throw new HoldfastError(
+        'EINVAL',
+        `no right '${name}'; there are ${Object.keys(Access).join(', ')}`,
+      )
     }
     rights |= Access[name]
   }

@@ -149,6 +149,6 @@ const SIW_DDP_BIT = 0x02
 function blamedOf(bytes: Uint8Array): Uint8Array {
   const flags = bytes[TerminateControl.at.headers]!
   const siw = flags !== 0 && (flags & ~SIW_BITS) === 0
-  const has = siw ? (flags & SIW_DDP_BIT) !== 0 : (flags << 8 & TerminateBit.ddp) !== 0
+  const has = siw ? (flags & SIW_DDP_BIT) !== 0 : ((flags << 8) & TerminateBit.ddp) !== 0
   return has ? bytes.subarray(TerminateControl.size + 2) : new Uint8Array(0)
 }

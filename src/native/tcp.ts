@@ -1,0 +1,222 @@
+/**
+ * TCP as a transport: names are looked up, each address is tried in turn, and errors say which
+ * address had which.
+ *
+ * Invariant: a socket is closed on each way that does not hand it over.
+ */
+import { lookup } from 'node:dns/promises'
+import type { ByteStream, StreamListener, Transport } from '../base/byte_stream.js'
+import { ERRNO, HoldfastError, type ErrorCode } from '../base/errors.js'
+import { systemTimers } from '../base/timers.js'
+import { native } from './native.js'
+import type { PollId, Ready } from './sockets.js'
+import { codeOf, endpointText, TcpStream } from './tcp_stream.js'
+
+/** Connections taken in one turn of the event loop; the others come in the next. */
+const ACCEPTS_A_TURN = 64
+/** For so long none is taken after the kernel had no descriptor or no memory for one. */
+const REST_MILLISECONDS = 100
+const PORT_MAX = 0xffff
+
+const REMEDIES: Partial<Record<ErrorCode, string>> = {
+  ECONNREFUSED: 'nobody listens there: start the server, or correct the port',
+  ETIMEDOUT: 'nothing answers: look at the address, and at firewalls between',
+  EHOSTUNREACH: 'look at the address and the routes to it',
+  ENETUNREACH: 'look at the address and the routes to it',
+  ENOTFOUND: 'correct the name',
+  EAI_AGAIN: 'the name server does not answer: try again, or give an address',
+  EADDRINUSE: 'choose another port, or end who listens there',
+  EADDRNOTAVAIL: 'give an address that this machine has',
+  EACCES: 'listening below port 1024 wants privileges',
+  EMFILE: 'close descriptors, or raise RLIMIT_NOFILE',
+}
+
+/** What an attempt at one address came to. */
+interface Attempt {
+  readonly address: string
+  readonly error: unknown
+}
+
+function explained(call: string, where: string, attempts: readonly Attempt[]): unknown {
+  const { error } = attempts.at(-1)!
+  const code = codeOf(error)
+  if (code === undefined) return error
+  const each = attempts.map((one) => `${one.address}: ${codeOf(one.error) ?? String(one.error)}`)
+  const tried = attempts.length > 1 ? ` (${each.join(', ')})` : ''
+  const remedy = REMEDIES[code]
+  const text = `cannot ${call} ${where}${tried}: ${ERRNO[code][1]}`
+  return new HoldfastError(code, remedy === undefined ? text : `${text}; ${remedy}`, {
+    syscall: String((error as NodeJS.ErrnoException).syscall),
+    cause: error,
+  })
+}
+
+function checkPort(port: number, least: number): void {
+  if (Number.isInteger(port) && port >= least && port <= PORT_MAX) return
+  throw new HoldfastError('EINVAL', `port ${port} is no integer in [${least}, ${PORT_MAX}]`)
+}
+
+async function addressesOf(call: string, host: string, port: number): Promise<string[]> {
+  try {
+    if (host === '')
+      throw new HoldfastError('EINVAL', 'the host is empty; give a name or an address')
+    return (await lookup(host, { all: true })).map(({ address }) => address)
+  } catch (error) {
+    throw explained(call, endpointText(host, port), [{ address: host, error }])
+  }
+}
+
+/** The promise's result, or the signal's reason, whichever comes first. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', aborted, { once: true })
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}
+
+function connectTo(address: string, port: number, signal?: AbortSignal): Promise<TcpStream> {
+  return new Promise((resolve, reject) => {
+    let ready: Ready = settle
+    const poll = native.connectSocket(address, port, (readable, writable) =>
+      ready(readable, writable),
+    )
+    signal?.addEventListener('abort', abort, { once: true })
+    native.watch(poll, false, true)
+
+    function abort(): void {
+      native.closeSocket(poll, true)
+      reject(signal!.reason as Error)
+    }
+    function settle(): void {
+      try {
+        if (!native.connected(poll)) return
+      } catch (error) {
+        signal?.removeEventListener('abort', abort)
+        native.closeSocket(poll, true)
+        reject(error as Error)
+        return
+      }
+      signal?.removeEventListener('abort', abort)
+      native.watch(poll, false, false)
+      const stream = new TcpStream(poll, endpointText(address, port))
+      ready = (readable, writable) => stream.ready(readable, writable)
+      resolve(stream)
+    }
+  })
+}
+
+async function connect(host: string, port: number, signal?: AbortSignal): Promise<ByteStream> {
+  signal?.throwIfAborted()
+  checkPort(port, 1)
+  const addresses = await unlessAborted(addressesOf('connect to', host, port), signal)
+  const attempts: Attempt[] = []
+  for (const address of addresses) {
+    signal?.throwIfAborted()
+    try {
+      return await connectTo(address, port, signal)
+    } catch (error) {
+      signal?.throwIfAborted()
+      attempts.push({ address, error })
+    }
+  }
+  throw explained('connect to', endpointText(host, port), attempts)
+}
+
+class TcpListener implements StreamListener {
+  readonly host: string
+  readonly port: number
+  readonly #poll: PollId
+  readonly #accepted: (stream: ByteStream) => void
+  #accepting = true
+  /** Ends the rest that is taken. */
+  #endRest: (() => void) | null = null
+  #closed = false
+
+  constructor(address: string, port: number, accepted: (stream: ByteStream) => void) {
+    this.#accepted = accepted
+    this.#poll = native.listenSocket(address, port, () => this.#ready())
+    const bound = native.boundTo(this.#poll)
+    this.host = bound.host
+    this.port = bound.port
+    this.#watch()
+  }
+
+  accepting(wanted: boolean): void {
+    this.#accepting = wanted
+    this.#watch()
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#endRest?.()
+    native.closePoll(this.#poll)
+  }
+
+  #takes(): boolean {
+    return this.#accepting && this.#endRest === null && !this.#closed
+  }
+
+  #watch(): void {
+    if (!this.#closed) native.watch(this.#poll, this.#takes(), false)
+  }
+
+  #ready(): void {
+    for (let i = 0; i < ACCEPTS_A_TURN && this.#takes(); i++) {
+      const stream = this.#accept()
+      if (stream === null) return
+      this.#accepted(stream)
+    }
+  }
+
+  #accept(): TcpStream | null {
+    let stream: TcpStream | null = null
+    try {
+      const accepted = native.acceptSocket(this.#poll, (readable, writable) =>
+        stream!.ready(readable, writable),
+      )
+      if (accepted === undefined) return null
+      stream = new TcpStream(accepted.poll, endpointText(accepted.host, accepted.port))
+      return stream
+    } catch (error) {
+      if (codeOf(error) === undefined) throw error
+      this.#rest()
+      return null
+    }
+  }
+
+  /** Without it, the connection that waits would be asked for again and again. */
+  #rest(): void {
+    this.#endRest = systemTimers.after(REST_MILLISECONDS, () => {
+      this.#endRest = null
+      this.#watch()
+    })
+    this.#watch()
+  }
+}
+
+/** The next address is for those that this machine has not, not for those that are taken. */
+const ELSEWHERE: readonly unknown[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT']
+
+async function listen(
+  host: string,
+  port: number,
+  accepted: (stream: ByteStream) => void,
+): Promise<StreamListener> {
+  checkPort(port, 0)
+  const attempts: Attempt[] = []
+  for (const address of await addressesOf('listen at', host, port)) {
+    try {
+      return new TcpListener(address, port, accepted)
+    } catch (error) {
+      attempts.push({ address, error })
+      if (!ELSEWHERE.includes(codeOf(error))) break
+    }
+  }
+  throw explained('listen at', endpointText(host, port), attempts)
+}
+
+/** Addresses and names of both IPv4 and IPv6. */
+export const tcp: Transport = { connect, listen }
