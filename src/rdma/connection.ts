@@ -69,7 +69,9 @@ export interface Shared {
   readonly timers: Timers
   readonly stags: Stags
   readonly buffers: Buffers
-  /** Where streams are read to: what is not a whole frame at the end of a turn is kept elsewhere. */
+  /**
+   * Where streams are read to: what is not a whole frame at the end of a turn is kept elsewhere.
+   */
   readonly staging: Uint8Array
 }
 
@@ -136,7 +138,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.transmitter.open = true
     const { rtr } = this.agreed
     if (rtr !== null) this.transmitter.ready(rtr)
-    if (rtr === 'read') this.receiver.readyReads++
+    if (rtr === 'read') this.#o.work.readyReads++
     this.transmitter.pump()
     this.#nudgeLater(0)
   }
@@ -289,7 +291,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     if (this.#state === 'terminating') return this.#gone(this.#end!, false)
     const { work } = this.#o
     const middle = !this.#reader.between || !this.receiver.between || this.#parked !== null
-    if (!middle && work.awaiting === 0 && this.receiver.readyReads === 0) {
+    if (!middle && work.awaiting === 0 && work.readyReads === 0) {
       return this.#gone({ cause: 'disconnected', detail: '', error: null }, false)
     }
     const detail = middle ? 'the stream ended in the middle of a message' : 'Reads were under way'

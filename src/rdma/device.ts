@@ -172,7 +172,9 @@ export class Device implements QueuePairHost {
     throw new HoldfastError('EAGAIN', detail)
   }
 
-  /** Has a queue pair's turn once what runs now has ended: what it posts meanwhile goes together. */
+  /**
+   * Has a queue pair's turn once what runs now has ended: what it posts meanwhile goes together.
+   */
   soon(qp: QueuePair): void {
     this.#soon.push(qp)
     if (this.#soon.length === 1) queueMicrotask(this.#turns)

@@ -2,6 +2,7 @@
  * Local memory of a work request, as a list: bytes of this process, or parts of memory regions.
  * Messages are gathered from it and scattered to it, a segment at a time.
  */
+import { hex } from '../base/struct.js'
 import { native } from '../native/native.js'
 import type { MemoryRegion, ProtectionDomain } from './memory_region.js'
 import { Pieces } from './pieces.js'
@@ -41,12 +42,12 @@ export function invalidLocal(local: Local, domain: ProtectionDomain, store: bool
 function invalidElement(sge: Sge, domain: ProtectionDomain, store: boolean): string {
   if (sge instanceof Uint8Array) return ''
   const { region, offset, length } = sge
-  if (!region.valid) return `STag ${region.stag} was invalidated`
-  if (region.domain !== domain) return `STag ${region.stag} is of another protection domain`
+  if (!region.valid) return `STag ${hex(region.stag)} was invalidated`
+  if (region.domain !== domain) return `STag ${hex(region.stag)} is of another protection domain`
   if (store && (region.access & Access.localWrite) === 0)
-    return `STag ${region.stag}: no localWrite`
+    return `STag ${hex(region.stag)}: no localWrite`
   if (offset >= 0 && length >= 0 && offset + length <= region.length) return ''
-  return `${length} bytes at ${offset} of STag ${region.stag}, which has ${region.length}`
+  return `${length} bytes at ${offset} of STag ${hex(region.stag)}, which has ${region.length}`
 }
 
 const pieces = new Pieces()

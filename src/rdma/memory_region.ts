@@ -10,8 +10,8 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import type { Pieces } from './pieces.js'
-import { Access, Fault, sourceOf } from './source.js'
-import type { AccessName, MemorySource, PlainMemory } from './source.js'
+import { Access, sourceOf } from './source.js'
+import type { AccessName, MemorySource, PlainMemory, Fault } from './source.js'
 import type { Stags } from './stags.js'
 
 export interface RegionOptions {

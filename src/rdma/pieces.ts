@@ -1,5 +1,6 @@
 /**
- * Where a run of bytes is: pieces of memories of the addon, or of byte arrays, one behind the other.
+ * Where a run of bytes is: pieces of memories of the addon, or of byte arrays, one behind the
+ * other.
  *
  * One object is used over and over: what it says is good until it is filled again, and is acted on
  * before anybody else runs. So no access is ever under way when something else changes what memory

@@ -23,8 +23,8 @@ export interface QueuePairOptions {
   readonly maxSend?: number
   readonly maxReceive?: number
   /**
-   * Milliseconds that a message of the peer may wait for a receive, while nothing else is taken from
-   * him: back pressure. 0, as the RFCs have it: such a message ends the connection.
+   * Milliseconds that a message of the peer may wait for a receive, while nothing else is taken
+   * from him: back pressure. 0, as the RFCs have it: such a message ends the connection.
    */
   readonly receivePatience?: number
 }

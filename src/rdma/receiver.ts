@@ -6,9 +6,10 @@
  *   which a peer is to be told (RFC 5040, 7; RFC 5041, 7);
  * - messages of an untagged queue come in the order of their numbers, without gaps, and each is
  *   delivered when all before it were placed;
- * - what answers a Read goes where the oldest Read that awaits an answer wants it, byte for byte, or
- *   the stream ends.
+ * - what answers a Read goes where the oldest Read that awaits an answer wants it, byte for byte,
+ *   or the stream ends.
  */
+import { hex } from '../base/struct.js'
 import type { InboundRequests } from './inbound.js'
 import { moveLocal } from './local.js'
 import type { MemoryRegion, ProtectionDomain } from './memory_region.js'
@@ -19,7 +20,7 @@ import type { Segment } from './segment.js'
 import type { SendQueue } from './send_queue.js'
 import { Access, Fault } from './source.js'
 import { placingError, type Stags } from './stags.js'
-import { faultError } from './transmitter.js'
+import { faultError } from './responder.js'
 import { AtomicResponse, Opcode, Queue } from './wire/ddp.js'
 import { word } from './wire/header.js'
 import { DdpError, RdmapError } from './wire/terminate.js'
@@ -46,8 +47,6 @@ export interface ReceiverOptions {
 }
 
 export class Receiver {
-  /** A Read of no bytes, the RTR, awaits its response: it is before all others. */
-  readyReads = 0
   readonly #o: ReceiverOptions
   readonly #events: ReceiverEvents
   readonly #pieces = new Pieces()
@@ -116,7 +115,10 @@ export class Receiver {
     const right = Access.remoteWrite
     const offset = stags.find(stag, domain, toHigh, toLow, payloadLength, right)
     if (offset < 0) {
-      throw new ProtocolError(placingError(offset), `${payloadLength} bytes for STag ${stag}`)
+      throw new ProtocolError(
+        placingError(offset),
+        `${payloadLength} bytes for STag ${hex(stag)} at ${hex(toHigh)}:${hex(toLow)}`,
+      )
     }
     const region = stags.found
     const fault = region.translate(offset, payloadLength, true, this.#pieces)
@@ -126,7 +128,7 @@ export class Receiver {
   }
 
   #placeResponse(segment: Segment): void {
-    if (this.readyReads > 0) return this.#takeReady(segment)
+    if (this.#o.work.readyReads > 0) return this.#takeReady(segment)
     const { work, domain } = this.#o
     const read = work.oldestAwaiting
     if (read?.op !== 'read') {
@@ -147,13 +149,13 @@ export class Receiver {
     if (payloadLength > 0 || !last) {
       throw new ProtocolError(DdpError.bounds, `${payloadLength} bytes, and none were asked for`)
     }
-    this.readyReads--
+    this.#o.work.readyReads--
   }
 
   #demandSink(read: PostedWork, { stag, toHigh, toLow, payloadLength, last }: Segment): void {
     if (read.length === 0 && payloadLength === 0 && last) return
     if (stag !== read.sinkStag) {
-      const detail = `a Read Response for STag ${stag}, ${read.sinkStag} awaits one`
+      const detail = `a Read Response for STag ${hex(stag)}, ${hex(read.sinkStag)} awaits one`
       throw new ProtocolError(DdpError.invalidStag, detail)
     }
     const low = read.sinkLow + read.received
@@ -244,10 +246,10 @@ export class Receiver {
     const { stags, domain } = this.#o
     const region = stags.get(stag)
     if (region === undefined) {
-      throw new ProtocolError(RdmapError.cannotInvalidate, `there is no STag ${stag}`)
+      throw new ProtocolError(RdmapError.cannotInvalidate, `there is no STag ${hex(stag)}`)
     }
     if (region.domain !== domain || (region.access & Access.remoteInvalidate) === 0) {
-      const detail = `STag ${stag} is not to be invalidated by this peer`
+      const detail = `STag ${hex(stag)} is not to be invalidated by this peer`
       throw new ProtocolError(RdmapError.protectionCannotInvalidate, detail)
     }
     region.invalidate()

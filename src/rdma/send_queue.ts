@@ -28,6 +28,9 @@ export class SendQueue {
   /** The oldest that awaits a response, or where one may be; and how many do. */
   #oldest = 0
   awaiting = 0
+  /** RTRs that are Reads, of no bytes: their responses come before all others. */
+  readyReads = 0
+  #handed = 0
 
   constructor(qp: QueuePair, cq: CompletionQueue, max: number) {
     this.#qp = qp
@@ -96,16 +99,19 @@ export class SendQueue {
     work.state = WorkState.done
     work.region?.invalidate()
     this.awaiting--
+    this.handed(this.#handed)
   }
 
   /** The current one was done without a byte. */
   doneAtOnce(): void {
     this.current!.state = WorkState.done
     this.#next++
+    this.handed(this.#handed)
   }
 
   /** The stream has taken its bytes up to a position: what is done so is told. */
   handed(position: number): void {
+    this.#handed = position
     while (this.#ring.length > 0 && this.#next > this.#front) {
       const work = this.#ring.at(0)
       if (work.state !== WorkState.done) {

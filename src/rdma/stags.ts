@@ -5,8 +5,8 @@
  * - a tag is never 0, and names one region at most, for ever: they are a keyed permutation of a
  *   counter, so that none comes twice before all have, and who knows some can guess no other
  *   (RFC 5042, 7.2);
- * - nothing of a region is touched unless it lives, belongs to the peer's protection domain, and has
- *   the right and the bytes that are asked for.
+ * - nothing of a region is touched unless it lives, belongs to the peer's protection domain, and
+ *   has the right and the bytes that are asked for.
  */
 import { HoldfastError } from '../base/errors.js'
 import { halfSipHash } from '../base/halfsiphash.js'

@@ -6,25 +6,21 @@
  * - segments of two messages are never mixed;
  * - a segment is copied into the buffer, and its CRC is of the copy: nobody's memory is read once
  *   `pump` has returned;
- * - of responses and work neither waits for more than a few messages of the other;
- * - a connection has a buffer only while there is something in it.
+ * - of responses and work neither waits for more than a few messages of the other.
  */
-import { assert } from '../base/errors.js'
 import type { ByteStream } from '../base/byte_stream.js'
 import type { Buffers } from './buffers.js'
-import { FpduWriter, LARGE_ULPDU, ulpduFor } from './fpdu.js'
-import { InboundRequests, type InboundRequest } from './inbound.js'
+import { FrameBuffer } from './frame_buffer.js'
+import type { InboundRequest, InboundRequests } from './inbound.js'
 import { invalidLocal, moveLocal } from './local.js'
 import type { ProtectionDomain } from './memory_region.js'
-import { Pieces } from './pieces.js'
 import { ProtocolError } from './protocol_error.js'
+import { Responder } from './responder.js'
 import type { SendQueue } from './send_queue.js'
 import type { Agreed } from './setup.js'
-import { Access, Fault } from './source.js'
-import { fetchingError, type Stags } from './stags.js'
+import type { Stags } from './stags.js'
 import {
   AtomicRequest,
-  AtomicResponse,
   IMMEDIATE_BYTES,
   Opcode,
   putTagged,
@@ -35,8 +31,7 @@ import {
 } from './wire/ddp.js'
 import { put64 } from './wire/header.js'
 import type { Rtr } from './wire/mpa.js'
-import { RdmapError, type ErrorCode } from './wire/terminate.js'
-import type { PostedWork } from './work.js'
+import { WorkState, type PostedWork } from './work.js'
 
 const WORD = 2 ** 32
 /** Responses in a row while work waits (as Linux's siw has it). */
@@ -76,45 +71,44 @@ export interface TransmitterOptions {
 }
 
 export class Transmitter {
-  /** Messages that may be sent: not before a responder has heard of the initiator. */
+  /** Messages may be sent: not before a responder has heard of the initiator. */
   open = false
-  /** Bytes that the stream has taken, and calls of it. */
-  handed = 0
-  sends = 0
   readonly #o: TransmitterOptions
   readonly #events: TransmitterEvents
-  readonly #writer: FpduWriter
-  #buffer: Uint8Array | null = null
-  #view!: DataView
-  /** What the stream has not taken: [from, to) of the buffer. */
-  #from = 0
-  #to = 0
-  #built = 0
+  readonly #out: FrameBuffer
+  readonly #responder: Responder
   /** No room in the stream. */
   #full = false
   #pumping = false
-  #ulpdu = 0
+  #stopped = false
+  /** The message under way, and how far it is. */
   #message: Message = Message.none
   #at = 0
   #responses = 0
   #terminate: Uint8Array | null = null
-  #stopped = false
   #sendMsn = 1
   #requestMsn = 1
-  #responseMsn = 1
   #sinkLow = 0
-  readonly #pieces = new Pieces()
 
   constructor(options: TransmitterOptions, events: TransmitterEvents) {
     this.#o = options
     this.#events = events
-    const { crc, sendMarkers } = options.agreed
-    this.#writer = new FpduWriter({ crc, markers: sendMarkers })
+    this.#out = new FrameBuffer(options.stream, options.agreed, options.buffers)
+    this.#responder = new Responder(options.stags, options.domain)
+  }
+
+  /** Bytes that the stream has taken, and calls of it. */
+  get handed(): number {
+    return this.#out.handed
+  }
+
+  get sends(): number {
+    return this.#out.sends
   }
 
   /** Whether there is nothing that is to be sent, or may be later. */
   get idle(): boolean {
-    return this.#from === this.#to && this.#message === Message.none && this.#o.inbound.length === 0
+    return this.#out.empty && this.#message === Message.none && this.#o.inbound.length === 0
   }
 
   /** Sends what there is, as far as there is room. */
@@ -153,63 +147,39 @@ export class Transmitter {
   stop(): void {
     this.#stopped = true
     this.#message = Message.none
-    this.#from = this.#to = 0
-    this.#releaseBuffer()
+    this.#out.close()
   }
 
   /** The initiator's first message, where the responder waits for it. */
   ready(rtr: Rtr): void {
-    this.#takeBuffer()
-    const at = this.#to + FpduWriter.ulpduAt
+    this.#out.open()
+    const { at, view } = this.#out
     if (rtr === 'write') {
-      putTagged(this.#view, at, Opcode.write, true, RTR_STAG, 0, 0)
-      this.#seal(TaggedHeader.size)
+      putTagged(view, at, Opcode.write, true, RTR_STAG, 0, 0)
+      this.#out.seal(TaggedHeader.size)
     } else if (rtr === 'send') {
-      putUntagged(this.#view, at, Opcode.send, true, 0, this.#sendMsn++, 0)
-      this.#seal(UntaggedHeader.size)
+      putUntagged(view, at, Opcode.send, true, 0, this.#sendMsn++, 0)
+      this.#out.seal(UntaggedHeader.size)
     } else {
       this.#putRead(at, RTR_STAG, 0, 0, 0, RTR_STAG, 0, 0)
     }
   }
 
   #pumpBytes(until: number): void {
+    const out = this.#out
     for (;;) {
-      if (this.#from < this.#to && !this.#hand()) return
+      if (!out.empty) {
+        this.#full = !out.hand()
+        this.#o.work.handed(out.handed)
+        if (this.#full) return
+      }
       if (this.#stopped) return
-      if (this.handed >= until) return this.#events.yielded()
+      if (out.handed >= until) return this.#events.yielded()
       this.#fill()
-      if (this.#from === this.#to && this.#terminate === null) break
+      if (out.empty && this.#terminate === null) break
     }
-    this.#releaseBuffer()
+    out.close()
     this.#events.drained()
-  }
-
-  /** Gives the stream what is framed; false: it has no room for all of it. */
-  #hand(): boolean {
-    const wanted = this.#to - this.#from
-    const taken = this.#o.stream.send(this.#buffer!, this.#from, wanted)
-    this.sends++
-    this.#from += taken
-    this.handed += taken
-    this.#full = taken < wanted
-    if (!this.#full) this.#from = this.#to = 0
-    this.#o.work.handed(this.handed)
-    return !this.#full
-  }
-
-  #takeBuffer(): void {
-    if (this.#buffer !== null) return
-    const buffer = this.#o.buffers.borrow()
-    this.#buffer = buffer.bytes
-    this.#view = buffer.view
-    const { agreed, stream } = this.#o
-    this.#ulpdu = agreed.large ? LARGE_ULPDU : ulpduFor(stream.segmentBytes, agreed.sendMarkers)
-  }
-
-  #releaseBuffer(): void {
-    if (this.#buffer === null) return
-    this.#o.buffers.giveBack(this.#buffer)
-    this.#buffer = null
   }
 
   // ---- messages --------------------------------------------------------------------------------
@@ -217,9 +187,8 @@ export class Transmitter {
   /** Frames as much as there is, and fits. */
   #fill(): void {
     if (this.#terminate === null && !this.#more()) return
-    this.#takeBuffer()
-    const most = this.#writer.bytesFor(this.#ulpdu)
-    while (this.#buffer !== null && this.#to + most <= this.#buffer.length) {
+    this.#out.open()
+    while (this.#out.hasRoom) {
       if (this.#terminate !== null) return this.#putTerminate()
       if (!this.#more()) return
       this.#putSegment()
@@ -250,17 +219,16 @@ export class Transmitter {
       const current = work.current
       if (current === null) return null
       if (current.fence && work.awaiting > 0) return null
-      if (current.responds && work.awaiting >= agreed.ord) return null
+      if (current.responds && work.awaiting + work.readyReads >= agreed.ord) return null
       if (current.op !== 'localInvalidate') return current
       current.region!.invalidate()
       work.doneAtOnce()
-      work.handed(this.handed)
     }
   }
 
   #begin(work: PostedWork): boolean {
     const why = invalidLocal(work.local, this.#o.domain, work.responds)
-    work.state = 1
+    work.state = WorkState.begun
     if (why !== '') {
       this.#events.unfit(work, why)
       return false
@@ -286,28 +254,22 @@ export class Transmitter {
     }
   }
 
-  #seal(ulpdu: number): void {
-    const length = this.#writer.seal(this.#buffer!, this.#to, ulpdu)
-    this.#to += length
-    this.#built += length
-  }
-
   #workBuilt(): void {
     this.#message = Message.none
-    this.#o.work.built(this.#built)
+    this.#o.work.built(this.#out.framed)
   }
 
   // ---- of work ---------------------------------------------------------------------------------
 
   #putWrite(work: PostedWork): void {
-    const count = Math.min(work.length - this.#at, this.#ulpdu - TaggedHeader.size)
+    const count = Math.min(work.length - this.#at, this.#out.ulpdu - TaggedHeader.size)
     const last = this.#at + count === work.length
-    const at = this.#to + FpduWriter.ulpduAt
+    const at = this.#out.at
     if (!this.#gather(work, at + TaggedHeader.size, count)) return
     const low = work.toLow + this.#at
     const high = (work.toHigh + Math.floor(low / WORD)) % WORD
-    putTagged(this.#view, at, Opcode.write, last, work.stag, high, low % WORD)
-    this.#seal(TaggedHeader.size + count)
+    putTagged(this.#out.view, at, Opcode.write, last, work.stag, high, low % WORD)
+    this.#out.seal(TaggedHeader.size + count)
     this.#at += count
     if (!last) return
     if (work.op === 'write') this.#workBuilt()
@@ -315,14 +277,14 @@ export class Transmitter {
   }
 
   #putSend(work: PostedWork): void {
-    const count = Math.min(work.length - this.#at, this.#ulpdu - UntaggedHeader.size)
+    const count = Math.min(work.length - this.#at, this.#out.ulpdu - UntaggedHeader.size)
     const last = this.#at + count === work.length
-    const at = this.#to + FpduWriter.ulpduAt
+    const at = this.#out.at
     if (!this.#gather(work, at + UntaggedHeader.size, count)) return
     const opcode = sendOpcode(work)
     work.msn = this.#sendMsn
-    putUntagged(this.#view, at, opcode, last, work.invalidate, this.#sendMsn, this.#at)
-    this.#seal(UntaggedHeader.size + count)
+    putUntagged(this.#out.view, at, opcode, last, work.invalidate, this.#sendMsn, this.#at)
+    this.#out.seal(UntaggedHeader.size + count)
     this.#at += count
     if (!last) return
     this.#sendMsn = (this.#sendMsn + 1) % WORD
@@ -330,19 +292,19 @@ export class Transmitter {
   }
 
   #putImmediate(work: PostedWork): void {
-    const at = this.#to + FpduWriter.ulpduAt
+    const at = this.#out.at
     const opcode = work.solicited ? Opcode.immediateSolicited : Opcode.immediate
     work.msn = this.#sendMsn
-    putUntagged(this.#view, at, opcode, true, 0, this.#sendMsn, 0)
-    put64(this.#view, at + UntaggedHeader.size, work.immediate, work.immediateLow)
-    this.#seal(UntaggedHeader.size + IMMEDIATE_BYTES)
+    putUntagged(this.#out.view, at, opcode, true, 0, this.#sendMsn, 0)
+    put64(this.#out.view, at + UntaggedHeader.size, work.immediate, work.immediateLow)
+    this.#out.seal(UntaggedHeader.size + IMMEDIATE_BYTES)
     this.#sendMsn = (this.#sendMsn + 1) % WORD
     this.#workBuilt()
   }
 
   #gather(work: PostedWork, at: number, count: number): boolean {
     const { domain } = this.#o
-    if (moveLocal(work.local, domain, this.#at, false, this.#buffer!, at, count)) return true
+    if (moveLocal(work.local, domain, this.#at, false, this.#out.bytes, at, count)) return true
     this.#message = Message.none
     this.#events.unfit(work, 'local memory went away')
     return false
@@ -352,7 +314,7 @@ export class Transmitter {
     this.#nameSink(work)
     work.msn = this.#requestMsn
     const { sinkStag, sinkHigh, sinkLow, length, stag, toHigh, toLow } = work
-    const at = this.#to + FpduWriter.ulpduAt
+    const at = this.#out.at
     this.#putRead(at, sinkStag, sinkHigh, sinkLow, length, stag, toHigh, toLow)
     this.#workBuilt()
   }
@@ -383,7 +345,7 @@ export class Transmitter {
     toHigh: number,
     toLow: number,
   ): void {
-    const view = this.#view
+    const { view } = this.#out
     const fields = ReadRequest.at
     const header = at + UntaggedHeader.size
     putUntagged(view, at, Opcode.readRequest, true, 0, this.#requestMsn, 0)
@@ -392,14 +354,14 @@ export class Transmitter {
     view.setUint32(header + fields.length, length)
     view.setUint32(header + fields.sourceStag, stag)
     put64(view, header + fields.sourceTo, toHigh, toLow)
-    this.#seal(UntaggedHeader.size + ReadRequest.size)
+    this.#out.seal(UntaggedHeader.size + ReadRequest.size)
     this.#requestMsn = (this.#requestMsn + 1) % WORD
   }
 
   #putAtomic(work: PostedWork): void {
-    const view = this.#view
+    const { view } = this.#out
     const { change } = work
-    const at = this.#to + FpduWriter.ulpduAt
+    const at = this.#out.at
     const header = at + UntaggedHeader.size
     const fields = AtomicRequest.at
     work.msn = this.#requestMsn
@@ -412,7 +374,7 @@ export class Transmitter {
     put64(view, header + fields.mask, change[3]!, change[2]!)
     put64(view, header + fields.compare, change[5]!, change[4]!)
     put64(view, header + fields.compareMask, change[7]!, change[6]!)
-    this.#seal(UntaggedHeader.size + AtomicRequest.size)
+    this.#out.seal(UntaggedHeader.size + AtomicRequest.size)
     this.#requestMsn = (this.#requestMsn + 1) % WORD
     this.#workBuilt()
   }
@@ -421,80 +383,25 @@ export class Transmitter {
 
   #putResponse(request: InboundRequest): void {
     try {
-      if (request.atomic) this.#putOriginal(request)
-      else this.#putFetched(request)
+      this.#at = this.#responder.answer(request, this.#at, this.#out)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       this.#message = Message.none
-      this.#events.refused(error, request)
+      return this.#events.refused(error, request)
     }
-  }
-
-  #answered(): void {
+    if (this.#at >= 0) return
     this.#message = Message.none
     this.#o.inbound.answered()
-  }
-
-  #putFetched(request: InboundRequest): void {
-    const count = Math.min(request.length - this.#at, this.#ulpdu - TaggedHeader.size)
-    const last = this.#at + count === request.length
-    const at = this.#to + FpduWriter.ulpduAt
-    if (count > 0) {
-      this.#find(request, this.#at, count, Access.remoteRead)
-      this.#pieces.read(this.#buffer!, at + TaggedHeader.size)
-    }
-    const low = request.sinkLow + this.#at
-    const high = (request.sinkHigh + Math.floor(low / WORD)) % WORD
-    putTagged(this.#view, at, Opcode.readResponse, last, request.sinkStag, high, low % WORD)
-    this.#seal(TaggedHeader.size + count)
-    this.#at += count
-    if (last) this.#answered()
-  }
-
-  #putOriginal(request: InboundRequest): void {
-    const { change, operation, toLow } = request
-    if (toLow % 8 !== 0) throw notAligned(toLow)
-    const offset = this.#find(request, 0, request.length, Access.remoteAtomic)
-    const { source } = this.#o.stags.found
-    if (!this.#pieces.change(operation, change)) throw notAligned(toLow)
-    source.stored?.(offset, request.length)
-    const view = this.#view
-    const at = this.#to + FpduWriter.ulpduAt
-    const header = at + UntaggedHeader.size
-    putUntagged(view, at, Opcode.atomicResponse, true, 0, this.#responseMsn, 0)
-    view.setUint32(header + AtomicResponse.at.requestId, request.requestId)
-    put64(view, header + AtomicResponse.at.original, change[1]!, change[0]!)
-    this.#seal(UntaggedHeader.size + AtomicResponse.size)
-    this.#responseMsn = (this.#responseMsn + 1) % WORD
-    this.#answered()
-  }
-
-  /** Finds a part of what is asked for; returns its offset in its source. */
-  #find(request: InboundRequest, from: number, count: number, right: number): number {
-    const { stags, domain } = this.#o
-    const low = request.toLow + from
-    const carry = Math.floor(low / WORD)
-    const { stag, toHigh } = request
-    // All of it at first, so that nothing of what will fail is sent.
-    const length = from === 0 ? request.length : count
-    const offset = stags.find(stag, domain, toHigh + carry, low % WORD, length, right)
-    if (offset < 0) {
-      throw new ProtocolError(fetchingError(offset), `${count} bytes of STag ${stag}`)
-    }
-    const fault = stags.found.translate(offset, count, right === Access.remoteAtomic, this.#pieces)
-    if (fault !== Fault.none) throw faultError(fault, stag, RdmapError.bounds)
-    assert(this.#pieces.bytes === count, 'a source finds all bytes that it was asked for')
-    return offset
   }
 
   // ---- the end ---------------------------------------------------------------------------------
 
   #putTerminate(): void {
     const payload = this.#terminate!
-    const at = this.#to + FpduWriter.ulpduAt
-    putUntagged(this.#view, at, Opcode.terminate, true, 0, 1, 0)
-    this.#buffer!.set(payload, at + UntaggedHeader.size)
-    this.#seal(UntaggedHeader.size + payload.length)
+    const at = this.#out.at
+    putUntagged(this.#out.view, at, Opcode.terminate, true, 0, 1, 0)
+    this.#out.bytes.set(payload, at + UntaggedHeader.size)
+    this.#out.seal(UntaggedHeader.size + payload.length)
     this.#terminate = null
   }
 }
@@ -502,18 +409,4 @@ export class Transmitter {
 function sendOpcode({ invalidate, solicited }: PostedWork): Opcode {
   if (invalidate !== 0) return solicited ? Opcode.sendSolicitedInvalidate : Opcode.sendInvalidate
   return solicited ? Opcode.sendSolicited : Opcode.send
-}
-
-const notAligned = (low: number) =>
-  new ProtocolError(RdmapError.streamCatastrophic, `an atomic at …${low.toString(16)}, not aligned`)
-
-/** What a peer is told of a source that does not find what is within its region. */
-export function faultError(fault: Fault, stag: number, bounds: ErrorCode): ProtocolError {
-  if (fault === Fault.bounds) {
-    return new ProtocolError(bounds, `what STag ${stag} names ends before`)
-  }
-  if (fault === Fault.rights) {
-    return new ProtocolError(RdmapError.accessRights, `what STag ${stag} names is not for this`)
-  }
-  return new ProtocolError(RdmapError.catastrophic, `what STag ${stag} names cannot be had`)
 }

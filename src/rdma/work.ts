@@ -193,9 +193,10 @@ export class PostedWork {
         this.#demandWord()
         const { swap, compare, swapMask = ALL_ONES, compareMask = ALL_ONES } = work
         putWords(this.change, swap, swapMask, compare, compareMask)
-        return
+        break
       }
       case 'write':
+        break
     }
   }
 

@@ -20,8 +20,8 @@ export const EnhancedData = defineHeader('Enhanced RDMA Connection Data', 4, 'RF
 })
 
 /**
- * The last is a reserved bit, which receivers ignore; Linux's siw has it say that frames longer than
- * a TCP segment are taken, and so it does here.
+ * The last is a reserved bit, which receivers ignore; Linux's siw has it say that frames longer
+ * than a TCP segment are taken, and so it does here.
  */
 export const MpaFlag = {
   markers: 0x80,
