@@ -74,8 +74,8 @@ static bool add_hot(napi_env env, napi_value exports) {
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, start_process);
-  if (!started || !memory_start(env) || !add_cpu(env, exports) || !add_fault_counter(env, exports) ||
-      !add_hot(env, exports) ||
+  if (!started || !memory_start(env) || !add_cpu(env, exports) ||
+      !add_fault_counter(env, exports) || !add_hot(env, exports) ||
       napi_define_properties(env, exports, sizeof methods / sizeof methods[0], methods) !=
           napi_ok) {
     napi_throw_error(env, "ERR_HOLDFAST_ADDON", "the native addon could not register itself");

@@ -340,8 +340,8 @@ napi_value js_poll(napi_env env, napi_callback_info info) {
 }
 
 /*
- * What is wanted more is watched for at once. What is wanted no more is dropped when it comes, once,
- * and tells nobody: who stops reading often goes on before anything has come.
+ * What is wanted more is watched for at once. What is wanted no more is dropped when it comes,
+ * once, and tells nobody: who stops reading often goes on before anything has come.
  */
 napi_value js_watch(napi_env env, napi_callback_info info) {
   struct call call;
