@@ -180,7 +180,7 @@ class TcpListener implements StreamListener {
       stream = new TcpStream(accepted.poll, endpointText(accepted.host, accepted.port))
       return stream
     } catch (error) {
-      if (codeOf(error) === undefined) throw error
+      if (!('errno' in (error as object))) throw error
       this.#rest()
       return null
     }

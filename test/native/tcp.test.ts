@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, before, test } from 'node:test'
+import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { ByteStream } from '../../src/base/byte_stream.js'
@@ -298,6 +299,25 @@ test('a thousand connections at a time, each with its own bytes', async () => {
   await Promise.all(serving)
   listener.close()
 })
+
+test('a peer that says nothing is asked after, at both ends', async () => {
+  const [client, server] = await pair()
+  for (const end of [client, server]) {
+    const port = Number(end.stream.peer.split(':')[1])
+    const row = readFileSync('/proc/net/tcp', 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .find((columns) => columns[2] === `0100007F:${hex(port)}`)
+    // Kind of the timer, and hundredths of a second (Documentation/networking/proc_net_tcp).
+    const [kind, rest] = row![5]!.split(':')
+    assert.equal(kind, '02', 'the keepalive timer runs')
+    const seconds = parseInt(rest!, 16) / 100
+    assert.ok(seconds > 20 && seconds <= 30, `${seconds} seconds`)
+  }
+  close(client, server)
+})
+
+const hex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0')
 
 test('bytes of arrays that are shared, detached or out of range', async () => {
   const [client, server] = await pair()
