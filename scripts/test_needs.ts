@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync } from 'node:fs'
-import { release } from 'node:os'
+import { networkInterfaces, release } from 'node:os'
 
 export interface Need {
   /** Found in the reason of a skip. */
@@ -34,6 +34,10 @@ function hasLibrary(name: string): boolean {
   return found.status === 0 && found.stdout.trim().startsWith('/')
 }
 
+function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === '::1'))
+}
+
 function hugePagesFree(): boolean {
   const found = /^HugePages_Free:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))
   return found !== null && Number(found[1]) > 0
@@ -49,6 +53,7 @@ export const NEEDS: readonly Need[] = [
   { name: 'loop devices', pattern: /loop devices/, met: () => usable('/dev/loop-control') },
   { name: '/dev/fuse', pattern: /\/dev\/fuse/, met: () => usable('/dev/fuse') },
   { name: '/dev/shm', pattern: /\/dev\/shm/, met: () => usable('/dev/shm') },
+  { name: 'IPv6', pattern: /IPv6/, met: hasIpv6 },
   { name: 'huge pages', pattern: /huge ?(pages|tlb)/i, met: hugePagesFree },
   {
     name: 'the cross compiler',

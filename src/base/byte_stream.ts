@@ -5,13 +5,19 @@
  */
 
 export interface StreamEvents {
-  /** There is something to receive: bytes, the peer's end, or an error. Again while there is. */
+  /**
+   * There is something to receive: bytes, the peer's end, or an error. Again while there is; not
+   * any more once the end or the error was received.
+   */
   readable(): void
   /** There is room again, after a `send` that took less than it was given. Once. */
   writable(): void
 }
 
-/** Errors come out of `send` and `receive`, as a HoldfastError: ECONNRESET, EPIPE, ETIMEDOUT, … */
+/**
+ * Errors come out of `send` and `receive`, as a HoldfastError: ECONNRESET, EPIPE, ETIMEDOUT, … That
+ * of the connection comes again from each call, after the bytes that were there before it.
+ */
 export interface ByteStream {
   /** The other end, for texts: '127.0.0.1:7174'. */
   readonly peer: string

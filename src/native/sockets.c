@@ -57,7 +57,9 @@ static bool call_endpoint(struct call *call, int index, struct endpoint *endpoin
   if (!call_integer(call, index + 1, "port", UINT16_MAX, &endpoint->port)) return false;
   const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
   struct addrinfo *found;
-  if (getaddrinfo(endpoint->host, NULL, &hints, &found) != 0) {
+  /* Cut off, or with a zero byte inside, it is another's address. */
+  bool whole = size < HOST_MAX - 1 && strlen(endpoint->host) == size;
+  if (!whole || getaddrinfo(endpoint->host, NULL, &hints, &found) != 0) {
     throw_errno(call->env, EINVAL, "getaddrinfo", "pass an IPv4 or IPv6 address",
                 "%s: '%s' is no numeric address", call->name, endpoint->host);
     return false;

@@ -51,15 +51,14 @@ function explained(call: string, where: string, attempts: readonly Attempt[]): u
   })
 }
 
-function checkPort(port: number, least: number): void {
+function check(host: string, port: number, least: number): void {
+  if (host === '') throw new HoldfastError('EINVAL', 'the host is empty; give a name or an address')
   if (Number.isInteger(port) && port >= least && port <= PORT_MAX) return
   throw new HoldfastError('EINVAL', `port ${port} is no integer in [${least}, ${PORT_MAX}]`)
 }
 
 async function addressesOf(call: string, host: string, port: number): Promise<string[]> {
   try {
-    if (host === '')
-      throw new HoldfastError('EINVAL', 'the host is empty; give a name or an address')
     return (await lookup(host, { all: true })).map(({ address }) => address)
   } catch (error) {
     throw explained(call, endpointText(host, port), [{ address: host, error }])
@@ -109,7 +108,7 @@ function connectTo(address: string, port: number, signal?: AbortSignal): Promise
 
 async function connect(host: string, port: number, signal?: AbortSignal): Promise<ByteStream> {
   signal?.throwIfAborted()
-  checkPort(port, 1)
+  check(host, port, 1)
   const addresses = await unlessAborted(addressesOf('connect to', host, port), signal)
   const attempts: Attempt[] = []
   for (const address of addresses) {
@@ -181,7 +180,7 @@ class TcpListener implements StreamListener {
       stream = new TcpStream(accepted.poll, endpointText(accepted.host, accepted.port))
       return stream
     } catch (error) {
-      if (codeOf(error) === undefined) throw error
+      if (!('errno' in (error as object))) throw error
       this.#rest()
       return null
     }
@@ -205,7 +204,7 @@ async function listen(
   port: number,
   accepted: (stream: ByteStream) => void,
 ): Promise<StreamListener> {
-  checkPort(port, 0)
+  check(host, port, 0)
   const attempts: Attempt[] = []
   for (const address of await addressesOf('listen at', host, port)) {
     try {
