@@ -43,6 +43,12 @@ export function ulpduFor(segmentBytes: number | null, markers: boolean): number 
   return Math.max(ULPDU_LEAST, Math.min(most, LARGE_ULPDU))
 }
 
+/** Markers that a frame of so many bytes without them has at most. */
+const markersAtMost = (plain: number) => 1 + Math.ceil(plain / (MARKER_EVERY - MARKER_BYTES))
+
+/** Bytes of the longest frame. */
+const FRAME_MAX = fpduBytes(ULPDU_MAX) + markersAtMost(fpduBytes(ULPDU_MAX)) * MARKER_BYTES
+
 export interface FramingOptions {
   readonly crc: boolean
   readonly markers: boolean
@@ -65,7 +71,7 @@ export class FpduWriter {
   /** Most bytes that a frame of such a ULPDU has. */
   bytesFor(ulpdu: number): number {
     const plain = fpduBytes(ulpdu)
-    const markers = this.#markers ? 1 + Math.ceil(plain / (MARKER_EVERY - MARKER_BYTES)) : 0
+    const markers = this.#markers ? markersAtMost(plain) : 0
     return plain + markers * MARKER_BYTES
   }
 
@@ -188,9 +194,12 @@ export class FpduReader {
   #keep(count: number): void {
     const needed = this.#held + count
     if (needed > this.#hold.length) {
-      const grown = new Uint8Array(Math.max(HOLD_LEAST, needed, 2 * this.#hold.length))
+      const wished = Math.min(FRAME_MAX, Math.max(HOLD_LEAST, 2 * this.#hold.length))
+      const grown = new Uint8Array(Math.max(needed, wished))
       grown.set(this.#hold.subarray(0, this.#held))
       this.#hold = grown
+      // Else the ULPDU that was found last would keep the smaller one.
+      if (!this.#markers) this.bytes = grown
     }
     this.#hold.set(this.#chunk.subarray(this.#at, this.#at + count), this.#held)
     this.#held = needed

@@ -285,6 +285,9 @@ test('a Terminate is read as the RFC has it, and as siw has it', () => {
   assert.equal(named('20060000'), 'RDMAP unexpectedOpcode')
   assert.equal(named('21030300'), 'DDP invalidMsn')
   assert.equal(named('21020300'), 'DDP noBuffer')
+  // Its nibbles name an error either way: the bits of the third byte say that they are siw's.
+  assert.equal(named('10000700'), 'RDMAP invalidStag')
+  assert.equal(named('10000000'), 'DDP catastrophic')
   assert.equal(named('02020000'), 'LLP crc')
   assert.equal(named('20060000', true), 'LLP insufficientIrd')
   assert.match(named('77070000'), /no RFC names/)

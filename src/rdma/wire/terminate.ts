@@ -123,8 +123,8 @@ export interface DecodedTerminate {
 
 /**
  * The error that a peer names. Linux's siw has the nibbles of the first byte, and the bits of the
- * third, the other way round: where they name no error as the RFC has them, or one of the setup
- * when that is over, they are taken so.
+ * third, the other way round: where those bits say so, and where the nibbles name no error as the
+ * RFC has them, or one of the setup when that is over, they are taken so.
  */
 export function decodeTerminate(bytes: Uint8Array, settingUp: boolean): DecodedTerminate {
   const first = bytes[TerminateControl.at.type]!
@@ -134,7 +134,7 @@ export function decodeTerminate(bytes: Uint8Array, settingUp: boolean): DecodedT
   const swapped = errorName(low, high, code)
   const late = high === 2 && SETUP_CODES.includes(code) && !settingUp
   const blamed = blamedOf(bytes)
-  if (swapped !== null && (name === null || late)) {
+  if (swapped !== null && (name === null || late || isSiw(bytes))) {
     return { error: [low, high, code], name: swapped, blamed }
   }
   if (name !== null) return { error: [high, low, code], name, blamed }
@@ -146,9 +146,13 @@ export function decodeTerminate(bytes: Uint8Array, settingUp: boolean): DecodedT
 const SIW_BITS = 0x07
 const SIW_DDP_BIT = 0x02
 
+function isSiw(bytes: Uint8Array): boolean {
+  const flags = bytes[TerminateControl.at.headers]!
+  return flags !== 0 && (flags & ~SIW_BITS) === 0
+}
+
 function blamedOf(bytes: Uint8Array): Uint8Array {
   const flags = bytes[TerminateControl.at.headers]!
-  const siw = flags !== 0 && (flags & ~SIW_BITS) === 0
-  const has = siw ? (flags & SIW_DDP_BIT) !== 0 : ((flags << 8) & TerminateBit.ddp) !== 0
+  const has = isSiw(bytes) ? (flags & SIW_DDP_BIT) !== 0 : ((flags << 8) & TerminateBit.ddp) !== 0
   return has ? bytes.subarray(TerminateControl.size + 2) : new Uint8Array(0)
 }
