@@ -51,6 +51,8 @@ export interface InitrdParts {
   /** Modules of the kernel, by name; then files of other modules. */
   readonly modules: readonly string[]
   readonly moreModules?: readonly string[]
+  /** What busybox is called by, besides its own name. */
+  readonly commands?: readonly string[]
   /** The text of the first process: busybox is in /bin, modules and modules/order in /modules. */
   readonly init: string
   /** What else there is in the tree. */
@@ -63,7 +65,7 @@ export function makeInitrd(parts: InitrdParts): string {
   rmSync(tree, { recursive: true, force: true })
   mkdirSync(join(tree, 'bin'), { recursive: true })
   mkdirSync(join(tree, 'modules'))
-  copyBusybox(tree, [])
+  copyBusybox(tree, parts.commands ?? [])
   const files = [
     ...moduleFiles(kernel.modules, parts.modules).map((file) => join(kernel.modules, file)),
     ...(parts.moreModules ?? []),

@@ -39,12 +39,15 @@ export class Machine {
   readonly #qemu: ChildProcess
   readonly #log: string[] = []
   readonly #start = performance.now()
+  readonly #kill = () => this.kill()
 
   constructor(options: MachineOptions) {
     const qemu = spawn('qemu-system-x86_64', commandLine(options), {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#qemu = qemu
+    // A test that fails in a way that nobody expected leaves no machine behind.
+    process.on('exit', this.#kill)
     const patience = setTimeout(() => {
       this.#add(`killed after ${options.patience} ms, which was not asked for`)
       this.kill()
@@ -58,6 +61,7 @@ export class Machine {
     this.ended = new Promise((resolve) => {
       qemu.on('close', () => {
         clearTimeout(patience)
+        process.off('exit', this.#kill)
         writeFileSync(options.log, this.#log.join(''))
         resolve()
       })
