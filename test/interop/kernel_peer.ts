@@ -1,11 +1,11 @@
 /** siw as a peer: verbs_peer in the guest, which is told by lines what to do. */
 import assert from 'node:assert/strict'
-import { HERE, HOST, type Guest, type GuestProgram } from './guest.js'
+import type { ErrorCode } from '../../src/rdma/wire/terminate.js'
+import { HERE, type Guest, type GuestProgram } from './guest.js'
 import type {
   Answer,
   Asked,
   Completion,
-  End,
   Link,
   Listener,
   Peer,
@@ -133,10 +133,20 @@ export class KernelLink implements Link {
     await this.#peer.ask(`disconnect ${this.name}`)
   }
 
-  async end(): Promise<End> {
+  async end(): Promise<void> {
     const words = await this.#peer.event(`cm ${this.name}`)
     assert.equal(words[0], 'DISCONNECTED', words.join(' '))
-    return { events: this.#peer.asyncEvents(this.name) }
+    // As every program does then: until it does, siw may leave requests without a completion.
+    await this.#peer.ask(`disconnect ${this.name}`).catch(() => {})
+  }
+
+  async event(): Promise<string> {
+    const [event] = await this.#peer.event(`async ${this.name}`)
+    return event!
+  }
+
+  async terminate(): Promise<ErrorCode | null> {
+    return await this.#peer.terminate()
   }
 
   async close(): Promise<void> {
@@ -184,12 +194,14 @@ export class KernelPeer implements Peer {
     )
   }
 
-  /** Those that have come. */
-  asyncEvents(link: string): string[] {
-    const start = `async ${link} `
-    return this.#program.lines
-      .filter((line) => line.startsWith(start))
-      .map((line) => line.slice(start.length))
+  /** Of the connection that was last: the kernel does not say which it was. */
+  async terminate(): Promise<ErrorCode | null> {
+    const said = /siw: got TERMINATE\. layer (\d+), type (\d+), code (\d+)/
+    for (const line of (await this.#guest.kernelLog()).toReversed()) {
+      const [, layer, type, code] = said.exec(line) ?? []
+      if (layer !== undefined) return [Number(layer), Number(type), Number(code)]
+    }
+    return null
   }
 
   newName(): string {
@@ -245,6 +257,3 @@ export class KernelPeer implements Peer {
     assert.equal(await this.#program.ended, 0, this.#program.lines.join('\n'))
   }
 }
-
-/** Where the guest finds what listens at a port of this machine. */
-export const fromGuest = (port: number): Place => ({ host: HOST, port })

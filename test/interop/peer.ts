@@ -4,6 +4,7 @@
  * and run with each kind at each end; with siw at both it shows that the case is right.
  */
 import type { Rtr } from '../../src/rdma/wire/mpa.js'
+import type { ErrorCode } from '../../src/rdma/wire/terminate.js'
 
 export interface Place {
   readonly host: string
@@ -64,12 +65,6 @@ export interface Answer {
   readonly privateData: Uint8Array
 }
 
-/** How a connection ended. */
-export interface End {
-  /** Async events of the queue pair (siw), or the cause that is given (ours), in their order. */
-  readonly events: readonly string[]
-}
-
 export interface Link {
   receive(id: number, into: Piece): Promise<void>
   post(work: Work): Promise<void>
@@ -83,7 +78,11 @@ export interface Link {
   /** Ends the connection in order. */
   disconnect(): Promise<void>
   /** When the connection is over. */
-  end(): Promise<End>
+  end(): Promise<void>
+  /** The next async event of the queue pair (siw), or the cause of its end (ours). */
+  event(): Promise<string>
+  /** The Terminate that came, as it was meant; null: none did. */
+  terminate(): Promise<ErrorCode | null>
   /** Lets go of everything. */
   close(): Promise<void>
 }

@@ -6,6 +6,7 @@
  */
 import { after } from 'node:test'
 import { CannotRun } from '../machine/needs.js'
+import { testErrors } from './errors.js'
 import { bootGuest } from './guest.js'
 import { makeImage } from './image.js'
 import { testTransfers } from './transfers.js'
@@ -22,6 +23,7 @@ async function main(): Promise<void> {
   after(() => guest.stop())
   const world = new World(guest)
   testTransfers(world, seed)
+  testErrors(world)
 }
 
 try {

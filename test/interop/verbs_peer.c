@@ -342,12 +342,12 @@ static void do_post(enum ibv_wr_opcode opcode) {
   request.send_flags = IBV_SEND_SIGNALED;
   if (option_number("fence", 0)) request.send_flags |= IBV_SEND_FENCE;
   if (option_number("solicited", 0)) request.send_flags |= IBV_SEND_SOLICITED;
-  if (opcode == IBV_WR_LOCAL_INV) {
-    request.invalidate_rkey = number(3);
-  } else if (opcode == IBV_WR_SEND) {
-    if (option("invalidate") != NULL) request.opcode = IBV_WR_SEND_WITH_INV;
-    request.invalidate_rkey = option_number("invalidate", 0);
-  } else {
+  if (opcode == IBV_WR_LOCAL_INV || option("invalidate") != NULL) {
+    if (opcode == IBV_WR_SEND) request.opcode = IBV_WR_SEND_WITH_INV;
+    request.invalidate_rkey = opcode == IBV_WR_SEND ? option_number("invalidate", 0) : number(3);
+    /* libsiw takes it from there. */
+    request.wr.rdma.rkey = request.invalidate_rkey;
+  } else if (opcode != IBV_WR_SEND) {
     request.wr.rdma.rkey = number(6);
     request.wr.rdma.remote_addr = number(7);
   }
