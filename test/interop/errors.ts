@@ -73,11 +73,11 @@ function verdict(terminate: ErrorCode, event: string | null, receive = 'WR_FLUSH
 /** What siw says of a Write; it has one code for what is not there and for what is not allowed. */
 const writeRefused = (siw: ErrorCode, event: string | null, ours: ErrorCode) => ({
   siw: verdict(siw, event),
-  ours: verdict(ours, 'terminate sent'),
+  ours: verdict(ours, 'refused'),
 })
 const readRefused = (error: ErrorCode) => ({
   siw: verdict(error, 'QP_REQ_ERR'),
-  ours: verdict(error, 'terminate sent'),
+  ours: verdict(error, 'refused'),
 })
 
 const WRITES: readonly Fault[] = [
@@ -174,7 +174,7 @@ const SENDS: readonly Fault[] = [
     name: 'a Send that is longer than the receive',
     victim: {
       siw: verdict(DdpError.noBuffer, 'QP_FATAL', 'LOC_LEN_ERR'),
-      ours: verdict(DdpError.tooLong, 'terminate sent', 'LOC_LEN_ERR'),
+      ours: verdict(DdpError.tooLong, 'refused', 'LOC_LEN_ERR'),
     },
     culprit: WRITE_DONE,
     receives: SMALL - 1,
@@ -184,7 +184,7 @@ const SENDS: readonly Fault[] = [
     name: 'a Send that nobody waits for',
     victim: {
       siw: verdict(DdpError.noBuffer, null),
-      ours: verdict(DdpError.noBuffer, 'terminate sent'),
+      ours: verdict(DdpError.noBuffer, 'refused'),
     },
     culprit: WRITE_DONE,
     receives: 0,
@@ -195,7 +195,7 @@ const SENDS: readonly Fault[] = [
     // siw completes its receive with an error, and tells nobody else.
     victim: {
       siw: null,
-      ours: verdict(RdmapError.cannotInvalidate, 'terminate sent', 'REM_INV_REQ_ERR'),
+      ours: verdict(RdmapError.cannotInvalidate, 'refused', 'REM_INV_REQ_ERR'),
     },
     culprit: WRITE_DONE,
     wrong: () => ({ op: 'send', invalidate: UNKNOWN_STAG }),
@@ -204,7 +204,7 @@ const SENDS: readonly Fault[] = [
     name: 'a Send that is to invalidate memory of another protection domain',
     victim: {
       siw: null,
-      ours: verdict(RdmapError.protectionCannotInvalidate, 'terminate sent', 'REM_INV_REQ_ERR'),
+      ours: verdict(RdmapError.protectionCannotInvalidate, 'refused', 'REM_INV_REQ_ERR'),
     },
     culprit: WRITE_DONE,
     wrong: ({ foreign }) => ({ op: 'send', invalidate: foreign.stag }),
@@ -268,7 +268,7 @@ async function commit(fault: Fault, { culprit, victim }: Ends): Promise<void> {
       assert.equal((await victim.link.completion(FIRST_RECEIVE)).status, expected.receive)
     }
   }
-  assert.deepEqual(await culprit.link.terminate(), expected.terminate)
+  assert.deepEqual(await culprit.link.terminate(victim.peer.kind), expected.terminate)
   if (fault.before === undefined) {
     assert.equal(await scene.both.difference(0, BYTES, untouched), null)
   }
@@ -293,6 +293,9 @@ async function commitEitherWay(world: World, fault: Fault, pair: () => Promise<P
   }
 }
 
+/** The responder may be the first that speaks. */
+const EITHER_FIRST = { asked: { peerToPeer: true } }
+
 export function testErrors(world: World): void {
   for (const pairing of PAIRINGS) {
     describe(`faults, ${nameOf(pairing)}`, () => {
@@ -301,7 +304,7 @@ export function testErrors(world: World): void {
         if (fault.victim[initiator] === null && fault.victim[responder] === null) continue
         test(fault.name, { timeout: CASE_MS }, async () => {
           await world.peers(pairing, async (from, to) => {
-            await commitEitherWay(world, fault, () => world.connect(from, to))
+            await commitEitherWay(world, fault, () => world.connect(from, to, EITHER_FIRST))
           })
         })
       }

@@ -145,8 +145,12 @@ export class KernelLink implements Link {
     return event!
   }
 
-  async terminate(): Promise<ErrorCode | null> {
-    return await this.#peer.terminate()
+  async terminate(from: PeerKind): Promise<ErrorCode | null> {
+    const heard = await this.#peer.terminate()
+    if (heard === null || from === 'siw') return heard
+    // siw has layer and type the other way round than the RFC, when it speaks and when it hears.
+    const [layer, type, code] = heard
+    return [type, layer, code]
   }
 
   async close(): Promise<void> {

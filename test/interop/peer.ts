@@ -11,7 +11,7 @@ export interface Place {
   readonly port: number
 }
 
-/** What is asked of a connection. siw takes the last three from its settings. */
+/** What is asked of a connection. siw takes CRC and what follows from its settings. */
 export interface Asked {
   readonly privateData?: Uint8Array
   readonly ird?: number
@@ -19,6 +19,9 @@ export interface Asked {
   readonly crc?: boolean
   readonly peerToPeer?: boolean
   readonly rtrs?: readonly Rtr[]
+  /** What siw never asks for. */
+  readonly revision?: 1 | 2
+  readonly markers?: boolean
 }
 
 export interface Completion {
@@ -81,8 +84,8 @@ export interface Link {
   end(): Promise<void>
   /** The next async event of the queue pair (siw), or the cause of its end (ours). */
   event(): Promise<string>
-  /** The Terminate that came, as it was meant; null: none did. */
-  terminate(): Promise<ErrorCode | null>
+  /** The Terminate that came from this kind of peer, as it was meant; null: none did. */
+  terminate(from: PeerKind): Promise<ErrorCode | null>
   /** Lets go of everything. */
   close(): Promise<void>
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { Rtr } from '../../src/rdma/wire/mpa.js'
 import type { Guest } from './guest.js'
 import { KernelPeer } from './kernel_peer.js'
+import { OurPeer } from './our_peer.js'
 import type { Answer, Asked, Link, Peer, PeerKind, Requested } from './peer.js'
 
 export interface Pairing {
@@ -11,7 +12,11 @@ export interface Pairing {
 }
 
 /** siw with itself first: when that fails, the case is wrong, or the guest. */
-export const PAIRINGS: readonly Pairing[] = [{ initiator: 'siw', responder: 'siw' }]
+export const PAIRINGS: readonly Pairing[] = [
+  { initiator: 'siw', responder: 'siw' },
+  { initiator: 'ours', responder: 'siw' },
+  { initiator: 'siw', responder: 'ours' },
+]
 
 /** Of a test that has one guest for all: a case that hangs leaves the others their time. */
 export const CASE_MS = 90_000
@@ -42,8 +47,7 @@ export class World {
   }
 
   async peer(kind: PeerKind): Promise<Peer> {
-    assert.equal(kind, 'siw')
-    return await KernelPeer.start(this.guest)
+    return kind === 'siw' ? await KernelPeer.start(this.guest) : new OurPeer()
   }
 
   /** An initiator of siw asks by its settings. */
