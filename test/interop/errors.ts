@@ -195,7 +195,7 @@ const SENDS: readonly Fault[] = [
     // siw completes its receive with an error, and tells nobody else.
     victim: {
       siw: null,
-      ours: verdict(RdmapError.cannotInvalidate, 'refused', 'REM_INV_REQ_ERR'),
+      ours: verdict(RdmapError.cannotInvalidate, 'refused'),
     },
     culprit: WRITE_DONE,
     wrong: () => ({ op: 'send', invalidate: UNKNOWN_STAG }),
@@ -204,7 +204,7 @@ const SENDS: readonly Fault[] = [
     name: 'a Send that is to invalidate memory of another protection domain',
     victim: {
       siw: null,
-      ours: verdict(RdmapError.protectionCannotInvalidate, 'refused', 'REM_INV_REQ_ERR'),
+      ours: verdict(RdmapError.protectionCannotInvalidate, 'refused'),
     },
     culprit: WRITE_DONE,
     wrong: ({ foreign }) => ({ op: 'send', invalidate: foreign.stag }),
@@ -230,7 +230,7 @@ const STALE: readonly Fault[] = [
 
 async function sceneOf(peer: Peer): Promise<Scene> {
   return {
-    both: await peer.region(BYTES, 'lrw'),
+    both: await peer.region(BYTES, 'lrwi'),
     readable: await peer.region(BYTES, 'lr'),
     writable: await peer.region(BYTES, 'lw'),
     foreign: await peer.region(BYTES, 'lrw', 1),

@@ -39,6 +39,7 @@ const ACCESS: Readonly<Record<string, AccessName>> = {
   l: 'localWrite',
   r: 'remoteRead',
   w: 'remoteWrite',
+  i: 'remoteInvalidate',
 }
 
 /** Rejects when it takes too long. */

@@ -106,14 +106,14 @@ export interface Listener {
 }
 
 export type PeerKind = 'siw' | 'ours'
-export type Rights = 'l' | 'lr' | 'lw' | 'lrw' | 'r'
+/** l: local write, r: remote read, w: remote write, i: remote invalidation, which siw always allows. */
+export type Rights = 'l' | 'lr' | 'lw' | 'lrw' | 'lrwi'
 
 export interface Peer {
   readonly kind: PeerKind
   listen(): Promise<Listener>
   /** A queue pair that is to connect there. */
   open(place: Place, domain?: number): Promise<Link>
-  /** l: local write, r: remote read, w: remote write. */
   region(length: number, rights: Rights, domain?: number): Promise<Region>
   /** Ends as a process does that is killed. */
   kill(): Promise<void>
