@@ -1,8 +1,6 @@
-/** A guest: qemu with a serial console, read line by line, and killed without a warning. */
-import { spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+/** A guest with persistent memory and disks, killed without a warning. */
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { Machine } from '../machine/qemu.js'
 import type { Guest } from './images.js'
 
 export interface Boot {
@@ -43,51 +41,31 @@ function persistentMemory(file: string, bytes: number): string[] {
 
 export const MEMORY_BYTES = 704 << 20
 
-/** Emulated: it works wherever qemu does, within another virtual machine too. */
-function commandLine(boot: Boot): string[] {
-  const { kernel, initrd, tools } = boot.guest
-  const words = [
-    'console=ttyS0 quiet panic=-1 mitigations=off',
-    `holdfast.run=${boot.program}`,
-    `holdfast.arguments=${boot.args.join(',')}`,
-  ]
-  return [
-    ...['-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max'],
-    ...['-machine', 'q35,nvdimm=on', '-smp', '1', '-m', '768M,slots=2,maxmem=4G'],
-    ...['-nodefaults', '-no-reboot', '-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
-    ...['-kernel', kernel, '-initrd', initrd, '-append', words.join(' ')],
-    ...drive(tools, ',readonly=on'),
-    ...(boot.disk === undefined ? [] : drive(boot.disk, '')),
-    ...(boot.memory === undefined ? [] : persistentMemory(boot.memory, MEMORY_BYTES)),
-  ]
-}
-
 /** Boots; resolves with all lines of the console when qemu is gone. They are kept in a log, too. */
 export async function bootGuest(boot: Boot): Promise<Ended> {
-  const qemu = spawn('qemu-system-x86_64', commandLine(boot), { stdio: ['ignore', 'pipe', 'pipe'] })
-  const lines: string[] = []
-  const log: string[] = []
-  const start = performance.now()
-  const add = (line: string) => {
-    lines.push(line)
-    log.push(`${((performance.now() - start) / 1000).toFixed(1).padStart(6)} ${line}\n`)
-  }
+  const { kernel, initrd, tools } = boot.guest
   let killed = false
-  const patience = setTimeout(() => {
-    add(`killed after ${boot.patience} ms, which was not asked for`)
-    qemu.kill('SIGKILL')
-  }, boot.patience)
-  createInterface({ input: qemu.stdout }).on('line', (text) => {
-    // What came after the decision is not asked for any more: but it was acknowledged.
-    add(text.replace(/\r/g, ''))
-    const delay = killed ? null : boot.onLine(lines[lines.length - 1]!)
-    if (delay === null) return
-    killed = true
-    setTimeout(() => qemu.kill('SIGKILL'), delay)
+  const machine: Machine = new Machine({
+    kernel,
+    initrd,
+    append: [`holdfast.run=${boot.program}`, `holdfast.arguments=${boot.args.join(',')}`],
+    machine: 'q35,nvdimm=on',
+    memory: '768M,slots=2,maxmem=4G',
+    devices: [
+      ...drive(tools, ',readonly=on'),
+      ...(boot.disk === undefined ? [] : drive(boot.disk, '')),
+      ...(boot.memory === undefined ? [] : persistentMemory(boot.memory, MEMORY_BYTES)),
+    ],
+    patience: boot.patience,
+    log: join(dirname(tools), `${boot.program}.log`),
+    onLine: (line) => {
+      // What came after the decision is not asked for any more: but it was acknowledged.
+      const delay = killed ? null : boot.onLine(line)
+      if (delay === null) return
+      killed = true
+      setTimeout(() => machine.kill(), delay)
+    },
   })
-  createInterface({ input: qemu.stderr }).on('line', (text) => add(`qemu: ${text}`))
-  await new Promise((resolve) => qemu.on('close', resolve))
-  clearTimeout(patience)
-  writeFileSync(join(dirname(boot.guest.tools), `${boot.program}.log`), log.join(''))
-  return { lines, killed }
+  await machine.ended
+  return { lines: machine.lines, killed }
 }

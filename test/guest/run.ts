@@ -14,11 +14,11 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { Prng } from '../../src/base/prng.js'
 import { sequenceOf } from '../kill/sequence.js'
+import { CannotRun } from '../machine/needs.js'
 import type { Operation } from '../model/operations.js'
 import { makeDisk, makeGuest, makeMemory, type Guest } from './images.js'
 import { syncOf, TARGETS } from './inside/targets.js'
 import { bootGuest, MEMORY_BYTES } from './machine.js'
-import { CannotRun } from './setup.js'
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 const kills = Number(process.env['KILLS'] ?? 8)

@@ -1,0 +1,34 @@
+/**
+ * `npm run test:interop`: the RNIC of src/rdma against siw, the iWARP of the Linux kernel, in a
+ * guest that is booted once.
+ *
+ * SEED repeats the sizes that are random. The console of the guest is kept in build/interop.
+ */
+import { after } from 'node:test'
+import { CannotRun } from '../machine/needs.js'
+import { testErrors } from './errors.js'
+import { bootGuest } from './guest.js'
+import { makeImage } from './image.js'
+import { testTransfers } from './transfers.js'
+import { World } from './world.js'
+
+const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
+
+async function main(): Promise<void> {
+  const start = performance.now()
+  const guest = await bootGuest(makeImage())
+  console.log(
+    `the guest is up after ${((performance.now() - start) / 1000).toFixed(0)} s; SEED=${seed}`,
+  )
+  after(() => guest.stop())
+  const world = new World(guest)
+  testTransfers(world, seed)
+  testErrors(world)
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof CannotRun)) throw error
+  console.log(`SKIPPED: ${error.message}`)
+}

@@ -1,0 +1,126 @@
+/**
+ * What goes over the streams of a device, seen from outside of it: MPA's frames, what each FPDU is,
+ * whether it has a CRC, and Terminates as they stand. Read by rules of its own, that the code under
+ * test has no part in; without markers, which siw does not speak.
+ */
+import type { ByteStream, StreamListener, Transport } from '../../src/base/byte_stream.js'
+
+const SETUP_BYTES = 20
+const TAGGED = 0x80
+const TAGGED_BYTES = 14
+const UNTAGGED_BYTES = 18
+const CRC_BYTES = 4
+const TERMINATE = 7
+
+/** One direction of a stream. */
+export class Flow {
+  /** The MPA Request or Reply; null: it has not come whole. */
+  setup: Buffer | null = null
+  /** The opcodes of the FPDUs, in their order, the first of them; and how many there are. */
+  readonly opcodes: number[] = []
+  frames = 0
+  /** Those whose CRC is not 0. */
+  checked = 0
+  /** What a Terminate says, its headers left out; null: there was none. */
+  terminate: Buffer | null = null
+  #rest = Buffer.alloc(0)
+
+  push(bytes: Uint8Array): void {
+    this.#rest = Buffer.concat([this.#rest, bytes])
+    if (this.setup === null && !this.#takeSetup()) return
+    let at = 0
+    for (let next = this.#end(at); next <= this.#rest.length; next = this.#end(at)) {
+      this.#frame(this.#rest.subarray(at, next))
+      at = next
+    }
+    this.#rest = this.#rest.subarray(at)
+  }
+
+  #takeSetup(): boolean {
+    const rest = this.#rest
+    if (rest.length < SETUP_BYTES) return false
+    const end = SETUP_BYTES + rest.readUInt16BE(SETUP_BYTES - 2)
+    if (rest.length < end) return false
+    this.setup = Buffer.from(rest.subarray(0, end))
+    this.#rest = rest.subarray(end)
+    return true
+  }
+
+  /** Where the FPDU ends that begins there; beyond all when that cannot be known yet. */
+  #end(at: number): number {
+    if (at + 2 > this.#rest.length) return Infinity
+    const length = 2 + this.#rest.readUInt16BE(at)
+    return at + Math.ceil(length / 4) * 4 + CRC_BYTES
+  }
+
+  #frame(frame: Buffer): void {
+    this.frames++
+    const opcode = frame[3]! & 0x0f
+    if (this.opcodes.length < 1000) this.opcodes.push(opcode)
+    if (frame.readUInt32BE(frame.length - CRC_BYTES) !== 0) this.checked++
+    if (opcode !== TERMINATE) return
+    const header = (frame[2]! & TAGGED) === 0 ? UNTAGGED_BYTES : TAGGED_BYTES
+    this.terminate = Buffer.from(frame.subarray(2 + header, frame.length - CRC_BYTES))
+  }
+}
+
+/** Both directions of a stream, from the device's side. */
+export class Tap {
+  readonly sent = new Flow()
+  readonly received = new Flow()
+}
+
+function tapped(stream: ByteStream, tap: Tap): ByteStream {
+  return {
+    get peer() {
+      return stream.peer
+    },
+    get segmentBytes() {
+      return stream.segmentBytes
+    },
+    attach: (events) => stream.attach(events),
+    reading: (wanted) => stream.reading(wanted),
+    end: () => stream.end(),
+    close: () => stream.close(),
+    abort: () => stream.abort(),
+    send(bytes, start, length) {
+      const count = stream.send(bytes, start, length)
+      tap.sent.push(bytes.subarray(start, start + count))
+      return count
+    },
+    receive(bytes, start, length) {
+      const count = stream.receive(bytes, start, length)
+      if (count > 0) tap.received.push(bytes.subarray(start, start + count))
+      return count
+    },
+  }
+}
+
+/** A transport that tells of each stream it makes. */
+export class TappedTransport implements Transport {
+  readonly #transport: Transport
+  readonly #onStream: (stream: ByteStream, tap: Tap) => void
+
+  constructor(transport: Transport, onStream: (stream: ByteStream, tap: Tap) => void) {
+    this.#transport = transport
+    this.#onStream = onStream
+  }
+
+  #tap(stream: ByteStream): ByteStream {
+    const tap = new Tap()
+    this.#onStream(stream, tap)
+    return tapped(stream, tap)
+  }
+
+  async connect(host: string, port: number, signal?: AbortSignal): Promise<ByteStream> {
+    return this.#tap(await this.#transport.connect(host, port, signal))
+  }
+
+  async listen(
+    host: string,
+    port: number,
+    accepted: (stream: ByteStream) => void,
+  ): Promise<StreamListener> {
+    return await this.#transport.listen(host, port, (stream) => accepted(this.#tap(stream)))
+  }
+}
