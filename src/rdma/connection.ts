@@ -232,7 +232,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.#cancelTimer()
     this.#cancelTimer = shared.timers.after(receivePatience, () => {
       const { ulpdu } = this.#parked!
-      segment.read(ulpdu, 0, ulpdu.length)
+      segment.parse(ulpdu, 0, ulpdu.length)
       const detail = `no receive was posted for ${receivePatience} ms`
       this.#refuse(new ProtocolError(DdpError.noBuffer, detail), blamedFor(DdpError.noBuffer))
       this.turn()
@@ -335,12 +335,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     const { work } = this.#o
     // Of the stream itself: what is under way is what suffers.
     if (error[0] === 2) return work.begun
-    if (blamed.length === 0 || blamed.length < headerBytes(blamed[0]!)) return null
-    try {
-      segment.read(blamed, 0, blamed.length)
-    } catch {
-      // A header that is wrong is what was blamed, perhaps: its fields are read all the same.
-    }
+    if (!segment.parse(blamed, 0, blamed.length)) return null
     return work.blamed(segment)
   }
 

@@ -159,7 +159,7 @@ export async function initiate(
     return { agreed: concludeFrom(options, reply), privateData: reply.privateData }
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error
-    tell(stream, error.error)
+    tell(stream, error.error, reply.markers)
     throw new HoldfastError('EPROTO', `${stream.peer}: ${error.message}`)
   }
 }
@@ -217,14 +217,14 @@ function demandSilence(stream: ByteStream): void {
 }
 
 /** A Terminate of an initiator that cannot agree with a Reply (RFC 6581, 9). */
-function tell(stream: ByteStream, error: ErrorCode): void {
+function tell(stream: ByteStream, error: ErrorCode, markers: boolean): void {
   const payload = encodeTerminate({
     error,
     length: null,
     ddp: new Uint8Array(0),
     rdmap: new Uint8Array(0),
   })
-  const writer = new FpduWriter({ crc: true, markers: false })
+  const writer = new FpduWriter({ crc: true, markers })
   const bytes = new Uint8Array(writer.bytesFor(UntaggedHeader.size + payload.length))
   const at = FpduWriter.ulpduAt
   putUntagged(new DataView(bytes.buffer), at, Opcode.terminate, true, 0, 1, 0)

@@ -63,23 +63,30 @@ export class Segment {
 
   /** Reads the header. Throws a ProtocolError. */
   read(bytes: Uint8Array, start: number, length: number): void {
+    if (!this.parse(bytes, start, length)) {
+      const detail = `a segment of ${length} bytes has no whole header`
+      throw new ProtocolError(MpaError.markerMismatch, detail)
+    }
+    this.#checkVersions(bytes[start]!, bytes[start + 1]!)
+    this.#checkOpcode()
+  }
+
+  /** Reads the header, whatever it says; false, and nothing is read: it is not all there. */
+  parse(bytes: Uint8Array, start: number, length: number): boolean {
+    if (length < CONTROL_BYTES || length < headerBytes(bytes[start]!)) return false
+    const ddp = bytes[start]!
+    const header = headerBytes(ddp)
     this.bytes = bytes as Uint8Array<ArrayBuffer>
     this.start = start
     this.length = length
-    if (length < CONTROL_BYTES) throw tooShort(length)
-    const ddp = bytes[start]!
-    const rdmap = bytes[start + 1]!
     this.tagged = isTagged(ddp)
     this.last = isLast(ddp)
-    this.opcode = opcodeOf(rdmap)
-    const header = headerBytes(ddp)
-    if (length < header) throw tooShort(length)
+    this.opcode = opcodeOf(bytes[start + 1]!)
     this.payload = start + header
     this.payloadLength = length - header
-    this.#checkVersions(ddp, rdmap)
     if (this.tagged) this.#readTagged()
     else this.#readUntagged()
-    this.#checkOpcode()
+    return true
   }
 
   #checkVersions(ddp: number, rdmap: number): void {
@@ -126,6 +133,3 @@ export class Segment {
     throw new ProtocolError(RdmapError.streamCatastrophic, detail)
   }
 }
-
-const tooShort = (length: number) =>
-  new ProtocolError(MpaError.markerMismatch, `a segment of ${length} bytes has no whole header`)

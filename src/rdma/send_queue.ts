@@ -13,7 +13,8 @@ import type { CompletionQueue, Status } from './completion_queue.js'
 import type { QueuePair } from './queue_pair.js'
 import { Ring } from './ring.js'
 import type { Segment } from './segment.js'
-import { Queue } from './wire/ddp.js'
+import { Opcode, Queue, ReadRequest } from './wire/ddp.js'
+import { word } from './wire/header.js'
 import { PostedWork, WorkState, type Work } from './work.js'
 
 export class SendQueue {
@@ -122,18 +123,12 @@ export class SendQueue {
     }
   }
 
-  /** The work that a peer blames, by the header of its segment; null: it has completed. */
+  /** The work that a peer blames, by the headers of its segment; null: it has completed. */
   blamed(segment: Segment): PostedWork | null {
-    const { tagged, qn, msn, stag, toHigh, toLow } = segment
     for (let i = 0; i < this.#ring.length; i++) {
       const work = this.#ring.at(i)
       if (work.state === WorkState.posted) return null
-      if (!tagged) {
-        if (work.msn === msn && work.responds === (qn === Queue.request)) return work
-      } else if (work.op.startsWith('write') && work.stag === stag) {
-        const from = (toHigh - work.toHigh) * 2 ** 32 + (toLow - work.toLow)
-        if (from >= 0 && from <= work.length) return work
-      }
+      if (isBlamed(work, segment)) return work
     }
     return null
   }
@@ -179,4 +174,20 @@ export class SendQueue {
     this.#front++
     if (this.#next < this.#front) this.#next = this.#front
   }
+}
+
+function isBlamed(work: PostedWork, segment: Segment): boolean {
+  const { tagged, qn, msn, stag, toHigh, toLow, opcode, payload, payloadLength, bytes } = segment
+  if (tagged) {
+    if (!work.op.startsWith('write') || work.stag !== stag) return false
+    const from = (toHigh - work.toHigh) * 2 ** 32 + (toLow - work.toLow)
+    return from >= 0 && from <= work.length
+  }
+  if (work.responds !== (qn === Queue.request)) return false
+  if (opcode !== Opcode.readRequest || payloadLength < ReadRequest.size) return work.msn === msn
+  // Linux's siw has the length of a Read where its number is; where it goes, it has right.
+  const { sinkStag, sinkTo } = ReadRequest.at
+  const sink = word(bytes, payload + sinkStag) === work.sinkStag
+  const high = word(bytes, payload + sinkTo) === work.sinkHigh
+  return sink && high && word(bytes, payload + sinkTo + 4) === work.sinkLow
 }
