@@ -31,11 +31,13 @@ import { mknodCommand } from './commands/mknod.js'
 import { mvCommand } from './commands/mv.js'
 import { policyCommand } from './commands/policy.js'
 import { punchCommand } from './commands/punch.js'
+import { rdmaTargetCommand } from './commands/rdma_target.js'
 import { readlinkCommand } from './commands/readlink.js'
 import { reflinkCommand } from './commands/reflink.js'
 import { resizeCommand } from './commands/resize.js'
 import { rmCommand } from './commands/rm.js'
 import { rmdirCommand } from './commands/rmdir.js'
+import { rpingCommand } from './commands/rping.js'
 import { sealWritesCommand } from './commands/seal_writes.js'
 import { seedCommand } from './commands/seed.js'
 import { snapshotCommand } from './commands/snapshot.js'
@@ -107,6 +109,7 @@ const COMMANDS = {
     sealWritesCommand,
     policyCommand,
   ],
+  'RDMA:': [rdmaTargetCommand, rpingCommand],
   'Tests:': [seedCommand, verifyCommand],
   'Shells:': [completionCommand],
 } as const

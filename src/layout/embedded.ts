@@ -182,7 +182,7 @@ export async function shrinkVolume(
   }
 }
 
-function findVolume(region: Region): SuperblockPair | null {
+export function findVolume(region: Region): SuperblockPair | null {
   const pair = new SuperblockPair(region)
   try {
     pair.read()

@@ -41,6 +41,8 @@ export interface OpenRegionOptions {
    * True unless given.
    */
   readonly coherent?: boolean | undefined
+  /** Of a file the last part of a grain, too: for bytes that are no volume. */
+  readonly whole?: boolean
   /** What to say of the owner when the region is locked. */
   readonly describeOwner?: (path: string) => string
 }
@@ -148,7 +150,7 @@ function adopt(
   try {
     const found = probe(fd, path)
     const persistence = options.persistence ?? found.persistence
-    const kind = wanted === 0 ? found : { ...found, byteLength: partOf(found, wanted, path) }
+    const kind = { ...found, byteLength: bytesOf(fd, path, found, options, wanted) }
     if (options.readOnly !== true || options.shared === true) lockOwner(fd, path, options)
     memory = native.reserve(kind.byteLength)
     const write = options.readOnly === true ? 0 : MapFlag.write
@@ -172,8 +174,15 @@ function adopt(
   }
 }
 
-/** Bytes of a region that is to have `wanted`. */
-function partOf({ byteLength, grain }: Kind, wanted: number, path: string): number {
+/** Bytes of a region that is to have `wanted`, 0: as many as there are. */
+function bytesOf(
+  fd: number,
+  path: string,
+  { byteLength, grain }: Kind,
+  { whole }: OpenRegionOptions,
+  wanted: number,
+): number {
+  if (wanted === 0) return whole === true ? Math.max(byteLength, fstatSync(fd).size) : byteLength
   if (wanted > byteLength + grain - 1) {
     throw new HoldfastError('EINVAL', `${path} has ${byteLength} bytes, not ${wanted}`)
   }

@@ -1,0 +1,147 @@
+/** holdfast rping: client and server of rping's exchange. */
+import { InvalidArgumentError, type Command } from 'commander'
+import { acceptPeer, connectPeer, Device, type Peer } from '../../rdma/index.js'
+import { parseSize } from '../arguments.js'
+import { CommandError } from '../failure.js'
+import { untilStopped } from '../interrupt.js'
+import { examples, JSON_OPTION, parseNumber, type JsonOption } from '../options.js'
+import { print, printJson } from '../output.js'
+import { addOffer, formatHostPort, offerOf, parsePort, type OfferOptions } from '../rdma_options.js'
+import { pingClient, pingServer, SIZE_DEFAULT, SIZE_MAX, SIZE_MIN, textOf } from '../rping.js'
+
+interface Options extends OfferOptions, JsonOption {
+  readonly server?: boolean
+  readonly client?: boolean
+  readonly address?: string
+  readonly port: number
+  readonly verbose?: boolean
+  readonly validate?: boolean
+  readonly size: number
+  readonly count: number
+  readonly persistent?: boolean
+}
+
+/** rping's own. */
+const PORT = 7174
+
+export function rpingCommand(program: Command): Command {
+  const command = program
+    .command('rping')
+    .summary('ping over RDMA, with rping or with itself at the other end')
+    .description(
+      'The exchange of rping(1): the client tells where a text is, the server reads it by RDMA ' +
+        'Read, and writes it back by RDMA Write. It speaks iWARP over TCP: the other end is ' +
+        'another holdfast, or rping on any machine with an iWARP device, siw among them.',
+    )
+    .option('-s, --server', 'be the server')
+    .option('-c, --client', 'be the client')
+    .option(
+      '-a, --address <host>',
+      'where to connect to; of a server, where to listen (default: 127.0.0.1)',
+    )
+    .option('-p, --port <port>', 'TCP port; 0: a free one', parsePort, PORT)
+    .option(
+      '-S, --size <bytes>',
+      `bytes of a text, ${SIZE_MIN} to 16M`,
+      parsePingSize,
+      SIZE_DEFAULT,
+    )
+    .option('-C, --count <pings>', 'how many pings; 0: until it is stopped', parseNumber, 0)
+    .option('-v, --verbose', 'show each text')
+    .option('-V, --validate', 'compare what comes back')
+    .option('-P, --persistent', 'of a server: serve one client after the other')
+  return addOffer(command)
+    .option(...JSON_OPTION)
+    .addHelpText(...examples('holdfast rping -s -v', 'holdfast rping -c -a 127.0.0.1 -C 10 -v -V'))
+    .action(rping)
+}
+
+function parsePingSize(text: string): number {
+  const size = parseSize(text)
+  if (size >= SIZE_MIN && size <= SIZE_MAX) return size
+  throw new InvalidArgumentError(`a text has ${SIZE_MIN} to ${SIZE_MAX} bytes`)
+}
+
+async function rping(options: Options): Promise<void> {
+  if ((options.server === true) === (options.client === true)) {
+    throw new CommandError('either -s, to be the server, or -c, to be the client')
+  }
+  using device = new Device()
+  await untilStopped((signal) =>
+    options.server === true ? serve(device, options, signal) : ping(device, options, signal),
+  )
+}
+
+async function ping(device: Device, options: Options, signal: AbortSignal): Promise<void> {
+  const { address: host = '127.0.0.1', port, size, count, validate = false } = options
+  const peer = await connectPeer(device, { host, port, signal, ...offerOf(options) })
+  const times: number[] = []
+  const stopped = () => peer.abort()
+  signal.addEventListener('abort', stopped)
+  try {
+    await pingClient(peer, {
+      size,
+      count,
+      validate,
+      signal,
+      async ping(text, milliseconds) {
+        times.push(milliseconds)
+        if (options.verbose === true) await print(`ping data: ${textOf(text)}\n`)
+      },
+    })
+    await peer.close()
+  } finally {
+    signal.removeEventListener('abort', stopped)
+    if (times.length > 0) await report(options, times)
+  }
+}
+
+async function report(options: Options, times: number[]): Promise<void> {
+  const sorted = times.sort((a, b) => a - b)
+  const at = (part: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!
+  const microseconds = { p50: at(0.5) * 1000, p99: at(0.99) * 1000, max: at(1) * 1000 }
+  const { size } = options
+  if (options.json === true) return printJson({ pings: times.length, size, microseconds })
+  const { p50, p99, max } = microseconds
+  const each = [`p50 ${p50.toFixed(0)}`, `p99 ${p99.toFixed(0)}`, `max ${max.toFixed(0)}`]
+  await print(`${times.length} pings of ${size} bytes: ${each.join(', ')} us\n`)
+}
+
+async function serve(device: Device, options: Options, signal: AbortSignal): Promise<void> {
+  const { address: host = '127.0.0.1', port } = options
+  using listener = await device.listen({ host, port })
+  const stopped = () => listener.close()
+  signal.addEventListener('abort', stopped)
+  const where = { host: listener.host, port: listener.port }
+  if (options.json === true) await printJson({ listening: where })
+  else await print(`listening on ${formatHostPort(where)}\n`)
+  for await (const request of listener) {
+    const peer = acceptPeer(device, request, offerOf(options))
+    const leave = () => peer.abort()
+    signal.addEventListener('abort', leave)
+    try {
+      await serveOne(peer, request.peer, options)
+    } catch (error) {
+      // One client that fails is no reason not to serve the next.
+      if (options.persistent !== true) throw error
+      process.stderr.write(`holdfast: rping: ${request.peer}: ${(error as Error).message}\n`)
+    } finally {
+      signal.removeEventListener('abort', leave)
+    }
+    if (options.persistent !== true) return
+  }
+}
+
+async function serveOne(peer: Peer, who: string, options: Options): Promise<void> {
+  const size = Math.max(options.size, SIZE_MAX)
+  const pings = await pingServer(peer, {
+    size,
+    async ping(text) {
+      if (options.verbose === true) await print(`server ping data: ${textOf(text)}\n`)
+    },
+  })
+  await peer.close()
+  if (options.json === true) await printJson({ client: who, pings })
+  else await print(`${who}: ${pings} pings\n`)
+}
