@@ -116,6 +116,8 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   /** A message that waits for a receive, and what came behind it. */
   #parked: { readonly ulpdu: Uint8Array; readonly rest: Uint8Array } | null = null
   #cancelTimer = () => {}
+  #cancelPark = () => {}
+  #yielded = false
   #cancelNudge = () => {}
 
   constructor(options: ConnectionOptions, events: ConnectionEvents) {
@@ -229,8 +231,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.#parked = { ulpdu: bytes.slice(start, start + length), rest: this.#reader.takeRest() }
     const { stream, shared, receivePatience } = this.#o
     stream.reading(false)
-    this.#cancelTimer()
-    this.#cancelTimer = shared.timers.after(receivePatience, () => {
+    this.#cancelPark = shared.timers.after(receivePatience, () => {
       const { ulpdu } = this.#parked!
       segment.parse(ulpdu, 0, ulpdu.length)
       const detail = `no receive was posted for ${receivePatience} ms`
@@ -244,7 +245,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     if (this.#parked === null || !this.#listening) return
     const { ulpdu, rest } = this.#parked
     this.#parked = null
-    this.#cancelTimer()
+    this.#cancelPark()
     try {
       segment.read(ulpdu, 0, ulpdu.length)
       this.receiver.take(segment)
@@ -302,6 +303,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   #refuse({ error, message }: ProtocolError, blamed: Omit<Terminate, 'error'>): void {
     if (!this.#listening) return
     this.#state = 'terminating'
+    this.#cancelPark()
     this.#parked = null
     this.#end = { cause: 'refused', detail: message, error }
     this.#fail(null, 'WR_FLUSH_ERR', '')
@@ -347,7 +349,10 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   }
 
   yielded(): void {
+    if (this.#yielded) return
+    this.#yielded = true
     void this.#o.shared.timers.turn().then(() => {
+      this.#yielded = false
       if (this.#state !== 'gone') this.turn()
     })
   }
@@ -387,6 +392,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     if (this.#state === 'gone') return
     this.#state = 'gone'
     this.#cancelTimer()
+    this.#cancelPark()
     this.#cancelNudge()
     this.#parked = null
     const lost = end.cause === 'lost' ? this.#o.work.begun : null

@@ -58,7 +58,7 @@ export class Device implements QueuePairHost {
   readonly #connected = new Set<QueuePair>()
   /** Streams that are no queue pair's yet. */
   readonly #streams = new Set<ByteStream>()
-  readonly #soon: QueuePair[] = []
+  #soon: QueuePair[] = []
   #closed = false
 
   constructor(options: DeviceOptions = {}) {
@@ -181,11 +181,15 @@ export class Device implements QueuePairHost {
   }
 
   readonly #turns = (): void => {
-    // A turn may post more, for another turn.
-    const count = this.#soon.length
-    for (let i = 0; i < count; i++) this.#soon[i]!.turn()
-    this.#soon.splice(0, count)
-    if (this.#soon.length > 0) queueMicrotask(this.#turns)
+    const turns = this.#soon
+    this.#soon = []
+    let done = 0
+    try {
+      while (done < turns.length) turns[done++]!.turn()
+    } finally {
+      // Whose completions somebody does not take well is not to be paid for by the others.
+      for (; done < turns.length; done++) this.soon(turns[done]!)
+    }
   }
 
   /** Ends all connections at once, and takes none any more. */

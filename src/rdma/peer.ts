@@ -59,6 +59,8 @@ const MAX_SEND = 1024
 const MESSAGES = 16
 const MESSAGE_BYTES = 16 << 10
 const PATIENCE_MILLISECONDS = 30_000
+/** What a Read of no bytes names: nobody looks, but Chelsio's hardware refuses 0. */
+const NOWHERE = { stag: 1, address: 0 }
 /** Operations that wait for room; a program that has more does not wait for any. */
 const WAITING_MAX = 1 << 16
 
@@ -159,7 +161,7 @@ export class Peer {
 
   /** Resolves when all that was written before is in the memory of the peer: a Read of no bytes. */
   placed(): Promise<void> {
-    return this.#do({ op: 'read', local: [], remote: { stag: 0, address: 0 } })
+    return this.#do({ op: 'read', local: [], remote: NOWHERE })
   }
 
   /** Adds to an aligned word of the peer, modulo 2^64; what was there before. */

@@ -32,7 +32,13 @@ export class ReceiveQueue {
 
   /** There is room. */
   post(work: ReceiveWork): void {
-    this.#ring.push().fill(work)
+    const posted = this.#ring.push()
+    try {
+      posted.fill(work)
+    } catch (error) {
+      this.#ring.length--
+      throw error
+    }
     this.#outstanding++
   }
 
