@@ -61,7 +61,7 @@ function read(
   stream: Uint8Array,
   sizes: readonly number[],
   framing: { crc: boolean; markers: boolean },
-): Frames {
+): Omit<Frames, 'ends'> {
   const reader = new FpduReader(framing)
   const ulpdus: Uint8Array[] = []
   // A frame has eight bytes at least: who finds more of them than there can be goes in circles.
@@ -85,7 +85,7 @@ function read(
   return { ulpdus, error: null, between: reader.between }
 }
 
-const hexed = ({ ulpdus, error, between }: Frames) => ({
+const hexed = ({ ulpdus, error, between }: Omit<Frames, 'ends'>) => ({
   ulpdus: ulpdus.map(hexOf),
   error,
   between,
