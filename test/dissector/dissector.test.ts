@@ -11,6 +11,10 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { FpduWriter } from '../../src/rdma/fpdu.js'
+import { Opcode, UntaggedHeader } from '../../src/rdma/wire/ddp.js'
+import { encodeMpa } from '../../src/rdma/wire/mpa.js'
+import { frameOf, NOTHING, pattern, segmentOf } from '../rdma/frames.js'
 import { capture, type Captured, type Sent } from './capture.js'
 import { brief, factsShown, type Facts } from './facts.js'
 import { messagesShown } from './meant.js'
@@ -184,6 +188,22 @@ const FAILURES: readonly Failure[] = [
     })),
     told: ['responder', '0 2 7'],
   },
+  {
+    ...bad,
+    name: 'a Write of which a byte arrives as another',
+    say: failing((two) => ({ op: 'write', local: text('good'), remote: two.at(4) })),
+    damaged: 18,
+    told: ['responder', '2 0 2'],
+  },
+  {
+    ...bad,
+    name: 'a marker that arrives as another',
+    initiator: { ...small, crc: false, markers: true },
+    responder: { crc: false, markers: true },
+    say: failing((two) => ({ op: 'write', local: new Uint8Array(1000), remote: two.at(4) })),
+    damaged: 515,
+    told: ['responder', '2 0 3'],
+  },
 ]
 
 interface Shown {
@@ -260,6 +280,37 @@ test('tshark finds what two of us said, and that they meant it', { skip }, async
     }
   }
   t.diagnostic(`${TALKS.length} connections, ${frames} frames`)
+})
+
+/** One frame, changed, of a connection with CRC. */
+function shownOf(change: (frame: Uint8Array) => void) {
+  const file = new PcapWriter()
+  const connection = file.connection()
+  const setup = { revision: 1, markers: false, crc: true, reject: false, large: false } as const
+  for (const [side, kind] of [['initiator', 'request'] as const, ['responder', 'reply'] as const]) {
+    const frame = encodeMpa({ ...setup, kind, enhanced: null, privateData: NOTHING })
+    connection.send(side, frame)
+  }
+  const ulpdu = segmentOf({ opcode: Opcode.readRequest, msn: 1, payload: pattern(28, 3) })
+  const frame = frameOf(ulpdu, new FpduWriter({ crc: true, markers: false }))
+  change(frame)
+  connection.send('initiator', frame)
+  const { frames, complaints } = dissect(file.file())
+  return { facts: frames.slice(2).map((one) => factsShown(one)), complaints }
+}
+
+test('tshark would find what is wrong', { skip }, () => {
+  const good = shownOf(() => {})
+  assert.deepEqual(
+    [good.facts[0]!['crc'], good.facts[0]!['msn'], good.complaints],
+    ['good', '1', []],
+  )
+  const other = shownOf((frame) => frame.set([2], 2 + UntaggedHeader.at.msn + 3))
+  assert.deepEqual([other.facts[0]!['crc'], other.facts[0]!['msn']], ['bad', '2'])
+  const short = shownOf((frame) => frame.set([0, 26]))
+  assert.notDeepEqual([short.facts[0]?.['crc'], short.complaints], ['good', []])
+  const lost = shownOf((frame) => frame.set([0x40], 0))
+  assert.deepEqual(lost.facts, [])
 })
 
 test('tshark finds why two of us did not come together, or fell out', { skip }, async () => {

@@ -1,11 +1,18 @@
 /** Connections whose bytes are written down as they are sent. */
 import type { ByteStream, StreamEvents, Transport } from '../../src/base/byte_stream.js'
+import { mpaLength } from '../../src/rdma/wire/mpa.js'
 import { joined } from '../rdma/frames.js'
 import type { Side } from './pcap_writer.js'
 
 /** What was sent, and that there is no more, in the order in which it was. */
 export class Recording {
   readonly events: { readonly from: Side; readonly bytes: Uint8Array | null }[] = []
+  /** A byte of what the initiator sends, behind its Request, that arrives as another. */
+  readonly damaged: number | null
+
+  constructor(damaged: number | null = null) {
+    this.damaged = damaged
+  }
 
   add(from: Side, bytes: Uint8Array | null): void {
     this.events.push({ from, bytes })
@@ -42,9 +49,21 @@ class RecordedStream implements ByteStream {
   }
 
   send(bytes: Uint8Array, start: number, length: number): number {
-    const taken = this.#stream.send(bytes, start, length)
+    const taken = this.#stream.send(this.#damage(bytes, start), start, length)
     if (taken > 0) this.#recording.add(this.#from, bytes.slice(start, start + taken))
     return taken
+  }
+
+  #damage(bytes: Uint8Array, start: number): Uint8Array {
+    const { damaged } = this.#recording
+    if (damaged === null || this.#from === 'responder') return bytes
+    const sent = this.#recording.sentBy('initiator')
+    // The Request arrives as it is.
+    if (sent.length === 0) return bytes
+    const copy = bytes.slice()
+    const at = start + mpaLength(sent) + damaged - sent.length
+    if (at >= start && at < copy.length) copy[at]! ^= 4
+    return copy
   }
 
   receive(bytes: Uint8Array, start: number, length: number): number {

@@ -91,6 +91,8 @@ export interface Scenario {
   readonly reject?: Uint8Array<ArrayBuffer>
   /** They cannot agree, which is a rejection, too. */
   readonly disagree?: boolean
+  /** A byte of what the initiator sends that is damaged on the way: see Recording. */
+  readonly damaged?: number
   /** Before they connect. */
   readonly prepare?: (initiator: End, responder: End) => void
   /** What they say once connected. The connection is ended afterwards, if it is there. */
@@ -104,7 +106,7 @@ export interface Talk {
 
 /** Has two talk; returns what they sent. */
 export async function talk(scenario: Scenario): Promise<Talk> {
-  const recording = new Recording()
+  const recording = new Recording(scenario.damaged)
   const initiator = new End(recording, scenario.segmentBytes, 'initiator')
   const responder = new End(recording, scenario.segmentBytes, 'responder')
   try {
