@@ -55,7 +55,7 @@ function markersIn(stream: Uint8Array, from: number, end: number): number[] {
   return said
 }
 
-/** Fewer bytes than a frame has at least, behind another in a TCP segment, tshark takes for data. */
+/** Fewer bytes than a frame has, behind another in a TCP segment, tshark takes for data. */
 const FRAME_LEAST = 8
 
 function cutAt(ends: readonly number[], at: number): number {
@@ -65,8 +65,8 @@ function cutAt(ends: readonly number[], at: number): number {
 
 /**
  * Puts a recording on a connection of a capture; returns what each side sent.
- * `segmentBytes`: of a TCP segment at most, whatever ends in it. A stream with markers has a segment
- * for each frame instead, since tshark finds no others in it.
+ * `segmentBytes`: of a TCP segment at most, whatever ends in it. A stream with markers has a
+ * segment for each frame instead, since tshark finds no others in it.
  */
 export function capture(
   recording: Recording,

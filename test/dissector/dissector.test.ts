@@ -2,12 +2,13 @@
  * What we send, shown to tshark: it finds every CRC good, nothing malformed and nothing odd, in
  * every field the number that we find there, and in all of it what was posted.
  *
- * What it does not know: revision 2 of MPA (its flag, and the words of IRD and ORD, are reserved
- * bits and private data to it); Immediate Data (the opcode has no name; of the header it shows all
- * the same); where frames are in a stream with markers, unless each has a TCP segment of its own and
- * none begins with a marker, and in one without when the other direction has them; what is between
- * markers, since it leaves them in;
- * how long a DDP header is in a Terminate (it goes by the type of the error).
+ * What it (4.0) does not know:
+ * - revision 2 of MPA: its flag, and the words of IRD and ORD, are reserved bits and private data;
+ * - Immediate Data: the opcode has no name, of the header it shows all the same;
+ * - where frames are in a stream with markers, unless each has a TCP segment of its own and none
+ *   begins with a marker; and in one without markers, when the other direction has them;
+ * - the payload between markers: it leaves them in;
+ * - how long a DDP header is in a Terminate: it goes by the type of the error.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -34,7 +34,7 @@ const CARRIES: readonly Opcode[] = [
 ]
 const INVALIDATES: readonly Opcode[] = [Opcode.sendInvalidate, Opcode.sendSolicitedInvalidate]
 
-// ---- ours ----------------------------------------------------------------------------------------
+// ---- ours --------------------------------------------------------------------------------------
 
 export function factsOfSetup(setup: MpaSetup): Facts {
   const bytes = encodeMpa(setup)
@@ -131,7 +131,7 @@ function factsOfPayload(opcode: Opcode, payload: Uint8Array): Facts {
   }
 }
 
-// ---- tshark's ------------------------------------------------------------------------------------
+// ---- tshark's ----------------------------------------------------------------------------------
 
 class Shown {
   readonly #fields: Dissected['fields']

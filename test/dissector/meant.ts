@@ -41,7 +41,7 @@ export function meantBy(work: Work, content: boolean): string[] {
   }
 }
 
-/** The same lines from what was shown; without Writes of nothing to nowhere, which nobody posted. */
+/** The same lines from what was shown; without Writes of nothing to nowhere: nobody posted them. */
 export function messagesShown(frames: readonly Facts[], content: boolean): string[] {
   const lines: string[] = []
   let begun: Facts | null = null

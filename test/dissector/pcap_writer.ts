@@ -1,7 +1,7 @@
 /**
- * Captures of TCP connections that were on no network: what both ends sent, in Ethernet frames with
- * IPv4 and TCP headers and true sequence numbers, in a pcap file of version 2.4. Checksums are zero,
- * as in a capture of a machine whose network card computes them.
+ * Captures of TCP connections that were on no network: what both ends sent, in Ethernet frames
+ * with IPv4 and TCP headers and true sequence numbers, in a pcap file of version 2.4. Checksums are
+ * zero, as in a capture of a machine whose network card computes them.
  */
 import { joined, NOTHING } from '../rdma/frames.js'
 

@@ -1,4 +1,4 @@
-/** Two queue pairs of ours that talk over TCP, with each message that there is, and written down. */
+/** Two queue pairs of ours that talk over TCP, with each message that there is, written down. */
 import assert from 'node:assert/strict'
 import { tcp } from '../../src/native/tcp.js'
 import type { Completion, CompletionQueue } from '../../src/rdma/completion_queue.js'
