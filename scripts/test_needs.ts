@@ -72,6 +72,7 @@ export const NEEDS: readonly Need[] = [
     met: () => runs('qemu-system-x86_64', '--version') || runs('qemu-system-aarch64', '--version'),
   },
   { name: 'mkfs.ext4', pattern: /mkfs\.ext4/, met: () => runs('mkfs.ext4', '-V') },
+  { name: 'tshark', pattern: /tshark/, met: () => runs('tshark', '--version') },
   { name: 'groff', pattern: /groff/, met: () => runs('groff', '--version') },
   { name: 'zsh', pattern: /\bzsh\b/, met: () => runs('zsh', '--version') },
   { name: 'fish', pattern: /\bfish\b/, met: () => runs('fish', '--version') },

@@ -14,7 +14,7 @@ import { FpduReader, fpduBytes, FpduWriter, ULPDU_MAX } from '../../src/rdma/fpd
 import { ProtocolError } from '../../src/rdma/protocol_error.js'
 import { Segment } from '../../src/rdma/segment.js'
 import { acceptOf, concludeFrom, rejectOf, type SetupOptions } from '../../src/rdma/setup.js'
-import { DdpBit, DDP_VERSION, RDMAP_VERSION } from '../../src/rdma/wire/ddp.js'
+import { DdpBit, DDP_VERSION, headerBytes, RDMAP_VERSION } from '../../src/rdma/wire/ddp.js'
 import {
   decodeMpa,
   encodeMpa,
@@ -61,7 +61,7 @@ function read(
   stream: Uint8Array,
   sizes: readonly number[],
   framing: { crc: boolean; markers: boolean },
-): Frames {
+): Omit<Frames, 'ends'> {
   const reader = new FpduReader(framing)
   const ulpdus: Uint8Array[] = []
   // A frame has eight bytes at least: who finds more of them than there can be goes in circles.
@@ -85,7 +85,7 @@ function read(
   return { ulpdus, error: null, between: reader.between }
 }
 
-const hexed = ({ ulpdus, error, between }: Frames) => ({
+const hexed = ({ ulpdus, error, between }: Omit<Frames, 'ends'>) => ({
   ulpdus: ulpdus.map(hexOf),
   error,
   between,
@@ -96,6 +96,8 @@ function readSegment(ulpdu: Uint8Array): ProtocolError | null {
   // Others stand before it and behind it, as in a stream.
   const around = joined([pattern(7, 1), ulpdu, pattern(80, 2)])
   const segment = new Segment()
+  const whole = ulpdu.length >= 2 && ulpdu.length >= headerBytes(ulpdu[0]!)
+  assert.equal(segment.parse(around, 7, ulpdu.length), whole)
   try {
     segment.read(around, 7, ulpdu.length)
   } catch (thrown) {

@@ -11,6 +11,8 @@ const WORD = 4
 
 export interface Frames {
   readonly ulpdus: readonly Uint8Array[]
+  /** Where each of their frames ends in the stream. */
+  readonly ends: readonly number[]
   readonly error: ErrorCode | null
   /** The stream ends where a frame does. */
   readonly between: boolean
@@ -24,7 +26,8 @@ export function framesIn(stream: Uint8Array, { crc, markers }: FramingOptions): 
     if (!markers || at % MARKER_EVERY >= WORD) places.push(at)
   }
   const ulpdus: Uint8Array[] = []
-  const done = (error: ErrorCode | null, between: boolean) => ({ ulpdus, error, between })
+  const ends: number[] = []
+  const done = (error: ErrorCode | null, between: boolean) => ({ ulpdus, ends, error, between })
   // `raw` is where the frame begins in the stream, its leading marker among it.
   for (let first = 0, raw = 0; ;) {
     if (raw === stream.length) return done(null, true)
@@ -41,6 +44,7 @@ export function framesIn(stream: Uint8Array, { crc, markers }: FramingOptions): 
     }
     const ulpdu = places.slice(first + 2, first + 2 + length)
     ulpdus.push(Uint8Array.from(ulpdu, (at) => stream[at]!))
+    ends.push(end)
     first = next
     raw = end
   }

@@ -1,0 +1,106 @@
+/** Streams whose other end is a list of bytes, for a device that listens. */
+import type {
+  ByteStream,
+  StreamEvents,
+  StreamListener,
+  Transport,
+} from '../../src/base/byte_stream.js'
+import { joined } from './frames.js'
+
+export class Replayed implements ByteStream {
+  readonly peer = 'a capture'
+  readonly segmentBytes = 1448
+  readonly #sent: Uint8Array[] = []
+  readonly #coming: Uint8Array[] = []
+  #ended = false
+  #events: StreamEvents | null = null
+  #reading = true
+  #told = false
+
+  get sent(): Uint8Array {
+    return joined(this.#sent)
+  }
+
+  /** Comes in, in pieces of so many bytes. */
+  feed(bytes: Uint8Array, piece: number): void {
+    for (let at = 0; at < bytes.length; at += piece) {
+      this.#coming.push(bytes.slice(at, at + piece))
+    }
+    this.#tell()
+  }
+
+  finish(): void {
+    this.#ended = true
+    this.#tell()
+  }
+
+  #tell(): void {
+    if (this.#told || !this.#reading || this.#events === null) return
+    if (this.#coming.length === 0 && !this.#ended) return
+    this.#told = true
+    setImmediate(() => {
+      this.#told = false
+      if (this.#reading) this.#events?.readable()
+      this.#tell()
+    })
+  }
+
+  attach(events: StreamEvents): void {
+    this.#events = events
+    this.#tell()
+  }
+
+  send(bytes: Uint8Array, start: number, length: number): number {
+    this.#sent.push(bytes.slice(start, start + length))
+    return length
+  }
+
+  receive(bytes: Uint8Array, start: number, length: number): number {
+    const next = this.#coming[0]
+    if (next === undefined) return this.#ended ? -1 : 0
+    bytes.set(next.subarray(0, length), start)
+    if (next.length > length) this.#coming[0] = next.subarray(length)
+    else this.#coming.shift()
+    return Math.min(next.length, length)
+  }
+
+  reading(wanted: boolean): void {
+    this.#reading = wanted
+    this.#tell()
+  }
+
+  end(): void {}
+
+  close(): void {
+    this.#events = null
+  }
+
+  abort(): void {
+    this.#events = null
+  }
+}
+
+/** Connections that such streams are. */
+export class ReplayTransport implements Transport {
+  #accepted: ((stream: ByteStream) => void) | null = null
+
+  connect(): Promise<ByteStream> {
+    return Promise.reject(new Error('nobody connects'))
+  }
+
+  listen(
+    host: string,
+    port: number,
+    accepted: (stream: ByteStream) => void,
+  ): Promise<StreamListener> {
+    this.#accepted = accepted
+    return Promise.resolve({ host, port, accepting() {}, close() {} })
+  }
+
+  /** Somebody connects. */
+  arrive(): Replayed {
+    const stream = new Replayed()
+    this.#accepted!(stream)
+    return stream
+  }
+}
