@@ -46,7 +46,7 @@ export const AtomicResponse = defineHeader('Atomic Response header', 12, 'RFC 73
   original: [4, 8, 'what was there before'],
 })
 
-/** Bytes of payload of an Immediate Data message (RFC 7306, 5.3). */
+/** Bytes of payload of an Immediate Data message (RFC 7306, 6.2). */
 export const IMMEDIATE_BYTES = 8
 
 export const DdpBit = { tagged: 0x80, last: 0x40 } as const

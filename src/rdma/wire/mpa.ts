@@ -14,7 +14,7 @@ export const MpaFrame = defineHeader('MPA Request or Reply', 20, 'RFC 5044, 7.1.
   privateDataLength: [18, 2, 'bytes that follow, the enhanced data among them'],
 })
 
-export const EnhancedData = defineHeader('Enhanced RDMA Connection Data', 4, 'RFC 6581, 6', {
+export const EnhancedData = defineHeader('Enhanced RDMA Connection Data', 4, 'RFC 6581, 9', {
   ird: [0, 2, 'A 0x8000 peer-to-peer, B 0x4000 a Send is an RTR, 14 bits of IRD'],
   ord: [2, 2, 'C 0x8000 a Write is an RTR, D 0x4000 a Read is an RTR, 14 bits of ORD'],
 })

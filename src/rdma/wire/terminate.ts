@@ -35,7 +35,7 @@ export const RdmapError = {
   operationUnspecified: [0, 2, 0xff],
 } as const satisfies Record<string, ErrorCode>
 
-/** RFC 5041, 8.2. */
+/** RFC 5041, 7.2. */
 export const DdpError = {
   catastrophic: [1, 0, 0x00],
   invalidStag: [1, 1, 0x00],
@@ -51,7 +51,7 @@ export const DdpError = {
   untaggedVersion: [1, 2, 0x06],
 } as const satisfies Record<string, ErrorCode>
 
-/** RFC 5044, 8; RFC 6581, 9. */
+/** RFC 5044, 8; RFC 6581, 8. */
 export const MpaError = {
   connectionLost: [2, 0, 0x01],
   crc: [2, 0, 0x02],
