@@ -40,8 +40,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   cli: { imports: ALL, node: true },
 }
 
-/** The public entry: what it exports is the package. */
-export const ENTRIES: readonly string[] = ['src/index.ts']
+/** The public entries: what they export is the package. */
+export const ENTRIES: readonly string[] = ['src/index.ts', 'src/rdma/index.ts']
 
 /** Files that stand apart from their layer, each with what it may do beyond it. */
 export const EXCEPTIONS: ReadonlyMap<string, { readonly node: boolean }> = new Map([
