@@ -107,6 +107,22 @@ test('who does not read holds the sender up, and loses nothing', async () => {
   close(client, server)
 })
 
+test('room is told of once, and then costs nothing', async () => {
+  const [client, server] = await pair()
+  const bytes = new Uint8Array(1 << 20)
+  let sent = 0
+  for (let taken = -1; taken !== 0; sent += taken)
+    taken = client.stream.send(bytes, 0, bytes.length)
+  let calls = 0
+  client.writable = () => {
+    calls++
+  }
+  assert.equal((await server.receive(sent, all)).length, sent)
+  assert.ok((await busyPart(100)) < 0.5, 'no busy loop')
+  assert.equal(calls, 1)
+  close(client, server)
+})
+
 test('an end in one direction leaves the other open', async () => {
   const [client, server] = await pair()
   const five = Uint8Array.of(1, 2, 3, 4, 5)
