@@ -176,6 +176,7 @@ export class QueuePair {
 
   /** Connecting it has failed: it may be tried again. */
   unclaim(): void {
+    this.onClosed = null
     if (this.#state === 'connecting') this.#state = 'idle'
   }
 
