@@ -9,7 +9,6 @@ import {
   type CompletionQueue,
   type ConnectOptions,
   type End,
-  type Local,
   type ProtectionDomain,
   type QueuePair,
   type QueuePairOptions,
@@ -155,28 +154,32 @@ export class Pair implements Disposable {
 
 export const NOWHERE: Remote = { stag: 0, address: 0 }
 
-export async function connected(
+export function connected(
   client: SideOptions & Connect = {},
   server: SideOptions = {},
 ): Promise<Pair> {
-  const pair = new Pair(new Side(client), new Side(server))
+  return connectSides(new Pair(new Side(client), new Side(server)), client, server)
+}
+
+export async function connectSides(
+  pair: Pair,
+  client: Connect = {},
+  server: AcceptOptions = {},
+): Promise<Pair> {
   try {
-    await connectSides(pair.client, pair.server, client, server)
+    const listener = await pair.server.device.listen()
+    const { host, port } = listener
+    const accepted = listener.next().then((request) => request!.accept(pair.server.qp, server))
+    await Promise.all([
+      pair.client.device.connect(pair.client.qp, { ...client, host, port }),
+      accepted,
+    ])
+    listener.close()
     return pair
   } catch (error) {
     pair.close()
     throw error
   }
-}
-
-async function connectSides(one: Side, other: Side, client: Connect, server: SideOptions) {
-  const listener = await other.device.listen()
-  const accepted = listener.next().then((request) => request!.accept(other.qp, server))
-  await Promise.all([
-    one.device.connect(one.qp, { ...client, host: listener.host, port: listener.port }),
-    accepted,
-  ])
-  listener.close()
 }
 
 /** Bytes that differ from place to place. */
@@ -215,5 +218,3 @@ export async function turns(count: number): Promise<void> {
 export function assertStatus(completion: Completion, status: Status, what = ''): void {
   assert.equal(completion.status, status, `${what} ${completion.op}: ${completion.detail}`)
 }
-
-export type { Local }
