@@ -90,7 +90,6 @@ export class CompletionQueue implements AsyncIterable<Completion> {
   /** What its queue pairs may have at most. */
   #reserved = 0
   #told = true
-  #solicited = false
   readonly #waiters: { readonly wake: () => void; readonly solicited: boolean }[] = []
 
   /** Completions that wait to be taken. */
@@ -121,10 +120,7 @@ export class CompletionQueue implements AsyncIterable<Completion> {
    * for, and for failures (ibv_req_notify_cq).
    */
   wait({ solicited = false }: { readonly solicited?: boolean } = {}): Promise<void> {
-    if (this.#count > 0 && (!solicited || this.#solicited)) {
-      this.#solicited = false
-      return Promise.resolve()
-    }
+    if (solicited ? this.#hasEvent : this.#count > 0) return Promise.resolve()
     return new Promise((wake) => this.#waiters.push({ wake, solicited }))
   }
 
@@ -171,13 +167,17 @@ export class CompletionQueue implements AsyncIterable<Completion> {
     this.listener?.(this)
   }
 
-  #wake(): void {
-    let event = false
-    for (let i = 0; i < this.#count && !event; i++) {
+  /** Whether one is there that `solicited` waits for. */
+  get #hasEvent(): boolean {
+    for (let i = 0; i < this.#count; i++) {
       const { solicited, status } = this.#at(i)
-      event = solicited || status !== 'SUCCESS'
+      if (solicited || status !== 'SUCCESS') return true
     }
-    this.#solicited = event
+    return false
+  }
+
+  #wake(): void {
+    const event = this.#hasEvent
     const waiters = this.#waiters.splice(0)
     for (const waiter of waiters) {
       if (!waiter.solicited || event) waiter.wake()

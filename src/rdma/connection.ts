@@ -116,7 +116,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   /** A message that waits for a receive, and what came behind it. */
   #parked: { readonly ulpdu: Uint8Array; readonly rest: Uint8Array } | null = null
   #cancelTimer = () => {}
-  #cancelPark = () => {}
+  #cancelPatience = () => {}
   #yielded = false
   #cancelNudge = () => {}
 
@@ -163,6 +163,8 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
 
   /** Sends what there is, tells what has completed, and closes when all is done that was to be. */
   turn(): void {
+    // Nothing follows the end of what is sent.
+    if (this.#finSent) this.#o.work.flush(null, 'WR_FLUSH_ERR', '')
     this.transmitter.pump()
     this.#finish()
     this.#o.work.cq.tell()
@@ -231,7 +233,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.#parked = { ulpdu: bytes.slice(start, start + length), rest: this.#reader.takeRest() }
     const { stream, shared, receivePatience } = this.#o
     stream.reading(false)
-    this.#cancelPark = shared.timers.after(receivePatience, () => {
+    this.#cancelPatience = shared.timers.after(receivePatience, () => {
       const { ulpdu } = this.#parked!
       segment.parse(ulpdu, 0, ulpdu.length)
       const detail = `no receive was posted for ${receivePatience} ms`
@@ -245,7 +247,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     if (this.#parked === null || !this.#listening) return
     const { ulpdu, rest } = this.#parked
     this.#parked = null
-    this.#cancelPark()
+    this.#cancelPatience()
     try {
       segment.read(ulpdu, 0, ulpdu.length)
       this.receiver.take(segment)
@@ -285,6 +287,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       this.#inbound.length === 0
     if (!done) return
     this.#finSent = true
+    this.transmitter.drop()
     this.#o.stream.end()
   }
 
@@ -303,7 +306,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   #refuse({ error, message }: ProtocolError, blamed: Omit<Terminate, 'error'>): void {
     if (!this.#listening) return
     this.#state = 'terminating'
-    this.#cancelPark()
+    this.#cancelPatience()
     this.#parked = null
     this.#end = { cause: 'refused', detail: message, error }
     this.#fail(null, 'WR_FLUSH_ERR', '')
@@ -392,8 +395,8 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     if (this.#state === 'gone') return
     this.#state = 'gone'
     this.#cancelTimer()
-    this.#cancelPark()
     this.#cancelNudge()
+    this.#cancelPatience()
     this.#parked = null
     const lost = end.cause === 'lost' ? this.#o.work.begun : null
     this.#fail(lost, 'RETRY_EXC_ERR', end.detail)

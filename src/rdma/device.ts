@@ -56,7 +56,9 @@ export class Device implements QueuePairHost {
   readonly #transport: Transport
   readonly #listeners = new Set<Listener>()
   readonly #connected = new Set<QueuePair>()
-  /** Streams that are no queue pair's yet. */
+  /** What ends connections that are being made from here. */
+  readonly #attempts = new Set<AbortController>()
+  /** Streams that came in, and are no queue pair's yet. */
   readonly #streams = new Set<ByteStream>()
   #soon: QueuePair[] = []
   #closed = false
@@ -74,7 +76,7 @@ export class Device implements QueuePairHost {
 
   /** Connections that are open, or being set up. */
   get connections(): number {
-    return this.#connected.size + this.#streams.size
+    return this.#connected.size + this.#attempts.size + this.#streams.size
   }
 
   protectionDomain(): ProtectionDomain {
@@ -91,7 +93,8 @@ export class Device implements QueuePairHost {
 
   /**
    * Connects a queue pair. ECONNREFUSED: nobody listens there, or (a RejectedError, with what the
-   * peer said) it does not want the connection; ETIMEDOUT; EPROTO; or the signal's reason.
+   * peer said) it does not want the connection; ETIMEDOUT; EPROTO; ECONNABORTED: the queue pair was
+   * closed meanwhile; or the signal's reason.
    */
   async connect(qp: QueuePair, options: ConnectOptions): Promise<void> {
     const { host, port, signal, privateData = new Uint8Array(0) } = options
@@ -99,28 +102,33 @@ export class Device implements QueuePairHost {
     this.demandRoom()
     const setup = setupOf(options)
     qp.claim()
+    const attempt = new AbortController()
+    const aborted = () => attempt.abort(signal!.reason)
+    if (signal?.aborted === true) aborted()
+    signal?.addEventListener('abort', aborted)
+    const why = 'the queue pair was closed while it was being connected'
+    qp.onClosed = () => attempt.abort(new HoldfastError('ECONNABORTED', why))
+    this.#attempts.add(attempt)
     let stream: ByteStream | null = null
-    const aborted = () => stream?.abort()
     try {
-      stream = await this.#transport.connect(host, port, signal)
-      this.#streams.add(stream)
-      this.demandOpen()
-      signal?.throwIfAborted()
-      signal?.addEventListener('abort', aborted)
+      stream = await this.#transport.connect(host, port, attempt.signal)
+      attempt.signal.throwIfAborted()
       const relay = new Relay()
       stream.attach(relay)
-      const replied = initiate(stream, relay, setup, privateData, this.timers)
-      const { agreed, privateData: answer } = await unlessAborted(replied, signal)
-      this.demandOpen()
+      const offer = { options: setup, privateData, timers: this.timers, signal: attempt.signal }
+      const { agreed, privateData: answer } = await initiate(stream, relay, offer)
+      attempt.signal.throwIfAborted()
       qp.peerPrivateData = answer
       this.begin(qp, stream, relay, agreed, true)
     } catch (error) {
       qp.unclaim()
-      stream?.close()
+      if (attempt.signal.aborted) stream?.abort()
+      else stream?.close()
       throw error
     } finally {
       signal?.removeEventListener('abort', aborted)
-      if (stream !== null) this.#streams.delete(stream)
+      this.#attempts.delete(attempt)
+      this.#limit()
     }
   }
 
@@ -130,6 +138,8 @@ export class Device implements QueuePairHost {
     this.demandOpen()
     let accepted: (stream: ByteStream) => void = () => {}
     const streams = await this.#transport.listen(host, port, (stream) => accepted(stream))
+    if (this.#closed) streams.close()
+    this.demandOpen()
     const listener = this.#listener(streams, backlog)
     accepted = (stream) => listener.take(stream)
     return listener
@@ -153,7 +163,7 @@ export class Device implements QueuePairHost {
     this.#connected.add(qp)
     qp.onClosed = () => {
       this.#connected.delete(qp)
-      for (const listener of this.#listeners) listener.limit()
+      this.#limit()
     }
     const connection = qp.start(stream, agreed, initiator)
     relay.target = connection
@@ -161,8 +171,13 @@ export class Device implements QueuePairHost {
     connection.start()
   }
 
+  /** There are more connections, or fewer. */
+  #limit(): void {
+    for (const listener of this.#listeners) listener.limit()
+  }
+
   demandOpen(): void {
-    if (this.#closed) throw new HoldfastError('EBADF', 'the device was closed')
+    if (this.#closed) throw deviceClosed()
   }
 
   /** EAGAIN when there are as many connections as there may be. */
@@ -197,7 +212,7 @@ export class Device implements QueuePairHost {
     this.#closed = true
     for (const listener of [...this.#listeners]) listener.close()
     for (const qp of [...this.#connected]) qp.abort('the device was closed')
-    for (const stream of this.#streams) stream.abort()
+    for (const attempt of this.#attempts) attempt.abort(deviceClosed())
   }
 
   [Symbol.dispose](): void {
@@ -205,12 +220,4 @@ export class Device implements QueuePairHost {
   }
 }
 
-/** The signal ends the waiting, whatever the stream does. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason as Error)
-    signal.addEventListener('abort', aborted, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
-}
+const deviceClosed = () => new HoldfastError('EBADF', 'the device was closed')

@@ -121,17 +121,32 @@ function sendSome(stream: ByteStream, bytes: Uint8Array): Uint8Array {
   return bytes.subarray(stream.send(bytes, 0, bytes.length))
 }
 
+/** What ends the waiting for a peer. */
+export interface Limits {
+  readonly timers: Timers
+  readonly signal: AbortSignal
+}
+
 /** Waits for a frame, so long and no longer. */
-async function within(exchange: Exchange, timers: Timers, limit: number, who: string) {
+async function within(exchange: Exchange, { timers, signal }: Limits, limit: number, who: string) {
   const cancel = timers.after(limit, () => {
     const detail = `${who} said nothing that is whole for ${limit} ms`
     exchange.fail(new HoldfastError('ETIMEDOUT', detail))
   })
+  const aborted = () => exchange.fail(signal.reason as Error)
+  signal.addEventListener('abort', aborted)
   try {
     return await exchange.done
   } finally {
+    signal.removeEventListener('abort', aborted)
     cancel()
   }
+}
+
+/** What an initiator says, and how long it waits for the answer. */
+export interface Initiation extends Limits {
+  readonly options: SetupOptions
+  readonly privateData: Uint8Array
 }
 
 export interface Established {
@@ -147,13 +162,12 @@ export interface Established {
 export async function initiate(
   stream: ByteStream,
   relay: Relay,
-  options: SetupOptions,
-  privateData: Uint8Array,
-  timers: Timers,
+  initiation: Initiation,
 ): Promise<Established> {
+  const { options, privateData } = initiation
   const exchange = new Exchange(stream, 'reply', encodeMpa(requestOf(options, privateData)))
   relay.target = exchange
-  const reply = await within(exchange, timers, REPLY_MILLISECONDS, stream.peer)
+  const reply = await within(exchange, initiation, REPLY_MILLISECONDS, stream.peer)
   if (reply.reject) throw new RejectedError(stream.peer, reply.privateData)
   try {
     return { agreed: concludeFrom(options, reply), privateData: reply.privateData }
@@ -168,11 +182,11 @@ export async function initiate(
 export async function awaitRequest(
   stream: ByteStream,
   relay: Relay,
-  timers: Timers,
+  limits: Limits,
 ): Promise<MpaSetup> {
   const exchange = new Exchange(stream, 'request', new Uint8Array(0))
   relay.target = exchange
-  return within(exchange, timers, REQUEST_MILLISECONDS, stream.peer)
+  return within(exchange, limits, REQUEST_MILLISECONDS, stream.peer)
 }
 
 /** The responder's answer. What cannot be agreed on is rejected, and an EPROTO. */

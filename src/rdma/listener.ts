@@ -111,6 +111,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   readonly #open: Set<ByteStream>
   readonly #own = new Set<ByteStream>()
   readonly #backlog: number
+  readonly #closing = new AbortController()
   readonly #waiting: ConnectionRequest[] = []
   #wake: (() => void) | null = null
   #closed = false
@@ -162,8 +163,9 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   }
 
   async #request(stream: ByteStream, relay: Relay): Promise<void> {
-    const setup = await awaitRequest(stream, relay, this.device.timers)
-    if (this.#closed) throw new HoldfastError('ECONNABORTED', 'the listener was closed')
+    const { signal } = this.#closing
+    const setup = await awaitRequest(stream, relay, { timers: this.device.timers, signal })
+    signal.throwIfAborted()
     this.#waiting.push(new ConnectionRequest(this, stream, relay, setup))
     this.#tell()
   }
@@ -194,6 +196,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     this.#closed = true
     this.#streams.close()
     for (const request of this.#waiting.splice(0)) request.reject()
+    this.#closing.abort(new HoldfastError('ECONNABORTED', 'the listener was closed'))
     for (const stream of this.#own) stream.abort()
     this.#tell()
     this.onClosed?.()

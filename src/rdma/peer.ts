@@ -16,6 +16,7 @@ import type { End } from './connection.js'
 import type { Local } from './local.js'
 import type { ProtectionDomain } from './memory_region.js'
 import type { QueuePair } from './queue_pair.js'
+import { Ring } from './ring.js'
 import type { Work } from './work.js'
 
 export interface PeerOptions {
@@ -97,6 +98,12 @@ class Pending {
   }
 }
 
+/** An operation that waits for room. */
+interface Waiting {
+  work: Work | null
+  pending: Pending | null
+}
+
 const ORDER = new DataView(new ArrayBuffer(8))
 
 export class Peer {
@@ -104,10 +111,11 @@ export class Peer {
   /** Resolves when the connection has ended. Never rejects. */
   readonly closed: Promise<End>
   readonly #cq: CompletionQueue
-  readonly #waiting: { readonly work: Work; readonly pending: Pending }[] = []
+  readonly #waiting = new Ring<Waiting>(WAITING_MAX, () => ({ work: null, pending: null }))
   readonly #inbox: (Message & { readonly buffer: Uint8Array })[] = []
   readonly #messageBytes: number
   #end: End | null = null
+  #closing = false
   #wakeReader: (() => void) | null = null
 
   constructor(device: Device, options: PeerOptions = {}) {
@@ -214,7 +222,9 @@ export class Peer {
 
   /** Ends the connection in order, when all that was begun is done. */
   close(): Promise<End> {
-    return this.qp.disconnect()
+    this.#closing = true
+    if (this.#waiting.length === 0) void this.qp.disconnect()
+    return this.closed
   }
 
   /** Ends it at once. */
@@ -231,9 +241,12 @@ export class Peer {
   #do(work: Work): Promise<void> {
     return new Promise((resolve, reject) => {
       const pending = new Pending(work.op, resolve, reject)
-      if (this.#end !== null) return this.#fail(pending, 'WR_FLUSH_ERR', '')
+      if (this.#end !== null || this.#closing) return this.#fail(pending, 'WR_FLUSH_ERR', '')
       if (this.qp.sendRoom > 0 && this.#waiting.length === 0) return this.#begin(work, pending)
-      if (this.#waiting.length < WAITING_MAX) return void this.#waiting.push({ work, pending })
+      if (this.#waiting.length < WAITING_MAX) {
+        Object.assign(this.#waiting.push(), { work, pending })
+        return
+      }
       const detail = `${WAITING_MAX} operations wait; await some of them first`
       reject(new HoldfastError('EAGAIN', detail))
     })
@@ -256,10 +269,20 @@ export class Peer {
       if (one.op === 'receive') this.#takeMessage(one)
       else this.#settle(one)
     }
+    if (this.#waiting.length === 0) return
     while (this.#waiting.length > 0 && this.qp.sendRoom > 0) {
-      const { work, pending } = this.#waiting.shift()!
+      const { work, pending } = this.#firstWaiting()
       this.#begin(work, pending)
     }
+    if (this.#closing && this.#waiting.length === 0) void this.qp.disconnect()
+  }
+
+  #firstWaiting() {
+    const first = this.#waiting.at(0)
+    const taken = { work: first.work!, pending: first.pending! }
+    first.work = first.pending = null
+    this.#waiting.shift()
+    return taken
   }
 
   #settle({ id, status, detail }: Completion): void {
@@ -292,7 +315,7 @@ export class Peer {
 
   #ended(end: End): End {
     this.#end = end
-    for (const { pending } of this.#waiting.splice(0)) this.#fail(pending, 'WR_FLUSH_ERR', '')
+    while (this.#waiting.length > 0) this.#fail(this.#firstWaiting().pending, 'WR_FLUSH_ERR', '')
     this.#wake()
     return end
   }

@@ -108,13 +108,15 @@ export class QueuePair {
 
   /**
    * Posts work. ENOMEM when `maxSend` of it was posted whose completions were not taken; ENOTCONN
-   * before it is connected. After the end of the connection it fails with WR_FLUSH_ERR.
+   * before it is connected; EOPNOTSUPP what would wait for ever, as the peer serves none. After the end of the connection it fails with WR_FLUSH_ERR.
    */
   postSend(work: Work): void {
     if (this.#state === 'idle' || this.#state === 'connecting') {
       throw new HoldfastError('ENOTCONN', 'work for a queue pair that is not connected')
     }
     if (this.#work.room === 0) throw full('work', this.#work.max)
+    this.#demandServed(work.op)
+    this.#attach()
     this.#work.post(work)
     this.#schedule()
   }
@@ -122,8 +124,16 @@ export class QueuePair {
   /** Posts a receive. ENOMEM when `maxReceive` were posted whose completions were not taken. */
   postReceive(work: ReceiveWork): void {
     if (this.#receives.room === 0) throw full('receives', this.#receives.max)
+    this.#attach()
     this.#receives.post(work)
     if (this.#state === 'closed' || this.#connection?.parked === true) this.#schedule()
+  }
+
+  #demandServed(op: Work['op']): void {
+    if (this.agreed?.ord !== 0) return
+    if (op !== 'read' && op !== 'fetchAdd' && op !== 'compareSwap') return
+    const detail = `${op}: the two ends agreed on no Reads and Atomics from here (ORD 0)`
+    throw new HoldfastError('EOPNOTSUPP', `${detail}; connect with ord, and accept with ird`)
   }
 
   /** What was posted in this turn of the event loop is sent together. */
@@ -155,6 +165,14 @@ export class QueuePair {
     this.#detach()
   }
 
+  /** Its completion queues have room for it again: also what comes after the end is told. */
+  #attach(): void {
+    if (!this.#detached) return
+    this.#detached = false
+    this.#work.cq.reserve(this.#work.max)
+    this.#receives.cq.reserve(this.#receives.max)
+  }
+
   /** Its completion queues need no room for it any more. */
   #detach(): void {
     if (this.#detached || this.#state !== 'closed') return
@@ -176,6 +194,7 @@ export class QueuePair {
 
   /** Connecting it has failed: it may be tried again. */
   unclaim(): void {
+    this.onClosed = null
     if (this.#state === 'connecting') this.#state = 'idle'
   }
 
