@@ -61,7 +61,7 @@ const opcodes = fc.oneof(
 
 export const wishes: fc.Arbitrary<Wish> = fc.record({
   opcode: opcodes,
-  last: fc.oneof({ arbitrary: fc.constant(true), weight: 4 }, fc.boolean()),
+  last: fc.oneof({ arbitrary: fc.constant(true), weight: 2 }, fc.boolean()),
   region: fc.oneof(
     { arbitrary: fc.constant('open' as const), weight: 4 },
     { arbitrary: fc.constantFrom(...REGIONS, 'none' as const), weight: 1 },
@@ -96,17 +96,24 @@ interface Said {
 function saidBy(all: readonly Wish[]): Said[] {
   const next = [1, 1, 1, 1]
   let sent = 0
-  return all.map((wish, i) => {
+  let open: Wish | null = null
+  return all.map((wished, i) => {
+    const splits = queueOf(wished.opcode) === 0 && wished.opcode < Opcode.immediate
+    // A message that has begun goes on, mostly.
+    const goesOn = splits && open !== null && wished.size % 8 !== 7
+    const wish: Wish = goesOn ? { ...wished, opcode: open!.opcode, region: open!.region } : wished
     const { opcode, size, off } = wish
     const queue = queueOf(opcode)!
     const payload = payloadOf(wish, i)
-    const splits = queue === 0 && opcode < Opcode.immediate
     const last = wish.last || (queue >= 0 && !splits)
     if (queue === -1) return { wish, payload, msn: 0, mo: 0, last }
     // One of the two is off.
     const [msn, mo] = size % 2 === 0 || !splits ? [off, 0] : [0, off]
     const said = { wish, payload, msn: word(next[queue]! + msn), mo: word(sent + mo), last }
-    if (splits) sent = last ? 0 : sent + payload.length
+    if (splits) {
+      sent = last ? 0 : sent + payload.length
+      open = last ? null : wish
+    }
     if (last) next[queue]!++
     return splits ? said : { ...said, mo: 0 }
   })
