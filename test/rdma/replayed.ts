@@ -21,10 +21,10 @@ export class Replayed implements ByteStream {
     return joined(this.#sent)
   }
 
-  /** Comes in, in pieces of so many bytes. */
-  feed(bytes: Uint8Array, piece: number): void {
-    for (let at = 0; at < bytes.length; at += piece) {
-      this.#coming.push(bytes.slice(at, at + piece))
+  /** Comes in, in pieces of these sizes, over and over. */
+  feed(bytes: Uint8Array, ...sizes: readonly number[]): void {
+    for (let at = 0, i = 0; at < bytes.length; at += sizes[i++ % sizes.length]!) {
+      this.#coming.push(bytes.slice(at, at + sizes[i % sizes.length]!))
     }
     this.#tell()
   }
