@@ -2,19 +2,20 @@
  * `npm run test:interop`: the RNIC of src/rdma against siw, the iWARP of the Linux kernel, in a
  * guest that is booted once.
  *
- * SEED repeats the sizes that are random. The console of the guest is kept in build/interop.
+ * An argument, as `setups`, runs only that. SEED repeats the sizes that are random. The console of the guest is kept in build/interop.
  */
 import { after } from 'node:test'
 import { CannotRun } from '../machine/needs.js'
 import { testErrors } from './errors.js'
 import { bootGuest } from './guest.js'
 import { makeImage } from './image.js'
+import { testSetups } from './setups.js'
 import { testTransfers } from './transfers.js'
 import { World } from './world.js'
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 
-async function main(): Promise<void> {
+async function main(only: string | undefined): Promise<void> {
   const start = performance.now()
   const guest = await bootGuest(makeImage())
   console.log(
@@ -22,12 +23,18 @@ async function main(): Promise<void> {
   )
   after(() => guest.stop())
   const world = new World(guest)
-  testTransfers(world, seed)
-  testErrors(world)
+  const suites = {
+    setups: () => testSetups(world),
+    transfers: () => testTransfers(world, seed),
+    errors: () => testErrors(world),
+  }
+  for (const [name, suite] of Object.entries(suites)) {
+    if (only === undefined || only === name) suite()
+  }
 }
 
 try {
-  await main()
+  await main(process.argv[2])
 } catch (error) {
   if (!(error instanceof CannotRun)) throw error
   console.log(`SKIPPED: ${error.message}`)

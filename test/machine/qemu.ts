@@ -1,6 +1,6 @@
 /** qemu with a serial console, read line by line, and killed without a warning. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 export interface MachineOptions {
@@ -37,7 +37,7 @@ export class Machine {
   /** When qemu is gone. */
   readonly ended: Promise<void>
   readonly #qemu: ChildProcess
-  readonly #log: string[] = []
+  readonly #log: string
   readonly #start = performance.now()
   readonly #kill = () => this.kill()
 
@@ -46,6 +46,8 @@ export class Machine {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#qemu = qemu
+    this.#log = options.log
+    writeFileSync(options.log, '')
     // A test that fails in a way that nobody expected leaves no machine behind.
     process.on('exit', this.#kill)
     const patience = setTimeout(() => {
@@ -62,7 +64,6 @@ export class Machine {
       qemu.on('close', () => {
         clearTimeout(patience)
         process.off('exit', this.#kill)
-        writeFileSync(options.log, this.#log.join(''))
         resolve()
       })
     })
@@ -76,6 +77,6 @@ export class Machine {
   #add(line: string): void {
     this.lines.push(line)
     const seconds = ((performance.now() - this.#start) / 1000).toFixed(1)
-    this.#log.push(`${seconds.padStart(6)} ${line}\n`)
+    appendFileSync(this.#log, `${seconds.padStart(6)} ${line}\n`)
   }
 }
