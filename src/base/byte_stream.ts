@@ -23,6 +23,8 @@ export interface ByteStream {
   readonly peer: string
   /** Bytes of data in one segment (tcp(7), TCP_MAXSEG), as of now; null: not known. */
   readonly segmentBytes: number | null
+  /** About how many bytes `send` takes now: who makes bytes for it makes no more. */
+  readonly room: number
   /** Once, before anything else. */
   attach(events: StreamEvents): void
   /** Returns how many bytes were taken; fewer than `length` when it is full. They are copied. */

@@ -16,6 +16,7 @@
   X(seek) X(makeNode) X(setTimes) X(listXattrs) X(getXattr) X(setXattr)                           \
   X(poll) X(closePoll)                                                                            \
   X(connectSocket) X(connected) X(listenSocket) X(acceptSocket) X(boundTo) X(segmentBytes)        \
+  X(roomToSend)                                                                                   \
   X(endSocket) X(closeSocket)
 
 #define HOT_METHODS(X)                                                                            \

@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -241,6 +243,22 @@ napi_value js_segmentBytes(napi_env env, napi_callback_info info) {
     return call_number(&call, bytes);
   }
   return throw_errno(env, errno, "getsockopt", NULL, "segmentBytes: fd %d", poll_fd(poll));
+}
+
+/* What may be queued, without what is queued and not acknowledged (tcp(7)). */
+napi_value js_roomToSend(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct poll *poll;
+  int most, queued;
+  socklen_t length = sizeof most;
+  if (!call_begin(&call, env, info, "roomToSend", 1) || !call_poll(&call, 0, &poll)) return NULL;
+  if (getsockopt(poll_fd(poll), SOL_SOCKET, SO_SNDBUF, &most, &length) != 0) {
+    return throw_errno(env, errno, "getsockopt", NULL, "roomToSend: fd %d", poll_fd(poll));
+  }
+  if (ioctl(poll_fd(poll), SIOCOUTQ, &queued) != 0) {
+    return throw_errno(env, errno, "ioctl", NULL, "roomToSend: fd %d", poll_fd(poll));
+  }
+  return call_number(&call, most > queued ? most - queued : 0);
 }
 
 napi_value js_endSocket(napi_env env, napi_callback_info info) {

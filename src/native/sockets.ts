@@ -59,6 +59,8 @@ export interface Sockets {
   boundTo(socket: PollId): Endpoint
   /** TCP_MAXSEG (tcp(7)), without what the options of each segment take. */
   segmentBytes(socket: PollId): number
+  /** SO_SNDBUF without SIOCOUTQ (socket(7), tcp(7)): about the bytes that `send` takes now. */
+  roomToSend(socket: PollId): number
   /** Sends the end, after what was sent. */
   endSocket(socket: PollId): void
   /**

@@ -53,6 +53,10 @@ export class TcpStream implements ByteStream {
     return this.#closed ? null : native.segmentBytes(this.#poll)
   }
 
+  get room(): number {
+    return this.#closed || this.#full ? 0 : native.roomToSend(this.#poll)
+  }
+
   attach(events: StreamEvents): void {
     this.#events = events
     this.#watch()

@@ -13,7 +13,6 @@
  */
 import type { ByteStream, StreamEvents } from '../base/byte_stream.js'
 import type { Timers } from '../base/timers.js'
-import type { Buffers } from './buffers.js'
 import { FpduReader } from './fpdu.js'
 import { InboundRequests, type InboundRequest } from './inbound.js'
 import type { MemoryRegion, ProtectionDomain } from './memory_region.js'
@@ -21,6 +20,7 @@ import { ProtocolError } from './protocol_error.js'
 import { Receiver, type ReceiverEvents } from './receiver.js'
 import type { ReceiveQueue } from './receive_queue.js'
 import { Segment } from './segment.js'
+import type { SendBuffer } from './send_buffer.js'
 import type { SendQueue } from './send_queue.js'
 import type { Agreed } from './setup.js'
 import type { Stags } from './stags.js'
@@ -39,8 +39,8 @@ import {
 import type { PostedWork } from './work.js'
 
 /** Bytes that are taken in at a time, and in one turn. */
-export const STAGING_BYTES = 256 << 10
-const TURN_RECEIVES = 4
+export const STAGING_BYTES = 1 << 20
+const TURN_RECEIVES = 2
 /** A peer that does not say that it is done, once this side has, is not waited for longer. */
 const CLOSE_MILLISECONDS = 5000
 const TERMINATE_MILLISECONDS = 2000
@@ -68,7 +68,7 @@ export interface End {
 export interface Shared {
   readonly timers: Timers
   readonly stags: Stags
-  readonly buffers: Buffers
+  readonly sendBuffer: SendBuffer
   /**
    * Where streams are read to: what is not a whole frame at the end of a turn is kept elsewhere.
    */
@@ -124,11 +124,11 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.#o = options
     this.#events = events
     const { agreed, stream, work, receives, domain, shared, sinkStag } = options
-    const { stags, buffers } = shared
+    const { stags, sendBuffer: buffer } = shared
     this.agreed = agreed
     this.#inbound = new InboundRequests(agreed.ird)
     const inbound = this.#inbound
-    const out = { stream, agreed, work, inbound, domain, stags, buffers, sinkStag }
+    const out = { stream, agreed, work, inbound, domain, stags, buffer, sinkStag }
     this.transmitter = new Transmitter(out, this)
     this.receiver = new Receiver({ work, receives, inbound, domain, stags }, this)
     this.#reader = new FpduReader({ crc: agreed.crc, markers: agreed.receiveMarkers })

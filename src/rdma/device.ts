@@ -7,13 +7,13 @@ import type { ByteStream, StreamListener, Transport } from '../base/byte_stream.
 import { HoldfastError } from '../base/errors.js'
 import { systemTimers, type Timers } from '../base/timers.js'
 import { tcp } from '../native/tcp.js'
-import { Buffers } from './buffers.js'
 import { CompletionQueue } from './completion_queue.js'
 import { STAGING_BYTES } from './connection.js'
 import { initiate, Relay } from './establish.js'
 import { Listener } from './listener.js'
 import { ProtectionDomain } from './memory_region.js'
 import { QueuePair, type QueuePairHost, type QueuePairOptions } from './queue_pair.js'
+import { SendBuffer } from './send_buffer.js'
 import { setupOf, type Offer } from './setup.js'
 import { Stags } from './stags.js'
 
@@ -50,7 +50,7 @@ export const HOST_DEFAULT = '127.0.0.1'
 export class Device implements QueuePairHost {
   readonly timers: Timers
   readonly stags: Stags
-  readonly buffers = new Buffers()
+  readonly sendBuffer = new SendBuffer()
   readonly staging = new Uint8Array(STAGING_BYTES)
   readonly maxConnections: number
   readonly #transport: Transport

@@ -1,19 +1,27 @@
 /**
- * Frames that wait for the stream to take them.
+ * Frames on their way to the stream.
  *
- *     taken … | from … waits … | to … the next frame … | room
+ *     the device's buffer   | framed … | room
+ *     kept of the last one  | from … waits for the stream |
  *
- * Invariant: a connection has a buffer only while there is something in it.
+ * Invariants:
+ * - frames are made in the buffer of the device, between `open` and `close`, and handed over before
+ *   others make theirs: a connection keeps what its stream did not take, and nothing else;
+ * - no more is framed at a time than the stream says it has room for, but for one frame: what is
+ *   kept is about that long.
  */
+import { assert } from '../base/errors.js'
 import type { ByteStream } from '../base/byte_stream.js'
-import type { Buffers } from './buffers.js'
 import { FpduWriter, LARGE_ULPDU, ulpduFor } from './fpdu.js'
+import type { SendBuffer } from './send_buffer.js'
 import type { Agreed } from './setup.js'
 
+/** So much is framed without asking the stream for its room. */
+const ASK_BYTES = 32 << 10
+
+const NONE = new Uint8Array(0)
+
 export class FrameBuffer {
-  /** What frames are made in, and its bytes; good while there is a buffer. */
-  bytes: Uint8Array = new Uint8Array(0)
-  view: DataView = new DataView(this.bytes.buffer)
   /** Of the stream: bytes that were framed, that were taken, and calls for that. */
   framed = 0
   handed = 0
@@ -22,22 +30,33 @@ export class FrameBuffer {
   ulpdu = 0
   readonly #stream: ByteStream
   readonly #agreed: Agreed
-  readonly #buffers: Buffers
+  readonly #buffer: SendBuffer
   readonly #writer: FpduWriter
-  #borrowed = false
-  #from = 0
+  #open = false
   #to = 0
+  /** Up to where frames may be made; 0: not asked yet. */
+  #limit = 0
+  #kept = NONE
+  #from = 0
 
-  constructor(stream: ByteStream, agreed: Agreed, buffers: Buffers) {
+  constructor(stream: ByteStream, agreed: Agreed, buffer: SendBuffer) {
     this.#stream = stream
     this.#agreed = agreed
-    this.#buffers = buffers
+    this.#buffer = buffer
     this.#writer = new FpduWriter({ crc: agreed.crc, markers: agreed.sendMarkers })
   }
 
   /** Whether the stream has all that was framed. */
   get empty(): boolean {
-    return this.#from === this.#to
+    return this.#to === 0 && this.#kept.length === 0
+  }
+
+  get bytes(): Uint8Array {
+    return this.#buffer.bytes
+  }
+
+  get view(): DataView {
+    return this.#buffer.view
   }
 
   /** Where the next ULPDU is made. */
@@ -45,20 +64,24 @@ export class FrameBuffer {
     return this.#to + FpduWriter.ulpduAt
   }
 
-  /** Whether one more frame has room, however long it is. */
+  /** Whether one more frame may be made, however long it is. */
   get hasRoom(): boolean {
-    return this.#borrowed && this.#to + this.#writer.bytesFor(this.ulpdu) <= this.bytes.length
+    if (!this.#open) return false
+    if (this.#to < ASK_BYTES) return true
+    if (this.#limit === 0) this.#limit = Math.min(this.bytes.length, this.#stream.room)
+    return this.#to + this.#writer.bytesFor(this.ulpdu) <= this.#limit
   }
 
-  /** There is a buffer from now on. */
-  open(): void {
-    if (this.#borrowed) return
-    const { bytes, view } = this.#buffers.borrow()
-    this.bytes = bytes
-    this.view = view
-    this.#borrowed = true
+  /** Frames are made from now on; false: another connection makes its own. */
+  open(): boolean {
+    if (this.#buffer.taken) return false
+    assert(this.#kept.length === 0, 'what is kept goes before what is made')
+    this.#buffer.taken = true
+    this.#open = true
+    this.#limit = 0
     const { large, sendMarkers } = this.#agreed
     this.ulpdu = large ? LARGE_ULPDU : ulpduFor(this.#stream.segmentBytes, sendMarkers)
+    return true
   }
 
   /** The ULPDU that was made at `at` is whole: it is framed. */
@@ -68,23 +91,45 @@ export class FrameBuffer {
     this.framed += frame
   }
 
-  /** Gives the stream what waits; false: it has no room for all of it. */
+  /** Gives the stream what was framed. What it has no room for is kept. */
+  close(): void {
+    if (!this.#open) return
+    const to = this.#to
+    this.#open = false
+    this.#buffer.taken = false
+    this.#to = 0
+    if (to === 0) return
+    const taken = this.#send(this.bytes, 0, to)
+    if (taken < to) this.#keep(this.bytes.slice(taken, to))
+  }
+
+  /** Gives the stream what is kept; false: it has no room for all of it. */
   hand(): boolean {
-    const wanted = this.#to - this.#from
-    const taken = this.#stream.send(this.bytes, this.#from, wanted)
-    this.sends++
-    this.#from += taken
-    this.handed += taken
-    if (taken < wanted) return false
-    this.#from = this.#to = 0
+    const kept = this.#kept
+    if (kept.length === 0) return true
+    this.#from += this.#send(kept, this.#from, kept.length - this.#from)
+    if (this.#from < kept.length) return false
+    this.drop()
     return true
   }
 
-  /** There is no buffer any more, and nothing in it. */
-  close(): void {
-    this.#from = this.#to = 0
-    if (!this.#borrowed) return
-    this.#borrowed = false
-    this.#buffers.giveBack(this.bytes)
+  /** What was framed is not sent any more. */
+  drop(): void {
+    this.#to = 0
+    this.#buffer.kept -= this.#kept.length
+    this.#kept = NONE
+  }
+
+  #send(bytes: Uint8Array, start: number, length: number): number {
+    const taken = this.#stream.send(bytes, start, length)
+    this.sends++
+    this.handed += taken
+    return taken
+  }
+
+  #keep(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#kept = bytes
+    this.#from = 0
+    this.#buffer.kept += bytes.length
   }
 }

@@ -108,7 +108,8 @@ export class QueuePair {
 
   /**
    * Posts work. ENOMEM when `maxSend` of it was posted whose completions were not taken; ENOTCONN
-   * before it is connected; EOPNOTSUPP what would wait for ever, as the peer serves none. After the end of the connection it fails with WR_FLUSH_ERR.
+   * before it is connected; EOPNOTSUPP what would wait for ever, as the peer serves none. After the
+   * end of the connection it fails with WR_FLUSH_ERR.
    */
   postSend(work: Work): void {
     if (this.#state === 'idle' || this.#state === 'connecting') {

@@ -9,13 +9,13 @@
  * - of responses and work neither waits for more than a few messages of the other.
  */
 import type { ByteStream } from '../base/byte_stream.js'
-import type { Buffers } from './buffers.js'
 import { FrameBuffer } from './frame_buffer.js'
 import type { InboundRequest, InboundRequests } from './inbound.js'
 import { invalidLocal, moveLocal } from './local.js'
 import type { ProtectionDomain } from './memory_region.js'
 import { ProtocolError } from './protocol_error.js'
 import { Responder } from './responder.js'
+import type { SendBuffer } from './send_buffer.js'
 import type { SendQueue } from './send_queue.js'
 import type { Agreed } from './setup.js'
 import type { Stags } from './stags.js'
@@ -37,7 +37,7 @@ const WORD = 2 ** 32
 /** Responses in a row while work waits (as Linux's siw has it). */
 const RESPONSES_IN_A_ROW = 4
 /** What one `pump` sends before others have their turn. */
-const PUMP_BYTES = 1 << 20
+const PUMP_BYTES = 4 << 20
 /** The STag of an RTR: Chelsio's hardware refuses 0, which nobody looks at. */
 const RTR_STAG = 1
 
@@ -65,7 +65,7 @@ export interface TransmitterOptions {
   readonly inbound: InboundRequests
   readonly domain: ProtectionDomain
   readonly stags: Stags
-  readonly buffers: Buffers
+  readonly buffer: SendBuffer
   /** Names where responses go that have no region of their own. */
   readonly sinkStag: number
 }
@@ -86,6 +86,8 @@ export class Transmitter {
   #at = 0
   #responses = 0
   #terminate: Uint8Array | null = null
+  /** What is to be said before all else. */
+  #ready: Rtr | null = null
   #sendMsn = 1
   #requestMsn = 1
   #sinkLow = 0
@@ -93,7 +95,7 @@ export class Transmitter {
   constructor(options: TransmitterOptions, events: TransmitterEvents) {
     this.#o = options
     this.#events = events
-    this.#out = new FrameBuffer(options.stream, options.agreed, options.buffers)
+    this.#out = new FrameBuffer(options.stream, options.agreed, options.buffer)
     this.#responder = new Responder(options.stags, options.domain)
   }
 
@@ -108,7 +110,8 @@ export class Transmitter {
 
   /** Whether there is nothing that is to be sent, or may be later. */
   get idle(): boolean {
-    return this.#out.empty && this.#message === Message.none && this.#o.inbound.length === 0
+    const nothing = this.#ready === null && this.#message === Message.none
+    return nothing && this.#out.empty && this.#o.inbound.length === 0
   }
 
   /** Sends what there is, as far as there is room. */
@@ -147,38 +150,33 @@ export class Transmitter {
   stop(): void {
     this.#stopped = true
     this.#message = Message.none
-    this.#out.close()
+    this.#ready = null
+    this.#out.drop()
   }
 
   /** The initiator's first message, where the responder waits for it. */
   ready(rtr: Rtr): void {
-    this.#out.open()
-    const { at, view } = this.#out
-    if (rtr === 'write') {
-      putTagged(view, at, Opcode.write, true, RTR_STAG, 0, 0)
-      this.#out.seal(TaggedHeader.size)
-    } else if (rtr === 'send') {
-      putUntagged(view, at, Opcode.send, true, 0, this.#sendMsn++, 0)
-      this.#out.seal(UntaggedHeader.size)
-    } else {
-      this.#putRead(at, RTR_STAG, 0, 0, 0, RTR_STAG, 0, 0)
-    }
+    this.#ready = rtr
   }
 
   #pumpBytes(until: number): void {
     const out = this.#out
     for (;;) {
-      if (!out.empty) {
-        this.#full = !out.hand()
-        this.#o.work.handed(out.handed)
-        if (this.#full) return
+      this.#full = !out.hand()
+      this.#o.work.handed(out.handed)
+      if (this.#full || this.#stopped) return
+      if (out.handed >= until || !out.open()) return this.#events.yielded()
+      const { framed } = out
+      try {
+        this.#fill()
+      } finally {
+        out.close()
       }
-      if (this.#stopped) return
-      if (out.handed >= until) return this.#events.yielded()
-      this.#fill()
-      if (out.empty && this.#terminate === null) break
+      this.#o.work.handed(out.handed)
+      this.#full = !out.empty
+      if (this.#full) return
+      if (out.framed === framed && this.#terminate === null) break
     }
-    out.close()
     this.#events.drained()
   }
 
@@ -186,8 +184,7 @@ export class Transmitter {
 
   /** Frames as much as there is, and fits. */
   #fill(): void {
-    if (this.#terminate === null && !this.#more()) return
-    this.#out.open()
+    if (this.#ready !== null) this.#putReady(this.#ready)
     while (this.#out.hasRoom) {
       if (this.#terminate !== null) return this.#putTerminate()
       if (!this.#more()) return
@@ -395,6 +392,20 @@ export class Transmitter {
   }
 
   // ---- the end ---------------------------------------------------------------------------------
+
+  #putReady(rtr: Rtr): void {
+    this.#ready = null
+    const { at, view } = this.#out
+    if (rtr === 'write') {
+      putTagged(view, at, Opcode.write, true, RTR_STAG, 0, 0)
+      this.#out.seal(TaggedHeader.size)
+    } else if (rtr === 'send') {
+      putUntagged(view, at, Opcode.send, true, 0, this.#sendMsn++, 0)
+      this.#out.seal(UntaggedHeader.size)
+    } else {
+      this.#putRead(at, RTR_STAG, 0, 0, 0, RTR_STAG, 0, 0)
+    }
+  }
 
   #putTerminate(): void {
     const payload = this.#terminate!

@@ -44,6 +44,10 @@ class RecordedStream implements ByteStream {
     return this.#stream.peer
   }
 
+  get room(): number {
+    return this.#stream.room
+  }
+
   attach(events: StreamEvents): void {
     this.#stream.attach(events)
   }

@@ -1,8 +1,8 @@
 /**
  * siw, the kernel's software iWARP, as a module of the guest's kernel. Debian does not build it: it
  * is compiled here from Debian's source of the kernel. What it asks of a connection is constant in
- * that source; here it is settings of the module, which the tests change while it runs. Their values
- * at first are the constants.
+ * that source; here it is settings of the module, which the tests change while it runs. Their
+ * values at first are the constants.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

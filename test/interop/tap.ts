@@ -78,6 +78,9 @@ function tapped(stream: ByteStream, tap: Tap): ByteStream {
     get segmentBytes() {
       return stream.segmentBytes
     },
+    get room() {
+      return stream.room
+    },
     attach: (events) => stream.attach(events),
     reading: (wanted) => stream.reading(wanted),
     end: () => stream.end(),

@@ -447,7 +447,8 @@ static void on_completion(void) {
 static void on_async_event(void) {
   struct ibv_async_event event;
   if (ibv_get_async_event(device, &event) != 0) return;
-  bool of_pair = event.event_type >= IBV_EVENT_QP_FATAL && event.event_type <= IBV_EVENT_PATH_MIG_ERR;
+  bool of_pair =
+      event.event_type >= IBV_EVENT_QP_FATAL && event.event_type <= IBV_EVENT_PATH_MIG_ERR;
   say("async %s %s", of_pair ? queue_pair_name(event.element.qp->qp_num) : "-",
       NAME_IN(ASYNC_EVENTS, event.event_type));
   ibv_ack_async_event(&event);

@@ -88,7 +88,7 @@ async function speak(
     if (one.status === 'SUCCESS') received.push(hexOf(one.id as Uint8Array))
   }
   assert.equal(completions, RECEIVES, 'each receive completes, once')
-  assert.deepEqual([device.connections, device.buffers.lent], [0, 0])
+  assert.deepEqual([device.connections, device.sendBuffer.kept], [0, 0])
   const open = hexOf(plots.get('open')!.memory)
   return { cause, error: error?.join(' ') ?? '', received, open } satisfies Ending
 }

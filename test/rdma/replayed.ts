@@ -10,6 +10,7 @@ import { joined } from './frames.js'
 export class Replayed implements ByteStream {
   readonly peer = 'a capture'
   readonly segmentBytes = 1448
+  readonly room = Infinity
   readonly #sent: Uint8Array[] = []
   readonly #coming: Uint8Array[] = []
   #ended = false

@@ -130,6 +130,10 @@ export class TappedStream implements ByteStream {
     return this.#inner.segmentBytes
   }
 
+  get room(): number {
+    return Math.min(this.#inner.room, this.#tap.room)
+  }
+
   attach(events: StreamEvents): void {
     this.#events = events
     this.#inner.attach(events)
