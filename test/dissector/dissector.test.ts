@@ -118,6 +118,15 @@ interface Failure extends Scenario {
 }
 
 const bad = { ...plain, initiator: small }
+const REPLY = {
+  kind: 'reply',
+  revision: 2,
+  markers: false,
+  crc: true,
+  reject: false,
+  large: false,
+  privateData: NOTHING,
+} as const
 const FAILURES: readonly Failure[] = [
   { ...plain, name: 'a rejection', reject: text('no room') },
   { ...plain, name: 'a rejection without a word', initiator: { revision: 1 }, reject: text('') },
@@ -127,6 +136,24 @@ const FAILURES: readonly Failure[] = [
     initiator: { peerToPeer: true, rtrs: ['write', 'read'] },
     responder: { rtrs: ['send'] },
     disagree: true,
+  },
+  {
+    ...bad,
+    name: 'a Reply with more Reads than are served',
+    initiator: { ...small, ird: 4 },
+    answer: { ...REPLY, enhanced: { ird: 4, ord: 5, peerToPeer: false, rtrs: [] } },
+    told: ['initiator', '2 0 6'],
+  },
+  {
+    ...bad,
+    name: 'a Reply with an RTR that was not offered, and markers wanted',
+    initiator: { ...small, peerToPeer: true, rtrs: ['write'] },
+    answer: {
+      ...REPLY,
+      markers: true,
+      enhanced: { ird: 4, ord: 4, peerToPeer: true, rtrs: ['read'] },
+    },
+    told: ['initiator', '2 0 7'],
   },
   { ...plain, name: 'no revision that both speak', responder: { revision: 1 }, disagree: true },
   {

@@ -1,11 +1,13 @@
 /** Two queue pairs of ours that talk over TCP, with each message that there is, written down. */
 import assert from 'node:assert/strict'
+import type { StreamListener } from '../../src/base/byte_stream.js'
 import { tcp } from '../../src/native/tcp.js'
 import type { Completion, CompletionQueue } from '../../src/rdma/completion_queue.js'
 import { Device, type ConnectOptions } from '../../src/rdma/device.js'
 import type { AcceptOptions } from '../../src/rdma/listener.js'
 import type { MemoryRegion, ProtectionDomain } from '../../src/rdma/memory_region.js'
 import type { QueuePair } from '../../src/rdma/queue_pair.js'
+import { encodeMpa, MpaFrame, PRIVATE_DATA_MAX, type MpaSetup } from '../../src/rdma/wire/mpa.js'
 import type { Work } from '../../src/rdma/work.js'
 import { pattern } from '../rdma/frames.js'
 import { meantBy } from './meant.js'
@@ -91,6 +93,8 @@ export interface Scenario {
   readonly reject?: Uint8Array<ArrayBuffer>
   /** They cannot agree, which is a rejection, too. */
   readonly disagree?: boolean
+  /** Not a responder of ours answers, but this. */
+  readonly answer?: MpaSetup
   /** A byte of what the initiator sends that is damaged on the way: see Recording. */
   readonly damaged?: number
   /** Before they connect. */
@@ -104,8 +108,41 @@ export interface Talk {
   readonly meant: Readonly<Record<Side, Meant>>
 }
 
+/** Answers every Request with the same Reply. */
+function answering(recording: Recording, reply: MpaSetup): Promise<StreamListener> {
+  const bytes = encodeMpa(reply)
+  const request = new Uint8Array(MpaFrame.size + PRIVATE_DATA_MAX)
+  return recorded(tcp, recording, null).listen('127.0.0.1', 0, (stream) => {
+    stream.attach({
+      readable() {
+        const count = stream.receive(request, 0, request.length)
+        if (count < 0) stream.close()
+        else if (recording.sentBy('responder').length === 0) stream.send(bytes, 0, bytes.length)
+      },
+      writable() {},
+    })
+  })
+}
+
+/** An initiator that does not like the Reply. */
+async function hear(scenario: Scenario, reply: MpaSetup): Promise<Talk> {
+  const recording = new Recording()
+  const initiator = new End(recording, scenario.segmentBytes, 'initiator')
+  const streams = await answering(recording, reply)
+  const { host, port } = streams
+  try {
+    const connecting = initiator.device.connect(initiator.qp, { host, port, ...scenario.initiator })
+    await assert.rejects(connecting, { code: 'EPROTO' })
+  } finally {
+    streams.close()
+    initiator.device.close()
+  }
+  return { recording, meant: { initiator: initiator.meant, responder: { content: [], sizes: [] } } }
+}
+
 /** Has two talk; returns what they sent. */
 export async function talk(scenario: Scenario): Promise<Talk> {
+  if (scenario.answer !== undefined) return hear(scenario, scenario.answer)
   const recording = new Recording(scenario.damaged)
   const initiator = new End(recording, scenario.segmentBytes, 'initiator')
   const responder = new End(recording, scenario.segmentBytes, 'responder')

@@ -76,6 +76,8 @@ function read(
       while (reader.next()) {
         ulpdus.push(reader.bytes.slice(reader.start, reader.start + reader.length))
         assert.ok(ulpdus.length <= most, 'more frames than there can be')
+        // What is behind a frame may be put aside, and come again.
+        if (ulpdus.length % 3 === 0) reader.push(reader.takeRest())
       }
     }
   } catch (thrown) {

@@ -25,9 +25,8 @@ import {
   errorName,
   RdmapError,
 } from '../../src/rdma/wire/terminate.js'
+import { bytesOf, frameOf, hexOf } from './frames.js'
 
-const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(' ', ''), 'hex'))
-const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 const ascii = (text: string) => new TextEncoder().encode(text)
 
 /** RFC 3720, B.4. */
@@ -119,7 +118,7 @@ const FRAMES: Readonly<Record<string, readonly [Uint8Array, string]>> = {
   'Read Request': [
     request,
     `002e 41 41 00000000 00000001 00000001 00000000
-     00777701 0000000000002000 00001000 00abcd01 0000000000010000 480e3fe1`.replaceAll('\n', ''),
+     00777701 0000000000002000 00001000 00abcd01 0000000000010000 480e3fe1`,
   ],
   'Read Response': [
     segment(Opcode.readResponse, tagged(0x00777701, 0x2000), ascii('DATA')),
@@ -133,7 +132,7 @@ const FRAMES: Readonly<Record<string, readonly [Uint8Array, string]>> = {
     segment(Opcode.atomicRequest, untagged(1, 2), atomicRequest(0, 7, 0x10008, [5, 0, 0, 0])),
     `0046 41 4a 00000000 00000001 00000002 00000000 00000000 00000007 00abcd01
      0000000000010008 0000000000000005 0000000000000000 0000000000000000 0000000000000000
-     901465db`.replaceAll('\n', ''),
+     901465db`,
   ],
   CmpSwap: [
     segment(
@@ -143,7 +142,7 @@ const FRAMES: Readonly<Record<string, readonly [Uint8Array, string]>> = {
     ),
     `0046 41 4a 00000000 00000001 00000003 00000000 00000002 00000008 00abcd01
      0000000000010010 000000000000aaaa ffffffffffffffff 000000000000bbbb ffffffffffffffff
-     84ce6190`.replaceAll('\n', ''),
+     84ce6190`,
   ],
   'Atomic Response': [
     segment(Opcode.atomicResponse, untagged(3, 1), bytesOf('00000007 000000000000002a')),
@@ -161,7 +160,7 @@ const FRAMES: Readonly<Record<string, readonly [Uint8Array, string]>> = {
       }),
     ),
     `0026 41 47 00000000 00000002 00000001 00000000 11 00 c000
-     001e c140deadbe010000000000010000 5da24709`.replaceAll('\n', ''),
+     001e c140deadbe010000000000010000 5da24709`,
   ],
   'Terminate of a Read Request': [
     segment(
@@ -175,20 +174,14 @@ const FRAMES: Readonly<Record<string, readonly [Uint8Array, string]>> = {
       }),
     ),
     `0046 41 47 00000000 00000002 00000001 00000000 01 02 e000 002e
-     ${hexOf(request)} bd6ae28a`.replaceAll('\n', ''),
+     ${hexOf(request)} bd6ae28a`,
   ],
-}
-
-const framed = (ulpdu: Uint8Array, writer: FpduWriter) => {
-  const bytes = new Uint8Array(writer.bytesFor(ulpdu.length))
-  bytes.set(ulpdu, FpduWriter.ulpduAt)
-  return bytes.subarray(0, writer.seal(bytes, 0, ulpdu.length))
 }
 
 for (const [name, [ulpdu, hex]] of Object.entries(FRAMES)) {
   test(`the frame of a ${name} is the worked one`, () => {
     const writer = new FpduWriter({ crc: true, markers: false })
-    assert.equal(hexOf(framed(ulpdu, writer)), hexOf(bytesOf(hex)))
+    assert.equal(hexOf(frameOf(ulpdu, writer)), hexOf(bytesOf(hex)))
   })
 
   test(`the worked frame of a ${name} is read, cut at each byte`, () => {
@@ -209,7 +202,7 @@ for (const [name, [ulpdu, hex]] of Object.entries(FRAMES)) {
 
 test('two frames with markers are the worked ones', () => {
   const writer = new FpduWriter({ crc: true, markers: true })
-  const first = framed(write16, writer)
+  const first = frameOf(write16, writer)
   assert.equal(
     hexOf(first),
     hexOf(
@@ -219,7 +212,7 @@ test('two frames with markers are the worked ones', () => {
     ),
   )
   const large = segment(Opcode.write, tagged(0x00abcd01, 0x10000), new Uint8Array(600).fill(0x61))
-  const second = framed(large, writer)
+  const second = frameOf(large, writer)
   assert.equal(hexOf(second.subarray(512 - first.length, 516 - first.length)), '000001d8')
 })
 
