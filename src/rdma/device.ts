@@ -14,7 +14,7 @@ import { Listener } from './listener.js'
 import { ProtectionDomain } from './memory_region.js'
 import { QueuePair, type QueuePairHost, type QueuePairOptions } from './queue_pair.js'
 import { SendBuffer } from './send_buffer.js'
-import { setupOf, type Offer } from './setup.js'
+import { privateDataOf, setupOf, type Offer } from './setup.js'
 import { Stags } from './stags.js'
 
 export interface DeviceOptions {
@@ -97,10 +97,11 @@ export class Device implements QueuePairHost {
    * closed meanwhile; or the signal's reason.
    */
   async connect(qp: QueuePair, options: ConnectOptions): Promise<void> {
-    const { host, port, signal, privateData = new Uint8Array(0) } = options
+    const { host, port, signal } = options
     this.demandOpen()
     this.demandRoom()
     const setup = setupOf(options)
+    const privateData = privateDataOf(options.privateData, setup.revision === 2)
     qp.claim()
     const attempt = new AbortController()
     const aborted = () => attempt.abort(signal!.reason)

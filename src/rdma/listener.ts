@@ -10,7 +10,7 @@ import { HoldfastError } from '../base/errors.js'
 import type { Device } from './device.js'
 import { accept, awaitRequest, reject, Relay, REPLY_MILLISECONDS } from './establish.js'
 import type { QueuePair } from './queue_pair.js'
-import { setupOf, type Offer } from './setup.js'
+import { privateDataOf, setupOf, type Offer } from './setup.js'
 import type { MpaSetup } from './wire/mpa.js'
 
 export interface AcceptOptions extends Offer {
@@ -55,8 +55,8 @@ export class ConnectionRequest {
    * ECONNRESET when it has gone meanwhile. The queue pair may send when it is `established`.
    */
   accept(qp: QueuePair, options: AcceptOptions = {}): void {
-    const { privateData = new Uint8Array(0) } = options
     const setup = setupOf(options)
+    const privateData = privateDataOf(options.privateData, this.setup.enhanced !== null)
     this.#demandPending()
     qp.claim()
     this.#answer()
@@ -75,11 +75,12 @@ export class ConnectionRequest {
   }
 
   /** Does not take it; the private data may say why. Once is enough. */
-  reject(privateData = new Uint8Array(0)): void {
+  reject(privateData?: Uint8Array): void {
     if (this.#answered) return
+    const said = privateDataOf(privateData, this.setup.enhanced !== null)
     this.#answer()
     try {
-      reject(this.#stream, this.setup, privateData)
+      reject(this.#stream, this.setup, said)
       this.#stream.end()
     } catch {
       // It has gone by itself.

@@ -9,6 +9,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { ProtocolError } from './protocol_error.js'
+import { EnhancedData, PRIVATE_DATA_MAX } from './wire/mpa.js'
 import type { Enhanced, MpaSetup, Rtr } from './wire/mpa.js'
 import { MpaError } from './wire/terminate.js'
 
@@ -134,6 +135,13 @@ function chosenOf(options: SetupOptions, { peerToPeer, rtrs }: Enhanced): Rtr | 
   if (options.peerToPeer && rtrs.length === 1 && options.rtrs.includes(rtr!)) return rtr!
   const detail = `the reply chose ${rtrs.join(', ') || 'none'} of ${options.rtrs.join(', ')}`
   throw new ProtocolError(MpaError.noMatchingRtr, detail)
+}
+
+/** What a program says besides, none unless given. EINVAL when a frame has no room for it. */
+export function privateDataOf(data: Uint8Array = new Uint8Array(0), enhanced: boolean): Uint8Array {
+  const most = PRIVATE_DATA_MAX - (enhanced ? EnhancedData.size : 0)
+  if (data.length <= most) return data
+  throw new HoldfastError('EINVAL', `${data.length} bytes of private data, at most ${most}`)
 }
 
 /** What a program may say of how it connects, or accepts. */

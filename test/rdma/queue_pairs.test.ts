@@ -15,8 +15,10 @@ import {
   sameBytes,
   Side,
   statuses,
+  turn,
+  turns,
+  until,
 } from './pair.js'
-import { turn, turns, until } from './pair.js'
 import { Tap } from './tap.js'
 
 const KIB = 1024
