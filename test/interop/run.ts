@@ -6,6 +6,8 @@
  */
 import { after } from 'node:test'
 import { CannotRun } from '../machine/needs.js'
+import { testCommands } from './commands.js'
+import { testDeaths } from './deaths.js'
 import { testErrors } from './errors.js'
 import { bootGuest } from './guest.js'
 import { makeImage } from './image.js'
@@ -27,6 +29,8 @@ async function main(only: string | undefined): Promise<void> {
     setups: () => testSetups(world),
     transfers: () => testTransfers(world, seed),
     errors: () => testErrors(world),
+    deaths: () => testDeaths(world),
+    commands: () => testCommands(world),
   }
   for (const [name, suite] of Object.entries(suites)) {
     if (only === undefined || only === name) suite()
