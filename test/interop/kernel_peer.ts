@@ -108,6 +108,7 @@ export class KernelLink implements Link {
       op: op!,
       bytes: Number(valueOf(words, 'bytes')),
       invalidated: invalidated === undefined ? null : Number(invalidated),
+      solicited: null,
     }
   }
 

@@ -32,6 +32,8 @@ export interface Completion {
   readonly op: string
   readonly bytes: number
   readonly invalidated: number | null
+  /** Of a receive: its sender wanted an event; null: this kind of peer does not say. */
+  readonly solicited: boolean | null
 }
 
 export interface Region {

@@ -11,6 +11,7 @@ import { testDeaths } from './deaths.js'
 import { testErrors } from './errors.js'
 import { bootGuest } from './guest.js'
 import { makeImage } from './image.js'
+import { testMessages } from './messages.js'
 import { testSetups } from './setups.js'
 import { testTransfers } from './transfers.js'
 import { World } from './world.js'
@@ -28,6 +29,7 @@ async function main(only: string | undefined): Promise<void> {
   const suites = {
     setups: () => testSetups(world),
     transfers: () => testTransfers(world, seed),
+    messages: () => testMessages(world),
     errors: () => testErrors(world),
     deaths: () => testDeaths(world),
     commands: () => testCommands(world),
