@@ -1,4 +1,4 @@
-/** Either end gone without a word, at rest and in the middle: the other hears of it, and goes on. */
+/** Either end gone without a word, at rest and in the middle: the other hears of it. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -10,8 +10,8 @@ const DYING = fileURLToPath(new URL('./dying.js', import.meta.url))
 const MIB = 1 << 20
 const LARGE = 8 * MIB
 const REQUESTS = 12
-/** What a request may come to whose peer has died. */
-const FAILURES = ['WR_FLUSH_ERR', 'RETRY_EXC_ERR', 'FATAL_ERR']
+/** What a request may come to whose peer has died; the last is siw's, of what it was sending. */
+const FAILURES = ['WR_FLUSH_ERR', 'RETRY_EXC_ERR', 'FATAL_ERR', 'LOC_QP_OP_ERR']
 
 interface Survivor {
   readonly peer: Peer

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { MpaError } from '../../src/rdma/wire/terminate.js'
+import { MpaError, RdmapError } from '../../src/rdma/wire/terminate.js'
+import type { FetchAddWork, ImmediateWork } from '../../src/rdma/work.js'
 import type { OurLink } from './our_peer.js'
 import { CASE_MS, disconnect, nameOf, PAIRINGS } from './world.js'
 import type { Pair, Pairing, World } from './world.js'
@@ -17,6 +18,10 @@ const both = ({ initiator, responder }: Pair): readonly (readonly [Side, Side])[
   [initiator, responder],
   [responder, initiator],
 ]
+
+function oursFirst({ initiator, responder }: Pair): readonly [Side, Side] {
+  return initiator.peer.kind === 'ours' ? [initiator, responder] : [responder, initiator]
+}
 
 async function connected(world: World, pairing: Pairing, use: (pair: Pair) => Promise<void>) {
   await world.peers(pairing, async (from, to) => {
@@ -47,10 +52,7 @@ async function invalidate(from: Side, to: Side, id: number, solicited: boolean):
 
 /** A bit that changes on its way is found by the CRC, and ends the connection. */
 async function damage(pair: Pair, way: 'sent' | 'received'): Promise<void> {
-  const [ours, siw] =
-    pair.initiator.peer.kind === 'ours'
-      ? [pair.initiator, pair.responder]
-      : [pair.responder, pair.initiator]
+  const [ours, siw] = oursFirst(pair)
   const [from, to] = way === 'sent' ? [ours, siw] : [siw, ours]
   const link = ours.link as OurLink
   const [source, sink] = [await from.peer.region(BYTES, 'l'), await to.peer.region(BYTES, 'l')]
@@ -67,6 +69,30 @@ async function damage(pair: Pair, way: 'sent' | 'received'): Promise<void> {
   assert.deepEqual(await from.link.terminate(to.peer.kind), MpaError.crc)
   assert.equal(await ours.link.event(), way === 'sent' ? 'terminated' : 'refused')
   assert.equal(link.tap.flip, null)
+  await ours.link.close()
+  await siw.link.close()
+}
+
+const UNKNOWN: Readonly<Record<string, ImmediateWork | FetchAddWork>> = {
+  'Immediate Data': { op: 'immediate', immediate: 7 },
+  'an atomic': {
+    op: 'fetchAdd',
+    local: new Uint8Array(8),
+    remote: { stag: 1, address: 0 },
+    add: 1,
+  },
+}
+
+/** What siw has never heard of ends the connection, and it says which it was: an opcode. */
+async function sayUnknown(pair: Pair, work: ImmediateWork | FetchAddWork): Promise<void> {
+  const [ours, siw] = oursFirst(pair)
+  const link = ours.link as OurLink
+  link.qp.postSend({ ...work, id: 1 })
+  const { status } = await link.completion(1)
+  // An atomic waits for an answer; the other was done when it was sent.
+  assert.equal(status, work.op === 'immediate' ? 'SUCCESS' : 'WR_FLUSH_ERR')
+  await Promise.all([ours.link.end(), siw.link.end()])
+  assert.deepEqual(await link.terminate('siw'), RdmapError.unexpectedOpcode)
   await ours.link.close()
   await siw.link.close()
 }
@@ -91,6 +117,12 @@ export function testMessages(world: World): void {
       )
 
       if (pairing.initiator === pairing.responder) return
+      for (const [name, work] of Object.entries(UNKNOWN)) {
+        test(`${name} is an opcode that siw does not know`, { timeout: CASE_MS }, () =>
+          connected(world, pairing, (pair) => sayUnknown(pair, work)),
+        )
+      }
+
       for (const way of ['sent', 'received'] as const) {
         const who = way === 'sent' ? 'siw' : 'ours'
         test(`a bit that changes on the way is found by ${who}`, { timeout: CASE_MS }, () =>

@@ -108,7 +108,7 @@ export interface Listener {
 }
 
 export type PeerKind = 'siw' | 'ours'
-/** l: local write, r: remote read, w: remote write, i: remote invalidation, which siw always allows. */
+/** l: local write, r: remote read, w: remote write, i: invalidation, which siw always allows. */
 export type Rights = 'l' | 'lr' | 'lw' | 'lrw' | 'lrwi'
 
 export interface Peer {

@@ -2,7 +2,8 @@
  * `npm run test:interop`: the RNIC of src/rdma against siw, the iWARP of the Linux kernel, in a
  * guest that is booted once.
  *
- * An argument, as `setups`, runs only that. SEED repeats the sizes that are random. The console of the guest is kept in build/interop.
+ * An argument, as `setups`, runs only that. SEED repeats the sizes that are random. The console of
+ * the guest is kept in build/interop.
  */
 import { after } from 'node:test'
 import { CannotRun } from '../machine/needs.js'
