@@ -4,12 +4,12 @@
  *
  * Invariants:
  * - every command in the guest ends, by itself or with its connection or killed at its time;
- * - a port of the guest is given out once: nobody meets what another listener left.
+ * - ports of the guest are given out in turn: nobody meets what another listener has just left.
  */
 import { createServer, connect as connectTo, type AddressInfo, type Socket } from 'node:net'
-import { createInterface } from 'node:readline'
 import { Machine } from '../machine/qemu.js'
 import type { Image } from './image.js'
+import { GuestProgram } from './program.js'
 import { SETTINGS } from './siw.js'
 
 /** How the guest names this machine. */
@@ -19,13 +19,13 @@ export const HERE = '127.0.0.1'
 const GUEST = '10.0.2.15'
 const CONTROL_PORT = 7000
 const FIRST_PORT = 7174
-const PORTS = 96
+const PORTS = 48
 const BOOT_MS = 120_000
 /** The whole life of a guest. */
 const PATIENCE_MS = 570_000
 const ATTEMPTS = 3
 const COMMAND_SECONDS = 60
-const WAIT_MS = 20_000
+const LISTEN_MS = 20_000
 
 export interface ListeningPort {
   /** To be listened at in the guest. */
@@ -34,108 +34,10 @@ export interface ListeningPort {
   readonly host: number
 }
 
-/** A command in the guest, and the lines that it prints. */
-export class GuestProgram {
-  readonly lines: string[] = []
-  /** The status, or -1 when its connection broke. */
-  readonly ended: Promise<number>
-  readonly #socket: Socket
-  readonly #watchers = new Set<() => void>()
-  #pid = 0
-  #status: number | null = null
-  #end: (status: number) => void = () => {}
-
-  constructor(socket: Socket, command: string, seconds: number) {
-    this.#socket = socket
-    // That the connection broke is told by its end.
-    socket.on('error', () => {})
-    createInterface({ input: socket })
-      .on('error', () => {})
-      .on('line', (line) => this.#take(line))
-    // A job in the background has no input, unless it is told.
-    const job = `exec 3<&0; busybox timeout -s KILL ${seconds} ${command} <&3 2>&1 & p=$!`
-    socket.write(`${job}; echo "@pid $p"; wait $p; echo "@status $?"; exit\n`)
-    this.ended = new Promise((resolve) => (this.#end = resolve))
-    socket.on('close', () => this.#over(-1))
-  }
-
-  #take(line: string): void {
-    const [, word, value] = /^@(pid|status) (\d+)$/.exec(line) ?? []
-    if (word === 'status') return this.#over(Number(value))
-    if (word === 'pid') this.#pid = Number(value)
-    else this.lines.push(line)
-    this.#changed()
-  }
-
-  #over(status: number): void {
-    if (this.#status !== null) return
-    this.#status = status
-    this.#socket.destroy()
-    this.#end(status)
-    this.#changed()
-  }
-
-  #changed(): void {
-    for (const watcher of [...this.#watchers]) watcher()
-  }
-
-  /** Waits until the test finds something; throws when the command ends before, or with time. */
-  async until<T>(find: (lines: readonly string[]) => T | undefined, ms = WAIT_MS): Promise<T> {
-    let forget = () => {}
-    try {
-      return await new Promise<T>((resolve, reject) => {
-        const give = (why: string) => {
-          reject(new Error(`${why}:\n${this.lines.slice(-30).join('\n')}`))
-        }
-        const look = () => {
-          const found = find(this.lines)
-          if (found !== undefined) resolve(found)
-          else if (this.#status !== null) give(`ended with ${this.#status}`)
-        }
-        const timer = setTimeout(() => give(`nothing after ${ms} ms`), ms)
-        forget = () => {
-          clearTimeout(timer)
-          this.#watchers.delete(look)
-        }
-        this.#watchers.add(look)
-        look()
-      })
-    } finally {
-      forget()
-    }
-  }
-
-  /** Waits for a line that is one of those that are looked for, and takes it away. */
-  async take<T>(find: (line: string) => T | undefined, ms = WAIT_MS): Promise<T> {
-    return await this.until(() => {
-      for (const [index, line] of this.lines.entries()) {
-        const found = find(line)
-        if (found === undefined) continue
-        this.lines.splice(index, 1)
-        return found
-      }
-      return undefined
-    }, ms)
-  }
-
-  get pid(): number {
-    return this.#pid
-  }
-
-  write(line: string): void {
-    this.#socket.write(`${line}\n`)
-  }
-
-  /** Ends its input. */
-  end(): void {
-    this.#socket.end()
-  }
-}
-
 export class Guest {
   readonly #machine: Machine
   readonly #ports: readonly number[]
-  #given = 1
+  #given = 0
 
   constructor(machine: Machine, ports: readonly number[]) {
     this.#machine = machine
@@ -173,12 +75,21 @@ export class Guest {
     await program.ended
   }
 
-  /** A port that nobody has listened at. */
+  /** Another port than the last: each has its turn. */
   newPort(): ListeningPort {
-    const index = this.#given++
-    const host = this.#ports[index]
-    if (host === undefined) throw new Error(`all ${PORTS} ports of the guest were used`)
-    return { guest: FIRST_PORT + index, host }
+    const index = 1 + (this.#given++ % (PORTS - 1))
+    return { guest: FIRST_PORT + index, host: this.#ports[index]! }
+  }
+
+  /** Waits until a program of the guest listens at a port. */
+  async listens(port: ListeningPort): Promise<void> {
+    const end = performance.now() + LISTEN_MS
+    // siw listens by a socket of the kernel, which is in no table of a process.
+    const state = port.guest.toString(16).toUpperCase().padStart(4, '0')
+    const command = `busybox grep -c ":${state} 00000000:0000 0A" /proc/net/tcp`
+    while ((await (await this.start(command)).ended) !== 0) {
+      if (performance.now() > end) throw new Error(`nobody listens at ${port.guest} of the guest`)
+    }
   }
 
   /** How siw behaves towards connections from now on. */

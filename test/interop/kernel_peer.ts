@@ -1,7 +1,7 @@
 /** siw as a peer: verbs_peer in the guest, which is told by lines what to do. */
 import assert from 'node:assert/strict'
 import type { ErrorCode } from '../../src/rdma/wire/terminate.js'
-import { HERE, type Guest, type GuestProgram } from './guest.js'
+import { HERE, type Guest } from './guest.js'
 import type {
   Answer,
   Asked,
@@ -17,6 +17,7 @@ import type {
   Rights,
   Work,
 } from './peer.js'
+import type { GuestProgram } from './program.js'
 
 const GUEST_ADDRESS = '10.0.2.15'
 const EVENT_MS = 30_000
@@ -107,6 +108,7 @@ export class KernelLink implements Link {
       op: op!,
       bytes: Number(valueOf(words, 'bytes')),
       invalidated: invalidated === undefined ? null : Number(invalidated),
+      solicited: null,
     }
   }
 

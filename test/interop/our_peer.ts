@@ -112,7 +112,7 @@ class Completions {
   async of(id: number): Promise<Completion> {
     for (;;) {
       for (let next = this.#queue.take(); next !== null; next = this.#queue.take()) {
-        const { status, op, bytes, invalidated } = next
+        const { status, op, bytes, invalidated, solicited } = next
         const number = next.id as number
         assert.ok(!this.#come.has(number), `${number} completed before`)
         this.#come.set(number, {
@@ -121,6 +121,7 @@ class Completions {
           op,
           bytes,
           invalidated: invalidated === 0 ? null : invalidated,
+          solicited,
         })
       }
       const found = this.#come.get(id)

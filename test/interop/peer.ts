@@ -32,6 +32,8 @@ export interface Completion {
   readonly op: string
   readonly bytes: number
   readonly invalidated: number | null
+  /** Of a receive: its sender wanted an event; null: this kind of peer does not say. */
+  readonly solicited: boolean | null
 }
 
 export interface Region {
@@ -106,9 +108,7 @@ export interface Listener {
 }
 
 export type PeerKind = 'siw' | 'ours'
-/**
- * l: local write, r: remote read, w: remote write, i: remote invalidation, which siw always allows.
- */
+/** l: local write, r: remote read, w: remote write, i: invalidation, which siw always allows. */
 export type Rights = 'l' | 'lr' | 'lw' | 'lrw' | 'lrwi'
 
 export interface Peer {

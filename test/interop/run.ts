@@ -7,9 +7,12 @@
  */
 import { after } from 'node:test'
 import { CannotRun } from '../machine/needs.js'
+import { testCommands } from './commands.js'
+import { testDeaths } from './deaths.js'
 import { testErrors } from './errors.js'
 import { bootGuest } from './guest.js'
 import { makeImage } from './image.js'
+import { testMessages } from './messages.js'
 import { testSetups } from './setups.js'
 import { testTransfers } from './transfers.js'
 import { World } from './world.js'
@@ -27,7 +30,10 @@ async function main(only: string | undefined): Promise<void> {
   const suites = {
     setups: () => testSetups(world),
     transfers: () => testTransfers(world, seed),
+    messages: () => testMessages(world),
     errors: () => testErrors(world),
+    deaths: () => testDeaths(world),
+    commands: () => testCommands(world),
   }
   for (const [name, suite] of Object.entries(suites)) {
     if (only === undefined || only === name) suite()

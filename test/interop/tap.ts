@@ -64,10 +64,24 @@ export class Flow {
   }
 }
 
+/** Behind the length and the first two bytes of a DDP header. */
+const FLIPPED_BYTE = 6
+
 /** Both directions of a stream, from the device's side. */
 export class Tap {
   readonly sent = new Flow()
   readonly received = new Flow()
+  /** Of what goes this way next, which must begin with a frame, a bit changes on the way. */
+  flip: 'sent' | 'received' | null = null
+
+  /** What arrives of these bytes. */
+  arriving(way: 'sent' | 'received', bytes: Uint8Array): Uint8Array {
+    if (this.flip !== way || bytes.length <= FLIPPED_BYTE) return bytes
+    this.flip = null
+    const changed = bytes.slice()
+    changed[FLIPPED_BYTE]! ^= 0x10
+    return changed
+  }
 }
 
 function tapped(stream: ByteStream, tap: Tap): ByteStream {
@@ -87,13 +101,17 @@ function tapped(stream: ByteStream, tap: Tap): ByteStream {
     close: () => stream.close(),
     abort: () => stream.abort(),
     send(bytes, start, length) {
-      const count = stream.send(bytes, start, length)
-      tap.sent.push(bytes.subarray(start, start + count))
+      const arriving = tap.arriving('sent', bytes.subarray(start, start + length))
+      const count = stream.send(arriving, 0, length)
+      tap.sent.push(arriving.subarray(0, count))
       return count
     },
     receive(bytes, start, length) {
       const count = stream.receive(bytes, start, length)
-      if (count > 0) tap.received.push(bytes.subarray(start, start + count))
+      if (count <= 0) return count
+      const arriving = tap.arriving('received', bytes.subarray(start, start + count))
+      bytes.set(arriving, start)
+      tap.received.push(arriving)
       return count
     },
   }

@@ -104,16 +104,20 @@ async function manyRequests(pair: Pair, prng: Prng): Promise<void> {
     offset: i * step,
     size: prng.below(step + 1),
     seed: prng.below(1 << 30),
+    fence: prng.below(4) === 0,
   }))
   for (const { op, received, offset, size, seed } of requests) {
     if (op === 'send') await b.link.receive(received, at(b.sink, offset, size))
     await (op === 'read' ? b : a).source.fill(offset, size, seed)
   }
-  for (const { op, id, offset, size } of requests) {
+  // siw fences no Reads.
+  const mayFence = (op: string) => op !== 'read' || pair.initiator.peer.kind === 'ours'
+  for (const { op, id, offset, size, ...request } of requests) {
+    const fence = request.fence && mayFence(op)
     const local = at(op === 'read' ? a.sink : a.source, offset, size)
     const region = op === 'read' ? b.source : b.sink
     const remote = { stag: region.stag, address: region.address + BigInt(offset) }
-    await a.link.post({ id, op, local, ...(op === 'send' ? {} : { remote }) })
+    await a.link.post({ id, op, local, fence, ...(op === 'send' ? {} : { remote }) })
   }
   for (const { op, id, received } of requests) {
     await succeeds(a.link, id, op)

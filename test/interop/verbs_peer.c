@@ -123,7 +123,8 @@ static uint64_t number(int index) {
 static const char *option(const char *key) {
   size_t length = strlen(key);
   for (int i = 1; i < word_count; i++) {
-    if (strncmp(words[i], key, length) == 0 && words[i][length] == '=') return words[i] + length + 1;
+    const char *text = words[i];
+    if (strncmp(text, key, length) == 0 && text[length] == '=') return text + length + 1;
   }
   return NULL;
 }
@@ -183,7 +184,8 @@ static int make_queue_pair(struct link *link, struct ibv_pd *pd) {
 static unsigned data_option(uint8_t *data, unsigned most) {
   const char *text = option("data");
   unsigned count = 0;
-  while (text != NULL && count < most && sscanf(text + 2 * count, "%2hhx", &data[count]) == 1) count++;
+  if (text == NULL) return 0;
+  while (count < most && sscanf(text + 2 * count, "%2hhx", &data[count]) == 1) count++;
   return count;
 }
 
@@ -447,10 +449,10 @@ static void on_completion(void) {
 static void on_async_event(void) {
   struct ibv_async_event event;
   if (ibv_get_async_event(device, &event) != 0) return;
-  bool of_pair =
-      event.event_type >= IBV_EVENT_QP_FATAL && event.event_type <= IBV_EVENT_PATH_MIG_ERR;
+  enum ibv_event_type type = event.event_type;
+  bool of_pair = type >= IBV_EVENT_QP_FATAL && type <= IBV_EVENT_PATH_MIG_ERR;
   say("async %s %s", of_pair ? queue_pair_name(event.element.qp->qp_num) : "-",
-      NAME_IN(ASYNC_EVENTS, event.event_type));
+      NAME_IN(ASYNC_EVENTS, type));
   ibv_ack_async_event(&event);
 }
 
