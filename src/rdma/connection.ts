@@ -115,6 +115,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   #heard = false
   /** A message that waits for a receive, and what came behind it. */
   #parked: { readonly ulpdu: Uint8Array; readonly rest: Uint8Array } | null = null
+  #cancelPatience = () => {}
   #cancelTimer = () => {}
   #cancelNudge = () => {}
 
@@ -229,8 +230,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.#parked = { ulpdu: bytes.slice(start, start + length), rest: this.#reader.takeRest() }
     const { stream, shared, receivePatience } = this.#o
     stream.reading(false)
-    this.#cancelTimer()
-    this.#cancelTimer = shared.timers.after(receivePatience, () => {
+    this.#cancelPatience = shared.timers.after(receivePatience, () => {
       const { ulpdu } = this.#parked!
       segment.read(ulpdu, 0, ulpdu.length)
       const detail = `no receive was posted for ${receivePatience} ms`
@@ -242,9 +242,11 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   /** A receive was posted: a message that waits for one goes on. */
   resume(): void {
     if (this.#parked === null || !this.#listening) return
+    // Other work has its turns, too.
+    if (this.#o.receives.current === null) return
     const { ulpdu, rest } = this.#parked
     this.#parked = null
-    this.#cancelTimer()
+    this.#cancelPatience()
     try {
       segment.read(ulpdu, 0, ulpdu.length)
       this.receiver.take(segment)
@@ -284,6 +286,8 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       this.#inbound.length === 0
     if (!done) return
     this.#finSent = true
+    // What is posted, or asked for, from now on has come too late.
+    this.transmitter.open = false
     this.#o.stream.end()
   }
 
@@ -303,6 +307,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     if (!this.#listening) return
     this.#state = 'terminating'
     this.#parked = null
+    this.#cancelPatience()
     this.#end = { cause: 'refused', detail: message, error }
     this.#fail(null, 'WR_FLUSH_ERR', '')
     this.transmitter.terminate(encodeTerminate({ error, ...blamed }))
@@ -392,6 +397,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     if (this.#state === 'gone') return
     this.#state = 'gone'
     this.#cancelTimer()
+    this.#cancelPatience()
     this.#cancelNudge()
     this.#parked = null
     const lost = end.cause === 'lost' ? this.#o.work.begun : null
