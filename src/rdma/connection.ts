@@ -25,7 +25,7 @@ import type { SendQueue } from './send_queue.js'
 import type { Agreed } from './setup.js'
 import type { Stags } from './stags.js'
 import { Transmitter, type TransmitterEvents } from './transmitter.js'
-import { headerBytes, Opcode } from './wire/ddp.js'
+import { AtomicRequest, headerBytes, Opcode, ReadRequest } from './wire/ddp.js'
 import {
   DdpError,
   decodeTerminate,
@@ -426,9 +426,15 @@ const UNKNOWN_HEADERS: readonly ErrorCode[] = [
 function blamedFor(error: ErrorCode): Omit<Terminate, 'error'> {
   if (UNKNOWN_HEADERS.includes(error)) return NOBODY
   const { bytes, start, payload, length, opcode } = segment
-  const request = opcode === Opcode.readRequest || opcode === Opcode.atomicRequest
-  const rdmap = request ? bytes.slice(payload, start + length) : NONE
+  // One that is too short, or too long, is none.
+  const whole = start + length - payload === requestBytes(opcode)
+  const rdmap = whole ? bytes.slice(payload, start + length) : NONE
   return { length, ddp: bytes.slice(start, payload), rdmap }
+}
+
+function requestBytes(opcode: number): number {
+  if (opcode === Opcode.readRequest) return ReadRequest.size
+  return opcode === Opcode.atomicRequest ? AtomicRequest.size : 0
 }
 
 /** What a Terminate means for the work that it blames. */
