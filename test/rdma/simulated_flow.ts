@@ -76,7 +76,12 @@ export class Flow {
   stored(region: Offered, offset: number, bytes: Uint8Array): void {
     const op = this.#next(this.#placing, toPlace)
     const asked = this.#next(this.#serving, toServe)
-    if (asked?.change != null && asked.region === region && asked.offset === offset) {
+    if (
+      asked !== null &&
+      asked.change !== null &&
+      asked.region === region &&
+      asked.offset === offset
+    ) {
       return this.#changed(asked, bytes)
     }
     assert.ok(op !== null && op.region === region, 'what is written was posted to be written there')
