@@ -25,7 +25,7 @@ import type { SendQueue } from './send_queue.js'
 import type { Agreed } from './setup.js'
 import type { Stags } from './stags.js'
 import { Transmitter, type TransmitterEvents } from './transmitter.js'
-import { headerBytes, Opcode } from './wire/ddp.js'
+import { AtomicRequest, headerBytes, Opcode, ReadRequest } from './wire/ddp.js'
 import {
   DdpError,
   decodeTerminate,
@@ -52,6 +52,9 @@ const TERMINATE_MILLISECONDS = 2000
 const NUDGES = 5
 const NUDGE_MILLISECONDS = 20
 
+/** Of all connections of a device that wait for receives: past it, who has none waits no more. */
+const PARKED_BYTES_MAX = 64 << 20
+
 /** Why a connection has ended. */
 export interface End {
   /**
@@ -69,6 +72,8 @@ export interface Shared {
   readonly timers: Timers
   readonly stags: Stags
   readonly sendBuffer: SendBuffer
+  /** Bytes that came behind messages that wait for receives. */
+  parkedBytes: number
   /**
    * Where streams are read to: what is not a whole frame at the end of a turn is kept elsewhere.
    */
@@ -230,8 +235,15 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
 
   #park(): void {
     const { bytes, start, length } = segment
-    this.#parked = { ulpdu: bytes.slice(start, start + length), rest: this.#reader.takeRest() }
     const { stream, shared, receivePatience } = this.#o
+    if (shared.parkedBytes > PARKED_BYTES_MAX) {
+      const detail = `${shared.parkedBytes} bytes wait for receives already`
+      throw new ProtocolError(DdpError.noBuffer, detail)
+    }
+    const ulpdu = bytes.slice(start, start + length)
+    const rest = this.#reader.takeRest()
+    this.#parked = { ulpdu, rest }
+    shared.parkedBytes += ulpdu.length + rest.length
     stream.reading(false)
     this.#cancelPatience = shared.timers.after(receivePatience, () => {
       const { ulpdu } = this.#parked!
@@ -245,9 +257,10 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   /** A receive was posted: a message that waits for one goes on. */
   resume(): void {
     if (this.#parked === null || !this.#listening) return
+    // Other work has its turns, too.
+    if (this.#o.receives.current === null) return
     const { ulpdu, rest } = this.#parked
-    this.#parked = null
-    this.#cancelPatience()
+    this.#unpark()
     try {
       segment.read(ulpdu, 0, ulpdu.length)
       this.receiver.take(segment)
@@ -257,6 +270,14 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     }
     if (this.#listening) this.#take(rest, 0, rest.length)
     if (this.#parked === null && this.#state !== 'gone') this.#o.stream.reading(true)
+  }
+
+  #unpark(): void {
+    if (this.#parked === null) return
+    const { ulpdu, rest } = this.#parked
+    this.#o.shared.parkedBytes -= ulpdu.length + rest.length
+    this.#parked = null
+    this.#cancelPatience()
   }
 
   get parked(): boolean {
@@ -287,6 +308,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       this.#inbound.length === 0
     if (!done) return
     this.#finSent = true
+    // What is posted, or asked for, from now on has come too late.
     this.transmitter.drop()
     this.#o.stream.end()
   }
@@ -306,8 +328,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   #refuse({ error, message }: ProtocolError, blamed: Omit<Terminate, 'error'>): void {
     if (!this.#listening) return
     this.#state = 'terminating'
-    this.#cancelPatience()
-    this.#parked = null
+    this.#unpark()
     this.#end = { cause: 'refused', detail: message, error }
     this.#fail(null, 'WR_FLUSH_ERR', '')
     this.transmitter.terminate(encodeTerminate({ error, ...blamed }))
@@ -396,8 +417,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.#state = 'gone'
     this.#cancelTimer()
     this.#cancelNudge()
-    this.#cancelPatience()
-    this.#parked = null
+    this.#unpark()
     const lost = end.cause === 'lost' ? this.#o.work.begun : null
     this.#fail(lost, 'RETRY_EXC_ERR', end.detail)
     this.transmitter.stop()
@@ -424,9 +444,15 @@ const UNKNOWN_HEADERS: readonly ErrorCode[] = [
 function blamedFor(error: ErrorCode): Omit<Terminate, 'error'> {
   if (UNKNOWN_HEADERS.includes(error)) return NOBODY
   const { bytes, start, payload, length, opcode } = segment
-  const request = opcode === Opcode.readRequest || opcode === Opcode.atomicRequest
-  const rdmap = request ? bytes.slice(payload, start + length) : NONE
+  // One that is too short, or too long, is none.
+  const whole = start + length - payload === requestBytes(opcode)
+  const rdmap = whole ? bytes.slice(payload, start + length) : NONE
   return { length, ddp: bytes.slice(start, payload), rdmap }
+}
+
+function requestBytes(opcode: number): number {
+  if (opcode === Opcode.readRequest) return ReadRequest.size
+  return opcode === Opcode.atomicRequest ? AtomicRequest.size : 0
 }
 
 /** What a Terminate means for the work that it blames. */

@@ -51,6 +51,7 @@ export class Device implements QueuePairHost {
   readonly timers: Timers
   readonly stags: Stags
   readonly sendBuffer = new SendBuffer()
+  parkedBytes = 0
   readonly staging = new Uint8Array(STAGING_BYTES)
   readonly maxConnections: number
   readonly #transport: Transport

@@ -24,7 +24,7 @@ function assertNothingLeft({ client, server }: Pair): void {
   for (const { device, qp, sendCq, receiveCq } of [client, server]) {
     assert.equal(qp.state, 'closed')
     assert.equal(device.connections, 0)
-    assert.equal(device.buffers.lent, 0, 'buffers that are lent')
+    assert.equal(device.sendBuffer.kept, 0, 'bytes that are kept')
     assert.equal(sendCq.take(), null)
     assert.equal(receiveCq.take(), null)
   }
