@@ -4,6 +4,12 @@
  * memory a connection takes, and when it is read from.
  */
 
+/**
+ * Runs of bytes, three elements each: where they are (a memory of the addon, by its id, or bytes),
+ * an offset there, a length.
+ */
+export type Parts = readonly (number | Uint8Array)[]
+
 export interface StreamEvents {
   /**
    * There is something to receive: bytes, the peer's end, or an error. Again while there is; not
@@ -31,6 +37,9 @@ export interface ByteStream {
   send(bytes: Uint8Array, start: number, length: number): number
   /** Returns how many bytes came, at most `length`; 0: none now; -1: the peer sends no more. */
   receive(bytes: Uint8Array, start: number, length: number): number
+  /** As `send` and `receive`, of `count` parts. Not of every stream. */
+  sendParts?(parts: Parts, count: number): number
+  receiveParts?(parts: Parts, count: number): number
   /** Whether `readable` is to be called. At first it is. */
   reading(wanted: boolean): void
   /** Nothing more is sent: the peer gets what was taken, and then the end. */

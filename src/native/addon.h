@@ -25,7 +25,7 @@
   X(gatherLines) X(writePages) X(storeLines) X(scanRecords)                                       \
   X(crc32c) X(crc32cOf) X(crc32cPortable) X(sealBatch)                                            \
   X(copyBytes) X(atomic8) X(atomic8Of) X(store8Of)                                                \
-  X(watch) X(send) X(receive) X(receiveInto)
+  X(watch) X(send) X(receive) X(sendParts) X(receiveParts)
 
 #define X(name) napi_value js_##name(napi_env env, napi_callback_info info);
 METHODS(X)

@@ -4,10 +4,12 @@
  * the result from there. The addon checks what it finds as strictly as it would arguments:
  * something that is not a number has become NaN, which fits nowhere.
  */
+import type { Parts } from '../base/byte_stream.js'
 import type { Native, ScanEnd } from './native.js'
 
 type Call = () => void
 type CallWithBytes = (bytes: Uint8Array) => void
+type CallWithParts = (parts: Parts) => void
 type CallWithTwo = (target: Uint8Array, source: Uint8Array) => void
 
 /** `addon.hot`: what src/native/addon.h lists as HOT_METHODS. */
@@ -40,7 +42,8 @@ export interface HotAddon {
   readonly watch: Call
   readonly send: CallWithBytes
   readonly receive: CallWithBytes
-  readonly receiveInto: CallWithBytes
+  readonly sendParts: CallWithParts
+  readonly receiveParts: CallWithParts
 }
 
 export type HotCalls = Pick<Native, Exclude<keyof HotAddon, 'registers'>>
@@ -294,11 +297,11 @@ function wordCalls(hot: HotAddon): Words {
   }
 }
 
-type Polled = Pick<Native, 'watch' | 'send' | 'receive' | 'receiveInto'>
+type Polled = Pick<Native, 'watch' | 'send' | 'receive' | 'sendParts' | 'receiveParts'>
 
 function pollCalls(hot: HotAddon): Polled {
   const r = hot.registers
-  const { watch, send, receive, receiveInto } = hot
+  const { watch, send, receive, sendParts, receiveParts } = hot
   return {
     watch(poll, readable, writable) {
       r[0] = poll
@@ -319,14 +322,16 @@ function pollCalls(hot: HotAddon): Polled {
       receive(bytes)
       return r[0]
     },
-    receiveInto(poll, memory, offset, length, bytes, start, more) {
+    sendParts(poll, parts, count) {
       r[0] = poll
-      r[1] = memory
-      r[2] = offset
-      r[3] = length
-      r[4] = start
-      r[5] = more
-      receiveInto(bytes)
+      r[1] = count
+      sendParts(parts)
+      return r[0]
+    },
+    receiveParts(poll, parts, count) {
+      r[0] = poll
+      r[1] = count
+      receiveParts(parts)
       return r[0]
     },
   }

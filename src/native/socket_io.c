@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+/* Parts of one call: 16 KiB of stack. */
+enum { PARTS_MAX = 1024 };
+
 static bool would_wait(int error) {
   return error == EAGAIN || error == EWOULDBLOCK;
 }
@@ -61,24 +64,99 @@ napi_value js_receive(napi_env env, napi_callback_info info) {
   return received(&call, poll, got, length);
 }
 
-/* (bytes; poll, memory, offset, length, start, more) */
-napi_value js_receiveInto(napi_env env, napi_callback_info info) {
+/* A number from place `index` of an array. */
+static bool element_integer(struct call *call, napi_value array, uint32_t index, uint64_t *out) {
+  napi_value value;
+  double number;
+  if (napi_get_element(call->env, array, index, &value) == napi_ok &&
+      napi_get_value_double(call->env, value, &number) == napi_ok && number >= 0 &&
+      number <= (double)SAFE_MAX && (double)(uint64_t)number == number) {
+    *out = (uint64_t)number;
+    return true;
+  }
+  return throw_range(call->env, "%s: element %" PRIu32 " is no integer in [0, 2^53)", call->name,
+                     index);
+}
+
+/* Three elements of an array: a memory's id or a Uint8Array, an offset in it, a length. */
+static bool part_of(struct call *call, napi_value array, uint32_t index, struct iovec *part) {
+  napi_value where;
+  napi_valuetype type;
+  struct memory *memory;
+  uint64_t id, offset, length;
+  uint8_t *bytes;
+  if (!element_integer(call, array, index + 1, &offset) ||
+      !element_integer(call, array, index + 2, &length)) {
+    return false;
+  }
+  if (napi_get_element(call->env, array, index, &where) != napi_ok ||
+      napi_typeof(call->env, where, &type) != napi_ok) {
+    return throw_type(call->env, "%s: there is no element %" PRIu32, call->name, index);
+  }
+  if (type == napi_number) {
+    if (!element_integer(call, array, index, &id)) return false;
+    memory = memory_find(call->env, id);
+    if (memory == NULL) {
+      call_refuse_memory(call, "memory", id);
+      return false;
+    }
+    if (!call_fits(call, memory, offset, length)) return false;
+    bytes = memory_base(memory) + offset;
+  } else if (!call_array(call, where, offset, length, &bytes)) {
+    return false;
+  }
+  *part = (struct iovec){bytes, length};
+  return true;
+}
+
+/* (array; poll, count): so many parts. Returns their bytes in `total`. */
+static bool poll_and_parts(struct call *call, napi_callback_info info, struct poll **poll,
+                           struct iovec *parts, uint64_t *count, uint64_t *total) {
+  size_t arguments = 1;
+  napi_value array;
+  if (!call_poll(call, 0, poll) || !call_integer(call, 1, "count", PARTS_MAX, count) ||
+      napi_get_cb_info(call->env, info, &arguments, &array, NULL, NULL) != napi_ok) {
+    return false;
+  }
+  *total = 0;
+  for (uint32_t i = 0; i < *count; i++) {
+    if (!part_of(call, array, 3 * i, &parts[i])) return false;
+    *total += parts[i].iov_len;
+  }
+  return true;
+}
+
+napi_value js_sendParts(napi_env env, napi_callback_info info) {
   struct call call;
   struct poll *poll;
-  struct memory *memory;
-  uint8_t *bytes;
-  uint64_t offset, length, more;
+  struct iovec parts[PARTS_MAX];
+  uint64_t count, total;
+  ssize_t sent;
+  call_begin_hot(&call, env, "sendParts");
+  if (!poll_and_parts(&call, info, &poll, parts, &count, &total)) return NULL;
+  if (total == 0) return call_result(&call, 0);
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+  do {
+    sent = sendmsg(poll_fd(poll), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  } while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return call_result(&call, (double)sent);
+  if (would_wait(errno)) return call_result(&call, 0);
+  return throw_errno(env, errno, "send", NULL, "sendParts of 0x%" PRIx64 " bytes to fd %d", total,
+                     poll_fd(poll));
+}
+
+napi_value js_receiveParts(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct poll *poll;
+  struct iovec parts[PARTS_MAX];
+  uint64_t count, total;
   ssize_t got;
-  call_begin_hot(&call, env, "receiveInto");
-  if (!call_poll(&call, 0, &poll) || !call_range(&call, 1, &memory, &offset, &length) ||
-      !call_bytes(&call, info, 4, &bytes, &more)) {
-    return NULL;
-  }
-  if (length + more == 0) return call_result(&call, 0);
-  struct iovec parts[2] = {{memory_base(memory) + offset, length}, {bytes, more}};
-  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  call_begin_hot(&call, env, "receiveParts");
+  if (!poll_and_parts(&call, info, &poll, parts, &count, &total)) return NULL;
+  if (total == 0) return call_result(&call, 0);
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
   do {
     got = recvmsg(poll_fd(poll), &message, MSG_DONTWAIT);
   } while (got < 0 && errno == EINTR);
-  return received(&call, poll, got, length + more);
+  return received(&call, poll, got, total);
 }

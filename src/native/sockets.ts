@@ -2,7 +2,7 @@
  * The face of the addon for descriptors that the event loop watches (poll.c), and for TCP sockets
  * (sockets.c, socket_io.c). `tcp.ts` is what the rest of the project takes.
  */
-import type { MemoryId } from './native.js'
+import type { Parts } from '../base/byte_stream.js'
 
 /**
  * A descriptor that the event loop watches: never the same number again in a thread, for a long
@@ -74,17 +74,8 @@ export interface Sockets {
   send(socket: PollId, bytes: Uint8Array, start: number, length: number): number
   /** Returns the number of bytes; 0: none now; -1: the peer has ended. */
   receive(socket: PollId, bytes: Uint8Array, start: number, length: number): number
-  /**
-   * As `receive`, straight into a memory; what does not fit there goes to `bytes`. Bytes are lost
-   * where the memory has no page: EFAULT.
-   */
-  receiveInto(
-    socket: PollId,
-    memory: MemoryId,
-    offset: number,
-    length: number,
-    bytes: Uint8Array,
-    start: number,
-    more: number,
-  ): number
+  /** As `send` and `receive`, of `count` parts one behind the other, at most 1024. */
+  sendParts(socket: PollId, parts: Parts, count: number): number
+  /** Bytes are lost where a memory has no page: EFAULT. */
+  receiveParts(socket: PollId, parts: Parts, count: number): number
 }

@@ -8,7 +8,7 @@
  *  - `readable` is not called any more once the end or the error was received: nothing can follow;
  *  - the kernel is asked to watch only for what would be told.
  */
-import type { ByteStream, StreamEvents } from '../base/byte_stream.js'
+import type { ByteStream, Parts, StreamEvents } from '../base/byte_stream.js'
 import { ERRNO, HoldfastError, type ErrorCode } from '../base/errors.js'
 import { native } from './native.js'
 import type { PollId } from './sockets.js'
@@ -63,16 +63,31 @@ export class TcpStream implements ByteStream {
   }
 
   send(bytes: Uint8Array, start: number, length: number): number {
+    this.#maySend()
+    try {
+      return this.#taken(native.send(this.#poll, bytes, start, length), length)
+    } catch (error) {
+      throw this.#failed(error)
+    }
+  }
+
+  sendParts(parts: Parts, count: number): number {
+    this.#maySend()
+    try {
+      return this.#taken(native.sendParts(this.#poll, parts, count), bytesOf(parts, count))
+    } catch (error) {
+      throw this.#failed(error)
+    }
+  }
+
+  #maySend(): void {
     this.#mustBeOpen()
     if (this.#failure !== null) throw this.#failure
     if (this.#finished)
       throw new HoldfastError('EPIPE', `the stream to ${this.peer} was ended here`)
-    let taken: number
-    try {
-      taken = native.send(this.#poll, bytes, start, length)
-    } catch (error) {
-      throw this.#failed(error)
-    }
+  }
+
+  #taken(taken: number, length: number): number {
     if (taken < length && !this.#full) {
       this.#full = true
       this.#watch()
@@ -86,9 +101,29 @@ export class TcpStream implements ByteStream {
     try {
       got = native.receive(this.#poll, bytes, start, length)
     } catch (error) {
-      const thrown = this.#failed(error)
-      if (thrown !== this.#failure) throw thrown
+      this.#lost(error)
     }
+    return this.#got(got, length)
+  }
+
+  receiveParts(parts: Parts, count: number): number {
+    this.#mustBeOpen()
+    let got = -1
+    try {
+      got = native.receiveParts(this.#poll, parts, count)
+    } catch (error) {
+      this.#lost(error)
+    }
+    return this.#got(got, bytesOf(parts, count))
+  }
+
+  /** The connection has failed, or the caller, who is told. */
+  #lost(error: unknown): void {
+    const thrown = this.#failed(error)
+    if (thrown !== this.#failure) throw thrown
+  }
+
+  #got(got: number, length: number): number {
     if (got > 0 || length === 0) return got
     if (got < 0 || this.#failure !== null) this.#receivedAll()
     if (this.#failure !== null) throw this.#failure
@@ -160,4 +195,10 @@ export class TcpStream implements ByteStream {
   #mustBeOpen(): void {
     if (this.#closed) throw new HoldfastError('EBADF', `the stream to ${this.peer} is closed`)
   }
+}
+
+function bytesOf(parts: Parts, count: number): number {
+  let sum = 0
+  for (let i = 0; i < count; i++) sum += parts[3 * i + 2] as number
+  return sum
 }

@@ -12,35 +12,32 @@
  *   says nothing any more.
  */
 import type { ByteStream, StreamEvents } from '../base/byte_stream.js'
-import type { Timers } from '../base/timers.js'
+import { blamedFor, NOBODY, statusOf, type Blamed } from './blame.js'
 import { FpduReader } from './fpdu.js'
 import { InboundRequests, type InboundRequest } from './inbound.js'
+import { HEADER_ROOM, LongPayload } from './long_payload.js'
 import type { MemoryRegion, ProtectionDomain } from './memory_region.js'
 import { ProtocolError } from './protocol_error.js'
-import { Receiver, type ReceiverEvents } from './receiver.js'
+import { Receiver, UnfitError, type ReceiverEvents } from './receiver.js'
 import type { ReceiveQueue } from './receive_queue.js'
 import { Segment } from './segment.js'
-import type { SendBuffer } from './send_buffer.js'
 import type { SendQueue } from './send_queue.js'
 import type { Agreed } from './setup.js'
-import type { Stags } from './stags.js'
+import type { Shared } from './shared.js'
 import { Transmitter, type TransmitterEvents } from './transmitter.js'
-import { AtomicRequest, headerBytes, Opcode, ReadRequest } from './wire/ddp.js'
+import { headerBytes, TaggedHeader } from './wire/ddp.js'
 import {
   DdpError,
   decodeTerminate,
   encodeTerminate,
-  MpaError,
   RdmapError,
   type DecodedTerminate,
   type ErrorCode,
-  type Terminate,
 } from './wire/terminate.js'
 import type { PostedWork } from './work.js'
 
-/** Bytes that are taken in at a time, and in one turn. */
-export const STAGING_BYTES = 1 << 20
-const TURN_RECEIVES = 2
+/** Bytes that are taken in in one turn. */
+const TURN_BYTES = 2 << 20
 /** A peer that does not say that it is done, once this side has, is not waited for longer. */
 const CLOSE_MILLISECONDS = 5000
 const TERMINATE_MILLISECONDS = 2000
@@ -65,19 +62,6 @@ export interface End {
   readonly detail: string
   /** What the Terminate says that was sent or received; null: there was none. */
   readonly error: ErrorCode | null
-}
-
-/** What connections of a device share. */
-export interface Shared {
-  readonly timers: Timers
-  readonly stags: Stags
-  readonly sendBuffer: SendBuffer
-  /** Bytes that came behind messages that wait for receives. */
-  parkedBytes: number
-  /**
-   * Where streams are read to: what is not a whole frame at the end of a turn is kept elsewhere.
-   */
-  readonly staging: Uint8Array
 }
 
 export interface ConnectionOptions {
@@ -118,6 +102,8 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   #finSent = false
   #end: End | null = null
   #heard = false
+  readonly #long: LongPayload
+  #wasLong = false
   /** A message that waits for a receive, and what came behind it. */
   #parked: { readonly ulpdu: Uint8Array; readonly rest: Uint8Array } | null = null
   #cancelTimer = () => {}
@@ -129,14 +115,14 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.#o = options
     this.#events = events
     const { agreed, stream, work, receives, domain, shared, sinkStag } = options
-    const { stags, sendBuffer: buffer } = shared
     this.agreed = agreed
     this.#inbound = new InboundRequests(agreed.ird)
     const inbound = this.#inbound
-    const out = { stream, agreed, work, inbound, domain, stags, buffer, sinkStag }
+    const out = { stream, agreed, work, inbound, domain, shared, sinkStag }
     this.transmitter = new Transmitter(out, this)
-    this.receiver = new Receiver({ work, receives, inbound, domain, stags }, this)
+    this.receiver = new Receiver({ work, receives, inbound, domain, stags: shared.stags }, this)
     this.#reader = new FpduReader({ crc: agreed.crc, markers: agreed.receiveMarkers })
+    this.#long = new LongPayload(stream, this.#reader, this.receiver, work, shared)
   }
 
   /** Full operation begins. */
@@ -177,17 +163,58 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   }
 
   #receive(): void {
+    const end = this.received + TURN_BYTES
+    while (this.#parked === null && this.#state !== 'gone' && this.received < end) {
+      const more = this.#long.active ? this.#receiveLong() : this.#receiveStaged()
+      if (!more) return
+    }
+  }
+
+  /** Takes in what comes; returns whether there may be more. */
+  #receiveStaged(): boolean {
     const { stream, shared } = this.#o
     const { staging } = shared
-    for (let i = 0; i < TURN_RECEIVES && this.#parked === null && this.#state !== 'gone'; i++) {
-      const count = stream.receive(staging, 0, staging.length)
-      this.receives++
-      if (count === 0) return
-      if (count < 0) return this.#peerEnded()
-      this.received += count
-      if (this.#state === 'terminating') continue
-      this.#take(staging, 0, count)
-      if (count < staging.length) return
+    // Behind a long payload comes another: of it the header alone.
+    const most = this.#wasLong ? HEADER_ROOM : staging.length
+    const count = stream.receive(staging, 0, most)
+    return this.#came(count, count) && count === most
+  }
+
+  /** The same of a payload that goes straight to its place. */
+  #receiveLong(): boolean {
+    const long = this.#long
+    const wanted = long.rest.payloadLength + HEADER_ROOM
+    let count: number
+    try {
+      count = long.receive()
+    } catch (error) {
+      segment.parse(long.rest.bytes, 0, TaggedHeader.size)
+      this.#refuseFor(error)
+      return false
+    }
+    return this.#came(count, long.behind) && count === wanted
+  }
+
+  /** So much came, or why nothing did; `staged` bytes of it are to be looked at. */
+  #came(count: number, staged: number): boolean {
+    this.receives++
+    if (count < 0) this.#peerEnded()
+    if (count <= 0) return false
+    this.received += count
+    if (this.#state === 'terminating') return true
+    if (staged > 0) this.#take(this.#o.shared.staging, 0, staged)
+    this.#wasLong = this.#listening && this.#parked === null && this.#beginLong()
+    return true
+  }
+
+  #beginLong(): boolean {
+    try {
+      if (!this.#long.begin(segment)) return false
+      if (!this.#heard) this.#hear()
+      return true
+    } catch (error) {
+      this.#refuseFor(error)
+      return false
     }
   }
 
@@ -203,8 +230,15 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
-      this.#refuse(error, blamedFor(error.error))
+      this.#refuse(error, blamedFor(error.error, segment))
     }
+  }
+
+  /** A message that is refused, or a failure of this side. */
+  #refuseFor(error: unknown): void {
+    if (error instanceof UnfitError) return this.unfit(error.work, error.message)
+    if (!(error instanceof ProtocolError)) throw error
+    this.#refuse(error, blamedFor(error.error, segment))
   }
 
   get #listening(): boolean {
@@ -249,7 +283,10 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       const { ulpdu } = this.#parked!
       segment.parse(ulpdu, 0, ulpdu.length)
       const detail = `no receive was posted for ${receivePatience} ms`
-      this.#refuse(new ProtocolError(DdpError.noBuffer, detail), blamedFor(DdpError.noBuffer))
+      this.#refuse(
+        new ProtocolError(DdpError.noBuffer, detail),
+        blamedFor(DdpError.noBuffer, segment),
+      )
       this.turn()
     })
   }
@@ -266,7 +303,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       this.receiver.take(segment)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
-      this.#refuse(error, blamedFor(error.error))
+      this.#refuse(error, blamedFor(error.error, segment))
     }
     if (this.#listening) this.#take(rest, 0, rest.length)
     if (this.#parked === null && this.#state !== 'gone') this.#o.stream.reading(true)
@@ -316,7 +353,9 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   #peerEnded(): void {
     if (this.#state === 'terminating') return this.#gone(this.#end!, false)
     const { work } = this.#o
-    const middle = !this.#reader.between || !this.receiver.between || this.#parked !== null
+    const resting = this.#long.active
+    const middle =
+      resting || !this.#reader.between || !this.receiver.between || this.#parked !== null
     if (!middle && work.awaiting === 0 && work.readyReads === 0) {
       return this.#gone({ cause: 'disconnected', detail: '', error: null }, false)
     }
@@ -325,10 +364,12 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   }
 
   /** This side found an error: tells the peer which, and waits for him to be gone. */
-  #refuse({ error, message }: ProtocolError, blamed: Omit<Terminate, 'error'>): void {
+  #refuse({ error, message }: ProtocolError, blamed: Blamed): void {
     if (!this.#listening) return
     this.#state = 'terminating'
     this.#unpark()
+    this.#long.drop()
+    this.#wasLong = false
     this.#end = { cause: 'refused', detail: message, error }
     this.#fail(null, 'WR_FLUSH_ERR', '')
     this.transmitter.terminate(encodeTerminate({ error, ...blamed }))
@@ -418,6 +459,8 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     this.#cancelTimer()
     this.#cancelNudge()
     this.#unpark()
+    this.#long.drop()
+    this.#wasLong = false
     const lost = end.cause === 'lost' ? this.#o.work.begun : null
     this.#fail(lost, 'RETRY_EXC_ERR', end.detail)
     this.transmitter.stop()
@@ -425,41 +468,4 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     else this.#o.stream.close()
     this.#events.ended(end)
   }
-}
-
-const NONE = new Uint8Array(0)
-const NOBODY = { length: null, ddp: NONE, rdmap: NONE }
-
-/** Errors of a segment whose headers are not as this side knows them. */
-const UNKNOWN_HEADERS: readonly ErrorCode[] = [
-  RdmapError.catastrophic,
-  RdmapError.invalidVersion,
-  RdmapError.unexpectedOpcode,
-  DdpError.taggedVersion,
-  DdpError.untaggedVersion,
-  ...Object.values(MpaError),
-]
-
-/** Copies of the headers of the segment that came last (RFC 5040, 4.8), where an error has some. */
-function blamedFor(error: ErrorCode): Omit<Terminate, 'error'> {
-  if (UNKNOWN_HEADERS.includes(error)) return NOBODY
-  const { bytes, start, payload, length, opcode } = segment
-  // One that is too short, or too long, is none.
-  const whole = start + length - payload === requestBytes(opcode)
-  const rdmap = whole ? bytes.slice(payload, start + length) : NONE
-  return { length, ddp: bytes.slice(start, payload), rdmap }
-}
-
-function requestBytes(opcode: number): number {
-  if (opcode === Opcode.readRequest) return ReadRequest.size
-  return opcode === Opcode.atomicRequest ? AtomicRequest.size : 0
-}
-
-/** What a Terminate means for the work that it blames. */
-function statusOf([layer, type, code]: ErrorCode): Parameters<SendQueue['flush']>[1] {
-  if (layer === 2) return 'FATAL_ERR'
-  if (type === 1) return 'REM_ACCESS_ERR'
-  if (layer === 1 && type === 2) return 'REM_OP_ERR'
-  if (layer === 0 && type === 2 && code === RdmapError.unexpectedOpcode[2]) return 'REM_INV_REQ_ERR'
-  return 'REM_OP_ERR'
 }

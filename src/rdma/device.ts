@@ -8,13 +8,13 @@ import { HoldfastError } from '../base/errors.js'
 import { systemTimers, type Timers } from '../base/timers.js'
 import { tcp } from '../native/tcp.js'
 import { CompletionQueue } from './completion_queue.js'
-import { STAGING_BYTES } from './connection.js'
 import { initiate, Relay } from './establish.js'
 import { Listener } from './listener.js'
 import { ProtectionDomain } from './memory_region.js'
 import { QueuePair, type QueuePairHost, type QueuePairOptions } from './queue_pair.js'
 import { SendBuffer } from './send_buffer.js'
 import { privateDataOf, setupOf, type Offer } from './setup.js'
+import { STAGING_BYTES } from './shared.js'
 import { Stags } from './stags.js'
 
 export interface DeviceOptions {
@@ -23,6 +23,11 @@ export interface DeviceOptions {
   readonly timers?: Timers
   /** Fills bytes that nobody can guess. */
   readonly entropy?: (bytes: Uint32Array) => void
+  /**
+   * Without CRC, payloads of so many bytes are sent from where they are, and received to where they
+   * go; shorter ones are copied. 4096 to be sent, and 16 384 to come, unless given.
+   */
+  readonly copyBelow?: number
   /** Connections at a time, those that are being set up among them. */
   readonly maxConnections?: number
 }
@@ -45,6 +50,9 @@ export interface ListenOptions {
 }
 
 const MAX_CONNECTIONS = 4096
+/** Shorter payloads are sooner copied than named in a call. */
+const SEND_COPY_BELOW = 4096
+const RECEIVE_COPY_BELOW = 16 << 10
 export const HOST_DEFAULT = '127.0.0.1'
 
 export class Device implements QueuePairHost {
@@ -52,6 +60,8 @@ export class Device implements QueuePairHost {
   readonly stags: Stags
   readonly sendBuffer = new SendBuffer()
   parkedBytes = 0
+  readonly sendCopyBelow: number
+  readonly receiveCopyBelow: number
   readonly staging = new Uint8Array(STAGING_BYTES)
   readonly maxConnections: number
   readonly #transport: Transport
@@ -70,6 +80,8 @@ export class Device implements QueuePairHost {
     const key = new Uint32Array(2)
     entropy(key)
     this.#transport = transport
+    this.sendCopyBelow = options.copyBelow ?? SEND_COPY_BELOW
+    this.receiveCopyBelow = options.copyBelow ?? RECEIVE_COPY_BELOW
     this.timers = timers
     this.maxConnections = maxConnections
     this.stags = new Stags(key)

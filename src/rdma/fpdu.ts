@@ -89,6 +89,19 @@ export class FpduWriter {
     return length
   }
 
+  /**
+   * As `seal`, without CRC and markers, of a payload that stands elsewhere: `header` bytes of the
+   * ULPDU are there. Returns the bytes around the payload.
+   */
+  sealAround(bytes: Uint8Array, start: number, header: number, payload: number): number {
+    const ulpdu = header + payload
+    const around = fpduBytes(ulpdu) - payload
+    bytes[start] = ulpdu >>> 8
+    bytes[start + 1] = ulpdu & 0xff
+    bytes.fill(0, start + LENGTH_BYTES + header, start + around)
+    return around
+  }
+
   /** Moves what stands there apart, the last part first; returns the length with markers. */
   #insertMarkers(bytes: Uint8Array, start: number, plain: number): number {
     const first = this.#position
@@ -127,6 +140,8 @@ export class FpduReader {
   /** The beginning of a frame whose end has not come: it grows with what comes, not before. */
   #hold = new Uint8Array(0)
   #held = 0
+  /** Bytes to come of a frame that is somebody else's. */
+  #skip = 0
   /** A frame without its markers. */
   #plain = new Uint8Array(0)
 
@@ -137,14 +152,34 @@ export class FpduReader {
 
   /** Whether the stream may end here: not in the middle of a frame. */
   get between(): boolean {
-    return this.#held === 0 && this.#at === this.#end
+    return this.#held === 0 && this.#at === this.#end && this.#skip === 0
   }
 
   /** What came; the one before was read to its end. It is not changed, and kept until then. */
   push(chunk: Uint8Array, start = 0, end = chunk.length): void {
+    const skipped = Math.min(this.#skip, end - start)
+    this.#skip -= skipped
     this.#chunk = chunk as Uint8Array<ArrayBuffer>
-    this.#at = start
+    this.#at = start + skipped
     this.#end = end
+  }
+
+  /**
+   * Of the frame whose end has not come, the part that has: its length and the beginning of its
+   * ULPDU (`ulpduAt`), in so many bytes; 0 without CRC and markers alone, as nothing was checked.
+   */
+  get begun(): number {
+    return this.#crc || this.#markers ? 0 : this.#held
+  }
+
+  get begunBytes(): Uint8Array {
+    return this.#hold
+  }
+
+  /** Somebody else takes what is to come of that ULPDU, `rest` bytes, before anything is pushed. */
+  leave(rest: number): void {
+    this.#skip = fpduBytes((this.#hold[0]! << 8) | this.#hold[1]!) - this.#held - rest
+    this.#held = 0
   }
 
   /** A copy of what came and was not looked at yet; it counts as not come. */

@@ -8,16 +8,24 @@
  * - frames are made in the buffer of the device, between `open` and `close`, and handed over before
  *   others make theirs: a connection keeps what its stream did not take, and nothing else;
  * - no more is framed at a time than the stream says it has room for, but for one frame: what is
- *   kept is about that long.
+ *   kept is about that long;
+ * - with a CRC, a payload is copied, and the CRC is of the copy. Without, a long one is taken by the
+ *   stream from where it is, before `close` returns.
  */
 import { assert } from '../base/errors.js'
 import type { ByteStream } from '../base/byte_stream.js'
 import { FpduWriter, LARGE_ULPDU, ulpduFor } from './fpdu.js'
+import { Pieces } from './pieces.js'
 import type { SendBuffer } from './send_buffer.js'
 import type { Agreed } from './setup.js'
+import type { Shared } from './shared.js'
 
 /** So much is framed without asking the stream for its room. */
 const ASK_BYTES = 32 << 10
+/** Of one call of the stream, where payloads are sent from where they are. */
+const BATCH_BYTES = 1 << 20
+/** Parts that a stream takes in one call are 1024 at most; a frame names at most so many. */
+const PARTS_MAX = 512
 
 const NONE = new Uint8Array(0)
 
@@ -32,18 +40,29 @@ export class FrameBuffer {
   readonly #agreed: Agreed
   readonly #buffer: SendBuffer
   readonly #writer: FpduWriter
+  readonly #copyBelow: number
   #open = false
   #to = 0
   /** Up to where frames may be made; 0: not asked yet. */
   #limit = 0
   #kept = NONE
   #from = 0
+  /** Bytes that were framed since `open`. */
+  #batch = 0
+  /** Where payloads are that were not copied, with what of the buffer is around them. */
+  readonly #parts = new Pieces()
+  /** What of the buffer is not yet among the parts begins here. */
+  #partsTo = 0
+  /** The stream takes parts, and what stands in the frames but the payloads is zero. */
+  readonly #byName: boolean
 
-  constructor(stream: ByteStream, agreed: Agreed, buffer: SendBuffer) {
+  constructor(stream: ByteStream, agreed: Agreed, shared: Shared) {
     this.#stream = stream
     this.#agreed = agreed
-    this.#buffer = buffer
+    this.#buffer = shared.sendBuffer
+    this.#copyBelow = shared.sendCopyBelow
     this.#writer = new FpduWriter({ crc: agreed.crc, markers: agreed.sendMarkers })
+    this.#byName = !agreed.crc && !agreed.sendMarkers && stream.sendParts !== undefined
   }
 
   /** Whether the stream has all that was framed. */
@@ -59,6 +78,11 @@ export class FrameBuffer {
     return this.#buffer.view
   }
 
+  /** Whether payloads wait that were not copied. */
+  get names(): boolean {
+    return this.#parts.count > 0
+  }
+
   /** Where the next ULPDU is made. */
   get at(): number {
     return this.#to + FpduWriter.ulpduAt
@@ -67,9 +91,11 @@ export class FrameBuffer {
   /** Whether one more frame may be made, however long it is. */
   get hasRoom(): boolean {
     if (!this.#open) return false
-    if (this.#to < ASK_BYTES) return true
-    if (this.#limit === 0) this.#limit = Math.min(this.bytes.length, this.#stream.room)
-    return this.#to + this.#writer.bytesFor(this.ulpdu) <= this.#limit
+    if (this.#batch < ASK_BYTES) return true
+    if (this.#limit === 0) this.#limit = Math.min(BATCH_BYTES, this.#stream.room)
+    const most = this.#writer.bytesFor(this.ulpdu)
+    const fits = this.#to + most <= this.bytes.length && this.#parts.count < PARTS_MAX
+    return fits && this.#batch + most <= this.#limit
   }
 
   /** Frames are made from now on; false: another connection makes its own. */
@@ -79,6 +105,8 @@ export class FrameBuffer {
     this.#buffer.taken = true
     this.#open = true
     this.#limit = 0
+    this.#batch = 0
+    this.#partsTo = 0
     const { large, sendMarkers } = this.#agreed
     this.ulpdu = large ? LARGE_ULPDU : ulpduFor(this.#stream.segmentBytes, sendMarkers)
     return true
@@ -88,7 +116,24 @@ export class FrameBuffer {
   seal(length: number): void {
     const frame = this.#writer.seal(this.bytes, this.#to, length)
     this.#to += frame
+    this.#batch += frame
     this.framed += frame
+  }
+
+  /** The header of an ULPDU was made at `at`; `count` bytes of payload are in `pieces`. */
+  sealWith(header: number, pieces: Pieces, count: number): void {
+    if (!this.#byName || count < this.#copyBelow || pieces.count > PARTS_MAX) {
+      if (count > 0) pieces.read(this.bytes, this.at + header)
+      return this.seal(header + count)
+    }
+    const payload = this.at + header
+    this.#parts.add(this.bytes, this.#partsTo, payload - this.#partsTo)
+    this.#parts.addAll(pieces)
+    this.#partsTo = payload
+    const around = this.#writer.sealAround(this.bytes, this.#to, header, count)
+    this.#to += around
+    this.#batch += around + count
+    this.framed += around + count
   }
 
   /** Gives the stream what was framed. What it has no room for is kept. */
@@ -98,9 +143,23 @@ export class FrameBuffer {
     this.#open = false
     this.#buffer.taken = false
     this.#to = 0
+    if (this.#parts.count > 0) return this.#handParts(to)
     if (to === 0) return
     const taken = this.#send(this.bytes, 0, to)
     if (taken < to) this.#keep(this.bytes.slice(taken, to))
+  }
+
+  #handParts(to: number): void {
+    const parts = this.#parts
+    if (to > this.#partsTo) parts.add(this.bytes, this.#partsTo, to - this.#partsTo)
+    try {
+      const taken = this.#stream.sendParts!(parts.list, parts.count)
+      this.sends++
+      this.handed += taken
+      if (taken < this.#batch) this.#keep(parts.slice(taken, this.#batch))
+    } finally {
+      parts.forget()
+    }
   }
 
   /** Gives the stream what is kept; false: it has no room for all of it. */
@@ -116,6 +175,7 @@ export class FrameBuffer {
   /** What was framed is not sent any more. */
   drop(): void {
     this.#to = 0
+    this.#parts.forget()
     this.#buffer.kept -= this.#kept.length
     this.#kept = NONE
   }

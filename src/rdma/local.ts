@@ -3,7 +3,6 @@
  * Messages are gathered from it and scattered to it, a segment at a time.
  */
 import { hex } from '../base/struct.js'
-import { native } from '../native/native.js'
 import type { MemoryRegion, ProtectionDomain } from './memory_region.js'
 import { Pieces } from './pieces.js'
 import { Access, Fault } from './source.js'
@@ -50,11 +49,11 @@ function invalidElement(sge: Sge, domain: ProtectionDomain, store: boolean): str
   return `${length} bytes at ${offset} of STag ${hex(region.stag)}, which has ${region.length}`
 }
 
-const pieces = new Pieces()
+const moved = new Pieces()
 
 /**
- * Copies bytes [at, at + length) of the list to `target`, or from it. False: they are not there any
- * more. Nothing of an element that is not good is touched.
+ * Copies bytes [at, at + length) of the list to `bytes`, or from there. False, and nothing is
+ * touched: they are not there any more, or not for this.
  */
 export function moveLocal(
   local: Local,
@@ -65,7 +64,27 @@ export function moveLocal(
   start: number,
   length: number,
 ): boolean {
-  if (!isList(local)) return moveElement(local, domain, at, store, bytes, start, length)
+  moved.clear()
+  if (!findLocal(local, domain, at, length, store, moved)) return false
+  if (!store) {
+    moved.read(bytes, start)
+    return true
+  }
+  moved.write(bytes, start)
+  storedLocal(local, at, length)
+  return true
+}
+
+/** Adds to `pieces` where bytes [at, at + length) of the list are. False: not all are there. */
+export function findLocal(
+  local: Local,
+  domain: ProtectionDomain,
+  at: number,
+  length: number,
+  store: boolean,
+  pieces: Pieces,
+): boolean {
+  if (!isList(local)) return findElement(local, domain, at, length, store, pieces)
   let from = at
   let done = 0
   for (let i = 0; i < local.length && done < length; i++) {
@@ -75,37 +94,47 @@ export function moveLocal(
       continue
     }
     const count = Math.min(sge.length - from, length - done)
-    if (!moveElement(sge, domain, from, store, bytes, start + done, count)) return false
+    if (!findElement(sge, domain, from, count, store, pieces)) return false
     done += count
     from = 0
   }
   return done === length
 }
 
-function moveElement(
+function findElement(
   sge: Sge,
   domain: ProtectionDomain,
   at: number,
-  store: boolean,
-  bytes: Uint8Array,
-  start: number,
   length: number,
+  store: boolean,
+  pieces: Pieces,
 ): boolean {
   if (length === 0) return true
   if (sge instanceof Uint8Array) {
     if (at + length > sge.length) return false
-    if (store) native.copyBytes(sge, at, bytes, start, length)
-    else native.copyBytes(bytes, start, sge, at, length)
+    pieces.add(sge, at, length)
     return true
   }
-  const { region, offset } = sge
   if (invalidElement(sge, domain, store) !== '') return false
-  if (region.translate(offset + at, length, store, pieces) !== Fault.none) return false
-  if (store) {
-    pieces.write(bytes, start)
-    region.source.stored?.(offset + at, length)
-  } else {
-    pieces.read(bytes, start)
+  const { region, offset } = sge
+  return region.translate(offset + at, length, store, pieces) === Fault.none
+}
+
+/** Sources of the list are told that bytes [at, at + length) were stored. */
+export function storedLocal(local: Local, at: number, length: number): void {
+  if (!isList(local)) return storedElement(local, at, length)
+  let from = at
+  let done = 0
+  for (let i = 0; i < local.length && done < length; i++) {
+    const sge = local[i]!
+    const count = Math.max(0, Math.min(sge.length - from, length - done))
+    storedElement(sge, from, count)
+    done += count
+    from = Math.max(0, from - sge.length)
   }
-  return true
+}
+
+function storedElement(sge: Sge, at: number, length: number): void {
+  if (length === 0 || sge instanceof Uint8Array) return
+  sge.region.source.stored?.(sge.offset + at, length)
 }

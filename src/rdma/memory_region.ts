@@ -67,9 +67,8 @@ export class MemoryRegion {
     this.invalidate()
   }
 
-  /** Finds bytes that were checked to be within it. */
+  /** Finds bytes that were checked to be within it, and adds where they are. */
   translate(offset: number, length: number, store: boolean, pieces: Pieces): Fault {
-    pieces.clear()
     return this.source.translate(offset, length, store, pieces)
   }
 }

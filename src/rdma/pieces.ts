@@ -13,26 +13,39 @@ const WORD_BYTES = 8
 
 export class Pieces {
   count = 0
-  readonly #memories: (MemoryId | Uint8Array)[] = []
-  readonly #offsets: number[] = []
-  readonly #lengths: number[] = []
+  /** Three elements each, as streams take them: memory, offset, length. */
+  readonly list: (number | Uint8Array)[] = []
 
   clear(): void {
     this.count = 0
   }
 
+  /** Lets go of all memory that was named. */
+  forget(): void {
+    this.count = 0
+    this.list.length = 0
+  }
+
   /** `length` bytes at `offset` of a memory, or of a byte array. */
   add(memory: MemoryId | Uint8Array, offset: number, length: number): void {
-    const i = this.count++
-    this.#memories[i] = memory
-    this.#offsets[i] = offset
-    this.#lengths[i] = length
+    const at = 3 * this.count++
+    this.list[at] = memory
+    this.list[at + 1] = offset
+    this.list[at + 2] = length
+  }
+
+  addAll(other: Pieces): void {
+    const { list } = other
+    for (let i = 0; i < other.count; i++) {
+      const length = list[3 * i + 2] as number
+      this.add(list[3 * i] as MemoryId | Uint8Array, list[3 * i + 1] as number, length)
+    }
   }
 
   /** Bytes in all pieces. */
   get bytes(): number {
     let sum = 0
-    for (let i = 0; i < this.count; i++) sum += this.#lengths[i]!
+    for (let i = 0; i < this.count; i++) sum += this.#lengthOf(i)
     return sum
   }
 
@@ -40,38 +53,66 @@ export class Pieces {
   read(target: Uint8Array, start: number): void {
     let at = start
     for (let i = 0; i < this.count; i++) {
-      const memory = this.#memories[i]!
-      const length = this.#lengths[i]!
-      if (typeof memory === 'number') {
-        native.copyOut(memory, this.#offsets[i]!, target, at, length)
-      } else {
-        native.copyBytes(target, at, memory, this.#offsets[i]!, length)
-      }
+      const length = this.#lengthOf(i)
+      this.#copy(i, 0, target, at, length)
       at += length
     }
+  }
+
+  /** A copy of bytes [from, to) of all. */
+  slice(from: number, to: number): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(to - from)
+    let at = 0
+    for (let i = 0; i < this.count; i++) {
+      const length = this.#lengthOf(i)
+      const first = Math.max(from, at)
+      const count = Math.min(to, at + length) - first
+      if (count > 0) this.#copy(i, first - at, bytes, first - from, count)
+      at += length
+    }
+    return bytes
+  }
+
+  #copy(index: number, from: number, target: Uint8Array, start: number, count: number): void {
+    const memory = this.#memoryOf(index)
+    const offset = this.#offsetOf(index) + from
+    if (typeof memory === 'number') native.copyOut(memory, offset, target, start, count)
+    else native.copyBytes(target, start, memory, offset, count)
   }
 
   /** Copies bytes there, from `start` of `source` on. An aligned word is one store. */
   write(source: Uint8Array, start: number): void {
-    if (this.count === 1 && this.#lengths[0] === WORD_BYTES && this.#storeWord(source, start)) {
+    if (this.count === 1 && this.#lengthOf(0) === WORD_BYTES && this.#storeWord(source, start)) {
       return
     }
     let at = start
     for (let i = 0; i < this.count; i++) {
-      const memory = this.#memories[i]!
-      const length = this.#lengths[i]!
+      const memory = this.#memoryOf(i)
+      const length = this.#lengthOf(i)
       if (typeof memory === 'number') {
-        native.copyIn(memory, this.#offsets[i]!, source, at, length)
+        native.copyIn(memory, this.#offsetOf(i), source, at, length)
       } else {
-        native.copyBytes(memory, this.#offsets[i]!, source, at, length)
+        native.copyBytes(memory, this.#offsetOf(i), source, at, length)
       }
       at += length
     }
   }
 
+  #memoryOf(index: number): MemoryId | Uint8Array {
+    return this.list[3 * index] as MemoryId | Uint8Array
+  }
+
+  #offsetOf(index: number): number {
+    return this.list[3 * index + 1] as number
+  }
+
+  #lengthOf(index: number): number {
+    return this.list[3 * index + 2] as number
+  }
+
   #storeWord(source: Uint8Array, start: number): boolean {
-    const memory = this.#memories[0]!
-    const offset = this.#offsets[0]!
+    const memory = this.#memoryOf(0)
+    const offset = this.#offsetOf(0)
     const low = littleEndian(source, start)
     const high = littleEndian(source, start + 4)
     if (typeof memory !== 'number') return native.store8Of(memory, offset, low, high)
@@ -83,8 +124,8 @@ export class Pieces {
   /** Changes one word (native.atomic8). False: it is not aligned, or in two pieces. */
   change(operation: 0 | 2, change: Uint32Array): boolean {
     if (this.count !== 1) return false
-    const memory = this.#memories[0]!
-    const offset = this.#offsets[0]!
+    const memory = this.#memoryOf(0)
+    const offset = this.#offsetOf(0)
     if (typeof memory === 'number') return native.atomic8(memory, offset, operation, change)
     return native.atomic8Of(memory, offset, operation, change)
   }

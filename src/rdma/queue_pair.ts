@@ -8,11 +8,12 @@
 import { HoldfastError } from '../base/errors.js'
 import type { ByteStream } from '../base/byte_stream.js'
 import type { CompletionQueue } from './completion_queue.js'
-import { Connection, type ConnectionEvents, type End, type Shared } from './connection.js'
+import { Connection, type ConnectionEvents, type End } from './connection.js'
 import type { MemoryRegion, ProtectionDomain } from './memory_region.js'
 import { ReceiveQueue } from './receive_queue.js'
 import { SendQueue } from './send_queue.js'
 import type { Agreed } from './setup.js'
+import type { Shared } from './shared.js'
 import type { ReceiveWork, Work } from './work.js'
 
 export interface QueuePairOptions {

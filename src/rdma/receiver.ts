@@ -11,7 +11,7 @@
  */
 import { hex } from '../base/struct.js'
 import type { InboundRequests } from './inbound.js'
-import { moveLocal } from './local.js'
+import { findLocal, moveLocal, storedLocal } from './local.js'
 import type { MemoryRegion, ProtectionDomain } from './memory_region.js'
 import { Pieces } from './pieces.js'
 import { ProtocolError } from './protocol_error.js'
@@ -50,6 +50,9 @@ export class Receiver {
   readonly #o: ReceiverOptions
   readonly #events: ReceiverEvents
   readonly #pieces = new Pieces()
+  /** What `findPlace` found last, of a Write. */
+  #region: MemoryRegion | null = null
+  #offset = 0
   /** The next MSN of each queue. */
   readonly #msn = [1, 1, 1, 1]
   /** Of the message of queue 0 that has begun: its opcode, -1: none has; its STag, its bytes. */
@@ -108,40 +111,74 @@ export class Receiver {
   // ---- tagged ----------------------------------------------------------------------------------
 
   #place(segment: Segment): void {
-    const { stag, toHigh, toLow, payload, payloadLength } = segment
-    this.#tagged = !segment.last
-    if (payloadLength === 0) return
+    if (segment.payloadLength > 0) this.findPlace(segment).write(segment.bytes, segment.payload)
+    this.placed(segment)
+  }
+
+  /**
+   * Where the payload of a Write or a Read Response goes: good at once, and until the next call.
+   * Throws a ProtocolError.
+   */
+  findPlace(segment: Segment): Pieces {
+    const pieces = this.#pieces
+    pieces.clear()
+    if (segment.opcode === Opcode.readResponse) this.#findSink(segment, pieces)
+    else this.#findTarget(segment, pieces)
+    return pieces
+  }
+
+  #findTarget({ stag, toHigh, toLow, payloadLength }: Segment, pieces: Pieces): void {
     const { stags, domain } = this.#o
     const right = Access.remoteWrite
     const offset = stags.find(stag, domain, toHigh, toLow, payloadLength, right)
     if (offset < 0) {
-      throw new ProtocolError(
-        placingError(offset),
-        `${payloadLength} bytes for STag ${hex(stag)} at ${hex(toHigh)}:${hex(toLow)}`,
-      )
+      const where = `STag ${hex(stag)} at ${hex(toHigh)}:${hex(toLow)}`
+      throw new ProtocolError(placingError(offset), `${payloadLength} bytes for ${where}`)
     }
-    const region = stags.found
-    const fault = region.translate(offset, payloadLength, true, this.#pieces)
+    const fault = stags.found.translate(offset, payloadLength, true, pieces)
     if (fault !== Fault.none) throw faultError(fault, stag, DdpError.bounds)
-    this.#pieces.write(segment.bytes, payload)
-    region.source.stored?.(offset, payloadLength)
+    this.#offset = offset
+    this.#region = stags.found
+  }
+
+  #findSink(segment: Segment, pieces: Pieces): void {
+    const { domain } = this.#o
+    const read = this.#awaitingRead()
+    this.#demandSink(read, segment)
+    const { payloadLength } = segment
+    if (findLocal(read.local, domain, read.received, payloadLength, true, pieces)) return
+    throw new UnfitError(read)
+  }
+
+  /** The payload of a segment, all or its first part, is where `findPlace` said. */
+  placed({ opcode, payloadLength, last }: Segment): void {
+    this.#tagged = !last
+    if (opcode === Opcode.write) {
+      if (payloadLength > 0) this.#region!.source.stored?.(this.#offset, payloadLength)
+      return
+    }
+    const read = this.#awaitingRead()
+    storedLocal(read.local, read.received, payloadLength)
+    read.received += payloadLength
+    if (last) this.#o.work.responded(read)
+  }
+
+  #awaitingRead(): PostedWork {
+    const read = this.#o.work.oldestAwaiting
+    if (read?.op === 'read') return read
+    throw new ProtocolError(RdmapError.unexpectedOpcode, 'a Read Response, and none is awaited')
   }
 
   #placeResponse(segment: Segment): void {
     if (this.#o.work.readyReads > 0) return this.#takeReady(segment)
-    const { work, domain } = this.#o
-    const read = work.oldestAwaiting
-    if (read?.op !== 'read') {
-      throw new ProtocolError(RdmapError.unexpectedOpcode, 'a Read Response, and none is awaited')
+    try {
+      const pieces = this.findPlace(segment)
+      if (segment.payloadLength > 0) pieces.write(segment.bytes, segment.payload)
+      this.placed(segment)
+    } catch (error) {
+      if (!(error instanceof UnfitError)) throw error
+      this.#events.unfit(error.work, error.message)
     }
-    this.#demandSink(read, segment)
-    const { bytes, payload, payloadLength, last } = segment
-    this.#tagged = !last
-    if (!moveLocal(read.local, domain, read.received, true, bytes, payload, payloadLength)) {
-      return this.#events.unfit(read, 'local memory went away')
-    }
-    read.received += payloadLength
-    if (last) work.responded(read)
   }
 
   /** The answer to an RTR of a Read. */
@@ -277,3 +314,13 @@ export class Receiver {
 
 /** A number of this machine, least significant byte first. */
 const original = new Uint8Array(8)
+
+/** Work whose local memory is not there any more: a failure of this side. */
+export class UnfitError extends Error {
+  readonly work: PostedWork
+
+  constructor(work: PostedWork) {
+    super('local memory went away')
+    this.work = work
+  }
+}

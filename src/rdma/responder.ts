@@ -48,14 +48,11 @@ export class Responder {
     const count = Math.min(length - from, out.ulpdu - TaggedHeader.size)
     const last = from + count === length
     const { at } = out
-    if (count > 0) {
-      this.#find(request, from, count, Access.remoteRead)
-      this.#pieces.read(out.bytes, at + TaggedHeader.size)
-    }
+    if (count > 0) this.#find(request, from, count, Access.remoteRead)
     const low = sinkLow + from
     const high = (sinkHigh + Math.floor(low / WORD)) % WORD
     putTagged(out.view, at, Opcode.readResponse, last, sinkStag, high, low % WORD)
-    out.seal(TaggedHeader.size + count)
+    out.sealWith(TaggedHeader.size, this.#pieces, count)
     return last ? -1 : from + count
   }
 
@@ -88,6 +85,7 @@ export class Responder {
       throw new ProtocolError(fetchingError(offset), detail)
     }
     const store = right === Access.remoteAtomic
+    this.#pieces.clear()
     const fault = this.#stags.found.translate(offset, count, store, this.#pieces)
     if (fault !== Fault.none) throw faultError(fault, stag, RdmapError.bounds)
     assert(this.#pieces.bytes === count, 'a source finds all bytes that it was asked for')

@@ -27,6 +27,7 @@ import { word } from './wire/header.js'
 import { DdpError, MpaError, RdmapError, TerminateControl } from './wire/terminate.js'
 
 const CONTROL_BYTES = 2
+const WORD = 2 ** 32
 
 /** Payload that a message of one segment has at least, and whether it may have more. */
 const PAYLOADS: Readonly<
@@ -87,6 +88,21 @@ export class Segment {
     if (this.tagged) this.#readTagged()
     else this.#readUntagged()
     return true
+  }
+
+  /** Its first `count` bytes of payload, as a segment of its own. */
+  cut(count: number, last: boolean): void {
+    this.payloadLength = count
+    this.last = last
+  }
+
+  /** What is behind `count` bytes of payload: `left` bytes. */
+  goOn(count: number, left: number, last: boolean): void {
+    const low = this.toLow + count
+    this.toHigh = (this.toHigh + Math.floor(low / WORD)) % WORD
+    this.toLow = low % WORD
+    this.payloadLength = left
+    this.last = last
   }
 
   #checkVersions(ddp: number, rdmap: number): void {

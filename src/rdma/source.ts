@@ -32,7 +32,7 @@ export interface MemorySource {
   /** Bytes that it may have at most: no access goes past it. */
   readonly length: number
   /**
-   * Adds to `pieces`, which are empty, where [offset, offset + length) is now, for reading, or to
+   * Adds to `pieces` where [offset, offset + length) is now, for reading, or to
    * be stored to. What it says holds until the access is over, which it is before this turn of the
    * event loop is. Anything else than `Fault.none` ends the stream of the peer that asked; nothing
    * is thrown.

@@ -11,14 +11,14 @@
 import type { ByteStream } from '../base/byte_stream.js'
 import { FrameBuffer } from './frame_buffer.js'
 import type { InboundRequest, InboundRequests } from './inbound.js'
-import { invalidLocal, moveLocal } from './local.js'
+import { findLocal, invalidLocal } from './local.js'
 import type { ProtectionDomain } from './memory_region.js'
+import { Pieces } from './pieces.js'
 import { ProtocolError } from './protocol_error.js'
 import { Responder } from './responder.js'
-import type { SendBuffer } from './send_buffer.js'
 import type { SendQueue } from './send_queue.js'
 import type { Agreed } from './setup.js'
-import type { Stags } from './stags.js'
+import type { Shared } from './shared.js'
 import {
   AtomicRequest,
   IMMEDIATE_BYTES,
@@ -64,8 +64,7 @@ export interface TransmitterOptions {
   readonly work: SendQueue
   readonly inbound: InboundRequests
   readonly domain: ProtectionDomain
-  readonly stags: Stags
-  readonly buffer: SendBuffer
+  readonly shared: Shared
   /** Names where responses go that have no region of their own. */
   readonly sinkStag: number
 }
@@ -77,6 +76,7 @@ export class Transmitter {
   readonly #events: TransmitterEvents
   readonly #out: FrameBuffer
   readonly #responder: Responder
+  readonly #pieces = new Pieces()
   /** No room in the stream. */
   #full = false
   #pumping = false
@@ -95,8 +95,8 @@ export class Transmitter {
   constructor(options: TransmitterOptions, events: TransmitterEvents) {
     this.#o = options
     this.#events = events
-    this.#out = new FrameBuffer(options.stream, options.agreed, options.buffer)
-    this.#responder = new Responder(options.stags, options.domain)
+    this.#out = new FrameBuffer(options.stream, options.agreed, options.shared)
+    this.#responder = new Responder(options.shared.stags, options.domain)
   }
 
   /** Bytes that the stream has taken, and calls of it. */
@@ -187,9 +187,15 @@ export class Transmitter {
     if (this.#ready !== null) this.#putReady(this.#ready)
     while (this.#out.hasRoom) {
       if (this.#terminate !== null) return this.#putTerminate()
-      if (!this.#more()) return
+      if (!this.#more() || this.#changesNamed()) return
       this.#putSegment()
     }
+  }
+
+  /** An Atomic comes after payloads that are to be sent as they are now: they go first. */
+  #changesNamed(): boolean {
+    const atomic = this.#message === Message.response && this.#o.inbound.current!.atomic
+    return atomic && this.#out.names
   }
 
   /** Whether there is a message to go on with, or to begin. */
@@ -262,11 +268,11 @@ export class Transmitter {
     const count = Math.min(work.length - this.#at, this.#out.ulpdu - TaggedHeader.size)
     const last = this.#at + count === work.length
     const at = this.#out.at
-    if (!this.#gather(work, at + TaggedHeader.size, count)) return
+    if (!this.#gather(work, count)) return
     const low = work.toLow + this.#at
     const high = (work.toHigh + Math.floor(low / WORD)) % WORD
     putTagged(this.#out.view, at, Opcode.write, last, work.stag, high, low % WORD)
-    this.#out.seal(TaggedHeader.size + count)
+    this.#out.sealWith(TaggedHeader.size, this.#pieces, count)
     this.#at += count
     if (!last) return
     if (work.op === 'write') this.#workBuilt()
@@ -277,11 +283,11 @@ export class Transmitter {
     const count = Math.min(work.length - this.#at, this.#out.ulpdu - UntaggedHeader.size)
     const last = this.#at + count === work.length
     const at = this.#out.at
-    if (!this.#gather(work, at + UntaggedHeader.size, count)) return
+    if (!this.#gather(work, count)) return
     const opcode = sendOpcode(work)
     work.msn = this.#sendMsn
     putUntagged(this.#out.view, at, opcode, last, work.invalidate, this.#sendMsn, this.#at)
-    this.#out.seal(UntaggedHeader.size + count)
+    this.#out.sealWith(UntaggedHeader.size, this.#pieces, count)
     this.#at += count
     if (!last) return
     this.#sendMsn = (this.#sendMsn + 1) % WORD
@@ -299,9 +305,11 @@ export class Transmitter {
     this.#workBuilt()
   }
 
-  #gather(work: PostedWork, at: number, count: number): boolean {
-    const { domain } = this.#o
-    if (moveLocal(work.local, domain, this.#at, false, this.#out.bytes, at, count)) return true
+  /** Finds the next bytes of its message. */
+  #gather(work: PostedWork, count: number): boolean {
+    const pieces = this.#pieces
+    pieces.clear()
+    if (findLocal(work.local, this.#o.domain, this.#at, count, false, pieces)) return true
     this.#message = Message.none
     this.#events.unfit(work, 'local memory went away')
     return false

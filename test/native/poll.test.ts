@@ -175,10 +175,11 @@ test('bytes are received straight into a memory, and the rest beside it', async 
   for (const { length, more, start } of cases) {
     view.fill(0)
     rest.fill(0)
-    assert.equal(native.receiveInto(to, memory, 100, length, rest, start, more), 0, 'nothing yet')
+    const parts = [memory, 100, length, rest, start, more]
+    assert.equal(native.receiveParts(to, parts, 2), 0, 'nothing yet')
     assert.equal(native.send(from, sent, 0, 200), 200)
     await arrived(to)
-    const got = native.receiveInto(to, memory, 100, length, rest, start, more)
+    const got = native.receiveParts(to, parts, 2)
     assert.equal(got, Math.min(200, length + more))
     const placed = Math.min(got, length)
     assert.deepEqual(view.subarray(100, 100 + placed), sent.subarray(0, placed))
@@ -194,13 +195,36 @@ test('bytes are received straight into a memory, and the rest beside it', async 
   }
   native.endSocket(from)
   await arrived(to)
-  assert.equal(native.receiveInto(to, memory, 0, 10, rest, 0, 10), -1)
-  assert.equal(native.receiveInto(to, memory, 0, 0, rest, 0, 0), 0)
+  assert.equal(native.receiveParts(to, [memory, 0, 10, rest, 0, 10], 2), -1)
+  assert.equal(native.receiveParts(to, [], 0), 0)
   for (const poll of [from, to]) native.closeSocket(poll, false)
   native.unmap(memory)
 })
 
 const sum = (bytes: Uint8Array): number => bytes.reduce((all, byte) => all + byte, 0)
+
+test('bytes are sent from memories and arrays in one go', async () => {
+  const [from, to] = await connection()
+  const memory = native.anonymous(pageBytes)
+  const view = new Uint8Array(native.view(memory, 0, pageBytes)).fill(7)
+  const bytes = Uint8Array.of(1, 2, 3, 4)
+  const parts = [bytes, 1, 2, memory, 5, 3, bytes, 0, 0, bytes, 0, 4]
+  assert.equal(native.sendParts(from, parts, 4), 9)
+  assert.equal(native.sendParts(from, parts, 0), 0)
+  await arrived(to)
+  const got = new Uint8Array(20)
+  assert.equal(native.receive(to, got, 0, 20), 9)
+  assert.deepEqual([...got.subarray(0, 9)], [2, 3, 7, 7, 7, 1, 2, 3, 4])
+  fails('ERR_OUT_OF_RANGE', () => native.sendParts(from, [bytes, 3, 2], 1))
+  fails('ERR_OUT_OF_RANGE', () => native.sendParts(from, [memory, pageBytes, 1], 1))
+  view.fill(0)
+  let taken = 0
+  const large = new Uint8Array(1 << 20)
+  for (let n = -1; n !== 0; taken += n) n = native.sendParts(from, [large, 0, large.length], 1)
+  assert.ok(taken > 0, 'as much as there is room for, and then nothing')
+  for (const poll of [from, to]) native.closeSocket(poll, true)
+  native.unmap(memory)
+})
 
 test('nothing is received where it does not fit', async () => {
   const [from, to] = await connection()
@@ -209,16 +233,17 @@ test('nothing is received where it does not fit', async () => {
   native.send(from, rest, 0, 10)
   await arrived(to)
   const into = (m: MemoryId, offset: number, length: number, start: number, more: number) =>
-    native.receiveInto(to, m, offset, length, rest, start, more)
+    native.receiveParts(to, [m, offset, length, rest, start, more], 2)
   fails('ERR_OUT_OF_RANGE', () => into(memory, 0, pageBytes + 1, 0, 0))
   fails('ERR_OUT_OF_RANGE', () => into(memory, pageBytes, 1, 0, 0))
   fails('ERR_OUT_OF_RANGE', () => into(memory, 0, 1, 100, 1))
   fails('ERR_OUT_OF_RANGE', () => into(memory, 0, 1, 0, 101))
   fails('ERR_OUT_OF_RANGE', () => into(memory, 2 ** 53, 2 ** 53, 0, 0))
   fails('ERR_OUT_OF_RANGE', () => into(memory, NaN, 1, 0, 0))
-  fails('ERR_INVALID_ARG_TYPE', () =>
-    native.receiveInto(to, memory, 0, 1, new Uint16Array(1) as unknown as Uint8Array, 0, 1),
-  )
+  const words = new Uint16Array(1) as unknown as Uint8Array
+  fails('ERR_INVALID_ARG_TYPE', () => native.receiveParts(to, [words, 0, 1], 1))
+  fails('ERR_OUT_OF_RANGE', () => native.receiveParts(to, [rest, 0], 1))
+  fails('ERR_OUT_OF_RANGE', () => native.receiveParts(to, [], 1025))
   const unmapped = native.reserve(pageBytes)
   fails('EFAULT', () => into(unmapped, 0, 10, 0, 0))
   native.unmap(unmapped)

@@ -52,7 +52,9 @@ export class Run {
     this.network.wire = setup.wire
     const { transport } = this.network
     const entropy = (words: Uint32Array) => words.forEach((_, i) => (words[i] = this.random.next()))
-    const make = () => new Device({ transport, timers: this.time, entropy })
+    // Payloads are copied, or named, at all lengths.
+    const copyBelow = [1, 100, 1e9][program.seed % 3]!
+    const make = () => new Device({ transport, timers: this.time, entropy, copyBelow })
     this.devices = [make(), make()]
     this.#domains = this.devices.map((one) => [one.protectionDomain(), one.protectionDomain()])
   }

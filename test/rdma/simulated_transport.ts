@@ -13,10 +13,12 @@ import { HoldfastError } from '../../src/base/errors.js'
 import { Prng } from '../../src/base/prng.js'
 import type {
   ByteStream,
+  Parts,
   StreamEvents,
   StreamListener,
   Transport,
 } from '../../src/base/byte_stream.js'
+import { joined } from './frames.js'
 import type { SimulatedTime } from './simulated_time.js'
 
 export interface Loss {
@@ -236,6 +238,26 @@ export class SimulatedStream implements ByteStream {
     return endArrived ? -1 : 0
   }
 
+  sendParts(parts: Parts, count: number): number {
+    const all: Uint8Array[] = []
+    eachPart(parts, count, (bytes) => all.push(bytes))
+    const bytes = joined(all)
+    return this.send(bytes, 0, bytes.length)
+  }
+
+  receiveParts(parts: Parts, count: number): number {
+    let [sum, over] = [0, false]
+    eachPart(parts, count, (bytes) => {
+      if (over) return
+      const got = this.receive(bytes, 0, bytes.length)
+      // What came before is told first.
+      if (got < 0 && sum === 0) sum = -1
+      over = got < bytes.length
+      if (got > 0) sum += got
+    })
+    return sum
+  }
+
   reading(wanted: boolean): void {
     this.#reading = wanted
     this.look()
@@ -391,5 +413,13 @@ export class SimulatedNetwork {
       for (const { flying, arrived } of ways) held += flying.length + arrived.length
     }
     this.most = Math.max(this.most, held)
+  }
+}
+
+/** Each part, as bytes: there is no memory of the addon here. */
+function eachPart(parts: Parts, count: number, visit: (bytes: Uint8Array) => void): void {
+  for (let i = 0; i < count; i++) {
+    const [bytes, offset, length] = parts.slice(3 * i) as [Uint8Array, number, number]
+    visit(bytes.subarray(offset, offset + length))
   }
 }
