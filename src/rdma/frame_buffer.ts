@@ -9,8 +9,8 @@
  *   others make theirs: a connection keeps what its stream did not take, and nothing else;
  * - no more is framed at a time than the stream says it has room for, but for one frame: what is
  *   kept is about that long;
- * - with a CRC, a payload is copied, and the CRC is of the copy. Without, a long one is taken by the
- *   stream from where it is, before `close` returns.
+ * - with a CRC, a payload is copied, and the CRC is of the copy. Without, a long one is taken by
+ *   the stream from where it is, before `close` returns.
  */
 import { assert } from '../base/errors.js'
 import type { ByteStream } from '../base/byte_stream.js'

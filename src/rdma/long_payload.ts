@@ -56,8 +56,8 @@ export class LongPayload {
   }
 
   /**
-   * Whether the frame that has begun to come has such a payload: what has come of it is placed then.
-   * `segment` is its header. Throws a ProtocolError, or an UnfitError.
+   * Whether the frame that has begun to come has such a payload: what has come of it is placed
+   * then. `segment` is its header. Throws a ProtocolError, or an UnfitError.
    */
   begin(segment: Segment): boolean {
     const reader = this.#reader

@@ -1,6 +1,6 @@
 /**
- * Long payloads without CRC: sent from where they are, and received to where they go. What is in the
- * way of that, and what ends in the middle of it.
+ * Long payloads without CRC: sent from where they are, and received to where they go. What is in
+ * the way of that, and what ends in the middle of it.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
