@@ -19,6 +19,8 @@ export interface AcceptOptions extends Offer {
 }
 
 const BACKLOG = 128
+/** A peer that was rejected is not waited for longer. */
+const LEAVE_MILLISECONDS = 2000
 
 /** A connection that somebody wants. */
 export class ConnectionRequest {
@@ -67,11 +69,10 @@ export class ConnectionRequest {
       this.#listener.device.begin(qp, stream, this.#relay, agreed, false)
     } catch (error) {
       qp.unclaim()
-      stream.close()
+      this.#listener.leave(stream, this.#relay)
       throw error
-    } finally {
-      this.#listener.release(stream)
     }
+    this.#listener.release(stream)
   }
 
   /** Does not take it; the private data may say why. Once is enough. */
@@ -81,12 +82,10 @@ export class ConnectionRequest {
     this.#answer()
     try {
       reject(this.#stream, this.setup, said)
-      this.#stream.end()
     } catch {
       // It has gone by itself.
     }
-    this.#stream.close()
-    this.#listener.release(this.#stream)
+    this.#listener.leave(this.#stream, this.#relay)
   }
 
   #demandPending(): void {
@@ -112,6 +111,8 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   readonly #open: Set<ByteStream>
   readonly #own = new Set<ByteStream>()
   readonly #backlog: number
+  /** What closes each stream whose peer was rejected, and has not closed it. */
+  readonly #leaving = new Set<() => void>()
   readonly #closing = new AbortController()
   readonly #waiting: ConnectionRequest[] = []
   #wake: (() => void) | null = null
@@ -178,6 +179,28 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     this.limit()
   }
 
+  /**
+   * A peer was rejected: the stream ends when the peer has ended it, for a while. Linux's siw does
+   * not read a Reply any more when the end of the stream comes right behind it.
+   */
+  leave(stream: ByteStream, relay: Relay): void {
+    this.release(stream)
+    const close = () => {
+      cancel()
+      relay.target = null
+      stream.close()
+      this.#leaving.delete(close)
+    }
+    const cancel = this.device.timers.after(LEAVE_MILLISECONDS, close)
+    if (this.#closed || this.#leaving.size >= this.#backlog) return close()
+    this.#leaving.add(close)
+    const readable = () => {
+      if (hasEnded(stream)) close()
+    }
+    relay.target = { readable, writable: () => {} }
+    stream.reading(true)
+  }
+
   /** As many as are allowed are set up at a time: others wait with the kernel. */
   limit(): void {
     if (this.#closed) return
@@ -199,11 +222,23 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     for (const request of this.#waiting.splice(0)) request.reject()
     this.#closing.abort(new HoldfastError('ECONNABORTED', 'the listener was closed'))
     for (const stream of this.#own) stream.abort()
+    for (const close of this.#leaving) close()
     this.#tell()
     this.onClosed?.()
   }
 
   [Symbol.dispose](): void {
     this.close()
+  }
+}
+
+const ignored = new Uint8Array(1024)
+
+/** Takes of what a peer says that nobody listens to; whether it has ended. */
+function hasEnded(stream: ByteStream): boolean {
+  try {
+    return stream.receive(ignored, 0, ignored.length) < 0
+  } catch {
+    return true
   }
 }

@@ -17,6 +17,7 @@ import {
   type Transport,
 } from '../../src/rdma/index.js'
 import { Opcode } from '../../src/rdma/wire/ddp.js'
+import { encodeMpa } from '../../src/rdma/wire/mpa.js'
 import { FakeTimers } from '../layout/timers.js'
 import { connected, pattern, sameBytes, turns, until } from './pair.js'
 import { Tap } from './tap.js'
@@ -412,6 +413,29 @@ test('a request that nobody answers is rejected after ten seconds', async () => 
   await timers.pass(10_000)
   assert.equal(request.pending, false)
   assert.ok((await failing) instanceof RejectedError)
+})
+
+test('the stream of who is rejected ends when it ends it, or after two seconds', async () => {
+  const timers = new FakeTimers()
+  await using hosts = await new Hosts({ timers }).listen()
+  const flags = { markers: false, crc: true, reject: false, large: false }
+  const request = { kind: 'request', revision: 1, enhanced: null, ...flags } as const
+  for (const leaves of [true, false]) {
+    const frame = encodeMpa({ ...request, privateData: pattern(4) })
+    const socket = raw(hosts.listener.port, frame)
+    let ended = false
+    socket.on('end', () => (ended = true))
+    const asked = await hosts.request()
+    asked.reject(pattern(3))
+    await until(() => socket.bytesRead === frame.length - 1, 'the Reply')
+    await turns(3)
+    assert.equal(ended, false)
+    assert.equal(hosts.server.connections, 0)
+    if (leaves) socket.end()
+    else await timers.pass(2000)
+    await until(() => ended, 'the end of the stream')
+    assert.equal(timers.waiting, 0)
+  }
 })
 
 test('a device that is closed listens and connects no more', async () => {
