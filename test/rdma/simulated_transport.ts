@@ -226,11 +226,15 @@ export class SimulatedStream implements ByteStream {
   receive(bytes: Uint8Array, start: number, length: number): number {
     this.#demandOpen()
     const { arrived, endArrived } = this.#in
-    if (arrived.length > 0) {
-      const part = arrived.take(length)
-      bytes.set(part, start)
+    let count = 0
+    while (arrived.length > 0 && count < length) {
+      const part = arrived.take(length - count)
+      bytes.set(part, start + count)
+      count += part.length
+    }
+    if (count > 0) {
       this.#in.go()
-      return part.length
+      return count
     }
     if (this.#error !== null) throw this.#error
     return endArrived ? -1 : 0
