@@ -24,7 +24,7 @@ function sizesOf({ wire, initiator, responder }: Setup): number {
   if (least < 9) return wire.delay > 1 ? 40 : 200
   if (least < 600) return wire.delay > 1 ? 400 : 3000
   const large = (initiator.large ?? true) && (responder.large ?? true)
-  return large && least > 70_000 ? 200_000 : 20_000
+  return large && least > 2000 ? 200_000 : 20_000
 }
 
 export interface EndOptions {
@@ -341,7 +341,7 @@ export class End implements Watcher {
     switch (random.below(4)) {
       case 0: {
         const both = this.#regionFor(random, 6)
-        return ['bounds', both, 1 + random.below(200)]
+        return ['bounds', both, random.chance(1, 2) ? 1 : 1 + random.below(200)]
       }
       case 1:
         return ['rights', first, 0]
