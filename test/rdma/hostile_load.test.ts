@@ -3,8 +3,8 @@
  * with them and without.
  *
  * With HOLDFAST_LONG=2 it keeps nine tenths of the work that it gets done for the time of this
- * process, and most of what it gets done in a second, for which the processes of the others compete.
- * The short run shares its machine with other tests, and asks for less.
+ * process, and most of what it gets done in a second, for which other processes compete. The short
+ * run shares its machine with other tests, and asks for less.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

@@ -2,7 +2,7 @@
  * Two devices and a wire that is slow, narrow, cut anywhere, and lost at any byte: random programs
  * against a model.
  *
- * 300 programs, HOLDFAST_LONG=n n times as many. SEED repeats a run.
+ * 200 programs, HOLDFAST_LONG=n n times as many. SEED repeats a run.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -11,7 +11,7 @@ import { program } from './simulated_program.js'
 import { Run } from './simulated_run.js'
 
 const LONG = Number(process.env['HOLDFAST_LONG'] ?? 1)
-const RUNS = 300 * LONG
+const RUNS = 200 * LONG
 const STEPS = 80
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 

@@ -1,4 +1,4 @@
-/** Connections that end, or are ended, in the middle of something: at once, once, and for good. */
+/** What is given up, or taken away, in the middle of something: at once, and for good. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Device } from '../../src/rdma/device.js'
@@ -106,24 +106,6 @@ test('a queue pair that is given up while it connects is not connected', async (
     assert.deepEqual([client.connections, server.connections, time.timers], [0, 0, 0])
   }
   server.close()
-})
-
-test('a device that is closed gives up what it sets up, at once', async () => {
-  const time = new SimulatedTime()
-  const network = new SimulatedNetwork(time, 5)
-  const make = () => new Device({ transport: network.transport, timers: time })
-  const [client, server] = [make(), make()]
-  const listener = await server.listen()
-  const qp = pairOf(client)
-  const outcome = outcomeOf(client.connect(qp, { host: 'there', port: listener.port }))
-  void network.transport.connect('there', listener.port)
-  await time.pass(100)
-  assert.deepEqual([client.connections, server.connections], [1, 2])
-  client.close()
-  server.close()
-  await time.pass(0)
-  assert.equal(outcome.error?.code, 'EBADF')
-  assert.deepEqual([client.connections, server.connections, time.timers], [0, 0, 0])
 })
 
 test('a program that gives a connection up when it is told of a message is left alone', async () => {
