@@ -349,7 +349,7 @@ export class End implements Watcher {
     this.flow.allow(RdmapError.catastrophic)
     const length = 1 + random.below(Math.min(16, region.length))
     const own = this.o.domain.register(new Uint8Array(length))
-    if (!read || random.chance(1, 2)) own.invalidate()
+    if (!read || random.chance(1, 4)) own.invalidate()
     const local = { region: own, offset: 0, length }
     const kind = read ? ('read' as const) : ('write' as const)
     const what = read ? { length } : { content: new Uint8Array(length) }
