@@ -279,7 +279,9 @@ export class Run {
     }
     assert.ok(await this.#until(gone, END_MILLISECONDS), 'every connection ends')
     this.#listener.close()
-    await this.#until(() => this.time.timers === 0, END_MILLISECONDS)
+    // Who was lost while it was set up is waited for, for some seconds; nobody else is.
+    const late = this.links.some(({ connected }) => !connected)
+    await this.#until(() => this.time.timers === 0, late ? SETUP_MILLISECONDS : 0)
     this.#drain()
   }
 
