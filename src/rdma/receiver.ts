@@ -246,8 +246,10 @@ export class Receiver {
     this.#invalidate = stag
     this.#received = received + payloadLength
     if (!last) return
-    if (invalidates) this.#invalidateRegion(stag)
+    const region = invalidates ? this.#invalidateRegion(stag) : null
     this.#deliver(segment).invalidated = stag
+    // Whoever is told may end the connection.
+    if (region !== null) this.#events.invalidated(region)
   }
 
   /** The message is whole: its receive is done. */
@@ -279,7 +281,7 @@ export class Receiver {
     completion.immediateLow = word(segment.bytes, segment.payload + 4)
   }
 
-  #invalidateRegion(stag: number): void {
+  #invalidateRegion(stag: number): MemoryRegion {
     const { stags, domain } = this.#o
     const region = stags.get(stag)
     if (region === undefined) {
@@ -290,7 +292,7 @@ export class Receiver {
       throw new ProtocolError(RdmapError.protectionCannotInvalidate, detail)
     }
     region.invalidate()
-    this.#events.invalidated(region)
+    return region
   }
 
   #takeOriginal(segment: Segment): void {

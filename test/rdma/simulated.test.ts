@@ -2,7 +2,7 @@
  * Two devices and a wire that is slow, narrow, cut anywhere, and lost at any byte: random programs
  * against a model.
  *
- * RUNS programs, 400 unless given. SEED repeats a run.
+ * 200 programs, HOLDFAST_LONG=n n times as many. SEED repeats a run.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -10,7 +10,8 @@ import fc from 'fast-check'
 import { program } from './simulated_program.js'
 import { Run } from './simulated_run.js'
 
-const RUNS = Number(process.env['RUNS'] ?? 400)
+const LONG = Number(process.env['HOLDFAST_LONG'] ?? 1)
+const RUNS = 200 * LONG
 const STEPS = 80
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 
@@ -25,7 +26,7 @@ test(`work completes once, in order, with what was asked for, or fails (SEED=${s
         causes.set(cause, (causes.get(cause) ?? 0) + 1)
       }
     }),
-    { seed, numRuns: RUNS, interruptAfterTimeLimit: 3_600_000 },
+    { seed, numRuns: RUNS, interruptAfterTimeLimit: 60_000 * LONG },
   )
   assert.ok(causes.size > 1)
 })

@@ -24,7 +24,7 @@ function sizesOf({ wire, initiator, responder }: Setup): number {
   if (least < 9) return wire.delay > 1 ? 40 : 200
   if (least < 600) return wire.delay > 1 ? 400 : 3000
   const large = (initiator.large ?? true) && (responder.large ?? true)
-  return large && least > 70_000 ? 200_000 : 20_000
+  return large && least > 2000 ? 200_000 : 20_000
 }
 
 export interface EndOptions {
@@ -39,6 +39,14 @@ export interface EndOptions {
   readonly random: Prng
   readonly drain: () => void
   readonly failed: (error: Error) => void
+}
+
+/** What a step posts. */
+interface Posting extends Partial<Op> {
+  /** Of the work, as it is posted. */
+  readonly extra?: object
+  /** A region of its local memory ends with it. */
+  readonly endsLocal?: boolean
 }
 
 const ALL_ONES = (1n << 64n) - 1n
@@ -272,7 +280,8 @@ export class End implements Watcher {
     const region = this.#regionFor(random, 4)
     if (region === null) return
     const length = Math.min(this.#length(random), region.length)
-    this.#put(step, { region, offset: random.below(region.length - length + 1), length }, random)
+    const offset = random.below(region.length - length + 1)
+    this.#put(step, { region, offset, length, endsLocal: random.chance(1, 4) }, random)
   }
 
   #atomic(step: Step, random: Prng): void {
@@ -309,13 +318,14 @@ export class End implements Watcher {
     const region = old?.valid === true && random.chance(1, 2) ? old : fresh()
     if (region === old && last!.length > 0 && !step.fence) {
       this.flow.allow(RdmapError.catastrophic)
-      this.peer.flow.allow(RdmapError.catastrophic)
+      this.flow.mayLose = true
     }
-    this.#put(step, { extra: { region } })
+    this.#put(step, { ends: region, extra: { region } })
   }
 
   /** What cannot succeed. */
   #bad(step: Step, random: Prng): void {
+    if (random.chance(1, 4)) return this.#unfit(step, random)
     const [name, region, offset] = this.#badPlace(random)
     if (region === null) return
     const read = random.chance(1, 2)
@@ -331,6 +341,21 @@ export class End implements Watcher {
     this.#put({ ...step, kind: read ? 'read' : 'write' }, { ...at, ...what, bad: true }, random)
   }
 
+  /** Local memory that has gone, or that nothing may be placed in. */
+  #unfit(step: Step, random: Prng): void {
+    const read = random.chance(1, 2)
+    const region = this.#regionFor(random, read ? 4 : 2)
+    if (region === null || (read && this.qp.agreed?.ord === 0)) return
+    this.flow.allow(RdmapError.catastrophic)
+    const length = 1 + random.below(Math.min(16, region.length))
+    const own = this.o.domain.register(new Uint8Array(length))
+    if (!read || random.chance(1, 4)) own.invalidate()
+    const local = { region: own, offset: 0, length }
+    const kind = read ? ('read' as const) : ('write' as const)
+    const what = read ? { length } : { content: new Uint8Array(length) }
+    this.#put({ ...step, kind }, { ...what, region, bad: true, unfit: true, extra: { local } })
+  }
+
   #badPlace(
     random: Prng,
   ): ['bounds' | 'rights' | 'stagNotOfStream' | 'invalidStag', Offered | null, number] {
@@ -341,7 +366,7 @@ export class End implements Watcher {
     switch (random.below(4)) {
       case 0: {
         const both = this.#regionFor(random, 6)
-        return ['bounds', both, 1 + random.below(200)]
+        return ['bounds', both, random.chance(1, 2) ? 1 : 1 + random.below(200)]
       }
       case 1:
         return ['rights', first, 0]
@@ -356,14 +381,16 @@ export class End implements Watcher {
     }
   }
 
-  #put(step: Step, what: Partial<Op> & { readonly extra?: object }, random?: Prng): void {
+  #put(step: Step, what: Posting, random?: Prng): void {
     const { flow } = this
     const { content = new Uint8Array(0), length = 0, region = null, offset = 0 } = what
     const { invalidates = 0, immediate = null, bad = false, change = null, extra = {} } = what
+    const { unfit = false, endsLocal = false } = what
     const has = random !== undefined
     const bytes = Math.max(content.length, length)
     const local = has ? new LocalMemory(this.o.domain, random, bytes, length === 8 ? 1 : 4) : null
     local?.fill(content)
+    const ends = endsLocal ? (local!.regions[0] ?? null) : (what.ends ?? null)
     const { fence, solicited } = step
     const op: Op = {
       index: flow.ops.length,
@@ -380,6 +407,8 @@ export class End implements Watcher {
       immediate,
       invalidates,
       bad,
+      unfit,
+      ends,
       done: 0,
       served: new Uint8Array(length),
       status: null,
@@ -393,6 +422,7 @@ export class End implements Watcher {
       ...(local === null ? {} : { local: local.local }),
       ...(region === null ? {} : { remote: remoteOf(region, offset) }),
       ...(invalidates === 0 ? {} : { invalidate: invalidates }),
+      ...(ends === null ? {} : { invalidate: ends }),
       ...(immediate === null ? {} : { immediate: immediate[0], immediateLow: immediate[1] }),
       ...extra,
     } as Work

@@ -11,6 +11,7 @@
 import assert from 'node:assert/strict'
 import type { ErrorCode } from '../../src/rdma/wire/terminate.js'
 import type { Status } from '../../src/rdma/completion_queue.js'
+import type { MemoryRegion } from '../../src/rdma/memory_region.js'
 import type { Work } from '../../src/rdma/work.js'
 import type { LocalMemory, Offered } from './simulated_memory.js'
 
@@ -33,6 +34,10 @@ export interface Op {
   readonly invalidates: number
   /** It cannot succeed: with it, this direction ends. */
   readonly bad: boolean
+  /** Local memory is why. */
+  readonly unfit: boolean
+  /** A region of this side that ends with it. */
+  readonly ends: MemoryRegion | null
   /** Bytes placed, or served; of an atomic 8 when it was done. */
   done: number
   /** Of a Read: what was served so far. Of an atomic: what was there. */
@@ -56,6 +61,8 @@ export class Flow {
   readonly allowed: ErrorCode[] = []
   /** One that it must find is among them. */
   certain = false
+  /** Local memory may go while it is needed. */
+  mayLose = false
   /** Completions are taken now, wherever they are. */
   drain: () => void = () => {}
   #placing = 0
@@ -178,6 +185,7 @@ export class Flow {
       assert.equal(this.ops[i]!.status, null, 'completions come in the order of the work')
     }
     this.#told = op.index
+    assert.ok(status !== 'LOC_PROT_ERR' || op.unfit || this.mayLose, 'its memory was there')
     if (status !== 'SUCCESS') this.failed = true
     else this.#demandSuccess(op)
   }
@@ -186,6 +194,8 @@ export class Flow {
 
   #demandSuccess(op: Op): void {
     assert.ok(!this.failed, 'nothing succeeds behind what has failed')
+    assert.ok(!op.unfit && !(op.bad && asks(op)), `${op.op} ${op.index} cannot succeed`)
+    if (op.ends !== null) assert.equal(op.ends.valid, false, 'a region has ended with its work')
     if (!asks(op)) return
     assert.equal(op.done, op.length, `${op.op} ${op.index} was served`)
     this.demandPlaced(op)

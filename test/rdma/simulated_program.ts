@@ -18,7 +18,7 @@ const KINDS = {
   touch: 4,
   offer: 2,
   sendInvalidate: 2,
-  bad: 1,
+  bad: 3,
   revoke: 1,
   disconnect: 1,
   abort: 1,

@@ -29,6 +29,8 @@ class Link {
 
 const SETUP_MILLISECONDS = 30_000
 const QUIET_MILLISECONDS = 900_000
+/** So much is framed without asking for room, and a frame as long as frames get. */
+const KEPT_BYTES_MAX = 100 << 10
 const END_MILLISECONDS = 600_000
 
 export class Run {
@@ -165,9 +167,21 @@ export class Run {
   }
 
   async #until(done: () => boolean, milliseconds: number): Promise<boolean> {
-    const held = await this.time.until(() => this.#failure !== null || done(), milliseconds)
+    const over = () => {
+      this.#watch(() => this.#demandBounded())
+      return this.#failure !== null || done()
+    }
+    const held = await this.time.until(over, milliseconds)
     if (this.#failure !== null) throw this.#failure
     return held
+  }
+
+  /** What connections keep is no more than a few frames of each, and what was parked with one. */
+  #demandBounded(): void {
+    for (const { sendBuffer, connections, parkedBytes, staging } of this.devices) {
+      assert.ok(sendBuffer.kept <= connections * KEPT_BYTES_MAX, `${sendBuffer.kept} bytes kept`)
+      assert.ok(parkedBytes <= connections * (staging.length + KEPT_BYTES_MAX))
+    }
   }
 
   async #pass(milliseconds: number): Promise<void> {
@@ -267,7 +281,9 @@ export class Run {
     }
     assert.ok(await this.#until(gone, END_MILLISECONDS), 'every connection ends')
     this.#listener.close()
-    await this.#until(() => this.time.timers === 0, END_MILLISECONDS)
+    // Who was lost while it was set up is waited for, for some seconds; nobody else is.
+    const late = this.links.some(({ connected }) => !connected)
+    await this.#until(() => this.time.timers === 0, late ? SETUP_MILLISECONDS : 0)
     this.#drain()
   }
 
@@ -277,6 +293,7 @@ export class Run {
     for (const device of this.devices) {
       assert.equal(device.connections, 0, 'no connection is left')
       assert.equal(device.sendBuffer.kept, 0, 'nothing is kept')
+      assert.equal(device.parkedBytes, 0, 'nothing is parked')
     }
     assert.equal(this.time.timers, 0, 'no timer is left')
     for (const link of this.links) this.#judgeLink(link)

@@ -191,7 +191,11 @@ export class SimulatedStream implements ByteStream {
   }
 
   get room(): number {
-    return Math.max(0, this.#pair.wire.window - this.#out.flying.length)
+    const { flying, sent } = this.#out
+    const { window } = this.#pair.wire
+    // As every stream does, it has room for what sets a connection up.
+    const least = sent < SETUP_BYTES ? SETUP_BYTES : 0
+    return Math.max(0, Math.max(window, least) - flying.length)
   }
 
   get #out(): Direction {
@@ -214,12 +218,9 @@ export class SimulatedStream implements ByteStream {
     const out = this.#out
     if (this.#error !== null) throw this.#error
     if (out.ended) throw new HoldfastError('EPIPE', 'sent after the end')
-    // As every stream does, it has room for what sets a connection up.
-    const window = out.sent < SETUP_BYTES ? SETUP_BYTES : this.#pair.wire.window
-    const count = Math.min(length, Math.max(0, window - out.flying.length))
+    const count = Math.min(length, this.room)
     out.sent += count
     out.flying.push(bytes.slice(start, start + count))
-    this.#pair.world.count()
     if (count < length) out.wantsRoom = true
     out.go()
     return count
@@ -228,11 +229,15 @@ export class SimulatedStream implements ByteStream {
   receive(bytes: Uint8Array, start: number, length: number): number {
     this.#demandOpen()
     const { arrived, endArrived } = this.#in
-    if (arrived.length > 0) {
-      const part = arrived.take(length)
-      bytes.set(part, start)
+    let count = 0
+    while (arrived.length > 0 && count < length) {
+      const part = arrived.take(length - count)
+      bytes.set(part, start + count)
+      count += part.length
+    }
+    if (count > 0) {
       this.#in.go()
-      return part.length
+      return count
     }
     if (this.#error !== null) throw this.#error
     return endArrived ? -1 : 0
@@ -369,10 +374,7 @@ export class SimulatedNetwork {
   readonly random: Prng
   /** What the next connection is like. */
   wire: Wire = FAST
-  /** Most bytes that all wires held at a time. */
-  most = 0
   readonly #listeners = new Map<number, SimulatedListener>()
-  readonly #pairs: Pair[] = []
   #port = 1000
 
   constructor(time: SimulatedTime, seed: number) {
@@ -391,7 +393,6 @@ export class SimulatedNetwork {
         throw new HoldfastError('ECONNREFUSED', `nobody listens at ${host}:${port}`)
       }
       const pair = new Pair(this, wire, [`${host}:${++this.#port}`, `${host}:${port}`])
-      this.#pairs.push(pair)
       this.soon(wire.delay, () => listener.arrive(pair.ends[1]))
       return pair.ends[0]
     },
@@ -405,14 +406,6 @@ export class SimulatedNetwork {
   /** After some time, so long at most. */
   soon(delay: number, run: () => void): void {
     this.time.later(delay * (this.random.below(1000) / 1000), run)
-  }
-
-  count(): void {
-    let held = 0
-    for (const { ways } of this.#pairs) {
-      for (const { flying, arrived } of ways) held += flying.length + arrived.length
-    }
-    this.most = Math.max(this.most, held)
   }
 }
 

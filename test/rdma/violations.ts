@@ -286,6 +286,11 @@ for (const operation of [1, 3, 15]) {
 request(RdmapError.streamCatastrophic, 'an atomic that is not aligned', ({ regions }) => [
   change(0, regions.words.stag, at(4)),
 ])
+request(RdmapError.streamCatastrophic, 'an atomic at an odd offset of aligned memory', (target) => {
+  const access = ['localWrite', 'remoteAtomic'] as const
+  const odd = target.domain.register(new Uint8Array(8), { access, address: ADDRESS + 4 })
+  return [change(0, odd.stag, at(4))]
+})
 request(RdmapError.accessRights, 'an atomic of what may be read and written', ({ regions }) => [
   change(0, regions.open.stag, at(0)),
 ])
