@@ -158,6 +158,62 @@ test('Reads that the peer serves none of are refused here, and hold up nothing',
 
 // ---- completions -------------------------------------------------------------------------------
 
+test('a Write or Send is done when the stream has all of it, and not before', async () => {
+  const tap = new Tap()
+  using pair = await connected({ transport: tap })
+  const { remote } = pair.expose(new Uint8Array(MIB))
+  pair.server.receive(MIB)
+  await pair.settle()
+  tap.room = 1000
+  pair.client.post({ op: 'write', id: 'w', local: new Uint8Array(MIB), remote: remote(0) })
+  pair.client.post({ op: 'send', id: 's', local: new Uint8Array(MIB) })
+  await turns(5)
+  assert.equal(pair.client.sendCq.length, 0, 'nothing is done')
+  tap.give(MIB + 100_000)
+  assert.deepEqual(await statuses(pair.client.sendCq, 1), ['w SUCCESS'])
+  await turns(5)
+  assert.equal(pair.client.sendCq.length, 0, 'the Send is not')
+  tap.give(MIB)
+  assert.deepEqual(await statuses(pair.client.sendCq, 1), ['s SUCCESS'])
+})
+
+test('a peer that asks for much does not keep this end from sending', async () => {
+  const tap = new Tap()
+  using pair = await connected({}, { transport: tap })
+  const { remote } = pair.expose(new Uint8Array(64 * KIB))
+  await pair.settle()
+  pair.client.receive(8)
+  tap.room = 0
+  for (let i = 0; i < 100; i++) {
+    pair.client.post({ op: 'read', local: new Uint8Array(64 * KIB), remote: remote(0) })
+  }
+  const asked = () => tap.opcodes(false).filter((opcode) => opcode === Opcode.readRequest).length
+  await until(() => asked() === 101, 'all Reads')
+  pair.server.post({ op: 'send', local: new Uint8Array(8) })
+  await turns(2)
+  tap.give(Infinity)
+  assert.equal((await pair.client.received()).status, 'SUCCESS')
+  await statuses(pair.client.sendCq, 100)
+  const at = tap.opcodes(true).indexOf(Opcode.send)
+  assert.ok(at > 0 && at < 12, `the message went behind ${at} answers`)
+})
+
+test('who asks for more at a time than is served is refused', async () => {
+  for (const depth of [2, 3]) {
+    const tap = new Tap()
+    // Revision 1 says nothing of it.
+    using pair = await connected({ revision: 1, ord: depth }, { ird: 2, transport: tap })
+    tap.room = 0
+    for (let i = 0; i < depth; i++) pair.client.post({ op: 'read', local: [], remote: NOWHERE })
+    const asked = () => tap.opcodes(false).filter((opcode) => opcode === Opcode.readRequest).length
+    await until(() => asked() === depth, 'all Reads')
+    await turns(2)
+    tap.give(Infinity)
+    if (depth > 2) await pair.refused(DdpError.noBuffer)
+    else assert.deepEqual(await statuses(pair.client.sendCq, 2), ['null SUCCESS', 'null SUCCESS'])
+  }
+})
+
 test('unsignaled work says nothing of its success, keeps no room, and tells its failure', async () => {
   using pair = await connected({ qp: { maxSend: 4 } })
   const { remote, region } = pair.expose(new Uint8Array(64))
@@ -501,7 +557,9 @@ test('a message longer than its receive ends the connection, and says so of the 
 })
 
 test('with patience, messages wait for receives: in order, and in bounded memory', async () => {
-  using pair = await connected({ qp: { maxSend: 64 } }, { qp: { receivePatience: 60_000 } })
+  const tap = new Tap()
+  const patient = { transport: tap, qp: { receivePatience: 60_000 } }
+  using pair = await connected({ qp: { maxSend: 64 } }, patient)
   const { client, server } = pair
   const count = 64
   for (let i = 0; i < count; i++) {
@@ -512,6 +570,7 @@ test('with patience, messages wait for receives: in order, and in bounded memory
   const { receivedBytes } = server.qp.counters
   await turns(50)
   assert.equal(server.qp.counters.receivedBytes, receivedBytes, 'nothing is taken any more')
+  assert.equal(tap.streams[0]!.wantsReading, false, 'nor looked for')
   assert.ok(receivedBytes <= 2 * MIB, `${receivedBytes} bytes are kept`)
   assert.ok(client.qp.counters.sentBytes < 32 * MIB, 'the sender has stopped')
   for (let i = 0; i < count; i++) {
