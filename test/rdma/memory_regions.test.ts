@@ -292,6 +292,24 @@ test('the address of a region is where its first byte is, up to the last integer
   }
 })
 
+test('a message goes on past a multiple of 2^32, at either end', async () => {
+  using pair = await connected()
+  const address = 2 ** 33 - 100_000
+  const memory = pattern(MIB)
+  const { remote } = pair.expose(memory, address)
+  const into = new Uint8Array(MIB)
+  const access = ['localWrite'] as const
+  const region = pair.client.domain.register(into, { access, address })
+  const local = { region, offset: 0, length: MIB }
+  const read = await pair.client.done({ op: 'read', local, remote: remote(0) })
+  assert.equal(read.status, 'SUCCESS', read.detail)
+  sameBytes(into, memory, 'read')
+  into.reverse()
+  await pair.client.done({ op: 'write', local, remote: remote(0) })
+  await pair.settle()
+  sameBytes(memory, into, 'written')
+})
+
 test('regions that would end past 2^53, and addresses that are none, are EINVAL', () => {
   using device = new Device()
   const domain = device.protectionDomain()
