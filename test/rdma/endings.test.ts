@@ -94,6 +94,20 @@ test('what is posted behind a disconnect and its end is flushed, and nothing is 
   assertNothingLeft(pair)
 })
 
+test('what is posted behind the end of the stream is flushed though the peer has not gone', async () => {
+  using pair = await connected({}, { qp: { receivePatience: 60_000 } })
+  const { client } = pair
+  client.post({ op: 'send', id: 's', local: pattern(8) })
+  const end = client.qp.disconnect()
+  assert.deepEqual(await statuses(client.sendCq, 1), ['s SUCCESS'])
+  await turns(3)
+  client.post({ op: 'write', id: 'late', local: pattern(8), remote: NOWHERE })
+  assert.deepEqual(await statuses(client.sendCq, 1), ['late WR_FLUSH_ERR'])
+  assert.equal(client.qp.state, 'connected')
+  pair.server.receive(8)
+  assert.equal((await end).cause, 'disconnected')
+})
+
 test('a queue pair that was never connected ends by itself', async () => {
   using pair = await connected()
   const { device, domain, sendCq } = pair.client

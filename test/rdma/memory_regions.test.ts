@@ -179,6 +179,46 @@ for (const op of OPS) {
   })
 }
 
+/** What is wrong in several ways, and what is told of it: RFC 5040 and 5041 have an order. */
+const SEVERAL: readonly [op: Op, what: string, ErrorCode, (pair: Pair) => [number, bigint]][] = [
+  ['write', 'domain before all else', DdpError.stagNotOfStream, inOtherDomain],
+  ['read', 'domain before all else', RdmapError.stagNotOfStream, inOtherDomain],
+  ['write', 'wrap before bounds and rights', DdpError.toWrap, withoutRights],
+  ['write', 'bounds before rights', DdpError.bounds, (pair) => [withoutRights(pair)[0], 4097n]],
+  ['read', 'rights before wrap and bounds', RdmapError.accessRights, withoutRights],
+  ['fetchAdd', 'rights before wrap and bounds', RdmapError.accessRights, withoutRights],
+]
+
+const LAST = (1n << 64n) - 7n
+
+function inOtherDomain({ server }: Pair): [number, bigint] {
+  return [server.device.protectionDomain().register(new Uint8Array(LENGTH)).stag, LAST]
+}
+
+function withoutRights({ server }: Pair): [number, bigint] {
+  return [server.domain.register(new Uint8Array(LENGTH)).stag, LAST]
+}
+
+for (const [op, what, error, make] of SEVERAL) {
+  test(`${op}: of several errors the first is told: ${what}`, async () => {
+    using pair = await connected()
+    const [stag, address] = make(pair)
+    // An atomic is looked at when it is aligned.
+    const to = op === 'fetchAdd' ? address - 1n : address
+    pair.client.post(work(op, stag, to, new Uint8Array(8)))
+    await pair.refused(error)
+  })
+}
+
+test('of a Read whose end is past the region no byte is sent', async () => {
+  using pair = await connected()
+  const { remote } = pair.expose(new Uint8Array(MIB).fill(1))
+  const into = new Uint8Array(MIB + 1)
+  pair.client.post({ op: 'read', local: into, remote: remote(0) })
+  await pair.refused(RdmapError.bounds)
+  assert.ok(into.every((byte) => byte === 0))
+})
+
 test('a region ends for one peer and lives on for the others of its domain', async () => {
   using one = await connected()
   const other = one.server.device
@@ -250,6 +290,24 @@ test('the address of a region is where its first byte is, up to the last integer
     pair.client.post(work('read', region.stag, BigInt(address) + 9n, new Uint8Array(8)))
     await pair.refused(RdmapError.bounds, `past the end at ${address}`)
   }
+})
+
+test('a message goes on past a multiple of 2^32, at either end', async () => {
+  using pair = await connected()
+  const address = 2 ** 33 - 100_000
+  const memory = pattern(MIB)
+  const { remote } = pair.expose(memory, address)
+  const into = new Uint8Array(MIB)
+  const access = ['localWrite'] as const
+  const region = pair.client.domain.register(into, { access, address })
+  const local = { region, offset: 0, length: MIB }
+  const read = await pair.client.done({ op: 'read', local, remote: remote(0) })
+  assert.equal(read.status, 'SUCCESS', read.detail)
+  sameBytes(into, memory, 'read')
+  into.reverse()
+  await pair.client.done({ op: 'write', local, remote: remote(0) })
+  await pair.settle()
+  sameBytes(memory, into, 'written')
 })
 
 test('regions that would end past 2^53, and addresses that are none, are EINVAL', () => {

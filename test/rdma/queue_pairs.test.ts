@@ -158,6 +158,67 @@ test('Reads that the peer serves none of are refused here, and hold up nothing',
 
 // ---- completions -------------------------------------------------------------------------------
 
+test('a Write or Send is done when the stream has all of it, and not before', async () => {
+  const tap = new Tap()
+  using pair = await connected({ transport: tap })
+  const { remote } = pair.expose(new Uint8Array(MIB))
+  pair.server.receive(MIB)
+  await pair.settle()
+  tap.room = 0
+  pair.client.post({ op: 'write', id: 'small', local: new Uint8Array(8), remote: remote(0) })
+  await turns(5)
+  assert.equal(pair.client.sendCq.length, 0, 'what is framed is not done')
+  tap.give(1000)
+  assert.deepEqual(await statuses(pair.client.sendCq, 1), ['small SUCCESS'])
+  pair.client.post({ op: 'write', id: 'w', local: new Uint8Array(MIB), remote: remote(0) })
+  pair.client.post({ op: 'send', id: 's', local: new Uint8Array(MIB) })
+  await turns(5)
+  assert.equal(pair.client.sendCq.length, 0, 'nothing is done')
+  tap.give(MIB + 100_000)
+  assert.deepEqual(await statuses(pair.client.sendCq, 1), ['w SUCCESS'])
+  await turns(5)
+  assert.equal(pair.client.sendCq.length, 0, 'the Send is not')
+  tap.give(MIB)
+  assert.deepEqual(await statuses(pair.client.sendCq, 1), ['s SUCCESS'])
+})
+
+test('a peer that asks for much does not keep this end from sending', async () => {
+  const tap = new Tap()
+  using pair = await connected({}, { transport: tap })
+  const { remote } = pair.expose(new Uint8Array(64 * KIB))
+  await pair.settle()
+  pair.client.receive(8)
+  tap.room = 0
+  for (let i = 0; i < 100; i++) {
+    pair.client.post({ op: 'read', local: new Uint8Array(64 * KIB), remote: remote(0) })
+  }
+  const asked = () => tap.opcodes(false).filter((opcode) => opcode === Opcode.readRequest).length
+  await until(() => asked() === 101, 'all Reads')
+  pair.server.post({ op: 'send', local: new Uint8Array(8) })
+  await turns(2)
+  tap.give(Infinity)
+  assert.equal((await pair.client.received()).status, 'SUCCESS')
+  await statuses(pair.client.sendCq, 100)
+  const at = tap.opcodes(true).indexOf(Opcode.send)
+  assert.ok(at > 0 && at < 12, `the message went behind ${at} answers`)
+})
+
+test('who asks for more at a time than is served is refused', async () => {
+  for (const depth of [2, 3]) {
+    const tap = new Tap()
+    // Revision 1 says nothing of it.
+    using pair = await connected({ revision: 1, ord: depth }, { ird: 2, transport: tap })
+    tap.room = 0
+    for (let i = 0; i < depth; i++) pair.client.post({ op: 'read', local: [], remote: NOWHERE })
+    const asked = () => tap.opcodes(false).filter((opcode) => opcode === Opcode.readRequest).length
+    await until(() => asked() === depth, 'all Reads')
+    await turns(2)
+    tap.give(Infinity)
+    if (depth > 2) await pair.refused(DdpError.noBuffer)
+    else assert.deepEqual(await statuses(pair.client.sendCq, 2), ['null SUCCESS', 'null SUCCESS'])
+  }
+})
+
 test('unsignaled work says nothing of its success, keeps no room, and tells its failure', async () => {
   using pair = await connected({ qp: { maxSend: 4 } })
   const { remote, region } = pair.expose(new Uint8Array(64))
@@ -339,6 +400,31 @@ test('one completion queue serves many queue pairs, and forgets those that are d
   }
 })
 
+test('a queue pair that is posted to after its end takes nobody’s room', async () => {
+  const cq = new CompletionQueue()
+  const qp = { sendCq: cq, receiveCq: cq, maxSend: 1, maxReceive: 1 }
+  const sides = [new Side({ qp }), new Side({ qp })] as const
+  for (const side of sides) {
+    using pair = await connectSides(new Pair(new Side(), side))
+    pair.client.receive(8)
+    side.receive(8)
+    side.post({ op: 'send', local: new Uint8Array(8) })
+    if (side === sides[0]) {
+      assert.equal((await next(cq)).status, 'SUCCESS')
+      side.qp.abort()
+      assert.equal((await next(cq)).status, 'WR_FLUSH_ERR')
+    }
+  }
+  await until(() => cq.length === 2, 'all of the second')
+  for (const { qp: ended } of sides.slice(0, 1)) {
+    ended.postSend({ op: 'send', id: 'late' })
+    ended.postReceive({ id: 'late' })
+  }
+  await turn()
+  const told = await statuses(cq, 4)
+  assert.deepEqual(told.slice(2), ['late WR_FLUSH_ERR', 'late WR_FLUSH_ERR'])
+})
+
 test('a completion queue is iterated over, and its listener called once for a turn', async () => {
   using pair = await connected()
   let calls = 0
@@ -501,7 +587,9 @@ test('a message longer than its receive ends the connection, and says so of the 
 })
 
 test('with patience, messages wait for receives: in order, and in bounded memory', async () => {
-  using pair = await connected({ qp: { maxSend: 64 } }, { qp: { receivePatience: 60_000 } })
+  const tap = new Tap()
+  const patient = { transport: tap, qp: { receivePatience: 60_000 } }
+  using pair = await connected({ qp: { maxSend: 64 } }, patient)
   const { client, server } = pair
   const count = 64
   for (let i = 0; i < count; i++) {
@@ -512,6 +600,7 @@ test('with patience, messages wait for receives: in order, and in bounded memory
   const { receivedBytes } = server.qp.counters
   await turns(50)
   assert.equal(server.qp.counters.receivedBytes, receivedBytes, 'nothing is taken any more')
+  assert.equal(tap.streams[0]!.wantsReading, false, 'nor looked for')
   assert.ok(receivedBytes <= 2 * MIB, `${receivedBytes} bytes are kept`)
   assert.ok(client.qp.counters.sentBytes < 32 * MIB, 'the sender has stopped')
   for (let i = 0; i < count; i++) {
@@ -545,6 +634,20 @@ test('small messages that came together are taken one for each receive that is p
   assert.deepEqual(await statuses(pair.client.sendCq, 1), ['r SUCCESS'])
 })
 
+test('who has a message waiting sends and reads all the same', async () => {
+  using pair = await connected({}, { qp: { receivePatience: 60_000 } })
+  const { client, server } = pair
+  client.receive(8)
+  client.post({ op: 'send', local: new Uint8Array(8) })
+  await until(() => server.qp.counters.receivedBytes > 0, 'the message')
+  await turns(3)
+  assert.equal((await server.done({ op: 'send', local: new Uint8Array(8) })).status, 'SUCCESS')
+  assert.equal((await client.received()).status, 'SUCCESS')
+  assert.equal(server.qp.state, 'connected')
+  server.receive(8)
+  assert.equal((await server.received()).status, 'SUCCESS')
+})
+
 test('patience ends: the message that waited is refused', async () => {
   const timers = new FakeTimers()
   using pair = await connected({}, { timers, qp: { receivePatience: 1000 } })
@@ -558,13 +661,22 @@ test('patience ends: the message that waited is refused', async () => {
 
 test('a connection that is closing waits for no peer for ever, whatever else it waited for', async () => {
   const timers = new FakeTimers()
-  using pair = await connected({}, { timers, qp: { receivePatience: 60_000 } })
-  pair.client.post({ op: 'send', local: new Uint8Array(8) })
-  await until(() => pair.server.qp.counters.receivedBytes > 0, 'the message')
-  const closed = pair.server.qp.disconnect()
-  pair.server.receive(8)
-  assert.equal((await pair.server.received()).status, 'SUCCESS')
-  await timers.pass(5000)
-  assert.ok(['disconnected', 'lost'].includes((await closed).cause))
+  const patient = { qp: { receivePatience: 60_000 } }
+  using pair = await connected(patient, { timers, ...patient })
+  const { client, server } = pair
+  await pair.settle()
+  // The client has a message that waits, and does not see that the server is done.
+  server.post({ op: 'send', local: new Uint8Array(8) })
+  await until(() => client.qp.counters.receivedBytes > 20, 'the message')
+  const closed = server.qp.disconnect()
+  await server.sent()
+  client.post({ op: 'send', local: new Uint8Array(8) })
+  await client.sent()
+  await turns(5)
+  server.receive(8)
+  assert.equal((await server.received()).status, 'SUCCESS')
+  assert.equal(server.qp.state, 'connected')
+  for (let i = 0; i < 2; i++) await timers.pass(5000)
+  assert.equal((await closed).cause, 'lost')
   assert.equal(timers.waiting, 0)
 })

@@ -115,6 +115,8 @@ export class TappedStream implements ByteStream {
   readonly #out: Decoder
   readonly #in: Decoder
   #events: StreamEvents | null = null
+  /** Whether this end wants to read. */
+  wantsReading = true
   #full = false
   #cut = false
 
@@ -157,6 +159,7 @@ export class TappedStream implements ByteStream {
   }
 
   reading(wanted: boolean): void {
+    this.wantsReading = wanted
     if (!this.#cut) this.#inner.reading(wanted)
   }
 
