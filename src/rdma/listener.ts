@@ -114,6 +114,8 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   readonly #backlog: number
   readonly #closing = new AbortController()
   readonly #waiting: ConnectionRequest[] = []
+  /** Those that wait for an answer, whether a program has taken them or not. */
+  readonly #unanswered = new Map<ByteStream, ConnectionRequest>()
   #wake: (() => void) | null = null
   #closed = false
 
@@ -167,7 +169,9 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     const { signal } = this.#closing
     const setup = await awaitRequest(stream, relay, { timers: this.device.timers, signal })
     signal.throwIfAborted()
-    this.#waiting.push(new ConnectionRequest(this, stream, relay, setup))
+    const request = new ConnectionRequest(this, stream, relay, setup)
+    this.#unanswered.set(stream, request)
+    this.#waiting.push(request)
     this.#tell()
   }
 
@@ -175,6 +179,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   release(stream: ByteStream): void {
     this.#own.delete(stream)
     this.#open.delete(stream)
+    this.#unanswered.delete(stream)
     this.limit()
   }
 
@@ -196,7 +201,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     if (this.#closed) return
     this.#closed = true
     this.#streams.close()
-    for (const request of this.#waiting.splice(0)) request.reject()
+    for (const request of [...this.#unanswered.values()]) request.reject()
     this.#closing.abort(new HoldfastError('ECONNABORTED', 'the listener was closed'))
     for (const stream of this.#own) stream.abort()
     this.#tell()
