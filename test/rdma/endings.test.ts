@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { End } from '../../src/rdma/index.js'
 import { Opcode } from '../../src/rdma/wire/ddp.js'
-import { RdmapError } from '../../src/rdma/wire/terminate.js'
+import { DdpError, RdmapError } from '../../src/rdma/wire/terminate.js'
 import { FakeTimers } from '../layout/timers.js'
 import {
+  assertStatus,
   connected,
   NOWHERE,
   pattern,
@@ -212,6 +213,21 @@ test('each piece of work is told once when the peer refuses one in the middle', 
 })
 
 // ---- lost --------------------------------------------------------------------------------------
+
+test('of two Writes side by side the one that is wrong is blamed', async () => {
+  using pair = await connected()
+  const { region, remote } = pair.expose(new Uint8Array(100))
+  const { client } = pair
+  client.post({ op: 'read', id: 'r', local: new Uint8Array(8), remote: remote(0) })
+  client.post({ op: 'write', id: 'right', local: new Uint8Array(60), remote: remote(40) })
+  client.post({ op: 'write', id: 'wrong', local: new Uint8Array(60), remote: remote(100) })
+  assert.deepEqual(await statuses(client.sendCq, 3), [
+    'r WR_FLUSH_ERR',
+    'right WR_FLUSH_ERR',
+    'wrong REM_ACCESS_ERR',
+  ])
+  await pair.refused(DdpError.bounds, `STag ${region.stag}`)
+})
 
 test('a connection that is lost in the middle of a message says so, at both ends', async () => {
   const tap = new Tap()
