@@ -411,7 +411,9 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       const moved = this.transmitter.handed > handed || this.received > received
       if (moved && this.#state === 'closing') return this.#expectProgress(milliseconds)
       const detail = `the peer did not close within ${milliseconds} ms`
-      this.#gone(this.#end ?? { cause: 'lost', detail, error: null }, true)
+      // What TCP has of the messages of this side, and the end behind them, still goes its way.
+      const sent = this.#state === 'closing' && this.#finSent
+      this.#gone(this.#end ?? { cause: 'lost', detail, error: null }, !sent)
       this.turn()
     })
   }

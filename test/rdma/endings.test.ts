@@ -312,6 +312,28 @@ test('a peer that does not close is not waited for: as long as it moves, and fiv
   assert.equal(timers.waiting, 0)
 })
 
+test('what was sent reaches a peer that takes it later than it is waited for', async () => {
+  const timers = new FakeTimers()
+  const patience = { qp: { receivePatience: 60_000 } }
+  using pair = await connected({ timers }, patience)
+  const { client, server } = pair
+  const count = 128
+  for (let i = 0; i < count; i++) {
+    client.post({ op: 'send', id: i, local: new Uint8Array(16_384).fill(i) })
+  }
+  const sent = await statuses(client.sendCq, count)
+  assert.ok(sent.every((status) => status.endsWith('SUCCESS')))
+  const end = client.qp.disconnect()
+  await timers.pass(5000)
+  assert.equal((await end).cause, 'lost')
+  for (let i = 0; i < count; i++) {
+    const [into] = server.receive(16_384)
+    assertStatus(await server.received(), 'SUCCESS', `message ${i}`)
+    sameBytes(into!, new Uint8Array(16_384).fill(i), `message ${i}`)
+  }
+  assert.equal((await server.qp.closed).cause, 'disconnected')
+})
+
 test('a peer that was refused is not waited for longer than two seconds', async () => {
   const timers = new FakeTimers()
   const tap = new Tap()
