@@ -409,6 +409,14 @@ test('parts of regions that are not good for the work fail it, and nothing is se
       ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: -1, length: 8 }),
     ],
     [
+      'from the middle of a byte',
+      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0.5, length: 4 }),
+    ],
+    [
+      'up to the middle of a byte',
+      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0, length: 4.5 }),
+    ],
+    [
       'of another domain',
       ({ device }) => {
         const region = device.protectionDomain().register(new Uint8Array(8))
