@@ -564,6 +564,13 @@ test('patience ends: the message that waited is refused', async () => {
   await pair.refused(DdpError.noBuffer)
 })
 
+test('patience that no timer has is EINVAL', () => {
+  for (const receivePatience of [-1, 0.5, NaN, Infinity, 2 ** 31]) {
+    assert.throws(() => new Side({ qp: { receivePatience } }), { code: 'EINVAL' })
+  }
+  new Side({ qp: { receivePatience: 2 ** 31 - 1 } }).qp.abort()
+})
+
 test('a connection that is closing waits for no peer for ever, whatever else it waited for', async () => {
   const timers = new FakeTimers()
   using pair = await connected({}, { timers, qp: { receivePatience: 60_000 } })
