@@ -132,7 +132,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     const { rtr } = this.agreed
     if (rtr !== null) this.transmitter.ready(rtr)
     if (rtr === 'read') this.#o.work.readyReads++
-    this.transmitter.pump()
+    this.turn()
     this.#nudgeLater(0)
   }
 
@@ -158,8 +158,11 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     if (this.#finSent) this.#o.work.flush(null, 'WR_FLUSH_ERR', '')
     this.transmitter.pump()
     this.#finish()
-    this.#o.work.cq.tell()
-    this.#o.receives.cq.tell()
+    try {
+      this.#o.work.cq.tell()
+    } finally {
+      this.#o.receives.cq.tell()
+    }
   }
 
   #receive(): void {
@@ -259,7 +262,7 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       // In the middle of a message it is no message of its own; and then more comes anyway.
       if (this.transmitter.handed > 0 && this.transmitter.idle) {
         this.transmitter.ready('write')
-        this.transmitter.pump()
+        this.turn()
       }
       this.#nudgeLater(count + 1)
     })
@@ -299,6 +302,15 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
     const { ulpdu, rest } = this.#parked
     this.#unpark()
     try {
+      this.#goOn(ulpdu, rest)
+    } catch (error) {
+      this.broken(error as Error)
+    }
+    if (this.#parked === null && this.#state !== 'gone') this.#o.stream.reading(true)
+  }
+
+  #goOn(ulpdu: Uint8Array, rest: Uint8Array): void {
+    try {
       segment.read(ulpdu, 0, ulpdu.length)
       this.receiver.take(segment)
     } catch (error) {
@@ -306,7 +318,6 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       this.#refuse(error, blamedFor(error.error, segment))
     }
     if (this.#listening) this.#take(rest, 0, rest.length)
-    if (this.#parked === null && this.#state !== 'gone') this.#o.stream.reading(true)
   }
 
   #unpark(): void {
@@ -441,7 +452,9 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
       const moved = this.transmitter.handed > handed || this.received > received
       if (moved && this.#state === 'closing') return this.#expectProgress(milliseconds)
       const detail = `the peer did not close within ${milliseconds} ms`
-      this.#gone(this.#end ?? { cause: 'lost', detail, error: null }, true)
+      // What TCP has of the messages of this side, and the end behind them, still goes its way.
+      const sent = this.#state === 'closing' && this.#finSent
+      this.#gone(this.#end ?? { cause: 'lost', detail, error: null }, !sent)
       this.turn()
     })
   }

@@ -225,8 +225,17 @@ export class Device implements QueuePairHost {
   close(): void {
     this.#closed = true
     for (const listener of [...this.#listeners]) listener.close()
-    for (const qp of [...this.#connected]) qp.abort('the device was closed')
     for (const attempt of this.#attempts) attempt.abort(deviceClosed())
+    this.#abortAll([...this.#connected])
+  }
+
+  /** Who does not take well that one ends is told so when all have. */
+  #abortAll([first, ...others]: QueuePair[]): void {
+    try {
+      first?.abort('the device was closed')
+    } finally {
+      if (others.length > 0) this.#abortAll(others)
+    }
   }
 
   [Symbol.dispose](): void {

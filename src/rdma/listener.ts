@@ -115,6 +115,8 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   readonly #leaving = new Set<() => void>()
   readonly #closing = new AbortController()
   readonly #waiting: ConnectionRequest[] = []
+  /** Those that wait for an answer, whether a program has taken them or not. */
+  readonly #unanswered = new Map<ByteStream, ConnectionRequest>()
   #wake: (() => void) | null = null
   #closed = false
 
@@ -168,7 +170,9 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     const { signal } = this.#closing
     const setup = await awaitRequest(stream, relay, { timers: this.device.timers, signal })
     signal.throwIfAborted()
-    this.#waiting.push(new ConnectionRequest(this, stream, relay, setup))
+    const request = new ConnectionRequest(this, stream, relay, setup)
+    this.#unanswered.set(stream, request)
+    this.#waiting.push(request)
     this.#tell()
   }
 
@@ -176,6 +180,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   release(stream: ByteStream): void {
     this.#own.delete(stream)
     this.#open.delete(stream)
+    this.#unanswered.delete(stream)
     this.limit()
   }
 
@@ -219,7 +224,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     if (this.#closed) return
     this.#closed = true
     this.#streams.close()
-    for (const request of this.#waiting.splice(0)) request.reject()
+    for (const request of [...this.#unanswered.values()]) request.reject()
     this.#closing.abort(new HoldfastError('ECONNABORTED', 'the listener was closed'))
     for (const stream of this.#own) stream.abort()
     for (const close of this.#leaving) close()

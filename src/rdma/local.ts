@@ -45,7 +45,8 @@ function invalidElement(sge: Sge, domain: ProtectionDomain, store: boolean): str
   if (region.domain !== domain) return `STag ${hex(region.stag)} is of another protection domain`
   if (store && (region.access & Access.localWrite) === 0)
     return `STag ${hex(region.stag)}: no localWrite`
-  if (offset >= 0 && length >= 0 && offset + length <= region.length) return ''
+  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
+  if (whole && offset >= 0 && length >= 0 && offset + length <= region.length) return ''
   return `${length} bytes at ${offset} of STag ${hex(region.stag)}, which has ${region.length}`
 }
 

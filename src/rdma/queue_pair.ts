@@ -25,7 +25,8 @@ export interface QueuePairOptions {
   readonly maxReceive?: number
   /**
    * Milliseconds that a message of the peer may wait for a receive, while nothing else is taken
-   * from him: back pressure. 0, as the RFCs have it: such a message ends the connection.
+   * from him: back pressure. 0, as the RFCs have it: such a message ends the connection. More than
+   * 60 000 the TCP of a sender that finds no room does not wait.
    */
   readonly receivePatience?: number
 }
@@ -33,6 +34,8 @@ export interface QueuePairOptions {
 const MAX_SEND = 256
 const MAX_RECEIVE = 256
 export const QUEUE_MAX = 1 << 16
+/** A timer has no more. */
+const PATIENCE_MAX = 2 ** 31 - 1
 
 export type QueuePairState = 'idle' | 'connecting' | 'connected' | 'closed'
 
@@ -73,6 +76,7 @@ export class QueuePair {
     this.#host = host
     this.domain = domain
     this.receivePatience = options.receivePatience ?? 0
+    demandPatience(this.receivePatience)
     this.#work = new SendQueue(this, sendCq, maxSend)
     this.#receives = new ReceiveQueue(this, receiveCq, maxReceive)
     this.#sinkStag = host.stags.next()
@@ -259,6 +263,12 @@ export class QueuePair {
 function demandDepth(what: string, depth: number): void {
   if (Number.isInteger(depth) && depth >= 1 && depth <= QUEUE_MAX) return
   throw new HoldfastError('EINVAL', `${what} is ${depth}; pass 1 to ${QUEUE_MAX}`)
+}
+
+function demandPatience(milliseconds: number): void {
+  if (Number.isInteger(milliseconds) && milliseconds >= 0 && milliseconds <= PATIENCE_MAX) return
+  const detail = `receivePatience is ${milliseconds}; pass milliseconds, 0 to ${PATIENCE_MAX}`
+  throw new HoldfastError('EINVAL', detail)
 }
 
 const full = (what: string, max: number) =>

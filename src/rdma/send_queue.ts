@@ -179,9 +179,10 @@ export class SendQueue {
 function isBlamed(work: PostedWork, segment: Segment): boolean {
   const { tagged, qn, msn, stag, toHigh, toLow, opcode, payload, payloadLength, bytes } = segment
   if (tagged) {
-    if (!work.op.startsWith('write') || work.stag !== stag) return false
+    const writes = opcode === Opcode.write && work.op.startsWith('write')
+    if (!writes || work.stag !== stag) return false
     const from = (toHigh - work.toHigh) * 2 ** 32 + (toLow - work.toLow)
-    return from >= 0 && from <= work.length
+    return from >= 0 && from < work.length
   }
   if (work.responds !== (qn === Queue.request)) return false
   if (opcode !== Opcode.readRequest || payloadLength < ReadRequest.size) return work.msn === msn

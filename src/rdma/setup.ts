@@ -122,7 +122,8 @@ function answerTo(options: SetupOptions, asked: Enhanced): Enhanced {
   const ird = Math.min(options.ird, Math.max(1, asked.ord))
   const ord = Math.min(options.ord, asked.ird)
   if (!asked.peerToPeer) return { ird, ord, peerToPeer: false, rtrs: [] }
-  const rtr = options.rtrs.find((kind) => asked.rtrs.includes(kind))
+  // An RTR that is a Read has to be served as any other.
+  const rtr = options.rtrs.find((kind) => asked.rtrs.includes(kind) && (kind !== 'read' || ird > 0))
   if (rtr !== undefined) return { ird, ord, peerToPeer: true, rtrs: [rtr] }
   const detail = `offered ${asked.rtrs.join(', ') || 'none'}, taken ${options.rtrs.join(', ')}`
   throw new ProtocolError(MpaError.noMatchingRtr, detail)

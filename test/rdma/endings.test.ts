@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { End } from '../../src/rdma/index.js'
 import { Opcode } from '../../src/rdma/wire/ddp.js'
-import { RdmapError } from '../../src/rdma/wire/terminate.js'
+import { DdpError, RdmapError } from '../../src/rdma/wire/terminate.js'
 import { FakeTimers } from '../layout/timers.js'
 import {
+  assertStatus,
   connected,
   NOWHERE,
   pattern,
@@ -227,6 +228,21 @@ test('each piece of work is told once when the peer refuses one in the middle', 
 
 // ---- lost --------------------------------------------------------------------------------------
 
+test('of two Writes side by side the one that is wrong is blamed', async () => {
+  using pair = await connected()
+  const { region, remote } = pair.expose(new Uint8Array(100))
+  const { client } = pair
+  client.post({ op: 'read', id: 'r', local: new Uint8Array(8), remote: remote(0) })
+  client.post({ op: 'write', id: 'right', local: new Uint8Array(60), remote: remote(40) })
+  client.post({ op: 'write', id: 'wrong', local: new Uint8Array(60), remote: remote(100) })
+  assert.deepEqual(await statuses(client.sendCq, 3), [
+    'r WR_FLUSH_ERR',
+    'right WR_FLUSH_ERR',
+    'wrong REM_ACCESS_ERR',
+  ])
+  await pair.refused(DdpError.bounds, `STag ${region.stag}`)
+})
+
 test('a connection that is lost in the middle of a message says so, at both ends', async () => {
   const tap = new Tap()
   using pair = await connected({ transport: tap })
@@ -308,6 +324,28 @@ test('a peer that does not close is not waited for: as long as it moves, and fiv
   assert.equal((await end).cause, 'lost')
   assert.deepEqual(await statuses(pair.client.sendCq, 1), ['w RETRY_EXC_ERR'])
   assert.equal(timers.waiting, 0)
+})
+
+test('what was sent reaches a peer that takes it later than it is waited for', async () => {
+  const timers = new FakeTimers()
+  const patience = { qp: { receivePatience: 60_000 } }
+  using pair = await connected({ timers }, patience)
+  const { client, server } = pair
+  const count = 128
+  for (let i = 0; i < count; i++) {
+    client.post({ op: 'send', id: i, local: new Uint8Array(16_384).fill(i) })
+  }
+  const sent = await statuses(client.sendCq, count)
+  assert.ok(sent.every((status) => status.endsWith('SUCCESS')))
+  const end = client.qp.disconnect()
+  await timers.pass(5000)
+  assert.equal((await end).cause, 'lost')
+  for (let i = 0; i < count; i++) {
+    const [into] = server.receive(16_384)
+    assertStatus(await server.received(), 'SUCCESS', `message ${i}`)
+    sameBytes(into!, new Uint8Array(16_384).fill(i), `message ${i}`)
+  }
+  assert.equal((await server.qp.closed).cause, 'disconnected')
 })
 
 test('a peer that was refused is not waited for longer than two seconds', async () => {

@@ -495,6 +495,14 @@ test('parts of regions that are not good for the work fail it, and nothing is se
       ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: -1, length: 8 }),
     ],
     [
+      'from the middle of a byte',
+      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0.5, length: 4 }),
+    ],
+    [
+      'up to the middle of a byte',
+      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0, length: 4.5 }),
+    ],
+    [
       'of another domain',
       ({ device }) => {
         const region = device.protectionDomain().register(new Uint8Array(8))
@@ -657,6 +665,13 @@ test('patience ends: the message that waited is refused', async () => {
   assert.equal(pair.server.qp.state, 'connected')
   await timers.pass(1)
   await pair.refused(DdpError.noBuffer)
+})
+
+test('patience that no timer has is EINVAL', () => {
+  for (const receivePatience of [-1, 0.5, NaN, Infinity, 2 ** 31]) {
+    assert.throws(() => new Side({ qp: { receivePatience } }), { code: 'EINVAL' })
+  }
+  new Side({ qp: { receivePatience: 2 ** 31 - 1 } }).qp.abort()
 })
 
 test('a connection that is closing waits for no peer for ever, whatever else it waited for', async () => {

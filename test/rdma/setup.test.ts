@@ -97,6 +97,14 @@ test('an initiator that asks for no reads may have one where any are served', ()
   assert.deepEqual([initiator.ord, responder.ird], [0, 1])
 })
 
+test('a Read is no RTR for a responder that serves none', () => {
+  const both = { ...BASE, peerToPeer: true, rtrs: ['read', 'write'] as const }
+  const { reply } = acceptOf({ ...both, ird: 0 }, requestOf(both, NOTHING), NOTHING)
+  assert.deepEqual(reply.enhanced!.rtrs, ['write'])
+  const request = requestOf({ ...both, rtrs: ['read'] }, NOTHING)
+  assert.throws(() => acceptOf({ ...both, ird: 0 }, request, NOTHING), /LLP noMatchingRtr/)
+})
+
 test('a rejection carries its reason, and markers and peers are none of it', () => {
   const request = requestOf({ ...BASE, markers: true, peerToPeer: true }, NOTHING)
   const reply = sent(rejectOf(sent(request), new TextEncoder().encode('full')))
