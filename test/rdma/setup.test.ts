@@ -97,6 +97,13 @@ test('an initiator that asks for no reads may have one where any are served', ()
   assert.deepEqual([initiator.ord, responder.ird], [0, 1])
 })
 
+test('a depth of 0x3fff is a number as any other, and the lower one of both counts', () => {
+  const most = 0x3fff
+  const { initiator, responder } = agree({ ird: most, ord: most }, { ird: 8, ord: 4 })
+  assert.deepEqual([initiator.ord, responder.ird], [8, 8])
+  assert.deepEqual([initiator.ird, responder.ord], [4, 4])
+})
+
 test('a rejection carries its reason, and markers and peers are none of it', () => {
   const request = requestOf({ ...BASE, markers: true, peerToPeer: true }, NOTHING)
   const reply = sent(rejectOf(sent(request), new TextEncoder().encode('full')))
