@@ -43,7 +43,7 @@ export function rpingCommand(program: Command): Command {
     .option('-p, --port <port>', 'TCP port; 0: a free one', parsePort, PORT)
     .option(
       '-S, --size <bytes>',
-      `of a client: bytes of a text, ${SIZE_MIN} to 16M (rping: to 64K)`,
+      `of a client: bytes of a text, ${SIZE_MIN} to 16M (rping: to 65535)`,
       parsePingSize,
       SIZE_DEFAULT,
     )
@@ -64,7 +64,7 @@ export function rpingCommand(program: Command): Command {
         'holdfast rping -c -C 10 -v -V                     # in another',
         'holdfast rping -s -P -a 0.0.0.0                   # for other machines, until ^C',
         'rping -c -a 10.0.0.7 -C 10 -v -V                  # on a machine with siw or an iWARP card',
-        'holdfast rping -c -a 10.0.0.8 -C 10 -V -S 64K     # of rping -s -a 10.0.0.8 there',
+        'holdfast rping -c -a 10.0.0.8 -C 10 -V -S 60000   # of rping -s -a 10.0.0.8 there',
       ),
     )
     .action(rping)
