@@ -120,7 +120,7 @@ export async function pingServer(peer: Peer, { size, ping }: ServeOptions): Prom
     if (first === null) return count
     const source = decodeAdvert(first.bytes)
     if (source.length > size) {
-      const detail = `a text of ${source.length} bytes, ${size} are taken: rping -S ${source.length}`
+      const detail = `the client has a text of ${source.length} bytes, at most ${size} are taken`
       throw new HoldfastError('E2BIG', detail)
     }
     const text = buffer.subarray(0, source.length)

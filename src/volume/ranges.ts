@@ -241,7 +241,11 @@ export class Ranges {
       transaction.checkpoint()
       if (allocator.claim(goal, count, next)) return
     }
-    throw new HoldfastError('ENOSPC', `no run of ${count} free blocks: the free space is in pieces`)
+    const detail =
+      goal === 0
+        ? `no run of ${count} free blocks: the free space is in pieces`
+        : `the ${count} blocks behind its block ${next - 1} are not all free: allocate before writing`
+    throw new HoldfastError('ENOSPC', detail)
   }
 
   // ---- taking away -----------------------------------------------------------------------------

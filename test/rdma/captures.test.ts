@@ -34,8 +34,8 @@ import {
   type SegmentFields,
 } from './frames.js'
 import { conversations, type Conversation } from './pcap.js'
+import { runs, seed } from './random.js'
 
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 const FOLDER = join('test', 'rdma', 'captures')
 const NAMES = Object.entries(Opcode).map(([name, opcode]) => [opcode, name] as const)
 
@@ -268,7 +268,7 @@ for (const [name, stories] of Object.entries(CAPTURES)) {
           assertSame(read(stream, within), read(stream, []), `stream ${i}`)
         }
       }
-      fc.assert(fc.property(cuts, run), { seed, numRuns: 40 })
+      fc.assert(fc.property(cuts, run), runs(40))
     })
   })
 }

@@ -14,6 +14,7 @@ import { assertBytes, blocksOf, type GroundOptions } from '../layout/ground.js'
 import { BLOCKS, Scene, stateOf } from '../layout/scene.js'
 import { outcomeOf } from '../layout/timers.js'
 import { connected, pattern, sameBytes, turns, until, type Pair } from './pair.js'
+import { LONG, seed } from './random.js'
 import { FollowedFile, HeldRange } from './sources.js'
 
 const ACCESS = ['localWrite', 'remoteWrite', 'remoteRead', 'remoteAtomic'] as const
@@ -365,8 +366,6 @@ served('on demand: what shares blocks with the file keeps its content under Writ
 
 // ---- random changes under a peer ---------------------------------------------------------------
 
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
-
 served(
   `on demand: whatever is done to its file, a peer sees the file (SEED=${seed})`,
   async (s) => {
@@ -386,7 +385,7 @@ served(
       model.copy(next)
       model = next
     }
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < 400 * LONG; i++) {
       const offset = random(model.length + 1)
       const length = Math.min(random(3 * B), model.length - offset)
       const block = random(Math.max(1, model.length / B - 1))

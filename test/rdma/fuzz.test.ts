@@ -37,10 +37,7 @@ import {
 import { fieldsOf, frameOf, hexOf, joined, NOTHING, pattern, segmentOf } from './frames.js'
 import { mutate, mutations, recipes, segments, streamOf } from './mutations.js'
 import { framesIn, type Frames } from './plain_reader.js'
-
-const LONG = Number(process.env['HOLDFAST_LONG'] ?? 1)
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
-const runs = (short: number) => ({ seed, numRuns: short * LONG })
+import { LONG, runs, seed } from './random.js'
 
 /** Sizes of pieces, over and over. */
 const cuts = fc.array(fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 700 })), {

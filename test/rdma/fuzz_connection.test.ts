@@ -18,6 +18,7 @@ import { decodeTerminate } from '../../src/rdma/wire/terminate.js'
 import { hexOf, NOTHING } from './frames.js'
 import { mutations, shuffles, streamOf, type Recipe } from './mutations.js'
 import { framesIn } from './plain_reader.js'
+import { runs, seed } from './random.js'
 import { ReplayTransport } from './replayed.js'
 import {
   ADDRESS,
@@ -32,9 +33,6 @@ import {
   type Ending,
   type Wish,
 } from './responder_model.js'
-
-const LONG = Number(process.env['HOLDFAST_LONG'] ?? 1)
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 
 async function speak(
   all: readonly Wish[],
@@ -124,7 +122,7 @@ test(`a hostile initiator ends his own connection, and nothing else (SEED=${seed
   const run = async (all: Wish[], change: Omit<Recipe, 'segments'>, sizes: number[]) => {
     tally.add(await speak(all, change, sizes))
   }
-  await fc.assert(fc.asyncProperty(frames, changes, cuts, run), { seed, numRuns: 500 * LONG })
+  await fc.assert(fc.asyncProperty(frames, changes, cuts, run), runs(500))
   tally.assertWide(t, 12)
 })
 
@@ -144,6 +142,6 @@ test(`each fault is found where it is, and what is before it holds (SEED=${seed}
     }
     tally.add(expected)
   }
-  await fc.assert(fc.asyncProperty(frames, framing, cuts, run), { seed, numRuns: 500 * LONG })
+  await fc.assert(fc.asyncProperty(frames, framing, cuts, run), runs(500))
   tally.assertWide(t, 8)
 })

@@ -32,10 +32,9 @@ import {
   segmentOf,
 } from './frames.js'
 import { framesIn } from './plain_reader.js'
+import { runs, seed } from './random.js'
 import { ReplayTransport, type Replayed } from './replayed.js'
 
-const LONG = Number(process.env['HOLDFAST_LONG'] ?? 1)
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 const GUARD_BYTES = 16
 const UNTOUCHED = 0xaa
 const ATOMIC_BYTES = 8
@@ -216,5 +215,5 @@ test(`responses are taken up to the first that is wrong (SEED=${seed})`, async (
   }
   const most = fc.integer({ min: 1, max: 70 })
   const cuts = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 3 })
-  await fc.assert(fc.asyncProperty(asked, faults, most, cuts, run), { seed, numRuns: 400 * LONG })
+  await fc.assert(fc.asyncProperty(asked, faults, most, cuts, run), runs(400))
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   cpSync,
   mkdirSync,
@@ -9,6 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -59,6 +61,15 @@ test('every dependency has its reason in docs/DESIGN.md', () => {
   }
 })
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
 /** The package as others get it: packed, unpacked beside its dependencies, built, run. */
 describe('the packed package', () => {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-pack-'))
@@ -87,8 +98,9 @@ describe('the packed package', () => {
   after(() => rmSync(folder, { recursive: true, force: true }))
 
   test('holds what its package.json names, and no tests', () => {
-    const entry = manifest.exports['.']!
-    for (const path of [...Object.values(manifest.bin), entry['types']!, entry['default']!]) {
+    const entries = Object.values(manifest.exports).flatMap((entry) => Object.values(entry))
+    assert.equal(entries.length, 4, 'types and code of the filesystem, and of holdfast/rdma')
+    for (const path of [...Object.values(manifest.bin), ...entries]) {
       assert.ok(readFileSync(join(installed, path)).length > 0, path)
     }
     assert.deepEqual(readdirSync(installed).sort(), [
@@ -120,6 +132,36 @@ second.close()
 `,
     )
     assert.equal(run(process.execPath, [program], folder), 'kept')
+  })
+
+  test('runs the programs of README.md, which are right to a strict compiler', async () => {
+    const programs = [...readSource('README.md').text.matchAll(/^```ts\n(.*?)^```$/gms)]
+    assert.deepEqual(
+      programs.map((found) => /'holdfast[^']*'/.exec(found[1]!)![0]),
+      ["'holdfast'", "'holdfast/rdma'"],
+    )
+    const port = await freePort()
+    const names = programs.map((found, i) => {
+      const text = found[1]!
+        .replaceAll('/dev/shm/models.hf', join(folder, 'models.hf'))
+        .replaceAll('7174', `${port}`)
+      writeFileSync(join(folder, `readme${i}.mts`), text)
+      return `readme${i}`
+    })
+    const options = {
+      strict: 'true',
+      module: 'nodenext',
+      target: 'es2022',
+      lib: 'es2023,esnext.disposable',
+      types: 'node',
+      typeRoots: join(ROOT, 'node_modules', '@types'),
+    }
+    const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
+    const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
+    run(process.execPath, [tsc, ...flags, ...names.map((name) => `${name}.mts`)], folder)
+    const printed = names.map((name) => run(process.execPath, [`${name}.mjs`], folder))
+    assert.match(printed[0]!, /^67108864\n/)
+    assert.match(printed[1]!, /^Uint8Array\(5\) \[ 104, 101, 108, 108, 111 \]\n$/)
   })
 
   test('has a command line that tells its version', () => {

@@ -1,6 +1,7 @@
 /** `holdfast rping` and `holdfast rdma-target`, as people start them. */
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -70,11 +71,44 @@ test('a server stays for the next client when it is told to, until it is stopped
   assert.match(out, /: 1 pings\n.*: 2 pings\n/)
 })
 
+test('a client that is stopped says good-bye, and is no failure to its server', async () => {
+  const { child, port } = await listening('rping', '-s', '-p', '0')
+  const ended = finish(child)
+  const client = start(['rping', '-c', '-p', `${port}`, '-v'])
+  const stopped = finish(client)
+  await once(client.stdout!, 'data')
+  client.kill('SIGINT')
+  const { code, out } = await stopped
+  assert.equal(code, 130)
+  const pings = /^(\d+) pings of 100 bytes/m.exec(out)![1]!
+  const server = await ended
+  assert.equal(server.code, 0)
+  assert.match(server.out, new RegExp(`: ${pings} pings\n$`))
+})
+
+test('servers that are stopped while clients are there say nothing of it', async () => {
+  for (const args of [
+    ['rping', '-s', '-P', '-p', '0'],
+    ['rdma-target', '--memory', '1M', '--listen', ':0'],
+  ]) {
+    const { child, port } = await listening(...args)
+    const ended = finish(child)
+    const peer = await connect(port)
+    child.kill('SIGINT')
+    const { code, out, err } = await ended
+    assert.equal(code, 130)
+    assert.equal(err, '')
+    assert.doesNotMatch(out, /failed/)
+    assert.notEqual((await peer.closed).cause, 'disconnected')
+  }
+})
+
 test('what cannot be meant, and who is not there, is said in one line', async () => {
-  await failed(1, /either -s, to be the server, or -c/, 'rping')
+  await failed(2, /either -s, to be the server, or -c/, 'rping')
   await failed(2, /a text has 16 to 16777216 bytes/, 'rping', '-c', '-S', '15')
   await failed(1, /ECONNREFUSED: .*127\.0\.0\.1:1\b/, 'rping', '-c', '-p', '1')
-  await failed(1, /either a file, or --memory/, 'rdma-target')
+  await failed(2, /either a FILE, or --memory/, 'rdma-target')
+  await failed(2, /memory has at least one byte/, 'rdma-target', '--memory', '0')
   await failed(2, /an address is HOST:PORT/, 'rdma-target', '--memory', '1M', '--listen', 'here')
 })
 

@@ -1,13 +1,12 @@
 /** holdfast rdma-target: memory for RDMA clients that know nothing of Holdfast. */
-import type { Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
 import { memfdRegion, openRegion } from '../../region/file_region.js'
 import type { MemoryRegion } from '../../region/memory_region.js'
 import { Device, type ConnectionRequest, type Listener } from '../../rdma/index.js'
 import { findVolume } from '../../layout/embedded.js'
 import { formatSize, parseRegion, parseSize } from '../arguments.js'
-import { CommandError } from '../failure.js'
-import { untilStopped } from '../interrupt.js'
+import { Stopped, untilStopped } from '../interrupt.js'
 import { examples, JSON_OPTION, type JsonOption } from '../options.js'
 import { print } from '../output.js'
 import {
@@ -42,12 +41,14 @@ export function rdmaTargetCommand(program: Command): Command {
         'reaches the address reads, and with --write writes.',
     )
     .argument('[file]', 'path of a file, or of a device-DAX node', parseRegion)
-    .option('--memory <bytes>', 'instead of a file, so much new memory', parseSize)
-    .option(
-      '--listen <host:port>',
-      'where; other machines reach it if you name an address of ' + 'the network',
-      parseHostPort,
-      LISTEN,
+    .option('--memory <bytes>', 'instead of a file, so much new memory', parseMemory)
+    .addOption(
+      new Option(
+        '--listen <host:port>',
+        'where; other machines reach it if you name an address of the network',
+      )
+        .argParser(parseHostPort)
+        .default(LISTEN, formatHostPort(LISTEN)),
     )
     .option('--write', 'clients may write, and change words by atomics')
     .option('--once', 'end when the first client has left')
@@ -62,7 +63,16 @@ export function rdmaTargetCommand(program: Command): Command {
     .action(target)
 }
 
-async function target(file: string | undefined, options: Options): Promise<void> {
+function parseMemory(text: string): number {
+  const size = parseSize(text)
+  if (size === 0) throw new InvalidArgumentError('memory has at least one byte')
+  return size
+}
+
+async function target(file: string | undefined, options: Options, command: Command): Promise<void> {
+  if ((file === undefined) === (options.memory === undefined)) {
+    return command.error('error: either a FILE, or --memory with its size')
+  }
   const region = openMemory(file, options)
   try {
     using device = new Device()
@@ -73,9 +83,6 @@ async function target(file: string | undefined, options: Options): Promise<void>
 }
 
 function openMemory(file: string | undefined, options: Options): MemoryRegion {
-  if ((file === undefined) === (options.memory === undefined)) {
-    throw new CommandError('either a file, or --memory with its size')
-  }
   if (file === undefined) return memfdRegion(options.memory!)
   const write = options.write === true
   const region = openRegion(file, { whole: true, readOnly: !write, shared: true })
@@ -140,6 +147,7 @@ async function serveOne(
     const why = detail === '' ? cause : `${cause}: ${detail}`
     await tell(options, `${who} left, ${why}`, { client: who, left: cause, detail })
   } catch (error) {
+    if (error instanceof Stopped) return
     const { message } = error as Error
     await tell(options, `${who} failed: ${message}`, { client: who, failed: message })
   }

@@ -2,8 +2,7 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { acceptPeer, connectPeer, Device, type Peer } from '../../rdma/index.js'
 import { parseSize } from '../arguments.js'
-import { CommandError } from '../failure.js'
-import { untilStopped } from '../interrupt.js'
+import { Stopped, untilStopped } from '../interrupt.js'
 import { examples, JSON_OPTION, parseNumber, type JsonOption } from '../options.js'
 import { print, printJson } from '../output.js'
 import { addOffer, formatHostPort, offerOf, parsePort, type OfferOptions } from '../rdma_options.js'
@@ -23,6 +22,8 @@ interface Options extends OfferOptions, JsonOption {
 
 /** rping's own. */
 const PORT = 7174
+/** A client that is told to stop waits so long for its last answer. */
+const STOP_MS = 1000
 
 export function rpingCommand(program: Command): Command {
   const command = program
@@ -42,17 +43,30 @@ export function rpingCommand(program: Command): Command {
     .option('-p, --port <port>', 'TCP port; 0: a free one', parsePort, PORT)
     .option(
       '-S, --size <bytes>',
-      `bytes of a text, ${SIZE_MIN} to 16M`,
+      `of a client: bytes of a text, ${SIZE_MIN} to 16M (rping: to 65535)`,
       parsePingSize,
       SIZE_DEFAULT,
     )
-    .option('-C, --count <pings>', 'how many pings; 0: until it is stopped', parseNumber, 0)
+    .option(
+      '-C, --count <pings>',
+      'of a client: how many pings; 0: until it is stopped',
+      parseNumber,
+      0,
+    )
     .option('-v, --verbose', 'show each text')
-    .option('-V, --validate', 'compare what comes back')
+    .option('-V, --validate', 'of a client: compare what comes back')
     .option('-P, --persistent', 'of a server: serve one client after the other')
   return addOffer(command)
     .option(...JSON_OPTION)
-    .addHelpText(...examples('holdfast rping -s -v', 'holdfast rping -c -a 127.0.0.1 -C 10 -v -V'))
+    .addHelpText(
+      ...examples(
+        'holdfast rping -s -v                              # in one terminal',
+        'holdfast rping -c -C 10 -v -V                     # in another',
+        'holdfast rping -s -P -a 0.0.0.0                   # for other machines, until ^C',
+        'rping -c -a 10.0.0.7 -C 10 -v -V                  # on a machine with siw or an iWARP card',
+        'holdfast rping -c -a 10.0.0.8 -C 10 -V -S 60000   # of rping -s -a 10.0.0.8 there',
+      ),
+    )
     .action(rping)
 }
 
@@ -62,9 +76,9 @@ function parsePingSize(text: string): number {
   throw new InvalidArgumentError(`a text has ${SIZE_MIN} to ${SIZE_MAX} bytes`)
 }
 
-async function rping(options: Options): Promise<void> {
+async function rping(options: Options, command: Command): Promise<void> {
   if ((options.server === true) === (options.client === true)) {
-    throw new CommandError('either -s, to be the server, or -c, to be the client')
+    return command.error('error: either -s, to be the server, or -c, to be the client')
   }
   using device = new Device()
   await untilStopped((signal) =>
@@ -76,23 +90,30 @@ async function ping(device: Device, options: Options, signal: AbortSignal): Prom
   const { address: host = '127.0.0.1', port, size, count, validate = false } = options
   const peer = await connectPeer(device, { host, port, signal, ...offerOf(options) })
   const times: number[] = []
-  const stopped = () => peer.abort()
+  // The ping that is under way is finished, so that the server sees an end and no failure.
+  let patience: NodeJS.Timeout | undefined
+  const stopped = () => (patience = setTimeout(() => peer.abort(), STOP_MS))
   signal.addEventListener('abort', stopped)
   try {
-    await pingClient(peer, {
-      size,
-      count,
-      validate,
-      signal,
-      async ping(text, milliseconds) {
-        times.push(milliseconds)
-        if (options.verbose === true) await print(`ping data: ${textOf(text)}\n`)
-      },
-    })
+    await pingAll()
     await peer.close()
   } finally {
     signal.removeEventListener('abort', stopped)
+    clearTimeout(patience)
     if (times.length > 0) await report(options, times)
+  }
+
+  async function pingAll(): Promise<void> {
+    try {
+      await pingClient(peer, { size, count, validate, signal, ping: show })
+    } catch (error) {
+      if (!(error instanceof Stopped)) throw error
+    }
+  }
+
+  async function show(text: Uint8Array, milliseconds: number): Promise<void> {
+    times.push(milliseconds)
+    if (options.verbose === true) await print(`ping data: ${textOf(text)}\n`)
   }
 }
 
@@ -124,7 +145,7 @@ async function serve(device: Device, options: Options, signal: AbortSignal): Pro
       await serveOne(peer, request.peer, options)
     } catch (error) {
       // One client that fails is no reason not to serve the next.
-      if (options.persistent !== true) throw error
+      if (options.persistent !== true || signal.aborted) throw error
       process.stderr.write(`holdfast: rping: ${request.peer}: ${(error as Error).message}\n`)
     } finally {
       signal.removeEventListener('abort', leave)
@@ -134,9 +155,8 @@ async function serve(device: Device, options: Options, signal: AbortSignal): Pro
 }
 
 async function serveOne(peer: Peer, who: string, options: Options): Promise<void> {
-  const size = Math.max(options.size, SIZE_MAX)
   const pings = await pingServer(peer, {
-    size,
+    size: SIZE_MAX,
     async ping(text) {
       if (options.verbose === true) await print(`server ping data: ${textOf(text)}\n`)
     },
