@@ -264,7 +264,8 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
         this.transmitter.ready('write')
         this.turn()
       }
-      this.#nudgeLater(count + 1)
+      // The stream may have been found broken.
+      if (this.#state === 'open') this.#nudgeLater(count + 1)
     })
   }
 
