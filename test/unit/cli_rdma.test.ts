@@ -103,6 +103,21 @@ test('servers that are stopped while clients are there say nothing of it', async
   }
 })
 
+test('a server that stays lets go of clients that fail, and serves the next', async () => {
+  const { child, port } = await listening('rping', '-s', '-P', '-p', '0')
+  const ended = finish(child)
+  const far = { host: '127.0.0.1', port }
+  await assert.rejects(connectPeer(device, { ...far, rtrs: ['send'] }), { code: 'ECONNREFUSED' })
+  const greedy = await connectPeer(device, far)
+  const advert = new Uint8Array(16)
+  new DataView(advert.buffer).setUint32(12, 0xffff_ffff)
+  await greedy.send(advert)
+  assert.equal((await greedy.closed).cause, 'lost')
+  await done('rping', '-c', '-p', `${port}`, '-C', '1')
+  child.kill('SIGINT')
+  assert.equal((await ended).code, 130)
+})
+
 test('what cannot be meant, and who is not there, is said in one line', async () => {
   await failed(2, /either -s, to be the server, or -c/, 'rping')
   await failed(2, /a text has 16 to 16777216 bytes/, 'rping', '-c', '-S', '15')
@@ -144,6 +159,19 @@ test('clients of a target have tags of their own, and read only what may be read
   assert.deepEqual(await third.read(advertOf(third).rkey, 0, 8), new Uint8Array(8))
   child.kill('SIGINT')
   assert.equal((await ended).code, 130)
+})
+
+test('a target for one client ends with it, or when it is told to, whoever is there', async () => {
+  const one = ['rdma-target', '--memory', '64K', '--once', '--listen', ':0']
+  const [first, second] = [await listening(...one), await listening(...one)]
+  const ended = [finish(first.child), finish(second.child)] as const
+  await (await connect(first.port)).close()
+  assert.equal((await ended[0]).code, 0)
+  const staying = await connect(second.port)
+  await staying.placed()
+  second.child.kill('SIGTERM')
+  assert.equal((await ended[1]).code, 143)
+  assert.equal((await staying.closed).cause, 'lost')
 })
 
 test('a volume is not served raw', async () => {
