@@ -12,6 +12,11 @@ export async function printJson(value: unknown): Promise<void> {
   await print(`${JSON.stringify(value, null, 2)}\n`)
 }
 
+/** One of many that come while the command runs: a line each. */
+export async function printJsonLine(value: unknown): Promise<void> {
+  await print(`${JSON.stringify(value)}\n`)
+}
+
 /** Everything that was printed is on its way. */
 export async function flushOutput(): Promise<void> {
   await breatheDeep()

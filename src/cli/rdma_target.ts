@@ -59,9 +59,14 @@ export class RegionSource implements MemorySource {
     if (from >= to) return
     this.#from = Infinity
     this.#to = 0
-    if (this.#region.persistence === 'sync') return this.#region.syncAsync(from, to - from)
-    this.#region.flush(from, to - from)
-    this.#region.fence()
+    if (this.#region.persistence === 'sync') {
+      await this.#region.syncAsync(from, to - from)
+    } else {
+      this.#region.flush(from, to - from)
+      this.#region.fence()
+    }
+    // What was stored into a file that had been cut short went nowhere.
+    this.#region.check()
   }
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
@@ -142,6 +142,20 @@ test('clients of a target write memory, and are answered when it is durable', as
   assert.deepEqual([answer.getUint32(8), answer.getUint32(12)], [rkey, 10_001])
   assert.equal(readFileSync(file).subarray(9_996).toString(), 'hello')
   assert.equal((await peer.close()).cause, 'disconnected')
+  child.kill('SIGTERM')
+  assert.equal((await ended).code, 143)
+})
+
+test('nobody is told that something is durable in a file that was cut short', async () => {
+  const file = join(directory, 'short')
+  writeFileSync(file, Buffer.alloc(100_000, 7))
+  const { child, port } = await listening('rdma-target', '--write', '--listen', ':0', file)
+  const ended = finish(child)
+  const peer = await connect(port)
+  truncateSync(file, 0)
+  await peer.write(advertOf(peer).rkey, 50_000, Buffer.from('hello'))
+  await peer.send(new Uint8Array(1))
+  await assert.rejects(peer.receive(), /ECONNRESET/)
   child.kill('SIGTERM')
   assert.equal((await ended).code, 143)
 })

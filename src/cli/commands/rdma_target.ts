@@ -8,7 +8,7 @@ import { findVolume } from '../../layout/embedded.js'
 import { formatSize, parseRegion, parseSize } from '../arguments.js'
 import { Stopped, untilStopped } from '../interrupt.js'
 import { examples, JSON_OPTION, type JsonOption } from '../options.js'
-import { print } from '../output.js'
+import { print, printJsonLine } from '../output.js'
 import {
   addOffer,
   formatHostPort,
@@ -153,4 +153,4 @@ async function serveOne(
 
 /** A line of text, or of JSON. */
 const tell = (options: Options, text: string, event: object) =>
-  print(options.json === true ? `${JSON.stringify(event)}\n` : `${text}\n`)
+  options.json === true ? printJsonLine(event) : print(`${text}\n`)

@@ -10,7 +10,7 @@ import {
 import { parseSize } from '../arguments.js'
 import { Stopped, untilStopped } from '../interrupt.js'
 import { examples, JSON_OPTION, parseNumber, type JsonOption } from '../options.js'
-import { print, printJson } from '../output.js'
+import { print, printJson, printJsonLine } from '../output.js'
 import { addOffer, formatHostPort, offerOf, parsePort, type OfferOptions } from '../rdma_options.js'
 import { pingClient, pingServer, SIZE_DEFAULT, SIZE_MAX, SIZE_MIN, textOf } from '../rping.js'
 
@@ -141,7 +141,7 @@ async function serve(device: Device, options: Options, signal: AbortSignal): Pro
   const stopped = () => listener.close()
   signal.addEventListener('abort', stopped)
   const where = { host: listener.host, port: listener.port }
-  if (options.json === true) await printJson({ listening: where })
+  if (options.json === true) await printJsonLine({ listening: where })
   else await print(`listening on ${formatHostPort(where)}\n`)
   for await (const request of listener) {
     try {
@@ -181,6 +181,6 @@ async function pingBack(peer: Peer, who: string, options: Options): Promise<void
     },
   })
   await peer.close()
-  if (options.json === true) await printJson({ client: who, pings })
+  if (options.json === true) await printJsonLine({ client: who, pings })
   else await print(`${who}: ${pings} pings\n`)
 }
