@@ -1,6 +1,7 @@
 /**
  * The processes of `bench -- rdma`: started by it, asked until they answer, looked at in /proc,
- * ended by their number. None outlives the bench, however it ends.
+ * ended by their number. None outlives the bench, however it ends. Each has a session of its own:
+ * the kernel shares processors by session (autogroup), and a daemon may make itself one.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
@@ -36,7 +37,7 @@ export class Worker {
 
   constructor(name: string, command: string, args: readonly string[]) {
     this.name = name
-    this.child = track(spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] }))
+    this.child = track(spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true }))
     this.child.stdin!.on('error', () => {})
     this.#answers = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]()
   }
@@ -84,7 +85,7 @@ export class Daemon {
   constructor(command: string, args: readonly string[], log: string) {
     this.#log = log
     const out = openSync(log, 'a')
-    this.child = track(spawn(command, args, { stdio: ['ignore', out, out] }))
+    this.child = track(spawn(command, args, { stdio: ['ignore', out, out], detached: true }))
     closeSync(out)
     this.child.on('error', () => {})
   }
