@@ -1,7 +1,9 @@
 /** The file on tmpfs that every process of a run takes the objects' content from. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Prng } from '../../src/base/prng.js'
 import { AREA_BYTES } from './work.js'
+
+const ATTEMPTS = 1000
 
 export interface Place {
   readonly directory: string
@@ -11,8 +13,16 @@ export interface Place {
 /** A directory for a run, with the content; it goes when the run is over. */
 export async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
   const directory = mkdtempSync('/dev/shm/holdfast-rdma-')
-  // A server that was killed a moment ago may have put one more file there.
-  const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
+  const remove = () => {
+    // A server that was killed a moment ago may put one more file there meanwhile.
+    for (let left = ATTEMPTS; existsSync(directory); left--) {
+      try {
+        rmSync(directory, { recursive: true, force: true })
+      } catch (error) {
+        if (left === 0 || (error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error
+      }
+    }
+  }
   process.once('exit', remove)
   try {
     const content = `${directory}/content`

@@ -13,7 +13,14 @@ import { fileURLToPath } from 'node:url'
 
 const running = new Set<ChildProcess>()
 const endAll = () => {
-  for (const child of running) child.kill('SIGKILL')
+  for (const { pid } of running) {
+    try {
+      // Its group: a master's workers live on without it.
+      if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
 }
 process.on('exit', endAll)
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
