@@ -11,11 +11,10 @@
  * All three are called synchronously.
  */
 import { mkdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { createRegion } from '../src/region/file_region.js'
 import { openVolume, type EmbeddedVolume } from '../src/layout/embedded.js'
 import { formatVolume } from '../src/volume/format.js'
+import { peerPackage } from './peer_packages.js'
 
 export const VALUE_BYTES = 1024
 const GIB = 1024 * 1024 * 1024
@@ -121,15 +120,9 @@ export interface Peers {
 
 /** The peers of bench/package.json, or null when they are not installed. */
 export function loadPeers(): Peers | null {
-  // From build/bench/ to bench/, where they are.
-  const manifest = fileURLToPath(new URL('../../bench/package.json', import.meta.url))
-  const load = createRequire(manifest)
-  try {
-    return { lmdb: load('lmdb') as Lmdb, Sqlite: load('better-sqlite3') as Sqlite }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return null
-    throw error
-  }
+  const lmdb = peerPackage<Lmdb>('lmdb')
+  const Sqlite = peerPackage<Sqlite>('better-sqlite3')
+  return lmdb === null || Sqlite === null ? null : { lmdb, Sqlite }
 }
 
 export function lmdbStore({ lmdb }: Peers, setting: StoreSetting): Store {

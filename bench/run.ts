@@ -1,16 +1,26 @@
 /**
- * npm run bench [-- operations | scale | ageing | peers] [-- options]: each part says its options
- * at its top.
+ * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers] [-- options]:
+ * each part says its options at its top.
  */
 import { ageing } from './ageing.js'
 import { layout } from './layout.js'
 import { operations } from './operations.js'
 import { peers } from './peers.js'
+import { rdma } from './rdma.js'
+import { rdmaPeers } from './rdma_peers.js'
 import { scale } from './scale.js'
 
 type Part = (args: string[]) => void | Promise<void>
 
-const PARTS: Readonly<Record<string, Part>> = { operations, scale, ageing, layout, peers }
+const PARTS: Readonly<Record<string, Part>> = {
+  operations,
+  scale,
+  ageing,
+  layout,
+  peers,
+  rdma,
+  'rdma-peers': rdmaPeers,
+}
 
 const args = process.argv.slice(2)
 const name = args[0] === undefined || args[0].startsWith('-') ? 'operations' : args.shift()!
