@@ -8,6 +8,7 @@
  *   `pump` has returned;
  * - of responses and work neither waits for more than a few messages of the other.
  */
+import { hex } from '../base/struct.js'
 import type { ByteStream } from '../base/byte_stream.js'
 import { FrameBuffer } from './frame_buffer.js'
 import type { InboundRequest, InboundRequests } from './inbound.js'
@@ -224,12 +225,24 @@ export class Transmitter {
       if (current.fence && work.awaiting > 0) return null
       if (current.responds && work.awaiting + work.readyReads >= agreed.ord) return null
       if (current.op !== 'localInvalidate') return current
+      if (!this.#mayInvalidate(current)) return null
       current.region!.invalidate()
       work.doneAtOnce()
     }
   }
 
+  /** A region that work ends is of its own domain. */
+  #mayInvalidate(work: PostedWork): boolean {
+    const { region } = work
+    if (region === null || region.domain === this.#o.domain) return true
+    work.state = WorkState.begun
+    const why = `STag ${hex(region.stag)} is of another protection domain`
+    this.#events.unfit(work, why)
+    return false
+  }
+
   #begin(work: PostedWork): boolean {
+    if (!this.#mayInvalidate(work)) return false
     const why = invalidLocal(work.local, this.#o.domain, work.responds)
     work.state = WorkState.begun
     if (why !== '') {

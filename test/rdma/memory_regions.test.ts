@@ -486,6 +486,20 @@ test('a local invalidate is done in its turn, and a Read can end the region that
   ])
 })
 
+for (const op of ['localInvalidate', 'read'] as const) {
+  test(`a ${op} ends no region of another protection domain`, async () => {
+    using pair = await connected()
+    const { client } = pair
+    const { remote } = pair.expose(pattern(16))
+    const region = client.device.protectionDomain().register(new Uint8Array(16))
+    const local = new Uint8Array(16)
+    if (op === 'read') client.post({ op, local, remote: remote(0), invalidate: region })
+    else client.post({ op, region })
+    assert.equal((await client.sent()).status, 'LOC_PROT_ERR')
+    assert.ok(region.valid)
+  })
+}
+
 test('a Read with local invalidate ends the region when the last byte has come', async () => {
   using pair = await connected()
   const bytes = new Uint8Array(MIB)
