@@ -122,6 +122,8 @@ export class FpduWriter {
   }
 }
 
+const NONE = new Uint8Array(0)
+
 /** Finds frames in a stream, however it is cut; checks them. */
 export class FpduReader {
   /**
@@ -144,6 +146,8 @@ export class FpduReader {
   #skip = 0
   /** A frame without its markers. */
   #plain = new Uint8Array(0)
+  /** What `takeRest` returned last. */
+  #rest = new Uint8Array(0)
 
   constructor({ crc, markers }: FramingOptions) {
     this.#crc = crc
@@ -182,11 +186,16 @@ export class FpduReader {
     this.#held = 0
   }
 
-  /** A copy of what came and was not looked at yet; it counts as not come. */
+  /**
+   * A copy of what came and was not looked at yet; it counts as not come. Part of such a copy, when
+   * that was pushed, is not copied again before half of it has gone.
+   */
   takeRest(): Uint8Array {
-    const rest = this.#chunk.slice(this.#at, this.#end)
-    this.#at = this.#end
-    return rest
+    const [chunk, at, end] = [this.#chunk, this.#at, this.#end]
+    const copied = chunk === this.#rest && 2 * (end - at) >= chunk.buffer.byteLength
+    this.#rest = copied ? chunk.subarray(at, end) : chunk.slice(at, end)
+    this.#at = end
+    return this.#rest
   }
 
   /** Finds the next ULPDU; false: the rest of it has not come. Throws a ProtocolError. */
@@ -204,12 +213,20 @@ export class FpduReader {
       const total = this.#totalOf(this.#hold, 0, this.#held)
       const wanted = total > 0 ? total : this.#headBytes()
       this.#keep(Math.min(wanted - this.#held, this.#end - this.#at))
-      if (this.#held < wanted) return false
+      if (this.#held < wanted) return this.#forget()
       if (total === 0) continue
       this.#held = 0
       this.#take(this.#hold, 0, total)
       return true
     }
+  }
+
+  /** What came was read to its end: it is kept no longer. */
+  #forget(): false {
+    this.#chunk = this.#rest = NONE
+    this.#at = this.#end = 0
+    if (!this.#markers) this.bytes = this.#hold
+    return false
   }
 
   /** Bytes up to the end of ULPDU_Length. */

@@ -106,6 +106,30 @@ test('a marker that leads elsewhere is an error of its own', () => {
   assert.throws(() => read(stream, [600], false, true), /^ProtocolError: LLP markerMismatch/)
 })
 
+test('what is put aside is copied a few times, however often it is', () => {
+  const count = 4096
+  const stream = streamOf(
+    Array.from({ length: count }, () => 20),
+    true,
+    false,
+  )
+  const reader = new FpduReader({ crc: true, markers: false })
+  reader.push(stream)
+  let copies = 0
+  let rest = stream
+  for (let i = 0; i < count; i++) {
+    assert.ok(reader.next())
+    assert.equal(reader.length, 20)
+    const before = rest.buffer
+    rest = reader.takeRest()
+    if (rest.buffer !== before) copies++
+    assert.ok(2 * rest.length >= rest.buffer.byteLength, 'no more is kept than twice of it')
+    reader.push(rest)
+  }
+  assert.equal(rest.length, 0)
+  assert.ok(copies <= 14, `${copies} copies`)
+})
+
 test('a length alone takes no memory: what is kept grows with what comes', () => {
   const reader = new FpduReader({ crc: true, markers: false })
   reader.push(new Uint8Array([0xff, 0xff, 1, 2, 3]))
