@@ -5,6 +5,7 @@
  * - connections that say nothing take no more than a place, for a few seconds;
  * - what a program does not answer is rejected after as long as an initiator waits.
  */
+import { setMaxListeners } from 'node:events'
 import type { ByteStream, StreamListener } from '../base/byte_stream.js'
 import { HoldfastError } from '../base/errors.js'
 import type { Device } from './device.js'
@@ -127,6 +128,8 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     this.#streams = streams
     this.#open = open
     this.#backlog = backlog
+    // Each connection that is being set up is one, and they are bounded.
+    setMaxListeners(0, this.#closing.signal)
   }
 
   /** The next request; null: the listener was closed. */

@@ -282,6 +282,19 @@ test('a listener sets as many up at a time as its backlog says; others wait', as
   assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 4)
 })
 
+test('many connections that are set up at a time are no leak to be warned of', async () => {
+  const warnings: Error[] = []
+  const warned = (warning: Error) => warnings.push(warning)
+  process.on('warning', warned)
+  await using hosts = await new Hosts().listen()
+  const silent = Array.from({ length: 20 }, () => raw(hosts.listener.port))
+  await until(() => hosts.server.connections === 20, 'all of them')
+  await turns(3)
+  process.off('warning', warned)
+  assert.deepEqual(warnings, [])
+  for (const one of silent) one.destroy()
+})
+
 test('streams that say nothing hold no more than the backlog, and five seconds', async () => {
   const timers = new FakeTimers()
   await using hosts = await new Hosts({ timers }).listen({ backlog: 3 })
