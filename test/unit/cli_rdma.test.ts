@@ -103,6 +103,21 @@ test('servers that are stopped while clients are there say nothing of it', async
   }
 })
 
+test('a server that stays lets go of clients that fail, and serves the next', async () => {
+  const { child, port } = await listening('rping', '-s', '-P', '-p', '0')
+  const ended = finish(child)
+  const far = { host: '127.0.0.1', port }
+  await assert.rejects(connectPeer(device, { ...far, rtrs: ['send'] }), { code: 'ECONNREFUSED' })
+  const greedy = await connectPeer(device, far)
+  const advert = new Uint8Array(16)
+  new DataView(advert.buffer).setUint32(12, 0xffff_ffff)
+  await greedy.send(advert)
+  assert.equal((await greedy.closed).cause, 'lost')
+  await done('rping', '-c', '-p', `${port}`, '-C', '1')
+  child.kill('SIGINT')
+  assert.equal((await ended).code, 130)
+})
+
 test('what cannot be meant, and who is not there, is said in one line', async () => {
   await failed(2, /either -s, to be the server, or -c/, 'rping')
   await failed(2, /a text has 16 to 16777216 bytes/, 'rping', '-c', '-S', '15')

@@ -1,6 +1,12 @@
 /** holdfast rping: client and server of rping's exchange. */
 import { InvalidArgumentError, type Command } from 'commander'
-import { acceptPeer, connectPeer, Device, type Peer } from '../../rdma/index.js'
+import {
+  acceptPeer,
+  connectPeer,
+  Device,
+  type ConnectionRequest,
+  type Peer,
+} from '../../rdma/index.js'
 import { parseSize } from '../arguments.js'
 import { Stopped, untilStopped } from '../interrupt.js'
 import { examples, JSON_OPTION, parseNumber, type JsonOption } from '../options.js'
@@ -138,23 +144,36 @@ async function serve(device: Device, options: Options, signal: AbortSignal): Pro
   if (options.json === true) await printJson({ listening: where })
   else await print(`listening on ${formatHostPort(where)}\n`)
   for await (const request of listener) {
-    const peer = acceptPeer(device, request, offerOf(options))
-    const leave = () => peer.abort()
-    signal.addEventListener('abort', leave)
     try {
-      await serveOne(peer, request.peer, options)
+      await serveOne(device, request, options, signal)
     } catch (error) {
       // One client that fails is no reason not to serve the next.
       if (options.persistent !== true || signal.aborted) throw error
       process.stderr.write(`holdfast: rping: ${request.peer}: ${(error as Error).message}\n`)
-    } finally {
-      signal.removeEventListener('abort', leave)
     }
     if (options.persistent !== true) return
   }
 }
 
-async function serveOne(peer: Peer, who: string, options: Options): Promise<void> {
+async function serveOne(
+  device: Device,
+  request: ConnectionRequest,
+  options: Options,
+  signal: AbortSignal,
+): Promise<void> {
+  const peer = acceptPeer(device, request, offerOf(options))
+  const leave = () => peer.abort()
+  signal.addEventListener('abort', leave)
+  try {
+    await pingBack(peer, request.peer, options)
+  } finally {
+    signal.removeEventListener('abort', leave)
+    // Whoever failed is not kept waiting; who has left is gone already.
+    leave()
+  }
+}
+
+async function pingBack(peer: Peer, who: string, options: Options): Promise<void> {
   const pings = await pingServer(peer, {
     size: SIZE_MAX,
     async ping(text) {
