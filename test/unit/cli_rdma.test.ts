@@ -161,6 +161,19 @@ test('clients of a target have tags of their own, and read only what may be read
   assert.equal((await ended).code, 130)
 })
 
+test('a target for one client ends with it, or when it is told to, whoever is there', async () => {
+  const one = ['rdma-target', '--memory', '64K', '--once', '--listen', ':0']
+  const [first, second] = [await listening(...one), await listening(...one)]
+  const ended = [finish(first.child), finish(second.child)] as const
+  await (await connect(first.port)).close()
+  assert.equal((await ended[0]).code, 0)
+  const staying = await connect(second.port)
+  await staying.placed()
+  second.child.kill('SIGTERM')
+  assert.equal((await ended[1]).code, 143)
+  assert.equal((await staying.closed).cause, 'lost')
+})
+
 test('a volume is not served raw', async () => {
   const volume = join(directory, 'volume')
   await done('mkfs', '--size', '1M', volume)

@@ -99,7 +99,7 @@ async function serve(
   signal: AbortSignal,
 ): Promise<void> {
   using listener = await device.listen(options.listen)
-  const stopped = () => listener.close()
+  const stopped = () => device.close()
   signal.addEventListener('abort', stopped)
   const { host, port } = listener
   const write = options.write === true
@@ -122,10 +122,8 @@ async function serveAll(
     clients.add(client)
     const leave = () => void clients.delete(client)
     client.then(leave, leave)
-    if (options.once === true) break
+    if (options.once === true) listener.close()
   }
-  if (options.once === true) await Promise.all(clients)
-  else device.close()
   await Promise.all(clients)
 }
 
