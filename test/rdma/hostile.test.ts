@@ -10,11 +10,9 @@ import { RDMAP_VERSION, Opcode, UntaggedHeader } from '../../src/rdma/wire/ddp.j
 import { encodeMpa } from '../../src/rdma/wire/mpa.js'
 import { DdpError, RdmapError } from '../../src/rdma/wire/terminate.js'
 import { ADDRESS, RECEIVE_BYTES, REGION_BYTES, Target } from './hostile_target.js'
+import { LONG, seed } from './random.js'
 import { atomicResponse, RawPeer, readRequest, segmentOf } from './raw_peer.js'
 import { FAST } from './simulated_transport.js'
-
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
-const LONG = Number(process.env['HOLDFAST_LONG'] ?? 1)
 
 const MIB = 1 << 20
 const bytes = (length: number) => new Uint8Array(length).fill(0xee)

@@ -16,8 +16,8 @@ import { Device } from '../../src/rdma/device.js'
 import type { Listener } from '../../src/rdma/listener.js'
 import type { MemoryRegion } from '../../src/rdma/memory_region.js'
 import { acceptPeer, connectPeer, type Peer } from '../../src/rdma/peer.js'
+import { LONG } from './random.js'
 
-const LONG = Number(process.env['HOLDFAST_LONG'] ?? 1)
 const ROUNDS = LONG > 1 ? 15 : 5
 const MILLISECONDS = LONG > 1 ? 400 : 120
 const LEAST = LONG > 1 ? 0.9 : 0.6

@@ -7,13 +7,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { LONG, seed } from './random.js'
 import { program } from './simulated_program.js'
 import { Run } from './simulated_run.js'
 
-const LONG = Number(process.env['HOLDFAST_LONG'] ?? 1)
 const RUNS = 200 * LONG
 const STEPS = 80
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 
 test(`work completes once, in order, with what was asked for, or fails (SEED=${seed})`, async () => {
   const causes = new Map<string, number>()

@@ -1,4 +1,4 @@
-/** The conformance tables of docs/RDMA.md: each clause is done, refused or none of ours, by proof. */
+/** The conformance tables of docs/RDMA.md: each clause is done, refused or not ours, with proof. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
