@@ -38,13 +38,17 @@ export class RegionSource implements MemorySource {
   }
 
   translate(offset: number, length: number, _store: boolean, pieces: Pieces): Fault {
+    pieces.add(this.#memory, offset, length)
+    return Fault.none
+  }
+
+  /** Where a file was cut short under the mapping, or its medium failed, there were zeros. */
+  fetched(): Fault {
     try {
-      // A file that was cut short under the mapping faults where it was touched last.
       this.#region.check()
     } catch {
       return Fault.failed
     }
-    pieces.add(this.#memory, offset, length)
     return Fault.none
   }
 

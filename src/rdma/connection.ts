@@ -12,6 +12,7 @@
  *   says nothing any more.
  */
 import type { ByteStream, StreamEvents } from '../base/byte_stream.js'
+import { HoldfastError } from '../base/errors.js'
 import { blamedFor, NOBODY, statusOf, type Blamed } from './blame.js'
 import { FpduReader } from './fpdu.js'
 import { InboundRequests, type InboundRequest } from './inbound.js'
@@ -421,8 +422,9 @@ export class Connection implements StreamEvents, TransmitterEvents, ReceiverEven
   broken(error: Error): void {
     if (this.#state === 'gone') return
     if (this.#state === 'terminating') return this.#gone(this.#end!, true)
-    this.#fail(this.#o.work.begun, 'RETRY_EXC_ERR', error.message)
-    this.#gone({ cause: 'lost', detail: error.message, error: null }, true)
+    const detail = error instanceof HoldfastError ? error.detail : error.message
+    this.#fail(this.#o.work.begun, 'RETRY_EXC_ERR', detail)
+    this.#gone({ cause: 'lost', detail, error: null }, true)
   }
 
   yielded(): void {

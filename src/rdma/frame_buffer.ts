@@ -51,6 +51,8 @@ export class FrameBuffer {
   #batch = 0
   /** Where payloads are that were not copied, with what of the buffer is around them. */
   readonly #parts = new Pieces()
+  /** Those of the payload that is to be framed next; null: it was copied. */
+  #placed: Pieces | null = null
   /** What of the buffer is not yet among the parts begins here. */
   #partsTo = 0
   /** The stream takes parts, and what stands in the frames but the payloads is zero. */
@@ -120,12 +122,19 @@ export class FrameBuffer {
     this.framed += frame
   }
 
-  /** The header of an ULPDU was made at `at`; `count` bytes of payload are in `pieces`. */
-  sealWith(header: number, pieces: Pieces, count: number): void {
-    if (!this.#byName || count < this.#copyBelow || pieces.count > PARTS_MAX) {
-      if (count > 0) pieces.read(this.bytes, this.at + header)
-      return this.seal(header + count)
-    }
+  /**
+   * `count` bytes of payload are in `pieces`: they are copied behind a header, or will be named.
+   */
+  place(header: number, pieces: Pieces, count: number): void {
+    const copied = !this.#byName || count < this.#copyBelow || pieces.count > PARTS_MAX
+    this.#placed = copied ? null : pieces
+    if (copied && count > 0) pieces.read(this.bytes, this.at + header)
+  }
+
+  /** That header was made at `at`: with the payload that was placed, it is framed. */
+  sealPlaced(header: number, count: number): void {
+    const pieces = this.#placed
+    if (pieces === null) return this.seal(header + count)
     const payload = this.at + header
     this.#parts.add(this.bytes, this.#partsTo, payload - this.#partsTo)
     this.#parts.addAll(pieces)

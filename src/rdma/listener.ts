@@ -5,7 +5,6 @@
  * - connections that say nothing take no more than a place, for a few seconds;
  * - what a program does not answer is rejected after as long as an initiator waits.
  */
-import { setMaxListeners } from 'node:events'
 import type { ByteStream, StreamListener } from '../base/byte_stream.js'
 import { HoldfastError } from '../base/errors.js'
 import type { Device } from './device.js'
@@ -114,7 +113,8 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   readonly #backlog: number
   /** What closes each stream whose peer was rejected, and has not closed it. */
   readonly #leaving = new Set<() => void>()
-  readonly #closing = new AbortController()
+  /** What ends the setup of each stream that has not said its Request. */
+  readonly #settingUp = new Set<AbortController>()
   readonly #waiting: ConnectionRequest[] = []
   /** Those that wait for an answer, whether a program has taken them or not. */
   readonly #unanswered = new Map<ByteStream, ConnectionRequest>()
@@ -128,8 +128,6 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     this.#streams = streams
     this.#open = open
     this.#backlog = backlog
-    // Each connection that is being set up is one, and they are bounded.
-    setMaxListeners(0, this.#closing.signal)
   }
 
   /** The next request; null: the listener was closed. */
@@ -169,10 +167,20 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     })
   }
 
+  async #setUp(stream: ByteStream, relay: Relay): Promise<MpaSetup> {
+    const controller = new AbortController()
+    this.#settingUp.add(controller)
+    try {
+      const { signal } = controller
+      return await awaitRequest(stream, relay, { timers: this.device.timers, signal })
+    } finally {
+      this.#settingUp.delete(controller)
+    }
+  }
+
   async #request(stream: ByteStream, relay: Relay): Promise<void> {
-    const { signal } = this.#closing
-    const setup = await awaitRequest(stream, relay, { timers: this.device.timers, signal })
-    signal.throwIfAborted()
+    const setup = await this.#setUp(stream, relay)
+    if (this.#closed) throw closedError()
     const request = new ConnectionRequest(this, stream, relay, setup)
     this.#unanswered.set(stream, request)
     this.#waiting.push(request)
@@ -228,7 +236,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     this.#closed = true
     this.#streams.close()
     for (const request of [...this.#unanswered.values()]) request.reject()
-    this.#closing.abort(new HoldfastError('ECONNABORTED', 'the listener was closed'))
+    for (const controller of this.#settingUp) controller.abort(closedError())
     for (const stream of this.#own) stream.abort()
     for (const close of this.#leaving) close()
     this.#tell()
@@ -250,3 +258,5 @@ function hasEnded(stream: ByteStream): boolean {
     return true
   }
 }
+
+const closedError = () => new HoldfastError('ECONNABORTED', 'the listener was closed')

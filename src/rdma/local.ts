@@ -5,7 +5,7 @@
 import { hex } from '../base/struct.js'
 import type { MemoryRegion, ProtectionDomain } from './memory_region.js'
 import { Pieces } from './pieces.js'
-import { Access, Fault } from './source.js'
+import { Access, Fault, type MemorySource } from './source.js'
 
 /** Part of a memory region, in bytes from its beginning. */
 export interface RegionPart {
@@ -121,21 +121,43 @@ function findElement(
   return region.translate(offset + at, length, store, pieces) === Fault.none
 }
 
-/** Sources of the list are told that bytes [at, at + length) were stored. */
-export function storedLocal(local: Local, at: number, length: number): void {
-  if (!isList(local)) return storedElement(local, at, length)
+/** Calls `visit` with each part of a region that bytes [at, at + length) of the list touch. */
+function eachSource(
+  local: Local,
+  at: number,
+  length: number,
+  visit: (source: MemorySource, offset: number, length: number) => void,
+): void {
   let from = at
   let done = 0
-  for (let i = 0; i < local.length && done < length; i++) {
-    const sge = local[i]!
-    const count = Math.max(0, Math.min(sge.length - from, length - done))
-    storedElement(sge, from, count)
-    done += count
+  const count = isList(local) ? local.length : 1
+  for (let i = 0; i < count && done < length; i++) {
+    const sge = isList(local) ? local[i]! : local
+    const bytes = Math.max(0, Math.min(sge.length - from, length - done))
+    if (bytes > 0 && !(sge instanceof Uint8Array)) {
+      visit(sge.region.source, sge.offset + from, bytes)
+    }
+    done += bytes
     from = Math.max(0, from - sge.length)
   }
 }
 
-function storedElement(sge: Sge, at: number, length: number): void {
-  if (length === 0 || sge instanceof Uint8Array) return
-  sge.region.source.stored?.(sge.offset + at, length)
+/** Sources of the list are told that bytes [at, at + length) were stored. */
+export function storedLocal(local: Local, at: number, length: number): void {
+  eachSource(local, at, length, tellStored)
+}
+
+const tellStored = (source: MemorySource, offset: number, length: number) =>
+  source.stored?.(offset, length)
+
+/** Whether bytes [at, at + length) of the list, which were read, were what is there. */
+export function fetchedLocal(local: Local, at: number, length: number): boolean {
+  fetched = true
+  eachSource(local, at, length, askFetched)
+  return fetched
+}
+
+let fetched = true
+function askFetched(source: MemorySource, offset: number, length: number): void {
+  if ((source.fetched?.(offset, length) ?? Fault.none) !== Fault.none) fetched = false
 }

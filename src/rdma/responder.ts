@@ -48,12 +48,20 @@ export class Responder {
     const count = Math.min(length - from, out.ulpdu - TaggedHeader.size)
     const last = from + count === length
     const { at } = out
-    if (count > 0) this.#find(request, from, count, Access.remoteRead)
+    const offset = count > 0 ? this.#find(request, from, count, Access.remoteRead) : 0
+    out.place(TaggedHeader.size, this.#pieces, count)
+    if (count > 0) this.#demandFetched(request, offset, count)
     const low = sinkLow + from
     const high = (sinkHigh + Math.floor(low / WORD)) % WORD
     putTagged(out.view, at, Opcode.readResponse, last, sinkStag, high, low % WORD)
-    out.sealWith(TaggedHeader.size, this.#pieces, count)
+    out.sealPlaced(TaggedHeader.size, count)
     return last ? -1 : from + count
+  }
+
+  /** What was copied is what is there. */
+  #demandFetched({ stag }: InboundRequest, offset: number, count: number): void {
+    const fault = this.#stags.found.source.fetched?.(offset, count) ?? Fault.none
+    if (fault !== Fault.none) throw faultError(fault, stag, RdmapError.bounds)
   }
 
   #change(request: InboundRequest, out: FrameBuffer): void {

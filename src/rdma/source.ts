@@ -38,6 +38,12 @@ export interface MemorySource {
    * is thrown.
    */
   translate(offset: number, length: number, store: boolean, pieces: Pieces): Fault
+  /**
+   * The bytes that `translate` was asked for were read: whether they were what is there. They may
+   * be sent from where they are without it, where a stream can do that: a fault there ends the
+   * stream.
+   */
+  fetched?(offset: number, length: number): Fault
   /** The store that `translate` was asked for is over. */
   stored?(offset: number, length: number): void
 }

@@ -12,7 +12,7 @@ import { hex } from '../base/struct.js'
 import type { ByteStream } from '../base/byte_stream.js'
 import { FrameBuffer } from './frame_buffer.js'
 import type { InboundRequest, InboundRequests } from './inbound.js'
-import { findLocal, invalidLocal } from './local.js'
+import { fetchedLocal, findLocal, invalidLocal } from './local.js'
 import type { ProtectionDomain } from './memory_region.js'
 import { Pieces } from './pieces.js'
 import { ProtocolError } from './protocol_error.js'
@@ -281,11 +281,11 @@ export class Transmitter {
     const count = Math.min(work.length - this.#at, this.#out.ulpdu - TaggedHeader.size)
     const last = this.#at + count === work.length
     const at = this.#out.at
-    if (!this.#gather(work, count)) return
+    if (this.#lacks(work, TaggedHeader.size, count)) return
     const low = work.toLow + this.#at
     const high = (work.toHigh + Math.floor(low / WORD)) % WORD
     putTagged(this.#out.view, at, Opcode.write, last, work.stag, high, low % WORD)
-    this.#out.sealWith(TaggedHeader.size, this.#pieces, count)
+    this.#out.sealPlaced(TaggedHeader.size, count)
     this.#at += count
     if (!last) return
     if (work.op === 'write') this.#workBuilt()
@@ -296,11 +296,11 @@ export class Transmitter {
     const count = Math.min(work.length - this.#at, this.#out.ulpdu - UntaggedHeader.size)
     const last = this.#at + count === work.length
     const at = this.#out.at
-    if (!this.#gather(work, count)) return
+    if (this.#lacks(work, UntaggedHeader.size, count)) return
     const opcode = sendOpcode(work)
     work.msn = this.#sendMsn
     putUntagged(this.#out.view, at, opcode, last, work.invalidate, this.#sendMsn, this.#at)
-    this.#out.sealWith(UntaggedHeader.size, this.#pieces, count)
+    this.#out.sealPlaced(UntaggedHeader.size, count)
     this.#at += count
     if (!last) return
     this.#sendMsn = (this.#sendMsn + 1) % WORD
@@ -318,14 +318,20 @@ export class Transmitter {
     this.#workBuilt()
   }
 
-  /** Finds the next bytes of its message. */
-  #gather(work: PostedWork, count: number): boolean {
+  /** Puts the next bytes of its message behind a header. */
+  #gather({ local }: PostedWork, header: number, count: number): boolean {
     const pieces = this.#pieces
     pieces.clear()
-    if (findLocal(work.local, this.#o.domain, this.#at, count, false, pieces)) return true
+    if (!findLocal(local, this.#o.domain, this.#at, count, false, pieces)) return false
+    this.#out.place(header, pieces, count)
+    return fetchedLocal(local, this.#at, count)
+  }
+
+  #lacks(work: PostedWork, header: number, count: number): boolean {
+    if (this.#gather(work, header, count)) return false
     this.#message = Message.none
-    this.#events.unfit(work, 'local memory went away')
-    return false
+    this.#events.unfit(work, 'local memory went away, or cannot be read')
+    return true
   }
 
   #putReadOf(work: PostedWork): void {

@@ -484,48 +484,49 @@ test('work gathers from a list and scatters to one, wherever segments are cut', 
   }
 })
 
+const WRONG_PARTS: [what: string, make: (side: Side) => Work['op'] | Work][] = [
+  [
+    'too long',
+    ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 1, length: 8 }),
+  ],
+  [
+    'before it',
+    ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: -1, length: 8 }),
+  ],
+  [
+    'from the middle of a byte',
+    ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0.5, length: 4 }),
+  ],
+  [
+    'up to the middle of a byte',
+    ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0, length: 4.5 }),
+  ],
+  [
+    'of another domain',
+    ({ device }) => {
+      const region = device.protectionDomain().register(new Uint8Array(8))
+      return write({ region, offset: 0, length: 8 })
+    },
+  ],
+  [
+    'invalidated',
+    ({ domain }) => {
+      const region = domain.register(new Uint8Array(8))
+      region.invalidate()
+      return write({ region, offset: 0, length: 8 })
+    },
+  ],
+  [
+    'not to be changed here',
+    ({ domain }) => {
+      const region = domain.register(new Uint8Array(8))
+      return { op: 'read', local: { region, offset: 0, length: 8 }, remote: NOWHERE }
+    },
+  ],
+]
+
 test('parts of regions that are not good for the work fail it, and nothing is sent of it', async () => {
-  const wrong: [what: string, make: (side: Side) => Work['op'] | Work][] = [
-    [
-      'too long',
-      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 1, length: 8 }),
-    ],
-    [
-      'before it',
-      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: -1, length: 8 }),
-    ],
-    [
-      'from the middle of a byte',
-      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0.5, length: 4 }),
-    ],
-    [
-      'up to the middle of a byte',
-      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0, length: 4.5 }),
-    ],
-    [
-      'of another domain',
-      ({ device }) => {
-        const region = device.protectionDomain().register(new Uint8Array(8))
-        return write({ region, offset: 0, length: 8 })
-      },
-    ],
-    [
-      'invalidated',
-      ({ domain }) => {
-        const region = domain.register(new Uint8Array(8))
-        region.invalidate()
-        return write({ region, offset: 0, length: 8 })
-      },
-    ],
-    [
-      'not to be changed here',
-      ({ domain }) => {
-        const region = domain.register(new Uint8Array(8))
-        return { op: 'read', local: { region, offset: 0, length: 8 }, remote: NOWHERE }
-      },
-    ],
-  ]
-  for (const [what, make] of wrong) {
+  for (const [what, make] of WRONG_PARTS) {
     using pair = await connected()
     const memory = new Uint8Array(64)
     const { remote } = pair.expose(memory)

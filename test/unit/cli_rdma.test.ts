@@ -188,6 +188,25 @@ test('a target for one client ends with it, or when it is told to, whoever is th
   assert.equal((await staying.closed).cause, 'lost')
 })
 
+for (const crc of [true, false]) {
+  test(`what a file lost under its target is an error each time, not zeros, CRC ${crc}`, async () => {
+    const file = join(directory, `cut-${crc}`)
+    writeFileSync(file, Buffer.alloc(256 << 10, 7))
+    const { child, port } = await listening('rdma-target', '--listen', ':0', '--no-crc', file)
+    const ended = finish(child)
+    truncateSync(file, 64 << 10)
+    for (let i = 0; i < 2; i++) {
+      const peer = await connectPeer(device, { host: '127.0.0.1', port, crc })
+      const { rkey } = advertOf(peer)
+      assert.deepEqual(await peer.read(rkey, 65_000, 2), new Uint8Array(2).fill(7))
+      await assert.rejects(peer.read(rkey, 65_000, 100_000))
+      await peer.closed
+    }
+    child.kill('SIGINT')
+    assert.equal((await ended).code, 130)
+  })
+}
+
 test('a volume is not served raw', async () => {
   const volume = join(directory, 'volume')
   await done('mkfs', '--size', '1M', volume)

@@ -29,6 +29,8 @@ interface Options extends OfferOptions, JsonOption {
 /** rping's own. */
 const PORT = 7174
 /** A client that is told to stop waits so long for its last answer. */
+/** Times of pings that are kept for the report. */
+const TIMES_KEPT = 100_000
 const STOP_MS = 1000
 
 export function rpingCommand(program: Command): Command {
@@ -96,6 +98,7 @@ async function ping(device: Device, options: Options, signal: AbortSignal): Prom
   const { address: host = '127.0.0.1', port, size, count, validate = false } = options
   const peer = await connectPeer(device, { host, port, signal, ...offerOf(options) })
   const times: number[] = []
+  let pings = 0
   // The ping that is under way is finished, so that the server sees an end and no failure.
   let patience: NodeJS.Timeout | undefined
   const stopped = () => (patience = setTimeout(() => peer.abort(), STOP_MS))
@@ -106,7 +109,7 @@ async function ping(device: Device, options: Options, signal: AbortSignal): Prom
   } finally {
     signal.removeEventListener('abort', stopped)
     clearTimeout(patience)
-    if (times.length > 0) await report(options, times)
+    if (pings > 0) await report(options, pings, times)
   }
 
   async function pingAll(): Promise<void> {
@@ -118,21 +121,22 @@ async function ping(device: Device, options: Options, signal: AbortSignal): Prom
   }
 
   async function show(text: Uint8Array, milliseconds: number): Promise<void> {
-    times.push(milliseconds)
+    // Of those that go on for days, the last ones.
+    times[pings++ % TIMES_KEPT] = milliseconds
     if (options.verbose === true) await print(`ping data: ${textOf(text)}\n`)
   }
 }
 
-async function report(options: Options, times: number[]): Promise<void> {
+async function report(options: Options, pings: number, times: number[]): Promise<void> {
   const sorted = times.sort((a, b) => a - b)
   const at = (part: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!
   const microseconds = { p50: at(0.5) * 1000, p99: at(0.99) * 1000, max: at(1) * 1000 }
   const { size } = options
-  if (options.json === true) return printJson({ pings: times.length, size, microseconds })
+  if (options.json === true) return printJson({ pings, size, microseconds })
   const { p50, p99, max } = microseconds
   const each = [`p50 ${p50.toFixed(0)}`, `p99 ${p99.toFixed(0)}`, `max ${max.toFixed(0)}`]
-  await print(`${times.length} pings of ${size} bytes: ${each.join(', ')} us\n`)
+  await print(`${pings} pings of ${size} bytes: ${each.join(', ')} us\n`)
 }
 
 async function serve(device: Device, options: Options, signal: AbortSignal): Promise<void> {
