@@ -5,7 +5,6 @@
  * - connections that say nothing take no more than a place, for a few seconds;
  * - what a program does not answer is rejected after as long as an initiator waits.
  */
-import { setMaxListeners } from 'node:events'
 import type { ByteStream, StreamListener } from '../base/byte_stream.js'
 import { HoldfastError } from '../base/errors.js'
 import type { Device } from './device.js'
@@ -114,7 +113,8 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   readonly #backlog: number
   /** What closes each stream whose peer was rejected, and has not closed it. */
   readonly #leaving = new Set<() => void>()
-  readonly #closing = new AbortController()
+  /** What ends the waiting for Requests: one for each, as signals take many listeners for a leak. */
+  readonly #awaited = new Set<AbortController>()
   readonly #waiting: ConnectionRequest[] = []
   /** Those that wait for an answer, whether a program has taken them or not. */
   readonly #unanswered = new Map<ByteStream, ConnectionRequest>()
@@ -128,8 +128,6 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     this.#streams = streams
     this.#open = open
     this.#backlog = backlog
-    // Each connection that is being set up is one, and they are bounded.
-    setMaxListeners(0, this.#closing.signal)
   }
 
   /** The next request; null: the listener was closed. */
@@ -170,13 +168,23 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   }
 
   async #request(stream: ByteStream, relay: Relay): Promise<void> {
-    const { signal } = this.#closing
-    const setup = await awaitRequest(stream, relay, { timers: this.device.timers, signal })
-    signal.throwIfAborted()
+    const setup = await this.#awaitRequest(stream, relay)
+    if (this.#closed) throw listenerClosed()
     const request = new ConnectionRequest(this, stream, relay, setup)
     this.#unanswered.set(stream, request)
     this.#waiting.push(request)
     this.#tell()
+  }
+
+  async #awaitRequest(stream: ByteStream, relay: Relay): Promise<MpaSetup> {
+    const awaited = new AbortController()
+    const { signal } = awaited
+    this.#awaited.add(awaited)
+    try {
+      return await awaitRequest(stream, relay, { timers: this.device.timers, signal })
+    } finally {
+      this.#awaited.delete(awaited)
+    }
   }
 
   /** A stream is no request any more. */
@@ -228,7 +236,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
     this.#closed = true
     this.#streams.close()
     for (const request of [...this.#unanswered.values()]) request.reject()
-    this.#closing.abort(new HoldfastError('ECONNABORTED', 'the listener was closed'))
+    for (const awaited of this.#awaited) awaited.abort(listenerClosed())
     for (const stream of this.#own) stream.abort()
     for (const close of this.#leaving) close()
     this.#tell()
@@ -250,3 +258,5 @@ function hasEnded(stream: ByteStream): boolean {
     return true
   }
 }
+
+const listenerClosed = () => new HoldfastError('ECONNABORTED', 'the listener was closed')
