@@ -113,7 +113,7 @@ export class Listener implements AsyncIterable<ConnectionRequest> {
   readonly #backlog: number
   /** What closes each stream whose peer was rejected, and has not closed it. */
   readonly #leaving = new Set<() => void>()
-  /** What ends the waiting for Requests: one for each, as signals take many listeners for a leak. */
+  /** What ends the waiting for each Request: to Node many listeners of one signal are a leak. */
   readonly #awaited = new Set<AbortController>()
   readonly #waiting: ConnectionRequest[] = []
   /** Those that wait for an answer, whether a program has taken them or not. */

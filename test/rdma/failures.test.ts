@@ -1,4 +1,4 @@
-/** Failures that one end finds by itself, wherever it does: they end what they must, and are told. */
+/** Failures that one end finds by itself: they end what they must, and are told. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ByteStream, Transport } from '../../src/base/byte_stream.js'

@@ -486,22 +486,10 @@ test('work gathers from a list and scatters to one, wherever segments are cut', 
 
 test('parts of regions that are not good for the work fail it, and nothing is sent of it', async () => {
   const wrong: [what: string, make: (side: Side) => Work['op'] | Work][] = [
-    [
-      'too long',
-      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 1, length: 8 }),
-    ],
-    [
-      'before it',
-      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: -1, length: 8 }),
-    ],
-    [
-      'from the middle of a byte',
-      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0.5, length: 4 }),
-    ],
-    [
-      'up to the middle of a byte',
-      ({ domain }) => write({ region: domain.register(new Uint8Array(8)), offset: 0, length: 4.5 }),
-    ],
+    ['too long', part(1, 8)],
+    ['before it', part(-1, 8)],
+    ['from the middle of a byte', part(0.5, 4)],
+    ['up to the middle of a byte', part(0, 4.5)],
     [
       'of another domain',
       ({ device }) => {
@@ -556,6 +544,10 @@ test('parts of regions that are not good for the work fail it, and nothing is se
     sameBytes(memory.subarray(8, 16), pattern(8), 'what was posted before it')
   }
 })
+
+/** A part of a region of eight bytes. */
+const part = (offset: number, length: number) => (side: Side) =>
+  write({ region: side.domain.register(new Uint8Array(8)), offset, length })
 
 const write = (local: {
   region: ReturnType<Side['domain']['register']>
