@@ -8,10 +8,10 @@
  *   ends its stream;
  * - a region belongs to one protection domain from its beginning to its end.
  */
-import { HoldfastError } from '../base/errors.js'
+import { assert, HoldfastError } from '../base/errors.js'
 import type { Pieces } from './pieces.js'
-import { Access, sourceOf } from './source.js'
-import type { AccessName, MemorySource, PlainMemory, Fault } from './source.js'
+import { Access, Fault, sourceOf } from './source.js'
+import type { AccessName, MemorySource, PlainMemory } from './source.js'
 import type { Stags } from './stags.js'
 
 export interface RegionOptions {
@@ -69,7 +69,14 @@ export class MemoryRegion {
 
   /** Finds bytes that were checked to be within it, and adds where they are. */
   translate(offset: number, length: number, store: boolean, pieces: Pieces): Fault {
-    return this.source.translate(offset, length, store, pieces)
+    const { count } = pieces
+    const fault = this.source.translate(offset, length, store, pieces)
+    if (fault !== Fault.none) return fault
+    assert(
+      pieces.bytesFrom(count) === length,
+      'a source finds the bytes it is asked for, and no more',
+    )
+    return fault
   }
 }
 

@@ -44,8 +44,13 @@ export class Pieces {
 
   /** Bytes in all pieces. */
   get bytes(): number {
+    return this.bytesFrom(0)
+  }
+
+  /** Bytes in that piece and those behind it. */
+  bytesFrom(index: number): number {
     let sum = 0
-    for (let i = 0; i < this.count; i++) sum += this.#lengthOf(i)
+    for (let i = index; i < this.count; i++) sum += this.#lengthOf(i)
     return sum
   }
 

@@ -32,10 +32,10 @@ export interface MemorySource {
   /** Bytes that it may have at most: no access goes past it. */
   readonly length: number
   /**
-   * Adds to `pieces` where [offset, offset + length) is now, for reading, or to
-   * be stored to. What it says holds until the access is over, which it is before this turn of the
-   * event loop is. Anything else than `Fault.none` ends the stream of the peer that asked; nothing
-   * is thrown.
+   * Adds to `pieces` where [offset, offset + length) is now, all of it and nothing else, for
+   * reading, or to be stored to. What it says holds until this turn of the event loop is over,
+   * whatever else is asked for meanwhile: the same memory is not other bytes then. Anything else
+   * than `Fault.none` ends the stream of the peer that asked; nothing is thrown.
    */
   translate(offset: number, length: number, store: boolean, pieces: Pieces): Fault
   /**

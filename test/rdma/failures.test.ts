@@ -119,3 +119,33 @@ test('a source that throws ends the connection of the message that waited for it
   assertStatus(await next(server.receiveCq), 'WR_FLUSH_ERR')
   assert.equal((await client.qp.closed).cause, 'lost')
 })
+
+for (const crc of [true, false]) {
+  for (const [what, wrong] of [
+    ['fewer', -8],
+    ['more', 8],
+  ] as const) {
+    for (const op of ['read', 'write'] as const) {
+      test(`a source with ${what} bytes than asked for ends a ${op}, CRC ${crc}`, async () => {
+        using pair = await connected({ crc }, { crc })
+        const { client, server } = pair
+        const memory = new Uint8Array(4096)
+        const source: MemorySource = {
+          length: 2048,
+          translate(offset, length, _store, pieces) {
+            pieces.add(memory, offset, length + wrong)
+            return 0
+          },
+        }
+        const access = ['localWrite', 'remoteRead', 'remoteWrite'] as const
+        const { stag } = server.domain.register(source, { access })
+        const local = new Uint8Array(1000).fill(7)
+        client.post({ op, local, remote: { stag, address: 0 } })
+        const { cause, detail } = await server.qp.closed
+        assert.deepEqual([cause, /a source finds the bytes/.test(detail)], ['lost', true])
+        assert.ok(memory.every((byte) => byte === 0))
+        await client.qp.closed
+      })
+    }
+  }
+}
