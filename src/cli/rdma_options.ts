@@ -32,7 +32,8 @@ export interface OfferOptions {
   readonly crc: boolean
   readonly markers?: boolean
   readonly mpa: '1' | '2'
-  readonly peerToPeer: boolean
+  /** Of who connects; who is connected to does as it is asked. */
+  readonly peerToPeer?: boolean
   readonly rtr?: 'write' | 'read' | 'send'
 }
 
@@ -46,7 +47,6 @@ export function addOffer(command: Command): Command {
         .choices(['1', '2'])
         .default('2'),
     )
-    .option('--no-peer-to-peer', 'only the side that connects may speak first (RFC 6581)')
     .addOption(
       new Option('--rtr <kind>', 'the first message where either side may speak first').choices([
         'write',
@@ -57,7 +57,7 @@ export function addOffer(command: Command): Command {
 }
 
 export function offerOf(options: OfferOptions): Offer {
-  const { crc, markers = false, mpa, peerToPeer, rtr } = options
+  const { crc, markers = false, mpa, peerToPeer = true, rtr } = options
   const revision = mpa === '1' ? 1 : 2
   return {
     crc,

@@ -3,9 +3,9 @@
  *
  * Invariants:
  * - invalidation is final, and at once: every access looks its region up, begins and ends within
- *   one call, and what was read for a response is sent from a copy. So none is under way when
- *   `invalidate` runs, and none begins after it: a message in the middle of its segments stops, and
- *   ends its stream;
+ *   one call: what is read is copied into a frame, or taken by the stream, before that returns. So
+ *   none is under way when `invalidate` runs, and none begins after it: a message in the middle of
+ *   its segments stops, and ends its stream;
  * - a region belongs to one protection domain from its beginning to its end.
  */
 import { assert, HoldfastError } from '../base/errors.js'

@@ -27,6 +27,12 @@ export class Ring<T> {
     return this.at(this.length++)
   }
 
+  /** The one that was pushed last is not wanted. */
+  pop(): void {
+    assert(this.length > 0, 'only what is there is taken')
+    this.length--
+  }
+
   /** The oldest is done with. */
   shift(): void {
     assert(this.length > 0, 'only what is there is taken')

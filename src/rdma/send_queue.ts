@@ -11,18 +11,13 @@
  */
 import type { CompletionQueue, Status } from './completion_queue.js'
 import type { QueuePair } from './queue_pair.js'
-import { Ring } from './ring.js'
 import type { Segment } from './segment.js'
 import { Opcode, Queue, ReadRequest } from './wire/ddp.js'
 import { word } from './wire/header.js'
 import { PostedWork, WorkState, type Work } from './work.js'
+import { WorkQueue } from './work_queue.js'
 
-export class SendQueue {
-  readonly cq: CompletionQueue
-  readonly #qp: QueuePair
-  readonly #ring: Ring<PostedWork>
-  /** Posted, and not taken from the completion queue. */
-  #outstanding = 0
+export class SendQueue extends WorkQueue<Work, PostedWork> {
   /** Ordinal numbers of all work ever posted: the oldest not completed, and the next to begin. */
   #front = 0
   #next = 0
@@ -34,45 +29,17 @@ export class SendQueue {
   #handed = 0
 
   constructor(qp: QueuePair, cq: CompletionQueue, max: number) {
-    this.#qp = qp
-    this.cq = cq
-    this.#ring = new Ring(max, () => new PostedWork())
-    cq.reserve(max)
-  }
-
-  get max(): number {
-    return this.#ring.max
-  }
-
-  /** Work that may be posted now. */
-  get room(): number {
-    return this.#ring.max - this.#outstanding
+    super(qp, cq, max, () => new PostedWork())
   }
 
   get idle(): boolean {
-    return this.#ring.length === 0
-  }
-
-  get outstanding(): number {
-    return this.#outstanding
-  }
-
-  /** There is room. */
-  post(work: Work): void {
-    const posted = this.#ring.push()
-    try {
-      posted.fill(work)
-    } catch (error) {
-      this.#ring.length--
-      throw error
-    }
-    this.#outstanding++
+    return this.ring.length === 0
   }
 
   /** The work that is to begin next, or is under way; null: there is none. */
   get current(): PostedWork | null {
     const at = this.#next - this.#front
-    return at < this.#ring.length ? this.#ring.at(at) : null
+    return at < this.ring.length ? this.ring.at(at) : null
   }
 
   /** The current one is built, up to a position of the stream. */
@@ -88,7 +55,7 @@ export class SendQueue {
   get oldestAwaiting(): PostedWork | null {
     if (this.awaiting === 0) return null
     for (let at = Math.max(this.#oldest, this.#front); ; at++) {
-      const work = this.#ring.at(at - this.#front)
+      const work = this.ring.at(at - this.#front)
       if (!work.responds || work.state === WorkState.done) continue
       this.#oldest = at
       return work
@@ -113,8 +80,8 @@ export class SendQueue {
   /** The stream has taken its bytes up to a position: what is done so is told. */
   handed(position: number): void {
     this.#handed = position
-    while (this.#ring.length > 0 && this.#next > this.#front) {
-      const work = this.#ring.at(0)
+    while (this.ring.length > 0 && this.#next > this.#front) {
+      const work = this.ring.at(0)
       if (work.state !== WorkState.done) {
         if (work.responds || work.end > position) return
         work.state = WorkState.done
@@ -125,8 +92,8 @@ export class SendQueue {
 
   /** The work that a peer blames, by the headers of its segment; null: it has completed. */
   blamed(segment: Segment): PostedWork | null {
-    for (let i = 0; i < this.#ring.length; i++) {
-      const work = this.#ring.at(i)
+    for (let i = 0; i < this.ring.length; i++) {
+      const work = this.ring.at(i)
       if (work.state === WorkState.posted) return null
       if (isBlamed(work, segment)) return work
     }
@@ -135,24 +102,19 @@ export class SendQueue {
 
   /** The oldest that was begun; null: none was. */
   get begun(): PostedWork | null {
-    const first = this.#ring.length > 0 ? this.#ring.at(0) : null
+    const first = this.ring.length > 0 ? this.ring.at(0) : null
     return first === null || first.state === WorkState.posted ? null : first
   }
 
   /** All that is left fails: one of it with a status of its own. */
   flush(blamed: PostedWork | null, status: Status, detail: string): void {
-    while (this.#ring.length > 0) {
-      const work = this.#ring.at(0)
+    while (this.ring.length > 0) {
+      const work = this.ring.at(0)
       if (work === blamed) this.#complete(work, status, detail)
       else this.#complete(work, 'WR_FLUSH_ERR', '')
     }
     this.awaiting = 0
     this.#next = this.#front
-  }
-
-  /** A completion was taken. */
-  taken(): void {
-    this.#outstanding--
   }
 
   #complete(work: PostedWork, status: Status, detail: string): void {
@@ -163,14 +125,14 @@ export class SendQueue {
       completion.op = work.op === 'writeImmediate' ? 'write' : work.op
       completion.bytes = status === 'SUCCESS' && work.responds ? work.length : 0
       completion.detail = detail
-      completion.qp = this.#qp
+      completion.qp = this.qp
     } else {
-      this.#outstanding--
+      this.taken()
     }
     work.id = null
     work.local = []
     work.region = null
-    this.#ring.shift()
+    this.ring.shift()
     this.#front++
     if (this.#next < this.#front) this.#next = this.#front
   }

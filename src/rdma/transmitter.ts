@@ -4,8 +4,8 @@
  *
  * Invariants:
  * - segments of two messages are never mixed;
- * - a segment is copied into the buffer, and its CRC is of the copy: nobody's memory is read once
- *   `pump` has returned;
+ * - nobody's memory is read once `pump` has returned: a payload is copied into its frame, and the
+ *   CRC is of the copy; or, without CRC, the stream has taken it from where it is;
  * - of responses and work neither waits for more than a few messages of the other.
  */
 import { hex } from '../base/struct.js'

@@ -29,9 +29,9 @@ interface Options extends OfferOptions, JsonOption {
 /** rping's own. */
 const PORT = 7174
 /** A client that is told to stop waits so long for its last answer. */
+const STOP_MS = 1000
 /** Times of pings that are kept for the report. */
 const TIMES_KEPT = 100_000
-const STOP_MS = 1000
 
 export function rpingCommand(program: Command): Command {
   const command = program
@@ -64,6 +64,7 @@ export function rpingCommand(program: Command): Command {
     .option('-v, --verbose', 'show each text')
     .option('-V, --validate', 'of a client: compare what comes back')
     .option('-P, --persistent', 'of a server: serve one client after the other')
+    .option('--no-peer-to-peer', 'of a client: only this side may speak first (RFC 6581)')
   return addOffer(command)
     .option(...JSON_OPTION)
     .addHelpText(
