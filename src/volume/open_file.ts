@@ -17,7 +17,7 @@ import type {
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { Inode } from '../media/inode.js'
 import type { OpenInode } from './open_inodes.js'
-import type { OpenWish } from './open_flags.js'
+import type { OpenWish } from '../base/open_flags.js'
 import { checkSize } from './files.js'
 import type { Volume } from './volume.js'
 

@@ -28,7 +28,7 @@ import { checkSize } from './files.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { MountedVolume } from './mounted.js'
 import type { OpenFile } from './open_file.js'
-import { O, parseFlags, type OpenWish } from './open_flags.js'
+import { O, parseFlags, type OpenWish } from '../base/open_flags.js'
 import { asBytes } from './paths.js'
 
 const at = Inode.word

@@ -10,7 +10,7 @@
 import { parseAcl } from '../../src/base/acl_text.js'
 import type { Credentials } from '../../src/base/filesystem.js'
 import { encodeAcl } from '../../src/base/posix_acl.js'
-import { O } from '../../src/volume/open_flags.js'
+import { O } from '../../src/base/open_flags.js'
 
 /** Who the cases know. `named` is named in ACLs and nowhere else. */
 export const USERS = {

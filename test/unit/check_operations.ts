@@ -5,7 +5,7 @@
 import { HoldfastError } from '../../src/base/errors.js'
 import { Mode } from '../../src/base/mode.js'
 import type { Prng } from '../../src/base/prng.js'
-import { O } from '../../src/volume/open_flags.js'
+import { O } from '../../src/base/open_flags.js'
 import type { OpenFile } from '../../src/volume/open_file.js'
 import type { Volume } from '../../src/volume/volume.js'
 import { aclOf } from './check_sample.js'

@@ -1,6 +1,6 @@
 /** Open flags: the strings of node:fs and the numbers of open(2), taken apart. */
-import { HoldfastError } from '../base/errors.js'
-import type { OpenFlags } from '../base/filesystem.js'
+import { HoldfastError } from './errors.js'
+import type { OpenFlags } from './filesystem.js'
 
 export interface OpenWish {
   readonly read: boolean
@@ -48,13 +48,15 @@ const parsed = new Map<OpenFlags | number, OpenWish>()
 export function parseFlags(flags: OpenFlags | number): OpenWish {
   let wish = parsed.get(flags)
   if (wish === undefined) {
-    wish = typeof flags === 'number' ? parseNumber(flags) : parseNumber(numberOf(flags))
+    wish = parseNumber(flagNumber(flags))
     if (parsed.size < 1024) parsed.set(flags, wish)
   }
   return wish
 }
 
-function numberOf(flags: string): number {
+/** The number of open(2) that stands for `flags`. EINVAL when there is none. */
+export function flagNumber(flags: OpenFlags | number): number {
+  if (typeof flags === 'number') return flags
   const parts = FLAGS.exec(flags)
   const bad =
     parts === null ||
