@@ -1,0 +1,304 @@
+/**
+ * The answering end of a channel: calls are carried out as they come, each is answered once.
+ *
+ * Invariants:
+ * - what a handler throws is its answer; what is no HoldfastError is a bug of ours, told as EIO, and
+ *   the session lives on;
+ * - a malformed call is answered EPROTO, a few times; then, or when it is not even a call, the
+ *   channel ends; nothing of it has reached a handler;
+ * - so many calls are under way at most, and so much waits to be sent: then nothing is taken from
+ *   the other end until that is less.
+ */
+import type { ByteStream } from '../base/byte_stream.js'
+import { HoldfastError } from '../base/errors.js'
+import type { Timers } from '../base/timers.js'
+import { Channel, MARK_BYTES } from './channel.js'
+import {
+  CALLS_MAX,
+  EVENT_BYTES_MAX,
+  GREETING_BYTES_MAX,
+  MESSAGE_BYTES_MAX,
+  STRIKES_MAX,
+} from './limits.js'
+import {
+  Kind,
+  readCallHead,
+  writeFailure,
+  writeNotice,
+  writeReply,
+  type CallHead,
+  type NoticeBody,
+} from './message.js'
+import type { NoticeName } from './notices.js'
+import type { ArgsOf, ResultOf, Verb } from './verb.js'
+import { VERBS, type VerbName } from './verbs/index.js'
+import { malformed, XdrReader, XdrWriter } from './xdr.js'
+
+/** A call that is being carried out. */
+export interface CallContext {
+  readonly id: number
+  readonly as: CallHead['as']
+  /** Aborted when it is given up, its time is over, or the session ends. */
+  readonly signal: AbortSignal
+}
+
+type Handled<V extends VerbName> = ResultOf<(typeof VERBS)[V]>
+
+/** What carries verbs out: one function a verb. */
+export type Handlers = {
+  readonly [V in VerbName]: (
+    args: ArgsOf<(typeof VERBS)[V]>,
+    call: CallContext,
+  ) => Handled<V> | Promise<Handled<V>>
+}
+
+export interface AnswererEvents {
+  /** A call has come: the other end is there. */
+  heard?(): void
+  /** How long a call took (milliseconds of this thread, then in all), and how it ended. */
+  answered?(verb: VerbName, running: number, total: number, error: HoldfastError | null): void
+  /** A handler has failed in a way that it must not. */
+  bug(verb: VerbName, error: unknown): void
+  /** No call comes any more. Once. */
+  ended(error: Error | null): void
+}
+
+const verbs = new Map<number, VerbName>(
+  Object.entries(VERBS).map(([name, { number }]) => [number, name as VerbName]),
+)
+
+/** Used by one message at a time: each is sent before the next is written. */
+const out = new XdrWriter(MESSAGE_BYTES_MAX)
+
+class Under {
+  readonly #timers: Timers
+  readonly #controller = new AbortController()
+  #stop: (() => void) | null = null
+  timedOut = false
+
+  constructor(timers: Timers) {
+    this.#timers = timers
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  limit(milliseconds: number): void {
+    this.#stop = this.#timers.after(milliseconds, () => {
+      this.timedOut = true
+      this.#controller.abort()
+    })
+  }
+
+  abort(): void {
+    this.#controller.abort()
+  }
+
+  done(): void {
+    this.#stop?.()
+  }
+}
+
+export class Answerer {
+  readonly channel: Channel
+  readonly #handlers: Handlers
+  readonly #timers: Timers
+  readonly #events: AnswererEvents
+  readonly #under = new Map<number, Under>()
+  #strikes = 0
+  #dropped = 0
+  #ended = false
+
+  constructor(
+    stream: ByteStream,
+    timers: Timers,
+    handlers: Handlers,
+    events: AnswererEvents,
+    messageBytes = GREETING_BYTES_MAX,
+  ) {
+    this.#handlers = handlers
+    this.#timers = timers
+    this.#events = events
+    const channelEvents = {
+      message: (bytes: Uint8Array) => this.#message(bytes),
+      ended: (error: Error | null) => this.#end(error),
+      drained: () => this.#drained(),
+    }
+    this.channel = new Channel(stream, timers, channelEvents, messageBytes)
+  }
+
+  /** The other end has said who it is: it may send all that there is. */
+  greeted(): void {
+    this.channel.messageBytes = MESSAGE_BYTES_MAX
+  }
+
+  /** Calls under way. */
+  get calls(): number {
+    return this.#under.size
+  }
+
+  /** Tells something that has to be known. */
+  tell<N extends NoticeName>(name: N, body: NoticeBody<N>): void {
+    if (this.#ended) return
+    out.reset(MARK_BYTES)
+    writeNotice(out, name, body)
+    this.channel.send(out.bytes)
+  }
+
+  /** Tells an event, unless the other end is too slow for events: then it learns that. */
+  tellEvent<N extends NoticeName>(name: N, body: NoticeBody<N>): void {
+    if (this.channel.backlog > EVENT_BYTES_MAX) this.#dropped++
+    else this.tell(name, body)
+  }
+
+  /** Gives up what is under way, and ends when all that was told is on its way. */
+  close(): void {
+    for (const call of this.#under.values()) call.abort()
+    this.channel.close()
+  }
+
+  abort(why: Error | null = null): void {
+    this.channel.abort(why)
+  }
+
+  // ---- calls -----------------------------------------------------------------------------------
+
+  #message(bytes: Uint8Array): void {
+    this.#events.heard?.()
+    const from = new XdrReader(bytes)
+    const kind = from.u32()
+    const id = from.u32()
+    if (kind === Kind.cancel) {
+      from.end()
+      return this.#under.get(id)?.abort()
+    }
+    if (kind !== Kind.call) throw malformed(`kind ${kind} from a client`)
+    const name = this.#look(from, id)
+    if (name !== null) this.#run(name.verb, name.args, id, name.head)
+  }
+
+  /** What is asked for; null: it was malformed, and has been answered. */
+  #look(from: XdrReader, id: number) {
+    try {
+      const head = readCallHead(from, id)
+      const verb = verbs.get(head.verb)
+      if (verb === undefined) {
+        const detail = `verb ${head.verb}, which this server does not have`
+        throw new HoldfastError('EOPNOTSUPP', detail)
+      }
+      const args: unknown = VERBS[verb].args.read(from)
+      from.end()
+      if (this.#under.has(id)) throw malformed(`call ${id}, which is under way`)
+      return { verb, args, head }
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || ++this.#strikes > STRIKES_MAX) throw error
+      this.#fail(id, error)
+      return null
+    }
+  }
+
+  #run(verb: VerbName, args: unknown, id: number, head: CallHead): void {
+    const begun = this.#timers.now()
+    const under = new Under(this.#timers)
+    const call: CallContext = { id, as: head.as, signal: under.signal }
+    let result: unknown
+    try {
+      // The handler of a verb takes the arguments of that verb.
+      const handler = this.#handlers[verb] as (args: unknown, call: CallContext) => unknown
+      result = handler(args, call)
+    } catch (error) {
+      const failure = this.#failure(verb, error, under)
+      this.#fail(id, failure)
+      const took = this.#timers.now() - begun
+      this.#events.answered?.(verb, took, took, failure)
+      return
+    }
+    const ran = this.#timers.now() - begun
+    if (!(result instanceof Promise)) {
+      this.#answer(verb, id, result)
+      this.#events.answered?.(verb, ran, ran, null)
+      return
+    }
+    this.#under.set(id, under)
+    if (head.limit > 0) under.limit(head.limit)
+    if (this.#under.size >= CALLS_MAX) this.channel.reading(false)
+    void this.#await(verb, id, under, result, ran, begun)
+  }
+
+  async #await(
+    verb: VerbName,
+    id: number,
+    under: Under,
+    result: Promise<unknown>,
+    ran: number,
+    begun: number,
+  ): Promise<void> {
+    let failure: HoldfastError | null = null
+    let value: unknown
+    try {
+      value = await result
+    } catch (error) {
+      failure = this.#failure(verb, error, under)
+    }
+    under.done()
+    this.#under.delete(id)
+    if (failure === null) this.#answer(verb, id, value)
+    else this.#fail(id, failure)
+    this.#events.answered?.(verb, ran, this.#timers.now() - begun, failure)
+    this.#resume()
+  }
+
+  #failure(verb: VerbName, error: unknown, under: Under): HoldfastError {
+    if (under.timedOut && (error as Partial<HoldfastError>).code === 'EINTR') {
+      return new HoldfastError('ETIMEDOUT', 'the time that the call was given is over')
+    }
+    if (error instanceof HoldfastError) return error
+    this.#events.bug(verb, error)
+    return new HoldfastError('EIO', 'the server has failed; its log says how')
+  }
+
+  #answer(verb: VerbName, id: number, value: unknown): void {
+    if (this.#ended) return
+    try {
+      out.reset(MARK_BYTES)
+      writeReply(out, id, VERBS[verb].result as Verb['result'], value)
+    } catch (error) {
+      this.#events.bug(verb, error)
+      return this.#fail(id, new HoldfastError('EIO', 'its answer is beyond the protocol'))
+    }
+    this.#send()
+  }
+
+  #fail(id: number, error: HoldfastError): void {
+    if (this.#ended) return
+    out.reset(MARK_BYTES)
+    writeFailure(out, id, error)
+    this.#send()
+  }
+
+  #send(): void {
+    this.channel.send(out.bytes)
+    if (this.channel.backlog > EVENT_BYTES_MAX) this.channel.reading(false)
+  }
+
+  #drained(): void {
+    if (this.#dropped > 0) {
+      const events = this.#dropped
+      this.#dropped = 0
+      this.tell('lost', { events })
+    }
+    this.#resume()
+  }
+
+  #resume(): void {
+    if (this.#ended || this.#under.size >= CALLS_MAX) return
+    if (this.channel.backlog <= EVENT_BYTES_MAX) this.channel.reading(true)
+  }
+
+  #end(error: Error | null): void {
+    this.#ended = true
+    for (const call of this.#under.values()) call.abort()
+    this.#events.ended(error)
+  }
+}

@@ -1,0 +1,33 @@
+/** Bounds of the control protocol. */
+
+/** Version of the protocol that this end speaks, and the oldest that it understands. */
+export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION_MIN = 1
+
+/** Bytes that one READ or WRITE moves, at most. */
+export const DATA_BYTES_MAX = 256 << 10
+/** Bytes of a message; with the data of a READ or WRITE, and all that goes with it. */
+export const MESSAGE_BYTES_MAX = DATA_BYTES_MAX + (8 << 10)
+/** Bytes of a message before the other end has said who it is. */
+export const GREETING_BYTES_MAX = 1 << 10
+
+/** Calls of one session that may be under way at a time. */
+export const CALLS_MAX = 256
+/** Malformed messages that are answered; one more ends the connection. */
+export const STRIKES_MAX = 8
+/** Bytes of events that wait for a client; what comes beyond is dropped, and it is told so. */
+export const EVENT_BYTES_MAX = 1 << 20
+
+/** Bytes of names and reasons, and of the texts of errors. */
+export const WORDS_BYTES_MAX = 512
+export const ERROR_BYTES_MAX = 4096
+/** Holds that an error lists. */
+export const ERROR_HOLDS_MAX = 64
+/** Ranges of a hold that a list shows. */
+export const RANGES_MAX = 256
+/** Items of one reply: directory entries, extents, holds, sessions. */
+export const ITEMS_MAX = 4096
+/** Supplementary groups (NGROUPS_MAX is 65536; an NFS server takes 16). */
+export const GROUPS_MAX = 1024
+/** Milliseconds that a call may take at most. */
+export const CALL_MILLISECONDS_MAX = 3_600_000
