@@ -75,6 +75,7 @@ const DIRECTORIES = [
   'repair',
   'golden',
   'rdma',
+  'serve',
   'dissector',
   'kill',
 ]

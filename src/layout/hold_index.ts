@@ -57,6 +57,8 @@ function priorityOf(piece: number): number {
 export class HoldIndex {
   /** Pieces in it. */
   size = 0
+  /** Pieces, or parts of them, that were taken out: who keeps what one covers looks again. */
+  removals = 0
 
   /** Words of all pieces, by piece number. */
   #words = new Uint32Array(PIECE_WORDS)
@@ -193,6 +195,7 @@ export class HoldIndex {
   remove(piece: number): void {
     assert(this.#walks === 0, 'a visitor changes no pieces')
     this.#root = this.#removed(this.#root, piece)
+    this.removals++
     this.size--
     this.#unlink(piece)
     this.#words[piece * PIECE_WORDS + NEXT] = this.#free

@@ -13,6 +13,7 @@ export class OverlayRegion implements Region {
   readonly path: string
   readonly byteLength: number
   readonly persistence = 'fence'
+  readonly memory = null
   readonly grain: number
   readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
   readonly coherent: boolean = true

@@ -48,6 +48,11 @@ export interface Region {
   readonly path: string
   readonly byteLength: number
   readonly persistence: Persistence
+  /**
+   * The memory of the addon that it is: what is stored there is in the region, and not durable
+   * before `flush` and `fence`, or `sync`. Null: its bytes are reached by these calls alone.
+   */
+  readonly memory: MemoryId | null
   /** Bytes: the unit in which the region can be mapped. */
   readonly grain: number
   readonly counters: RegionCounters

@@ -23,6 +23,7 @@ const ALL = [
   'check',
   'repair',
   'rdma',
+  'serve',
   'cli',
 ]
 
@@ -37,6 +38,21 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   check: { imports: ['base', 'region', 'media'], node: false },
   repair: { imports: ['base', 'region', 'media', 'native', 'volume', 'check'], node: false },
   rdma: { imports: ['base', 'native'], node: false },
+  serve: {
+    imports: [
+      'base',
+      'native',
+      'region',
+      'media',
+      'mapping',
+      'volume',
+      'layout',
+      'check',
+      'repair',
+      'rdma',
+    ],
+    node: true,
+  },
   cli: { imports: ALL, node: true },
 }
 

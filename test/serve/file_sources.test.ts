@@ -9,13 +9,14 @@ import type { LayoutFile } from '../../src/layout/file.js'
 import type { Hold } from '../../src/layout/hold.js'
 import type { MemoryRegion, MemorySource, Remote } from '../../src/rdma/index.js'
 import { DdpError, RdmapError } from '../../src/rdma/wire/terminate.js'
-import type { MemoryRegion as AddonRegion } from '../../src/region/memory_region.js'
+import type { FileSource } from '../../src/serve/file_source.js'
+import { HeldSource } from '../../src/serve/held_source.js'
 import { assertBytes, blocksOf, type GroundOptions } from '../layout/ground.js'
 import { BLOCKS, Scene, stateOf } from '../layout/scene.js'
 import { outcomeOf } from '../layout/timers.js'
-import { connected, pattern, sameBytes, turns, until, type Pair } from './pair.js'
-import { LONG, seed } from './random.js'
-import { FollowedFile, HeldRange } from './sources.js'
+import { connected, pattern, sameBytes, turns, until, type Pair } from '../rdma/pair.js'
+import { LONG, seed } from '../rdma/random.js'
+import { followed } from './sources.js'
 
 const ACCESS = ['localWrite', 'remoteWrite', 'remoteRead', 'remoteAtomic'] as const
 const ALL = BLOCKS * B
@@ -23,25 +24,34 @@ const ALL = BLOCKS * B
 /** A volume whose files a peer reaches. */
 class Server extends Scene {
   pair!: Pair
-
-  get memory() {
-    return (this.region as AddonRegion).memory
-  }
+  readonly #sources: FileSource[] = []
 
   register(source: MemorySource, pair = this.pair): MemoryRegion {
     return pair.server.domain.register(source, { access: ACCESS })
   }
 
+  /** Ends before the volume does. */
+  followed(file: LayoutFile, length: number): FileSource {
+    const source = followed(this.volume, file, length)
+    this.#sources.push(source)
+    return source
+  }
+
+  override close(): void {
+    for (const source of this.#sources) source.close()
+    super.close()
+  }
+
   /** A pinned range, and its memory region. */
   registerPinned(path = '/f', [from, to]: readonly [number, number] = [0, BLOCKS]) {
     const hold = this.pin(path, [from, to], { reason: 'an MR' })
-    return { hold, region: this.register(new HeldRange(this.memory, hold)) }
+    return { hold, region: this.register(new HeldSource(this.volume, hold)) }
   }
 
   /** All of a file, looked up at each access; it may grow so far. */
   registerFollowed(path = '/f', length = 4 * ALL): { file: LayoutFile; region: MemoryRegion } {
     const file = this.volume.openAs(this.other, path, 'r+')
-    return { file, region: this.register(new FollowedFile(this.memory, file, length)) }
+    return { file, region: this.register(this.followed(file, length)) }
   }
 
   async read(region: MemoryRegion, offset = 0, length = ALL): Promise<Uint8Array> {
@@ -117,7 +127,7 @@ served('pinned: words are changed by a peer as the file has them', async (s) => 
   using file = s.volume.open('/f', 'r+')
   file.write(new Uint8Array(BigUint64Array.of(41n).buffer), 2 * B + 8)
   const local = new Uint8Array(8)
-  await s.pair.client.done({ op: 'fetchAdd', local, add: 1, remote: at(region, 8) })
+  await s.pair.client.done({ op: 'fetchAdd', local, add: 1, remote: at(region, 2 * B + 8) })
   assert.equal(new BigUint64Array(local.buffer)[0], 41n)
   const word = new Uint8Array(8)
   file.read(word, 2 * B + 8)
@@ -143,13 +153,13 @@ served('pinned: what would take its blocks away is refused, and the peer goes on
   ]
   for (const [what, run] of changes) {
     s.refused('EBUSY', [hold], run)
-    sameBytes(await s.read(region, 0, 4 * B), middle, `as the peer reads it after ${what}`)
+    sameBytes(await s.read(region, 2 * B, 4 * B), middle, `as the peer reads it after ${what}`)
   }
   // Blocks that nobody holds may change.
   f.truncate(6 * B)
   f.punch(0, B)
-  sameBytes(await s.read(region, 0, 4 * B), middle, 'as the peer reads it')
-  await s.write(region, 0, pattern(B))
+  sameBytes(await s.read(region, 2 * B, 4 * B), middle, 'as the peer reads it')
+  await s.write(region, 2 * B, pattern(B))
   assertBytes(s.block('/f', 2), pattern(B), 'block 2')
   region.invalidate()
   hold.release()
@@ -196,7 +206,7 @@ served(
     s.volume.truncate('/f', 0, undefined, { policy: 'defer' })
     assert.equal(s.volume.stat('/f').size, 0)
     assert.equal(s.limbo, 4)
-    sameBytes(await s.read(region, 0, 4 * B), blocksOf('/f', 2, 6), 'after the truncate')
+    sameBytes(await s.read(region, 2 * B, 4 * B), blocksOf('/f', 2, 6), 'after the truncate')
     // All that is free is written to.
     using full = s.volume.open('/full', 'wx+')
     let block = 0
@@ -204,9 +214,9 @@ served(
       for (;;) full.write(blocksOf('full', block, block + 1), block++ * B)
     })
     s.volume.unlink('/f')
-    sameBytes(await s.read(region, 0, 4 * B), blocksOf('/f', 2, 6), 'when all else is full')
-    await s.write(region, 0, pattern(4 * B, 8))
-    sameBytes(await s.read(region, 0, 4 * B), pattern(4 * B, 8), 'as the peer wrote it')
+    sameBytes(await s.read(region, 2 * B, 4 * B), blocksOf('/f', 2, 6), 'when all else is full')
+    await s.write(region, 2 * B, pattern(4 * B, 8))
+    sameBytes(await s.read(region, 2 * B, 4 * B), pattern(4 * B, 8), 'as the peer wrote it')
     assertBytes(
       s.volume.readFile('/full').subarray(0, (block - 1) * B),
       blocksOf('full', 0, block - 1),
@@ -246,7 +256,7 @@ served('on demand: there is nothing past the end of the file, wherever that is',
   sameBytes(await s.read(region, 3 * B + 100, 2 * B - 100), new Uint8Array(2 * B - 100), 'zeros')
   for (const op of ['write', 'read'] as const) {
     using pair = await connected()
-    const other = s.register(new FollowedFile(s.memory, mine, 4 * ALL), pair)
+    const other = s.register(s.followed(mine, 4 * ALL), pair)
     pair.client.post({ op, local: pattern(2), remote: at(other, 5 * B - 1) })
     await pair.refused(op === 'write' ? DdpError.bounds : RdmapError.bounds)
   }
@@ -323,7 +333,7 @@ served(
     // The region lives on, for another connection.
     using again = await connected()
     s.pair = again
-    const same = s.register(new FollowedFile(s.memory, mine, ALL), again)
+    const same = s.register(s.followed(mine, ALL), again)
     sameBytes(await s.read(same, 0, B), pattern(B), 'block 0 over another connection')
     mine.close()
   },
@@ -439,7 +449,7 @@ function registerLeased(
       region.invalidate()
     },
   })
-  const region: MemoryRegion = s.register(new HeldRange(s.memory, hold))
+  const region: MemoryRegion = s.register(new HeldSource(s.volume, hold))
   return { hold, region, revoked }
 }
 
@@ -463,7 +473,7 @@ served('leased: a fence ends the connection that comes again, and nothing else',
   const { hold, region, revoked } = registerLeased(s)
   const { hold: kept, region: other } = s.registerPinned('/g')
   using second = await connected()
-  const theirs = s.register(new HeldRange(s.memory, kept), second)
+  const theirs = s.register(new HeldSource(s.volume, kept), second)
   const change = outcomeOf(s.volume.promises.truncate('/f', 0))
   await s.timers.pass(4999)
   await s.write(region, 0, pattern(B))
