@@ -44,9 +44,10 @@ export interface CallContext {
 
 type Handled<V extends VerbName> = ResultOf<(typeof VERBS)[V]>
 
-/** What carries verbs out: one function a verb. */
-export type Handlers = {
+/** What carries verbs out, for a session: one function a verb. */
+export type Handlers<S> = {
   readonly [V in VerbName]: (
+    session: S,
     args: ArgsOf<(typeof VERBS)[V]>,
     call: CallContext,
   ) => Handled<V> | Promise<Handled<V>>
@@ -100,9 +101,12 @@ class Under {
   }
 }
 
-export class Answerer {
+export class Answerer<S> {
   readonly channel: Channel
-  readonly #handlers: Handlers
+  /** Takes messages in place of it, until the other end has said who it is. */
+  gate: ((message: Uint8Array) => void) | null = null
+  readonly #session: S
+  readonly #handlers: Handlers<S>
   readonly #timers: Timers
   readonly #events: AnswererEvents
   readonly #under = new Map<number, Under>()
@@ -113,10 +117,12 @@ export class Answerer {
   constructor(
     stream: ByteStream,
     timers: Timers,
-    handlers: Handlers,
+    session: S,
+    handlers: Handlers<S>,
     events: AnswererEvents,
     messageBytes = GREETING_BYTES_MAX,
   ) {
+    this.#session = session
     this.#handlers = handlers
     this.#timers = timers
     this.#events = events
@@ -166,6 +172,7 @@ export class Answerer {
 
   #message(bytes: Uint8Array): void {
     this.#events.heard?.()
+    if (this.gate !== null) return this.gate(bytes)
     const from = new XdrReader(bytes)
     const kind = from.u32()
     const id = from.u32()
@@ -205,8 +212,12 @@ export class Answerer {
     let result: unknown
     try {
       // The handler of a verb takes the arguments of that verb.
-      const handler = this.#handlers[verb] as (args: unknown, call: CallContext) => unknown
-      result = handler(args, call)
+      const handler = this.#handlers[verb] as (
+        session: S,
+        args: unknown,
+        call: CallContext,
+      ) => unknown
+      result = handler(this.#session, args, call)
     } catch (error) {
       const failure = this.#failure(verb, error, under)
       this.#fail(id, failure)

@@ -60,6 +60,8 @@ export interface CallerEvents {
 
 export class Caller {
   readonly channel: Channel
+  /** Takes messages in place of it, until both ends have said who they are. */
+  gate: ((message: Uint8Array) => void) | null = null
   readonly #events: CallerEvents
   readonly #timers: Timers
   readonly #pending = new Map<number, Pending>()
@@ -143,6 +145,7 @@ export class Caller {
 
   #message(bytes: Uint8Array): void {
     this.heard = this.#timers.now()
+    if (this.gate !== null) return this.gate(bytes)
     const from = new XdrReader(bytes)
     const kind = from.u32()
     if (kind === Kind.reply) return this.#reply(from.u32(), from)

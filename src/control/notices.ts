@@ -90,7 +90,7 @@ export const NOTICES = {
     9,
     'UNPLACED',
     'An access on demand could not be served, and has ended its data connection.',
-    struct('unplaced_notice', { stag: u32, offset: size, length: size, why: words }),
+    struct('unplaced_notice', { stag: u32, why: words }),
   ),
 } as const
 

@@ -1,7 +1,7 @@
 /** A handle with the layout contract: what can be held of its file, and changes with options. */
 import { HoldfastError } from '../base/errors.js'
 import type { Credentials } from '../base/filesystem.js'
-import type { ChangeOptions, ShareOptions, UnshareMode } from '../base/layout.js'
+import type { ChangeOptions, HoldKind, ShareOptions, UnshareMode } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { Want } from '../base/mode.js'
@@ -55,12 +55,12 @@ export class LayoutFile extends OpenFile {
   }
 
   /** The same in the promise form: `volume.promises` calls it. */
-  takeHold(kind: 'pin' | 'lease', options: HoldOptions | LeaseOptions, ticket: number): Hold {
+  takeHold(kind: HoldKind, options: HoldOptions | LeaseOptions, ticket: number): Hold {
     return this.#take(kind, options, ticket)
   }
 
   #take(
-    kind: 'pin' | 'seal' | 'lease',
+    kind: HoldKind,
     options: HoldOptions,
     ticket: number,
     holder: HoldUser | null = null,

@@ -116,9 +116,19 @@ export class LayoutPromises {
     return this.#volume.waiting.settle(run, options, true)
   }
 
+  seal(file: LayoutFile, options: HoldOptions & WaitOptions = {}): Promise<Hold> {
+    const run = (ticket: number) => file.takeHold('seal', options, ticket)
+    return this.#volume.waiting.settle(run, options, true)
+  }
+
   lease(file: LayoutFile, options: LeaseOptions & WaitOptions): Promise<Hold> {
     const run = (ticket: number) => file.takeHold('lease', options, ticket)
     return this.#volume.waiting.settle(run, options, true)
+  }
+
+  /** Asks a lease back, for nobody's sake: how it ended. */
+  recall(id: number, options: WaitOptions = {}): Promise<'returned' | 'fenced'> {
+    return this.#volume.waiting.recall(id, options)
   }
 
   // ---- maintenance -----------------------------------------------------------------------------

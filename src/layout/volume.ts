@@ -17,6 +17,7 @@ import type {
 } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { MapOptions } from '../base/mapping.js'
+import { summarize, type VolumeSummary } from '../volume/inspect.js'
 import { mountVolume, type MountOptions, type Mounted } from '../volume/mount.js'
 import type { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
@@ -117,6 +118,16 @@ export class LayoutVolume extends Volume {
     const file = this.arbiter.during({ session }, open)
     file.asker = { session }
     return file
+  }
+
+  /** What it is, as its superblock has it. */
+  summary(): VolumeSummary {
+    return summarize(this.region, this.mounted.superblock)
+  }
+
+  /** 16 bytes: this volume and no other. */
+  get uuid(): Uint8Array {
+    return this.mounted.superblock.uuid
   }
 
   /** Every hold there is. */

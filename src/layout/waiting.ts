@@ -26,6 +26,8 @@ interface Waiter {
   readonly conflict: Conflict
   /** It waits for this now. What it has waited for is kept for it until it is done. */
   active: boolean
+  /** A lease that it asked back was cut off. */
+  fenced: boolean
   /** A hold waits only behind others; what it asks for is in nobody's way. */
   readonly hold: boolean
 }
@@ -105,7 +107,7 @@ export class Waiting {
         const tried = this.#try(run, ticket)
         if ('value' in tried) return tried.value
         const { conflict, refusal } = tried
-        const waiter: Waiter = { ticket, conflict, hold, active: true }
+        const waiter: Waiter = { ticket, conflict, hold, active: true, fenced: false }
         mine.push(waiter)
         this.#waiters.push(waiter)
         try {
@@ -123,6 +125,46 @@ export class Waiting {
     } finally {
       for (const waiter of mine) this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
       if (mine.length > 0) this.#wake()
+    }
+  }
+
+  /**
+   * Asks a lease back for nobody's sake. Resolves with how it ended; EINVAL what is no lease, EBUSY
+   * when it was not given back and cannot be cut off.
+   */
+  async recall(id: number, options: WaitOptions = {}): Promise<'returned' | 'fenced'> {
+    const { holds } = this.#arbiter
+    const patience = limited(options.deadline ?? RECALL_MS, RECALL_MS_MAX, 'deadline')
+    const slot = holds.table.slotOf(id)
+    if (holds.table.kindOf(slot) !== 'lease') {
+      const kind = holds.table.kindOf(slot)
+      const detail = `a ${kind} is not asked back: its owner releases it, or its session is evicted`
+      throw new HoldfastError('EINVAL', detail, { holds: [holds.info(slot)] })
+    }
+    const [from, to] = holds.span(slot)
+    const inode = holds.table.inodeOf(slot)
+    const conflict: Conflict = {
+      change: 'move',
+      inode,
+      from,
+      to,
+      recalls: [id],
+      waits: [],
+      force: false,
+    }
+    const waiter = { ticket: this.#tickets++, conflict, hold: true, active: true, fenced: false }
+    this.#waiters.push(waiter)
+    try {
+      const end = this.#timers.now() + WAIT_MS_MAX
+      const gone = await this.#clear(waiter, end, patience, patience + WAIT_MS_MAX, options.signal)
+      if (gone) return waiter.fenced ? 'fenced' : 'returned'
+      const detail = 'it was not given back, and its addresses cannot be cut off'
+      throw new HoldfastError('EBUSY', detail, { holds: [holds.info(slot)] })
+    } finally {
+      waiter.active = false
+      this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
+      this.#callOff([id])
+      this.#wake()
     }
   }
 
@@ -257,6 +299,7 @@ export class Waiting {
   async #fence(id: number, slot: number): Promise<void> {
     const { holds } = this.#arbiter
     holds.tell('fence', [slot])
+    for (const waiter of this.#waiters) waiter.fenced ||= waiter.conflict.recalls.includes(id)
     if (await holds.cutOff(slot)) return
     // Also for those who have come since.
     for (const { conflict, active } of [...this.#waiters]) {

@@ -2,7 +2,6 @@
 import { ping } from './ping.js'
 import { hello } from './hello.js'
 import { descriptor } from './descriptor.js'
-import { dataToken } from './data_token.js'
 import { open } from './open.js'
 import { openHandle } from './open_handle.js'
 import { close } from './close.js'
@@ -75,7 +74,6 @@ export const VERBS = {
   ping,
   hello,
   descriptor,
-  dataToken,
   open,
   openHandle,
   close,

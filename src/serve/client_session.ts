@@ -1,0 +1,335 @@
+/**
+ * One client: its control connection, and what it has opened, holds and has registered.
+ *
+ * Invariants:
+ * - handles, holds and registrations of it are reached by its own numbers alone, from its own
+ *   connection;
+ * - it ends once, whatever the cause: then its registrations are invalid, its data connections are
+ *   closed, its handles are closed, and its holds end, or those of a client that maps when the
+ *   kernel says that its mappings are gone.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { Credentials } from '../base/filesystem.js'
+import { O, parseFlags } from '../base/open_flags.js'
+import type { CallContext } from '../control/answerer.js'
+import type { NoticeBody } from '../control/message.js'
+import type { NoticeName } from '../control/notices.js'
+import type { ChangeWish } from '../control/types.js'
+import type { HoldEvent } from '../layout/events.js'
+import type { Hold } from '../layout/hold.js'
+import type { LayoutFile } from '../layout/file.js'
+import type { Session } from '../layout/session.js'
+import type { LayoutVolume } from '../layout/volume.js'
+import type { SessionSecret } from '../control/session_secret.js'
+import type { ProtectionDomain, QueuePair } from '../rdma/index.js'
+import { credentialsOf, type Principal } from './principal.js'
+import type { HeldByClient } from './held.js'
+import type { Registration } from './registrations.js'
+import type { Server } from './server.js'
+
+/** Handles that one session may have open. */
+const HANDLES_MAX = 16_384
+/** Holds that one session may have. */
+const HOLDS_MAX = 65_536
+/** Holds that one event lists. */
+const EVENT_HOLDS_MAX = 64
+
+/** What takes messages to a client. */
+export interface Teller {
+  tell<N extends NoticeName>(name: N, body: NoticeBody<N>): void
+  tellEvent<N extends NoticeName>(name: N, body: NoticeBody<N>): void
+  /** A descriptor goes along with the next message, and is closed here. */
+  attach(fd: number): void
+  /** All that clients say is taken from now on. */
+  greeted(): void
+  close(): void
+  abort(why: Error): void
+}
+
+export type SessionKind = 'local' | 'mapping' | 'remote'
+
+export class ClientSession {
+  readonly server: Server
+  readonly remote: boolean
+  /** Whose registrations its data connections reach. */
+  readonly domain: ProtectionDomain
+  /** What its data connections are opened with; null: it is local. */
+  secret: SessionSecret | null = null
+  readonly dataConnections = new Set<QueuePair>()
+  #teller!: Teller
+  #principal: Principal | null = null
+  /** What it holds in the volume. Begins with its HELLO. */
+  #layout: Session | null = null
+  umask = 0
+  name = ''
+  readonly since: number
+  /** When something last came from it (`Timers.now`). */
+  heard: number
+  /** Lock bytes of the region that say whether its mappings are there. */
+  readonly slots = new Set<number>()
+  readonly holds = new Map<number, HeldByClient>()
+  readonly registrations = new Map<number, Registration>()
+  /** What ends its subscriptions. */
+  readonly watches: (() => void)[] = []
+  /** Holds of the last server that it is still to take again, or gives up. */
+  reclaiming = false
+  /** Its connection is gone; what it holds may not be. */
+  gone = false
+  readonly #handles = new Map<number, LayoutFile>()
+  #handle = 0
+
+  constructor(server: Server, remote: boolean) {
+    this.server = server
+    this.remote = remote
+    this.domain = server.device.protectionDomain()
+    this.since = server.timers.wall()
+    this.heard = server.timers.now()
+  }
+
+  /** What takes messages to it. Once. */
+  attach(teller: Teller): void {
+    this.#teller = teller
+  }
+
+  /** Who it is; EPROTO before that is known. */
+  get principal(): Principal {
+    if (this.#principal === null) throw new HoldfastError('EPROTO', 'who is there?')
+    return this.#principal
+  }
+
+  /** Once, before its first call. */
+  identify(principal: Principal): void {
+    this.#principal = principal
+  }
+
+  get identified(): boolean {
+    return this.#principal !== null
+  }
+
+  get volume(): LayoutVolume {
+    return this.server.files.volume
+  }
+
+  get greeted(): boolean {
+    return this.#layout !== null
+  }
+
+  /** EPROTO before HELLO. */
+  get layout(): Session {
+    if (this.#layout === null) throw new HoldfastError('EPROTO', 'HELLO is the first call')
+    return this.#layout
+  }
+
+  get id(): number {
+    return this.#layout?.id ?? 0
+  }
+
+  get kind(): SessionKind {
+    if (this.remote) return 'remote'
+    return this.slots.size > 0 ? 'mapping' : 'local'
+  }
+
+  get handleCount(): number {
+    return this.#handles.size
+  }
+
+  begin(name: string, umask: number): void {
+    this.name = name
+    this.umask = umask & 0o777
+    const { uid, gid, groups } = this.principal
+    this.#layout = this.volume.session({ name, as: { uid, gid, groups } })
+    this.#teller.greeted()
+  }
+
+  // ---- who asks, and how -----------------------------------------------------------------------
+
+  credentials(call: CallContext): Credentials {
+    void this.layout
+    return credentialsOf(this.principal, call.as, this.umask)
+  }
+
+  /** EROFS for a session that may only read. */
+  demandWritable(): void {
+    if (!this.principal.readOnly) return
+    throw new HoldfastError('EROFS', `${this.principal.peer} may only read`)
+  }
+
+  /** EPERM but for root, and the owner of the server. */
+  demandPrivileged(what: string): void {
+    void this.layout
+    if (this.principal.privileged) return
+    throw new HoldfastError('EPERM', `only root and the owner of the server ${what}`)
+  }
+
+  /** EROFS for flags that a session which only reads may not have. */
+  demandFlags(flags: number): void {
+    if (changes(flags)) this.demandWritable()
+  }
+
+  /** A change, in the name of the session: it recalls and waits, as the call says. */
+  settle<T>(call: CallContext, options: ChangeWish | null, run: () => T): Promise<T> {
+    this.demandWritable()
+    return this.request(call, options, run)
+  }
+
+  /** A call that may have to wait; what it changes, if anything, was allowed. */
+  request<T>(call: CallContext, options: ChangeWish | null, run: () => T): Promise<T> {
+    const { layout: session, volume } = this
+    const { policy, share, timeout, deadline, force = false } = options ?? {}
+    return volume.promises.settle(() => volume.arbiter.during({ session, policy, share }, run), {
+      policy,
+      force,
+      timeout,
+      deadline,
+      signal: call.signal,
+    })
+  }
+
+  // ---- handles ---------------------------------------------------------------------------------
+
+  /** EMFILE when it has too many. */
+  demandHandleRoom(): void {
+    if (this.#handles.size < HANDLES_MAX) return
+    throw new HoldfastError('EMFILE', `the session has ${HANDLES_MAX} files open; close some`)
+  }
+
+  /** The number that a file has from now on. */
+  addHandle(file: LayoutFile): number {
+    file.asker = { session: this.layout }
+    do this.#handle = this.#handle === 0xffff_ffff ? 1 : this.#handle + 1
+    while (this.#handles.has(this.#handle))
+    this.#handles.set(this.#handle, file)
+    return this.#handle
+  }
+
+  file(handle: number): LayoutFile {
+    const file = this.#handles.get(handle)
+    if (file !== undefined) return file
+    throw new HoldfastError('EBADF', `handle ${handle}, which the session does not have`)
+  }
+
+  closeHandle(handle: number): void {
+    const file = this.file(handle)
+    this.#handles.delete(handle)
+    file.close()
+  }
+
+  // ---- holds -----------------------------------------------------------------------------------
+
+  demandHoldRoom(): void {
+    if (this.holds.size < HOLDS_MAX) return
+    throw new HoldfastError('ENOMEM', `the session has ${HOLDS_MAX} holds; release some`)
+  }
+
+  held(id: number): HeldByClient {
+    const held = this.holds.get(id)
+    if (held !== undefined) return held
+    throw new HoldfastError('ESTALE', `hold ${id}: the session does not have it, or it has ended`)
+  }
+
+  registration(stag: number): Registration {
+    const registration = this.registrations.get(stag)
+    if (registration !== undefined) return registration
+    throw new HoldfastError('ESTALE', `STag ${stag}: it is none of the session, or has ended`)
+  }
+
+  /** A lease was not given back in time: what it gave access to is cut off, at once. */
+  revoke(hold: Hold | null): void {
+    const held = hold === null ? undefined : this.holds.get(hold.id)
+    if (held === undefined) return
+    const stags = held.cutOff()
+    this.tell('fence', { id: held.hold.id, stags })
+    held.forget()
+  }
+
+  /** Whether it has, or may have, mappings that nobody can take from it. */
+  get maps(): boolean {
+    return this.slots.size > 0
+  }
+
+  get mayMap(): boolean {
+    return this.server.mapping.mayMap(this)
+  }
+
+  /** EPERM for who is not trusted with the region itself. */
+  demandMapping(): void {
+    void this.layout
+    this.server.mapping.demand(this)
+  }
+
+  giveDescriptor() {
+    const { fd, slot, readOnly } = this.server.mapping.give(this)
+    this.slots.add(slot)
+    this.#teller.attach(fd)
+    return { slot, readOnly }
+  }
+
+  /** In group mode metadata is durable when it returns; else it is already. */
+  async durable(): Promise<void> {
+    if (this.volume.core.transaction.syncMode === 'group') await this.server.files.sync()
+  }
+
+  // ---- what it is told -------------------------------------------------------------------------
+
+  tell<N extends NoticeName>(name: N, body: NoticeBody<N>): void {
+    if (!this.gone) this.#teller.tell(name, body)
+  }
+
+  /** An access on demand was refused. */
+  unplaced(stag: number, why: string): void {
+    this.tell('unplaced', { stag, why })
+  }
+
+  watch(changes: boolean, holds: boolean): void {
+    void this.layout
+    for (const end of this.watches.splice(0)) end()
+    const { volume } = this
+    if (changes) {
+      this.watches.push(volume.watch((change) => this.#teller.tellEvent('changed', change)))
+    }
+    if (!holds) return
+    const tell = (event: HoldEvent) =>
+      this.#teller.tellEvent('holding', { ...event, holds: event.holds.slice(0, EVENT_HOLDS_MAX) })
+    this.watches.push(volume.watchHolds(tell))
+  }
+
+  /** Tells it that it ends, and ends its connection. */
+  dismiss(why: string, stops: boolean): void {
+    this.tell('ended', { why, stops })
+    this.#teller.close()
+  }
+
+  /** Ends its connection at once. */
+  abort(why: Error): void {
+    this.#teller.abort(why)
+  }
+
+  // ---- its end ---------------------------------------------------------------------------------
+
+  /** The connection is gone: all that is reached by it ends now. */
+  disconnected(): void {
+    if (this.gone) return
+    this.gone = true
+    for (const end of this.watches.splice(0)) end()
+    for (const registration of [...this.registrations.values()]) registration.end()
+    for (const connection of [...this.dataConnections]) connection.abort()
+    if (this.volume.closed) return
+    for (const file of this.#handles.values()) file.close()
+    this.#handles.clear()
+  }
+
+  /** Its holds end. Resolves when nothing of it is in use any more. */
+  async over(): Promise<void> {
+    this.disconnected()
+    if (this.#layout === null || this.volume.closed) return
+    this.#layout.end()
+    await this.#layout.over
+    this.holds.clear()
+  }
+}
+
+/** Whether opening with such flags changes anything, or is for changing something. */
+function changes(flags: number): boolean {
+  const { write, create, truncate, append, unnamed } = parseFlags(flags & ~O.CLOEXEC)
+  return write || create || truncate || append || unnamed
+}

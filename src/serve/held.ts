@@ -1,0 +1,91 @@
+/** A hold of a client: what it is told about it, and what stands on it. */
+import type { Recall } from '../base/layout.js'
+import type { Granted } from '../control/types.js'
+import type { Hold } from '../layout/hold.js'
+import type { LayoutFile } from '../layout/file.js'
+import type { ArgsOf } from '../control/verb.js'
+import type { VERBS } from '../control/verbs/index.js'
+import { BLOCK_BYTES } from '../base/limits.js'
+import { ITEMS_MAX } from '../control/limits.js'
+import type { ClientSession } from './client_session.js'
+import type { Registration } from './registrations.js'
+
+type Wish = ArgsOf<typeof VERBS.pin>['wish']
+export type Extents = Granted['extents']
+
+export class HeldByClient {
+  readonly hold: Hold
+  readonly session: ClientSession
+  readonly registrations = new Set<Registration>()
+
+  constructor(session: ClientSession, hold: Hold) {
+    this.session = session
+    this.hold = hold
+    session.holds.set(hold.id, this)
+  }
+
+  /** Where its blocks are in the file, from a file block on. */
+  extents(from: number): { extents: Extents; more: boolean } {
+    const all = this.hold
+      .runs()
+      .filter((run) => run.offset !== null && run.offset + run.length > from * BLOCK_BYTES)
+      .map((run) => ({
+        fileBlock: run.offset! / BLOCK_BYTES,
+        regionBlock: run.regionOffset / BLOCK_BYTES,
+        count: run.length / BLOCK_BYTES,
+      }))
+    return { extents: all.slice(0, ITEMS_MAX), more: all.length > ITEMS_MAX }
+  }
+
+  granted(file: LayoutFile): Granted {
+    const { epoch, generation } = file.layoutId()
+    const ranges = this.hold.info().ranges
+    const offset = ranges[0]?.offset ?? 0
+    const last = ranges.at(-1)
+    const end = last === undefined ? 0 : last.offset + last.length
+    const layout = { epoch, generation }
+    return { id: this.hold.id, layout, offset, length: end - offset, ...this.extents(0) }
+  }
+
+  /** Its holder gives back a range, or all of it. */
+  giveBack(range: { readonly offset: number; readonly length: number } | undefined): void {
+    if (range === undefined) return this.release()
+    for (const { source } of this.registrations) {
+      if ('dropped' in source) source.dropped(range.offset, range.length)
+    }
+    this.hold.returnRange(range.offset, range.length)
+    if (this.hold.released) this.forget()
+  }
+
+  release(): void {
+    this.cutOff()
+    this.hold.release()
+    this.forget()
+  }
+
+  /** All one-sided access through it ends, at once. Returns the STags that are no more. */
+  cutOff(): number[] {
+    const stags = [...this.registrations].map(({ region }) => region.stag)
+    for (const registration of [...this.registrations]) registration.end()
+    return stags
+  }
+
+  /** It has ended. */
+  forget(): void {
+    this.cutOff()
+    this.session.holds.delete(this.hold.id)
+  }
+}
+
+/** What a hold is taken with, from what the client asks for. */
+export function holdOptions(wish: Wish) {
+  const { offset, length, reason, unshare, timeout, deadline } = wish
+  return { offset, length, reason, unshare, timeout, deadline }
+}
+
+/** Tells a client that a lease is asked back. */
+export function tellRecall(session: ClientSession, id: number, recall: Recall): void {
+  const { ino, offset, length, change, deadline } = recall
+  const left = Math.max(0, Math.floor(deadline))
+  session.tell('recall', { id, ino, wanted: { offset, length }, change, deadline: left })
+}

@@ -1,0 +1,216 @@
+/**
+ * A server: the sessions of one volume, local and remote, and what ends them.
+ *
+ * Invariants:
+ * - a session is in `sessions` from its HELLO until nothing of it is in use any more;
+ * - when a remote client has given no sign of life for three keepalives it has ended: its
+ *   registrations first, then its holds, then what waited for them goes on.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { Timers } from '../base/timers.js'
+import type { CallContext } from '../control/answerer.js'
+import type { VerbName } from '../control/verbs/index.js'
+import type { HoldEvent } from '../layout/events.js'
+import type { VolumeFileSystem } from '../layout/filesystem.js'
+import type { Device } from '../rdma/index.js'
+import type { ClientSession } from './client_session.js'
+import type { Log } from './log.js'
+import { Mapping } from './mapping.js'
+import { KEEPALIVE_MILLISECONDS } from './verbs/session.js'
+
+/** Keepalives that may be missed. */
+const KEEPALIVES = 3
+const LOOK_MILLISECONDS = 1000
+
+export interface ServerOptions {
+  readonly timers: Timers
+  readonly log: Log
+  readonly device: Device
+  /** Who is trusted with the region itself, besides root and who owns the server. */
+  readonly mapGroup?: { readonly gid: number; readonly readOnly: boolean } | null
+  /** Sessions at a time. */
+  readonly maxSessions?: number
+}
+
+const SESSIONS_MAX = 4096
+
+export class Server {
+  readonly files: VolumeFileSystem
+  readonly timers: Timers
+  readonly log: Log
+  readonly device: Device
+  readonly mapping: Mapping
+  /** Those that have said HELLO, by id. */
+  readonly sessions = new Map<number, ClientSession>()
+  /** Connections that are open, with those that have not said it. */
+  connections = 0
+  readonly maxSessions: number
+  readonly #ends: (() => void)[] = []
+  #stopping = false
+
+  constructor(files: VolumeFileSystem, options: ServerOptions) {
+    this.files = files
+    this.timers = options.timers
+    this.log = options.log
+    this.device = options.device
+    this.maxSessions = options.maxSessions ?? SESSIONS_MAX
+    this.mapping = new Mapping(this, options.mapGroup ?? null)
+    this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
+    this.#look()
+  }
+
+  get stopping(): boolean {
+    return this.#stopping
+  }
+
+  /** What every client is told of the volume. */
+  get facts() {
+    const { volume } = this.files
+    const { region, uuid, epoch, label } = volume
+    return {
+      volume: Uint8Array.from(uuid),
+      epoch,
+      label,
+      region: {
+        kind: region.kind,
+        path: region.path,
+        bytes: region.byteLength,
+        grain: region.grain,
+        persistence: region.persistence,
+        coherent: region.coherent,
+        mappable: region.unmappable === null,
+      },
+    }
+  }
+
+  summary() {
+    return this.files.volume.summary()
+  }
+
+  statistics(): string {
+    return ''
+  }
+
+  // ---- sessions --------------------------------------------------------------------------------
+
+  /** A session has said HELLO. */
+  greeted(session: ClientSession): void {
+    this.sessions.set(session.id, session)
+    const { kind, name, principal } = session
+    this.log.info('session begins', { session: session.id, kind, name, peer: principal.peer })
+  }
+
+  /** Its connection is gone. Resolves when nothing of it is in use any more. */
+  async left(session: ClientSession, error: Error | null): Promise<void> {
+    session.disconnected()
+    if (!session.greeted) return
+    const why = error === null ? 'it has closed' : error.message
+    this.log.info('session ends', { session: session.id, name: session.name, why })
+    try {
+      await this.mapping.released(session)
+      await session.over()
+    } catch (failure) {
+      this.log.error('a session could not be ended', { session: session.id, error: String(failure) })
+    }
+    this.sessions.delete(session.id)
+  }
+
+  find(id: number): ClientSession {
+    const session = this.sessions.get(id)
+    if (session !== undefined) return session
+    throw new HoldfastError('ESTALE', `session ${id}: there is none`)
+  }
+
+  list() {
+    const now = this.timers.now()
+    return [...this.sessions.values()].map((session) => ({
+      id: session.id,
+      name: session.name,
+      uid: session.principal.uid,
+      kind: session.kind,
+      peer: session.principal.peer,
+      since: session.since,
+      idle: Math.max(0, Math.round(now - session.heard)),
+      holds: session.holds.size,
+      handles: session.handleCount,
+      registrations: session.registrations.size,
+      connections: session.dataConnections.size,
+      state: session.gone
+        ? ('gone' as const)
+        : session.reclaiming
+          ? ('reclaiming' as const)
+          : ('alive' as const),
+    }))
+  }
+
+  /** Ends a session, and waits until it has. */
+  async evict(id: number): Promise<void> {
+    const session = this.find(id)
+    this.log.warn('session is evicted', { session: id, name: session.name })
+    session.dismiss('it was evicted', false)
+    await this.left(session, new HoldfastError('ECONNRESET', 'it was evicted'))
+  }
+
+  /** Asks a lease back: of its own, or as root. */
+  async recall(session: ClientSession, id: number, deadline: number, call: CallContext) {
+    const { volume } = this.files
+    void session.layout
+    const [hold] = volume.holds().filter((one) => one.id === id)
+    if (hold === undefined) throw new HoldfastError('ESTALE', `hold ${id}: there is none`)
+    if (hold.owner.session !== session.id) session.demandPrivileged('recalls holds of others')
+    const outcome = await volume.promises.recall(id, { deadline, signal: call.signal })
+    return { outcome }
+  }
+
+  // ---- what happens ----------------------------------------------------------------------------
+
+  /** A holder that maps is told when it has missed its deadline; nothing can be taken from it. */
+  #holding({ kind, holds }: HoldEvent): void {
+    if (kind !== 'fence' && kind !== 'release') return
+    for (const { id, owner } of holds) {
+      const session = this.sessions.get(owner.session)
+      if (session === undefined) continue
+      if (kind === 'fence') {
+        this.log.warn('hold is fenced', { hold: id, session: session.id, name: session.name })
+        if (session.maps) session.tell('fence', { id, stags: [] })
+      } else session.holds.get(id)?.forget()
+    }
+  }
+
+  /** A call was answered. */
+  answered(_verb: VerbName, _running: number, _total: number, _error: HoldfastError | null): void {}
+
+  /** A handler has failed in a way that it must not: the log says how. */
+  bug(verb: VerbName, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.log.error('a bug of holdfast, please report it', { verb, error: text })
+  }
+
+  /** Looks now and then whether remote clients are there. */
+  #look(): void {
+    const again = () => {
+      this.#ends[1] = this.timers.after(LOOK_MILLISECONDS, again)
+      this.#dismissSilent()
+    }
+    this.#ends[1] = this.timers.after(LOOK_MILLISECONDS, again)
+  }
+
+  #dismissSilent(): void {
+    const least = this.timers.now() - KEEPALIVES * KEEPALIVE_MILLISECONDS
+    for (const session of this.sessions.values()) {
+      if (!session.remote || session.gone || session.heard >= least) continue
+      session.abort(new HoldfastError('ETIMEDOUT', `nothing came for ${KEEPALIVES} keepalives`))
+    }
+  }
+
+  /** Nobody is looked after any more. Sessions are to have ended. */
+  close(): void {
+    this.#stopping = true
+    for (const end of this.#ends) end()
+  }
+
+  /** No session begins any more. */
+  stop(): void {
+    this.#stopping = true
+  }
+}

@@ -1,0 +1,129 @@
+/** Verbs on files that are open: opening, reading, writing, ranges. */
+import { HoldfastError } from '../../base/errors.js'
+import { DATA_BYTES_MAX } from '../../control/limits.js'
+import type { ClientSession } from '../client_session.js'
+import type { Some } from './some.js'
+
+/** What is read stands here until it is answered, before anything else runs. */
+const scratch = new Uint8Array(DATA_BYTES_MAX)
+
+export const fileVerbs: Some<
+  | 'open'
+  | 'openHandle'
+  | 'close'
+  | 'read'
+  | 'write'
+  | 'allocate'
+  | 'punch'
+  | 'zeroRange'
+  | 'collapse'
+  | 'insert'
+  | 'seek'
+  | 'copyRange'
+  | 'reflinkRange'
+  | 'sync'
+> = {
+  open: async (session, { path, flags, mode, options }, call) => {
+    session.demandHandleRoom()
+    session.demandFlags(flags)
+    const { volume } = session
+    const as = session.credentials(call)
+    const open = () => volume.open(path, flags, mode, as)
+    const file = await session.request(call, options, open)
+    return opened(session, file)
+  },
+
+  openHandle: (session, { ino, generation, flags }) => {
+    session.demandHandleRoom()
+    session.demandFlags(flags)
+    return opened(session, session.volume.openHandle(session.layout, { ino, generation }, flags))
+  },
+
+  close: (session, { handle }) => {
+    session.closeHandle(handle)
+    return {}
+  },
+
+  read: (session, { handle, position, length }) => {
+    const wanted = Math.min(length, DATA_BYTES_MAX)
+    const got = session.file(handle).read(scratch.subarray(0, wanted), position ?? null)
+    return { data: scratch.subarray(0, got) }
+  },
+
+  write: async (session, { handle, position, data, options }, call) => {
+    const file = session.file(handle)
+    const write = () => file.write(data, position ?? null)
+    return { count: await session.settle(call, options, write) }
+  },
+
+  allocate: async (session, { handle, offset, length, keepSize, contiguous, options }, call) => {
+    const file = session.file(handle)
+    const wish = { keepSize, contiguous }
+    await session.settle(call, options, () => file.allocate(offset, length, wish))
+    return {}
+  },
+
+  punch: async (session, { handle, offset, length, options }, call) => {
+    const file = session.file(handle)
+    await session.settle(call, options, () => file.punch(offset, length))
+    return {}
+  },
+
+  zeroRange: async (session, { handle, offset, length, keepSize, options }, call) => {
+    const file = session.file(handle)
+    await session.settle(call, options, () => file.zeroRange(offset, length, { keepSize }))
+    return {}
+  },
+
+  collapse: async (session, { handle, offset, length, options }, call) => {
+    const file = session.file(handle)
+    await session.settle(call, options, () => file.collapse(offset, length))
+    return {}
+  },
+
+  insert: async (session, { handle, offset, length, options }, call) => {
+    const file = session.file(handle)
+    await session.settle(call, options, () => file.insert(offset, length))
+    return {}
+  },
+
+  seek: (session, { handle, offset, what }) => ({
+    offset: session.file(handle).seek(offset, what),
+  }),
+
+  copyRange: async (session, { handle, offset, to, toOffset, length, options }, call) => {
+    const [from, into] = [session.file(handle), session.file(to)]
+    const copy = () => from.copyRange(offset, into, toOffset, length)
+    return { count: await session.settle(call, options, copy) }
+  },
+
+  reflinkRange: async (session, { handle, offset, to, toOffset, length, options }, call) => {
+    const [from, into] = [session.file(handle), session.file(to)]
+    const { share } = options
+    const clone = () => from.reflinkRange(offset, into, toOffset, length, { share })
+    await session.settle(call, options, clone)
+    return {}
+  },
+
+  sync: async (session, { handle }) => {
+    const { files } = session.server
+    const file = handle === undefined ? null : session.file(handle)
+    const { transaction } = session.volume.core
+    if (file !== null && (transaction.syncMode === 'always' || !transaction.usable)) file.sync()
+    else {
+      file?.stat() // one that is closed is EBADF, before anything is flushed
+      void session.layout
+      await files.sync()
+    }
+    return {}
+  },
+}
+
+function opened(session: ClientSession, file: import('../../layout/file.js').LayoutFile) {
+  if (session.gone) {
+    file.close()
+    throw new HoldfastError('ECONNRESET', 'the session has ended')
+  }
+  const { ino, generation } = file.handle
+  return { handle: session.addHandle(file), ino, generation }
+}

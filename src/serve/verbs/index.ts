@@ -1,0 +1,20 @@
+/** What a server does for each verb. */
+import type { Handlers } from '../../control/answerer.js'
+import type { ClientSession } from '../client_session.js'
+import { attributeVerbs } from './attributes.js'
+import { fileVerbs } from './files.js'
+import { holdVerbs } from './holds.js'
+import { layoutVerbs } from './layouts.js'
+import { lockVerbs } from './locks.js'
+import { nameVerbs } from './names.js'
+import { sessionVerbs } from './session.js'
+
+export const HANDLERS: Handlers<ClientSession> = {
+  ...sessionVerbs,
+  ...nameVerbs,
+  ...fileVerbs,
+  ...attributeVerbs,
+  ...layoutVerbs,
+  ...lockVerbs,
+  ...holdVerbs,
+}

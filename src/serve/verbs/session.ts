@@ -1,0 +1,98 @@
+/** Verbs on the session itself, on those of others, and on what happens. */
+import { HoldfastError } from '../../base/errors.js'
+import { ITEMS_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from '../../control/limits.js'
+import type { Some } from './some.js'
+
+/** Holds of one reply. */
+const HOLDS_A_REPLY = 128
+/** Milliseconds between two signs of life of a remote session. */
+export const KEEPALIVE_MILLISECONDS = 5000
+
+export const sessionVerbs: Some<
+  | 'ping'
+  | 'hello'
+  | 'descriptor'
+  | 'reclaim'
+  | 'reclaimDone'
+  | 'holds'
+  | 'sessions'
+  | 'recall'
+  | 'evict'
+  | 'watch'
+  | 'statistics'
+  | 'summary'
+> = {
+  ping: () => ({}),
+
+  hello: (session, { version, versionMin, name, umask }) => {
+    if (session.greeted) throw new HoldfastError('EPROTO', 'a second HELLO')
+    if (versionMin > PROTOCOL_VERSION || version < PROTOCOL_VERSION_MIN) {
+      throw new HoldfastError(
+        'EPROTO',
+        `the client speaks versions ${versionMin} to ${version} of the protocol, the server ` +
+          `${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION}: update the older one`,
+      )
+    }
+    session.begin(name, umask)
+    session.server.greeted(session)
+    const { principal, server } = session
+    return {
+      version: Math.min(version, PROTOCOL_VERSION),
+      capabilities: 0,
+      session: session.id,
+      privileged: principal.privileged,
+      uid: principal.uid,
+      ...server.facts,
+      mapping: session.mayMap,
+      keepalive: session.remote ? KEEPALIVE_MILLISECONDS : 0,
+      grace: session.volume.grace,
+    }
+  },
+
+  descriptor: (session) => {
+    session.demandMapping()
+    return session.giveDescriptor()
+  },
+
+  reclaim: (session, args) => session.reclaim(args),
+
+  reclaimDone: (session) => {
+    session.reclaimed()
+    return {}
+  },
+
+  holds: (session, { from }) => {
+    void session.layout
+    const all = session.volume.holds().filter(({ id }) => id >= from)
+    all.sort((a, b) => a.id - b.id)
+    return { holds: all.slice(0, HOLDS_A_REPLY), more: all.length > HOLDS_A_REPLY }
+  },
+
+  sessions: (session) => {
+    void session.layout
+    return { sessions: session.server.list().slice(0, ITEMS_MAX) }
+  },
+
+  recall: (session, { id, deadline }, call) => session.server.recall(session, id, deadline, call),
+
+  evict: async (session, { session: id }) => {
+    session.demandPrivileged('evicts')
+    await session.server.evict(id)
+    return {}
+  },
+
+  watch: (session, { changes, holds }) => {
+    session.watch(changes, holds)
+    return {}
+  },
+
+  statistics: (session) => {
+    void session.layout
+    return { text: session.server.statistics() }
+  },
+
+  summary: (session) => {
+    void session.layout
+    return { json: JSON.stringify(session.server.summary()) }
+  },
+}
