@@ -40,6 +40,20 @@ export interface ByteStream {
   /** As `send` and `receive`, of `count` parts. Not of every stream. */
   sendParts?(parts: Parts, count: number): number
   receiveParts?(parts: Parts, count: number): number
+  /** Of a peer on this machine: who it was when it connected, or began to listen. */
+  readonly credentials?: PeerCredentials
+  /**
+   * Sends the byte at `start` and, with it, copies of descriptors: the caller's stay its own.
+   * Returns 1, or 0 when it is full; nothing was sent then. Not of every stream.
+   */
+  sendDescriptors?(bytes: Uint8Array, start: number, descriptors: readonly number[]): number
+  /**
+   * How many descriptors that came may wait for `takeDescriptors`; others are closed as they come.
+   * At first none may.
+   */
+  wantDescriptors?(most: number): void
+  /** Those that came with bytes that were received, in order: the caller's from now on. */
+  takeDescriptors?(): ReceivedDescriptor[]
   /** Whether `readable` is to be called. At first it is. */
   reading(wanted: boolean): void
   /** Nothing more is sent: the peer gets what was taken, and then the end. */
@@ -50,14 +64,34 @@ export interface ByteStream {
   abort(): void
 }
 
-export interface StreamListener {
-  /** Where it listens, the port as it was chosen where 0 was asked for. */
-  readonly host: string
-  readonly port: number
+/** Who is at the other end: SO_PEERCRED and SO_PEERGROUPS of unix(7). */
+export interface PeerCredentials {
+  /** 0: not of this pid namespace. */
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+  /** Supplementary groups. */
+  readonly groups: readonly number[]
+}
+
+export interface ReceivedDescriptor {
+  readonly fd: number
+  /** Number of the byte that it came with, counted from the first that was received, 0. */
+  readonly at: number
+}
+
+/** What takes connections. */
+export interface Acceptor {
   /** Whether connections are taken. Others wait with the kernel. At first they are. */
   accepting(wanted: boolean): void
   /** No more connections come. Those that were taken live on. */
   close(): void
+}
+
+export interface StreamListener extends Acceptor {
+  /** Where it listens, the port as it was chosen where 0 was asked for. */
+  readonly host: string
+  readonly port: number
 }
 
 export interface Transport {

@@ -14,7 +14,7 @@ import { BLOCK_BYTES } from '../base/limits.js'
 import type { FileMapping } from '../base/mapping.js'
 import type { Fault } from '../native/native.js'
 import { isAccess, isPoison } from '../region/faults.js'
-import type { DeviceSync, Region } from '../region/region.js'
+import type { DeviceSync, Mappable } from '../region/region.js'
 import { Stitch, type Walk } from './stitch.js'
 
 /** Windows begin at multiples of this, so that typed arrays and Atomics find their alignment. */
@@ -72,7 +72,7 @@ export class Mapping implements FileMapping {
   /** Blocks left the file, and holes may be where they were. */
   #punched = false
 
-  constructor(region: Region, file: MappedFile, range: MappedRange) {
+  constructor(region: Mappable, file: MappedFile, range: MappedRange) {
     this.offset = range.offset
     this.byteLength = range.byteLength
     this.writable = range.write

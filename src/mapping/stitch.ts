@@ -14,7 +14,7 @@ import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { native, type Fault, type MemoryId } from '../native/native.js'
 import { faultsIn, forgetFaults } from '../region/faults.js'
-import type { MapAccess, Region } from '../region/region.js'
+import type { MapAccess, Mappable } from '../region/region.js'
 import { systemCall } from '../region/system_call.js'
 import { givePieces, piecesLeft, takePieces, tooManyPieces } from './pieces.js'
 
@@ -37,13 +37,13 @@ export class Stitch {
   #pieces = 0
   #counted = 0
 
-  readonly #region: Region
+  readonly #region: Mappable
   readonly #access: MapAccess
   readonly #walk: Walk
   readonly #grain: number
   #gone = false
 
-  constructor(region: Region, walk: Walk, from: number, end: number, access: MapAccess) {
+  constructor(region: Mappable, walk: Walk, from: number, end: number, access: MapAccess) {
     this.#region = region
     this.#walk = walk
     this.#access = access

@@ -11,13 +11,16 @@
   X(reserve) X(anonymous) X(map) X(overlay) X(hole) X(unmap) X(byteLength)                        \
   X(view) X(detach) X(viewCount)                                                                  \
   X(takeFaults)                                                                                   \
-  X(lock) X(unlock) X(locked) X(memfd) X(addSeals) X(seals) X(statfs) X(fallocate) X(canMapSync)  \
+  X(lock) X(unlock) X(locked) X(firstLock) X(memfd) X(addSeals) X(seals) X(statfs) X(fallocate)    \
+  X(canMapSync)                                                                                   \
   X(msync) X(fdatasync) X(msyncAsync) X(fdatasyncAsync) X(forget)                                 \
   X(seek) X(makeNode) X(setTimes) X(listXattrs) X(getXattr) X(setXattr)                           \
   X(poll) X(closePoll)                                                                            \
   X(connectSocket) X(connected) X(listenSocket) X(acceptSocket) X(boundTo) X(segmentBytes)        \
   X(roomToSend)                                                                                   \
-  X(endSocket) X(closeSocket)
+  X(endSocket) X(closeSocket)                                                                     \
+  X(connectUnix) X(listenUnix) X(adoptUnix) X(acceptUnix) X(unixPath) X(peerOf) X(sendDatagram)   \
+  X(sendDescriptors) X(receiveDescriptors)
 
 #define HOT_METHODS(X)                                                                            \
   X(copyOut) X(copyIn) X(streamIn) X(copy) X(stream) X(zero) X(streamZero) X(store8)              \

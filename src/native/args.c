@@ -31,6 +31,13 @@ void call_refuse_range(struct call *call, const struct memory *memory, uint64_t 
               call->name, length, offset, memory->id, memory->length);
 }
 
+bool call_fd(struct call *call, int index, int *fd) {
+  uint64_t number;
+  if (!call_integer(call, index, "fd", FD_MAX, &number)) return false;
+  *fd = (int)number;
+  return true;
+}
+
 bool call_boolean(struct call *call, int index, const char *what, bool *out) {
   if (napi_get_value_bool(call->env, call->values[index], out) == napi_ok) return true;
   return throw_type(call->env, "%s: argument %d (%s) is not a boolean; pass true or false",

@@ -37,6 +37,8 @@ COLD void call_refuse_memory(struct call *call, const char *what, uint64_t id);
 COLD void call_refuse_range(struct call *call, const struct memory *memory, uint64_t offset,
                             uint64_t length);
 
+/* The number of an open file descriptor, as far as its size goes. */
+bool call_fd(struct call *call, int index, int *fd);
 bool call_boolean(struct call *call, int index, const char *what, bool *out);
 /*
  * The bytes [start, start + length) of a Uint8Array: the only argument, with `start` and `length`

@@ -21,13 +21,6 @@
 /* memfd_create(2): 249 bytes, the terminating zero not counted. */
 enum { MEMFD_NAME_MAX = 249 };
 
-static bool call_fd(struct call *call, int index, int *fd) {
-  uint64_t number;
-  if (!call_integer(call, index, "fd", FD_MAX, &number)) return false;
-  *fd = (int)number;
-  return true;
-}
-
 /*
  * (fd, offset, length) as a struct flock. A length of 0 would mean "to the end, however the file
  * may grow" to fcntl, which is not what an empty range says: refused.
@@ -93,6 +86,28 @@ napi_value js_locked(napi_env env, napi_callback_info info) {
   lock.l_type = exclusive ? F_WRLCK : F_RDLCK;
   if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return refuse_lock(&call, fd, &lock, errno);
   return call_truth(&call, lock.l_type != F_UNLCK);
+}
+
+/*
+ * The kernel tells of any one lock in the way, not of the first; so it is asked again for what is
+ * before that, until nothing is.
+ */
+napi_value js_firstLock(napi_env env, napi_callback_info info) {
+  struct call call;
+  struct flock lock;
+  int fd;
+  if (!call_begin(&call, env, info, "firstLock", 3) || !call_lock(&call, &fd, &lock)) return NULL;
+  const off_t offset = lock.l_start;
+  off_t length = lock.l_len, first = -1;
+  while (length > 0) {
+    lock = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = offset,
+                          .l_len = length};
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return refuse_lock(&call, fd, &lock, errno);
+    if (lock.l_type == F_UNLCK) break;
+    first = lock.l_start > offset ? lock.l_start : offset;
+    length = first - offset;
+  }
+  return call_number(&call, (double)first);
 }
 
 /* The text of an argument, whole: a longer one, or one with a zero byte inside, is refused. */

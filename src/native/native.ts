@@ -10,10 +10,12 @@
  * them before the addresses go away: a stale view reads as empty, it never faults. A memory belongs
  * to the thread that made it; elsewhere its id throws EINVAL. Faults are of the whole process.
  *
- * Descriptors that the event loop watches, and sockets, have a face of their own (sockets.ts).
+ * Descriptors that the event loop watches, and sockets, have faces of their own
+ * (sockets.ts, unix_sockets.ts).
  */
 import { loadAddon } from './load.js'
 import type { Sockets } from './sockets.js'
+import type { UnixSockets } from './unix_sockets.js'
 
 /** A memory: its place in the addon's table and a count, never the same again in a process. */
 export type MemoryId = number & { readonly __memory: unique symbol }
@@ -118,7 +120,7 @@ export interface ScannedRecords {
 /**
  * Addon functions that fail throw an Error with `code` (the errno's name), `errno` and `syscall`.
  */
-export interface Native extends Sockets {
+export interface Native extends Sockets, UnixSockets {
   readonly cpu: CpuFeatures
 
   // ---- memory.c: address space ------------------------------------------------------------------
@@ -334,6 +336,11 @@ export interface Native extends Sockets {
   unlock(fd: number, offset: number, length: number): void
   /** F_OFD_GETLK: whether some other open file description holds a lock that would conflict. */
   locked(fd: number, offset: number, length: number, exclusive: boolean): boolean
+  /**
+   * F_OFD_GETLK: where the first byte of [offset, offset+length) is on which another open file
+   * description holds any lock; -1: nowhere.
+   */
+  firstLock(fd: number, offset: number, length: number): number
   /** memfd_create(2) with MFD_CLOEXEC | MFD_ALLOW_SEALING, sized with ftruncate. Returns an fd. */
   memfd(name: string, length: number, hugeTlb: boolean): number
   /** F_ADD_SEALS; the mask is F_SEAL_* of fcntl(2): seal 1, shrink 2, grow 4, write 8. */

@@ -239,6 +239,13 @@ double poll_open(napi_env env, int fd, napi_value callback, const char *what) {
   return (double)((uint64_t)polls->slots[slot].uses << SLOT_BITS | slot);
 }
 
+napi_value poll_owning(struct call *call, int fd, napi_value callback) {
+  double id = poll_open(call->env, fd, callback, call->name);
+  if (id != 0) return call_number(call, id);
+  close(fd);
+  return NULL;
+}
+
 void poll_close(struct poll *poll) {
   struct polls *polls = poll->owner;
   poll->closed = true;

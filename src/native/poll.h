@@ -25,6 +25,8 @@ bool poll_start(void);
  * descriptor is the caller's still.
  */
 double poll_open(napi_env env, int fd, napi_value callback, const char *what);
+/* The same of a call, as its result; the descriptor is closed where it threw. */
+napi_value poll_owning(struct call *call, int fd, napi_value callback);
 void poll_close(struct poll *poll);
 int poll_fd(const struct poll *poll);
 

@@ -1,17 +1,13 @@
 /* Bytes into and out of sockets: the hot calls of a connection. None of them waits. */
 #define _GNU_SOURCE
 #include "addon.h"
-#include "poll.h"
+#include "socket_io.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
-/* Parts of one call: 16 KiB of stack. */
-enum { PARTS_MAX = 1024 };
-
-static bool would_wait(int error) {
+bool would_wait(int error) {
   return error == EAGAIN || error == EWOULDBLOCK;
 }
 
@@ -39,14 +35,21 @@ napi_value js_send(napi_env env, napi_callback_info info) {
                      poll_fd(poll));
 }
 
-/* What was received, 0 when nothing is there now, -1 at the peer's end. */
+bool receive_result(struct call *call, const struct poll *poll, ssize_t got, uint64_t length,
+                    double *result) {
+  if (got >= 0 || would_wait(errno)) {
+    *result = got > 0 ? (double)got : got == 0 ? -1 : 0;
+    return true;
+  }
+  throw_errno(call->env, errno, "recv", NULL, "%s of 0x%" PRIx64 " bytes from fd %d", call->name,
+              length, poll_fd(poll));
+  return false;
+}
+
 static napi_value received(struct call *call, const struct poll *poll, ssize_t got,
                            uint64_t length) {
-  if (got > 0) return call_result(call, (double)got);
-  if (got == 0) return call_result(call, -1);
-  if (would_wait(errno)) return call_result(call, 0);
-  return throw_errno(call->env, errno, "recv", NULL, "%s of 0x%" PRIx64 " bytes from fd %d",
-                     call->name, length, poll_fd(poll));
+  double result;
+  return receive_result(call, poll, got, length, &result) ? call_result(call, result) : NULL;
 }
 
 napi_value js_receive(napi_env env, napi_callback_info info) {
@@ -109,21 +112,24 @@ static bool part_of(struct call *call, napi_value array, uint32_t index, struct 
   return true;
 }
 
+bool call_parts(struct call *call, napi_value array, uint64_t count, struct iovec *parts,
+                uint64_t *total) {
+  *total = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    if (!part_of(call, array, 3 * i, &parts[i])) return false;
+    *total += parts[i].iov_len;
+  }
+  return true;
+}
+
 /* (array; poll, count): so many parts. Returns their bytes in `total`. */
 static bool poll_and_parts(struct call *call, napi_callback_info info, struct poll **poll,
                            struct iovec *parts, uint64_t *count, uint64_t *total) {
   size_t arguments = 1;
   napi_value array;
-  if (!call_poll(call, 0, poll) || !call_integer(call, 1, "count", PARTS_MAX, count) ||
-      napi_get_cb_info(call->env, info, &arguments, &array, NULL, NULL) != napi_ok) {
-    return false;
-  }
-  *total = 0;
-  for (uint32_t i = 0; i < *count; i++) {
-    if (!part_of(call, array, 3 * i, &parts[i])) return false;
-    *total += parts[i].iov_len;
-  }
-  return true;
+  return call_poll(call, 0, poll) && call_integer(call, 1, "count", PARTS_MAX, count) &&
+         napi_get_cb_info(call->env, info, &arguments, &array, NULL, NULL) == napi_ok &&
+         call_parts(call, array, *count, parts, total);
 }
 
 napi_value js_sendParts(napi_env env, napi_callback_info info) {

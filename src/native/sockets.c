@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "addon.h"
 #include "poll.h"
+#include "sockets.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,8 +17,6 @@
 #include <unistd.h>
 
 enum {
-  /* As Node's; the kernel takes less where net.core.somaxconn says so. */
-  BACKLOG = 511,
   /* An IPv6 address, '%', and the name of an interface. */
   HOST_MAX = INET6_ADDRSTRLEN + IF_NAMESIZE,
   /*
@@ -83,14 +82,6 @@ static napi_value refuse(struct call *call, int fd, const char *syscall,
                      endpoint->host, endpoint->port);
 }
 
-/* A poll that owns the descriptor, which is closed where there is none. */
-static napi_value polled(struct call *call, int fd, napi_value callback) {
-  double id = poll_open(call->env, fd, callback, call->name);
-  if (id != 0) return call_number(call, id);
-  close(fd);
-  return NULL;
-}
-
 static bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
@@ -125,7 +116,7 @@ napi_value js_connectSocket(napi_env env, napi_callback_info info) {
   if (connect(fd, &to.address.any, to.length) != 0 && errno != EINPROGRESS && errno != EINTR) {
     return refuse(&call, fd, "connect", &to);
   }
-  return polled(&call, fd, call.values[2]);
+  return poll_owning(&call, fd, call.values[2]);
 }
 
 napi_value js_connected(napi_env env, napi_callback_info info) {
@@ -155,7 +146,7 @@ napi_value js_listenSocket(napi_env env, napi_callback_info info) {
   if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return refuse(&call, fd, "setsockopt", &at);
   if (bind(fd, &at.address.any, at.length) != 0) return refuse(&call, fd, "bind", &at);
   if (listen(fd, BACKLOG) != 0) return refuse(&call, fd, "listen", &at);
-  return polled(&call, fd, call.values[2]);
+  return poll_owning(&call, fd, call.values[2]);
 }
 
 /* {host, port} of an address. */
@@ -196,26 +187,31 @@ static bool befell_another(int error) {
   }
 }
 
+int accept_next(int listener, struct sockaddr *address, socklen_t *length) {
+  const socklen_t room = length == NULL ? 0 : *length;
+  for (int lost = 0;; lost++) {
+    if (length != NULL) *length = room;
+    int fd = accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 || !befell_another(errno) || lost >= LOST_MAX) return fd;
+  }
+}
+
 napi_value js_acceptSocket(napi_env env, napi_callback_info info) {
   struct call call;
   struct poll *listener;
   union address address;
-  socklen_t length;
-  int fd, lost = 0;
+  socklen_t length = sizeof address;
   if (!call_begin(&call, env, info, "acceptSocket", 2) || !call_poll(&call, 0, &listener) ||
       !call_function(&call, 1, "callback")) {
     return NULL;
   }
-  do {
-    length = sizeof address;
-    fd = accept4(poll_fd(listener), &address.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  } while (fd < 0 && befell_another(errno) && ++lost < LOST_MAX);
+  int fd = accept_next(poll_fd(listener), &address.any, &length);
   if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return NULL;
   if (fd < 0) {
     return throw_errno(env, errno, "accept4", NULL, "acceptSocket: fd %d", poll_fd(listener));
   }
   napi_value result = endpoint_of(&call, &address, length);
-  napi_value id = result == NULL ? NULL : polled(&call, fd, call.values[1]);
+  napi_value id = result == NULL ? NULL : poll_owning(&call, fd, call.values[1]);
   if (result == NULL) close(fd);
   if (id == NULL || napi_set_named_property(env, result, "poll", id) != napi_ok) return NULL;
   return result;

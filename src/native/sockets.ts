@@ -1,6 +1,7 @@
 /**
  * The face of the addon for descriptors that the event loop watches (poll.c), and for TCP sockets
- * (sockets.c, socket_io.c). `tcp.ts` is what the rest of the project takes.
+ * (sockets.c, socket_io.c). `tcp.ts` is what the rest of the project takes. What is said of bytes,
+ * of ending and of closing goes for Unix sockets as well (unix_sockets.ts).
  */
 import type { Parts } from '../base/byte_stream.js'
 

@@ -7,15 +7,12 @@
 import { lookup } from 'node:dns/promises'
 import type { ByteStream, StreamListener, Transport } from '../base/byte_stream.js'
 import { ERRNO, HoldfastError, type ErrorCode } from '../base/errors.js'
-import { systemTimers } from '../base/timers.js'
 import { native } from './native.js'
+import { SocketListener } from './socket_listener.js'
+import { codeOf } from './socket_stream.js'
 import type { PollId, Ready } from './sockets.js'
-import { codeOf, endpointText, TcpStream } from './tcp_stream.js'
+import { endpointText, TcpStream } from './tcp_stream.js'
 
-/** Connections taken in one turn of the event loop; the others come in the next. */
-const ACCEPTS_A_TURN = 64
-/** For so long none is taken after the kernel had no descriptor or no memory for one. */
-const REST_MILLISECONDS = 100
 const PORT_MAX = 0xffff
 
 const REMEDIES: Partial<Record<ErrorCode, string>> = {
@@ -123,77 +120,22 @@ async function connect(host: string, port: number, signal?: AbortSignal): Promis
   throw explained('connect to', endpointText(host, port), attempts)
 }
 
-class TcpListener implements StreamListener {
+class TcpListener extends SocketListener implements StreamListener {
   readonly host: string
   readonly port: number
-  readonly #poll: PollId
-  readonly #accepted: (stream: ByteStream) => void
-  #accepting = true
-  /** Ends the rest that is taken. */
-  #endRest: (() => void) | null = null
-  #closed = false
 
   constructor(address: string, port: number, accepted: (stream: ByteStream) => void) {
-    this.#accepted = accepted
-    this.#poll = native.listenSocket(address, port, () => this.#ready())
-    const bound = native.boundTo(this.#poll)
+    super((ready) => native.listenSocket(address, port, ready), acceptTcp, accepted)
+    const bound = native.boundTo(this.poll)
     this.host = bound.host
     this.port = bound.port
-    this.#watch()
   }
+}
 
-  accepting(wanted: boolean): void {
-    this.#accepting = wanted
-    this.#watch()
-  }
-
-  close(): void {
-    if (this.#closed) return
-    this.#closed = true
-    this.#endRest?.()
-    native.closePoll(this.#poll)
-  }
-
-  #takes(): boolean {
-    return this.#accepting && this.#endRest === null && !this.#closed
-  }
-
-  #watch(): void {
-    if (!this.#closed) native.watch(this.#poll, this.#takes(), false)
-  }
-
-  #ready(): void {
-    for (let i = 0; i < ACCEPTS_A_TURN && this.#takes(); i++) {
-      const stream = this.#accept()
-      if (stream === null) return
-      this.#accepted(stream)
-    }
-  }
-
-  #accept(): TcpStream | null {
-    let stream: TcpStream | null = null
-    try {
-      const accepted = native.acceptSocket(this.#poll, (readable, writable) =>
-        stream!.ready(readable, writable),
-      )
-      if (accepted === undefined) return null
-      stream = new TcpStream(accepted.poll, endpointText(accepted.host, accepted.port))
-      return stream
-    } catch (error) {
-      if (!('errno' in (error as object))) throw error
-      this.#rest()
-      return null
-    }
-  }
-
-  /** Without it, the connection that waits would be asked for again and again. */
-  #rest(): void {
-    this.#endRest = systemTimers.after(REST_MILLISECONDS, () => {
-      this.#endRest = null
-      this.#watch()
-    })
-    this.#watch()
-  }
+function acceptTcp(listener: PollId, ready: Ready): TcpStream | null {
+  const accepted = native.acceptSocket(listener, ready)
+  if (accepted === undefined) return null
+  return new TcpStream(accepted.poll, endpointText(accepted.host, accepted.port))
 }
 
 /** The next address is for those that this machine has not, not for those that are taken. */

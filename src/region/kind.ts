@@ -66,10 +66,17 @@ function fileKind(
   return { kind, persistence, grain, byteLength, mapFlags }
 }
 
+/** The two halves of a dev_t, as makedev(3) of the C library puts them together. */
+export function deviceNumbers(device: bigint): { major: number; minor: number } {
+  return {
+    major: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n)),
+    minor: Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n)),
+  }
+}
+
 /** /sys/dev/char/MAJOR:MINOR of a device-DAX node has its size and alignment. */
 function probeDevDax(rdev: number, path: string): Kind {
-  const major = (rdev >>> 8) & 0xfff
-  const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00)
+  const { major, minor } = deviceNumbers(BigInt(rdev))
   const directory = `/sys/dev/char/${major}:${minor}`
   const sizeFile = `${directory}/size`
   if (!existsSync(sizeFile)) {

@@ -7,24 +7,13 @@ import type { ByteRange } from '../base/layout.js'
 import { LINE_BYTES } from '../base/limits.js'
 import { MapFlag, native, StoreMode, type Fault, type MemoryId } from '../native/native.js'
 import { faultsIn, faultsLost, forgetFaults, isAccess, isPoison } from './faults.js'
-import type { DeviceSync, MapAccess, Persistence, Region, RegionCounters } from './region.js'
-import { systemCall } from './system_call.js'
+import { MappableFile, type MappableParts } from './mappable_file.js'
+import type { DeviceSync, Persistence, Region } from './region.js'
 
-export interface MemoryRegionParts {
-  readonly kind: string
-  readonly path: string
+export interface MemoryRegionParts extends MappableParts {
   readonly memory: MemoryId
-  readonly byteLength: number
-  readonly persistence: Persistence
-  readonly grain: number
-  /** The file behind the memory, -1 none. */
-  readonly fd: number
-  /** MapFlag values that every mapping of the file needs. */
-  readonly mapFlags: number
   /** The memory itself is mapped for reading alone. */
   readonly readOnly?: boolean
-  /** As in Region; true unless given. */
-  readonly coherent?: boolean | undefined
   readonly onClose: () => void
 }
 
@@ -33,27 +22,9 @@ export interface MemoryRegionParts {
  * first.
  */
 const STREAM_BYTES = 2048
-/**
- * An msync(2) of a range waits for the disk once a mapped piece; past this many one fdatasync(2) of
- * the whole file is sooner done.
- */
-const SYNC_PIECES_MAX = 4
-const PRIVATE_MEMORY =
-  'a heap region is private memory, which cannot be mapped a second time; use memfdRegion'
 
-export class MemoryRegion implements Region {
-  readonly kind: string
-  readonly path: string
-  readonly byteLength: number
-  readonly persistence: Persistence
-  readonly grain: number
-  readonly counters: RegionCounters = { linesFlushed: 0, fences: 0, bytesStored: 0, syncs: 0 }
+export class MemoryRegion extends MappableFile implements Region {
   readonly memory: MemoryId
-  readonly fd: number
-  readonly coherent: boolean
-  readonly unmappable: string | null
-  readonly #flushes: boolean
-  readonly #mapFlags: number
   readonly #onClose: () => void
   /** Faults that the addon had counted, and how many of them it had lost, at the last check. */
   #faults: number
@@ -65,17 +36,8 @@ export class MemoryRegion implements Region {
   #closed = false
 
   constructor(parts: MemoryRegionParts) {
-    this.kind = parts.kind
-    this.path = parts.path
+    super(parts)
     this.memory = parts.memory
-    this.byteLength = parts.byteLength
-    this.persistence = parts.persistence
-    this.grain = parts.grain
-    this.fd = parts.fd
-    this.unmappable = parts.fd >= 0 ? null : PRIVATE_MEMORY
-    this.#flushes = parts.persistence === 'flush'
-    this.#mapFlags = parts.mapFlags
-    this.coherent = parts.coherent ?? true
     this.#onClose = parts.onClose
     this.#faults = native.faultCounter[0]!
     this.#lost = faultsLost()
@@ -83,18 +45,7 @@ export class MemoryRegion implements Region {
   }
 
   syncDevice(what: DeviceSync, offset: number, length: number): void {
-    if (this.coherent) return
-    if (this.persistence === 'sync') return this.#syncCached(what, offset, length)
-    if (what === 'invalidate') return native.evict(this.memory, offset, length)
-    this.counters.linesFlushed += native.flush(this.memory, offset, length)
-    this.fence()
-  }
-
-  /** Through the page cache of the kernel, to and from what is behind it. */
-  #syncCached(what: DeviceSync, offset: number, length: number): void {
-    if (what === 'invalidate') return native.forget(this.memory, offset, length, this.fd)
-    this.counters.syncs++
-    native.msync(this.memory, offset, length)
+    if (!this.coherent) this.syncDeviceIn(this.memory, what, offset, length)
   }
 
   read(offset: number, target: Uint8Array, start: number, length: number): void {
@@ -111,7 +62,7 @@ export class MemoryRegion implements Region {
 
   stream(offset: number, source: Uint8Array, start: number, length: number): void {
     this.counters.bytesStored += length
-    if (this.#flushes) {
+    if (this.writesBack) {
       this.counters.linesFlushed += Math.ceil(length / LINE_BYTES)
       native.streamIn(this.memory, offset, source, start, length)
     } else if (length >= STREAM_BYTES) native.streamIn(this.memory, offset, source, start, length)
@@ -120,7 +71,7 @@ export class MemoryRegion implements Region {
 
   streamZero(offset: number, length: number): void {
     this.counters.bytesStored += length
-    if (this.#flushes) {
+    if (this.writesBack) {
       this.counters.linesFlushed += Math.ceil(length / LINE_BYTES)
       native.streamZero(this.memory, offset, length)
     } else native.zero(this.memory, offset, length)
@@ -128,7 +79,7 @@ export class MemoryRegion implements Region {
 
   streamFrom(offset: number, memory: MemoryId, memoryOffset: number, length: number): void {
     this.counters.bytesStored += length
-    if (this.#flushes) {
+    if (this.writesBack) {
       this.counters.linesFlushed += Math.ceil(length / LINE_BYTES)
       native.stream(this.memory, offset, memory, memoryOffset, length)
     } else native.copy(this.memory, offset, memory, memoryOffset, length)
@@ -139,17 +90,17 @@ export class MemoryRegion implements Region {
   }
 
   storePages(memory: MemoryId, commands: MemoryId, commandsOffset: number, count: number): void {
-    const mode = this.#flushes ? StoreMode.flushed : StoreMode.cached
+    const mode = this.writesBack ? StoreMode.flushed : StoreMode.cached
     const lines = native.writePages(this.memory, memory, commands, commandsOffset, count, mode)
     this.counters.bytesStored += lines * LINE_BYTES
-    if (this.#flushes) this.counters.linesFlushed += lines
+    if (this.writesBack) this.counters.linesFlushed += lines
   }
 
   storeLines(memory: MemoryId, commands: MemoryId, count: number): void {
-    const mode = this.#flushes ? StoreMode.flushed : StoreMode.cached
+    const mode = this.writesBack ? StoreMode.flushed : StoreMode.cached
     const lines = native.storeLines(this.memory, memory, commands, 0, count, mode)
     this.counters.bytesStored += lines * LINE_BYTES
-    if (this.#flushes) this.counters.linesFlushed += lines
+    if (this.writesBack) this.counters.linesFlushed += lines
   }
 
   store8(offset: number, low: number, high: number): void {
@@ -158,54 +109,7 @@ export class MemoryRegion implements Region {
   }
 
   flush(offset: number, length: number): void {
-    if (this.#flushes) this.counters.linesFlushed += native.flush(this.memory, offset, length)
-  }
-
-  fence(): void {
-    this.counters.fences++
-    native.fence()
-  }
-
-  sync(_offset: number, _length: number): void {
-    if (this.persistence !== 'sync') return this.fence()
-    this.counters.syncs++
-    // fdatasync takes every dirty page of the file along, also those dirtied through the mapping.
-    native.fdatasync(this.fd)
-  }
-
-  async syncAsync(_offset: number, _length: number): Promise<void> {
-    if (this.persistence !== 'sync') return this.fence()
-    this.counters.syncs++
-    await native.fdatasyncAsync(this.fd)
-  }
-
-  mapInto(
-    memory: MemoryId,
-    memoryOffset: number,
-    offset: number,
-    length: number,
-    access: MapAccess,
-  ): void {
-    if (this.unmappable !== null) throw new HoldfastError('EOPNOTSUPP', this.unmappable)
-    const flags =
-      this.#mapFlags |
-      MapFlag.read |
-      (access.write ? MapFlag.write : 0) |
-      (access.populate ? MapFlag.populate : 0)
-    systemCall('mmap', this.path, () =>
-      native.map(memory, memoryOffset, this.fd, offset, length, flags),
-    )
-  }
-
-  persistIn(memory: MemoryId, memoryOffset: number, length: number, pieces: number): void {
-    if (this.persistence !== 'sync') {
-      if (this.#flushes) this.counters.linesFlushed += native.flush(memory, memoryOffset, length)
-      this.fence()
-    } else if (pieces > SYNC_PIECES_MAX) this.sync(0, this.byteLength)
-    else {
-      this.counters.syncs++
-      native.msync(memory, memoryOffset, length)
-    }
+    if (this.writesBack) this.counters.linesFlushed += native.flush(this.memory, offset, length)
   }
 
   check(): void {
@@ -237,7 +141,7 @@ export class MemoryRegion implements Region {
    * fault again, not zeros, and what is stored there is not to go nowhere.
    */
   #uncover(offset: number, length: number): void {
-    const flags = this.#mapFlags | this.#access
+    const flags = this.mapFlags | this.#access
     try {
       if (this.fd < 0) this.#torn = true
       else native.map(this.memory, offset, this.fd, offset, length, flags)

@@ -41,7 +41,8 @@ export interface MapAccess {
 /** One way or the other between this side's caches and devices. */
 export type DeviceSync = 'flush' | 'invalidate'
 
-export interface Region {
+/** What a mapping of a file takes of the region under it: a file or device that can be mapped. */
+export interface Mappable {
   /** 'tmpfs', 'memfd', 'hugetlbfs', 'file', 'fsdax', 'devdax', 'heap', 'traced'. */
   readonly kind: string
   /** For messages. */
@@ -67,6 +68,26 @@ export interface Region {
    */
   syncDevice(what: DeviceSync, offset: number, length: number): void
 
+  /**
+   * Maps [offset, offset + length) once more, at `memoryOffset` of a reservation of the addon, as
+   * the region itself is mapped. All three in whole grains.
+   */
+  mapInto(
+    memory: MemoryId,
+    memoryOffset: number,
+    offset: number,
+    length: number,
+    access: MapAccess,
+  ): void
+  /**
+   * Makes stores through such mappings durable, in [memoryOffset, memoryOffset + length), which
+   * has about `pieces` of them.
+   */
+  persistIn(memory: MemoryId, memoryOffset: number, length: number, pieces: number): void
+  close(): void
+}
+
+export interface Region extends Mappable {
   /** Copies region bytes out. */
   read(offset: number, target: Uint8Array, start: number, length: number): void
   /** Loads from every line of a range, so that a fault there happens now. */
@@ -107,23 +128,6 @@ export interface Region {
   syncAsync(offset: number, length: number): Promise<void>
 
   /**
-   * Maps [offset, offset + length) once more, at `memoryOffset` of a reservation of the addon, as
-   * the region itself is mapped. All three in whole grains.
-   */
-  mapInto(
-    memory: MemoryId,
-    memoryOffset: number,
-    offset: number,
-    length: number,
-    access: MapAccess,
-  ): void
-  /**
-   * Makes stores through such mappings durable, in [memoryOffset, memoryOffset + length), which
-   * has about `pieces` of them.
-   */
-  persistIn(memory: MemoryId, memoryOffset: number, length: number, pieces: number): void
-
-  /**
    * Throws EIO when a fault (SIGBUS: poison, a file cut short) hit this region since the last call.
    * Who comes there again meets it again.
    */
@@ -132,5 +136,4 @@ export interface Region {
   readonly hasPoison: boolean
   /** Where the medium was found to have lost what it held, since the last call. */
   takePoison(): readonly ByteRange[]
-  close(): void
 }
