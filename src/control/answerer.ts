@@ -60,6 +60,8 @@ export interface AnswererEvents {
   answered?(verb: VerbName, running: number, total: number, error: HoldfastError | null): void
   /** A handler has failed in a way that it must not. */
   bug(verb: VerbName, error: unknown): void
+  /** A descriptor that went along with a message is to be closed. */
+  spare(fd: number): void
   /** No call comes any more. Once. */
   ended(error: Error | null): void
 }
@@ -130,6 +132,7 @@ export class Answerer<S> {
       message: (bytes: Uint8Array) => this.#message(bytes),
       ended: (error: Error | null) => this.#end(error),
       drained: () => this.#drained(),
+      spare: (fd: number) => events.spare(fd),
     }
     this.channel = new Channel(stream, timers, channelEvents, messageBytes)
   }

@@ -7,7 +7,7 @@
  * - messages are handed over one at a time, in order, and none after `ended`;
  * - what a slow reader has not taken is bounded by its callers: `backlog` says how much it is.
  */
-import { HoldfastError } from '../base/errors.js'
+import { assert, HoldfastError } from '../base/errors.js'
 import type { ByteStream } from '../base/byte_stream.js'
 import type { Timers } from '../base/timers.js'
 import { MESSAGE_BYTES_MAX } from './limits.js'
@@ -31,6 +31,8 @@ export interface ChannelEvents {
   ended(error: Error | null): void
   /** All that was sent has been taken. */
   drained?(): void
+  /** A descriptor was passed on, or cannot be: it is to be closed. */
+  spare?(fd: number): void
 }
 
 /** All channels of a thread receive here: nothing stays in it between two calls. */
@@ -47,8 +49,9 @@ export class Channel {
   #held = NONE
   #from = 0
   #to = 0
-  /** What the stream has not taken. */
-  readonly #queue: Uint8Array[] = []
+  /** What the stream has not taken; a descriptor goes along with the first byte. */
+  readonly #queue: { bytes: Uint8Array; fd: number | null }[] = []
+  #attached: number | null = null
   #backlog = 0
   #paused = false
   #handing = false
@@ -77,23 +80,46 @@ export class Channel {
     return this.#backlog
   }
 
+  /** A descriptor goes along with the next message, and is closed here. Of Unix sockets alone. */
+  attach(fd: number): void {
+    assert(this.#attached === null, 'a message takes one descriptor along')
+    this.#attached = fd
+  }
+
   /** Sends a message, the first MARK_BYTES of which are its mark's. It may be used again then. */
   send(message: Uint8Array): void {
-    if (this.#ended || this.#closing) return
+    const fd = this.#attached
+    this.#attached = null
+    if (this.#ended || this.#closing) {
+      if (fd !== null) this.#events.spare!(fd)
+      return
+    }
     const length = message.length - MARK_BYTES
     const view = new DataView(message.buffer, message.byteOffset)
     view.setUint32(0, (LAST_FRAGMENT | length) >>> 0)
-    let taken = 0
-    if (this.#queue.length === 0) {
-      try {
-        taken = this.stream.send(message, 0, message.length)
-      } catch (error) {
-        return this.#end(error as Error)
-      }
+    const item = { bytes: message, fd }
+    try {
+      if (this.#queue.length === 0) this.#give(item)
+    } catch (error) {
+      if (item.fd !== null) this.#events.spare!(item.fd)
+      return this.#end(error as Error)
     }
-    if (taken === message.length) return
-    this.#queue.push(message.slice(taken))
-    this.#backlog += message.length - taken
+    if (item.bytes.length === 0) return
+    this.#queue.push({ bytes: item.bytes.slice(), fd: item.fd })
+    this.#backlog += item.bytes.length
+  }
+
+  /** Gives the stream what it takes: that is left out afterwards. */
+  #give(item: { bytes: Uint8Array; fd: number | null }): void {
+    const { stream } = this
+    if (item.fd !== null) {
+      const first = stream.sendDescriptors!(item.bytes, 0, [item.fd])
+      if (first === 0) return
+      this.#events.spare!(item.fd)
+      item.fd = null
+      item.bytes = item.bytes.subarray(first)
+    }
+    item.bytes = item.bytes.subarray(stream.send(item.bytes, 0, item.bytes.length))
   }
 
   /** Whether messages are taken. At first they are. */
@@ -122,12 +148,10 @@ export class Channel {
     try {
       while (this.#queue.length > 0) {
         const first = this.#queue[0]!
-        const taken = this.stream.send(first, 0, first.length)
-        this.#backlog -= taken
-        if (taken < first.length) {
-          this.#queue[0] = first.subarray(taken)
-          return
-        }
+        const before = first.bytes.length
+        this.#give(first)
+        this.#backlog -= before - first.bytes.length
+        if (first.bytes.length > 0) return
         this.#queue.shift()
       }
     } catch (error) {
@@ -265,6 +289,7 @@ export class Channel {
     if (this.#ended) return
     this.#ended = true
     this.#drop()
+    for (const { fd } of this.#queue) if (fd !== null) this.#events.spare!(fd)
     this.#queue.length = 0
     this.#backlog = 0
     if (abort) this.stream.abort()

@@ -276,7 +276,7 @@ export class ClientSession {
   }
 
   /** An access on demand was refused. */
-  unplaced(stag: number, why: string): void {
+  unplaced(stag: number, { message: why }: HoldfastError): void {
     this.tell('unplaced', { stag, why })
   }
 

@@ -5,6 +5,7 @@
  * - before it is known who is there nothing of the volume is said, and messages are short;
  * - who does not say it, or does not say HELLO, in time, is left.
  */
+import { closeSync } from 'node:fs'
 import type { ByteStream } from '../base/byte_stream.js'
 import type { Crypto } from '../base/crypto.js'
 import { HoldfastError } from '../base/errors.js'
@@ -42,6 +43,7 @@ export function serveConnection(server: Server, options: ConnectionOptions): Cli
     heard: () => (session.heard = server.timers.now()),
     answered: (verb, running, total, error) => server.answered(verb, running, total, error),
     bug: (verb, error) => server.bug(verb, error),
+    spare: (fd) => closeSync(fd),
     ended: (error) => {
       cancel()
       server.connections--

@@ -33,7 +33,9 @@ export class Mapping {
     this.#server = server
     this.#group = group
     const { region } = server.files.volume
-    this.#survivors = new Set(region instanceof MemoryRegion && region.fd >= 0 ? heldSlots(region) : [])
+    this.#survivors = new Set(
+      region instanceof MemoryRegion && region.fd >= 0 ? heldSlots(region) : [],
+    )
   }
 
   /** Slots that nobody has claimed and somebody still holds. */
@@ -55,7 +57,8 @@ export class Mapping {
 
   #refusal(session: ClientSession): HoldfastError | null {
     const { region } = this.#server.files.volume
-    if (session.remote) return new HoldfastError('EPERM', 'a remote client maps nothing: read and write')
+    if (session.remote)
+      return new HoldfastError('EPERM', 'a remote client maps nothing: read and write')
     if (region.unmappable !== null) return new HoldfastError('EOPNOTSUPP', region.unmappable)
     const { privileged, uid, gid, groups } = session.principal
     if (privileged) return null
@@ -121,4 +124,3 @@ export class Mapping {
     throw new HoldfastError('ENFILE', `${SURVIVOR_LOCKS.slots} clients map the region`)
   }
 }
-

@@ -110,7 +110,10 @@ export class Server {
       await this.mapping.released(session)
       await session.over()
     } catch (failure) {
-      this.log.error('a session could not be ended', { session: session.id, error: String(failure) })
+      this.log.error('a session could not be ended', {
+        session: session.id,
+        error: String(failure),
+      })
     }
     this.sessions.delete(session.id)
   }

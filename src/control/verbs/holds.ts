@@ -4,4 +4,10 @@ import { bool, list, size, struct } from '../schema.js'
 import { hold } from '../types.js'
 import { verb } from '../verb.js'
 
-export const holds = verb(70, 'HOLDS', 'Holds of everybody, from an id on.', struct('holds_args', { from: size }), struct('holds_result', { holds: list(hold, ITEMS_MAX), more: bool }))
+export const holds = verb(
+  70,
+  'HOLDS',
+  'Holds of everybody, from an id on.',
+  struct('holds_args', { from: size }),
+  struct('holds_result', { holds: list(hold, ITEMS_MAX), more: bool }),
+)

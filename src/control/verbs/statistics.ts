@@ -2,4 +2,10 @@
 import { nothing, struct, text } from '../schema.js'
 import { verb } from '../verb.js'
 
-export const statistics = verb(91, 'STATISTICS', 'Counters of the server, as its metrics have them.', nothing, struct('statistics_result', { text: text(65536) }))
+export const statistics = verb(
+  91,
+  'STATISTICS',
+  'Counters of the server, as its metrics have them.',
+  nothing,
+  struct('statistics_result', { text: text(65536) }),
+)

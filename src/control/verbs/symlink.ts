@@ -3,4 +3,10 @@ import { nothing, struct } from '../schema.js'
 import { path } from '../types.js'
 import { verb } from '../verb.js'
 
-export const symlink = verb(23, 'SYMLINK', 'Makes a symbolic link.', struct('symlink_args', { content: path, path }), nothing)
+export const symlink = verb(
+  23,
+  'SYMLINK',
+  'Makes a symbolic link.',
+  struct('symlink_args', { content: path, path }),
+  nothing,
+)

@@ -6,7 +6,8 @@ import type { Some } from './some.js'
 const UNCHANGED = 0xffff_ffff
 const idOf = (id: number) => (id === UNCHANGED ? -1 : id)
 
-type Said = { readonly at: Exclude<Time, number | Date | string> } | { readonly word: 'now' | 'omit' }
+type Said =
+  { readonly at: Exclude<Time, number | Date | string> } | { readonly word: 'now' | 'omit' }
 const timeOf = (said: Said): Time => ('at' in said ? said.at : said.word)
 
 export const attributeVerbs: Some<
