@@ -13,7 +13,7 @@ import type { Timers } from '../base/timers.js'
 import { Channel, MARK_BYTES } from './channel.js'
 import { Kind, readNotice, readResult, writeCallHead, type Notice } from './message.js'
 import type { Schema } from './schema.js'
-import type { ArgsOf, ResultOf, Verb } from './verb.js'
+import type { Verb } from './verb.js'
 import { malformed, XdrReader, XdrWriter } from './xdr.js'
 
 const ID_MAX = 0xffff_ffff
@@ -90,11 +90,11 @@ export class Caller {
     return this.#pending.size
   }
 
-  call<V extends Verb<never, unknown>>(
-    verb: V,
-    args: ArgsOf<V>,
+  call<A, R>(
+    verb: Verb<A, R>,
+    args: A,
     options: CallOptions = {},
-  ): Promise<ResultOf<V>> {
+  ): Promise<R> {
     return new Promise((resolve, reject) => {
       if (this.#end !== null) return reject(this.#gone())
       const { signal } = options
@@ -102,7 +102,7 @@ export class Caller {
         return reject(new HoldfastError('EINTR', 'the call was given up'))
       }
       const id = this.#nextId()
-      this.#write(verb as Verb, id, args, options)
+      this.#write(verb, id, args, options)
       const pending = new Pending(verb.result, options, resolve as (value: unknown) => void, reject)
       this.#pending.set(id, pending)
       if (signal !== undefined) {

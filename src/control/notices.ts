@@ -92,6 +92,12 @@ export const NOTICES = {
     'An access on demand could not be served, and has ended its data connection.',
     struct('unplaced_notice', { stag: u32, why: words }),
   ),
+  released: noticeType(
+    10,
+    'RELEASED',
+    'A hold has ended without being given back: a change that its own session asked for took it.',
+    struct('released_notice', { id: size }),
+  ),
 } as const
 
 export type NoticeName = keyof typeof NOTICES

@@ -49,11 +49,6 @@ export interface Mappable {
   readonly path: string
   readonly byteLength: number
   readonly persistence: Persistence
-  /**
-   * The memory of the addon that it is: what is stored there is in the region, and not durable
-   * before `flush` and `fence`, or `sync`. Null: its bytes are reached by these calls alone.
-   */
-  readonly memory: MemoryId | null
   /** Bytes: the unit in which the region can be mapped. */
   readonly grain: number
   readonly counters: RegionCounters
@@ -88,6 +83,11 @@ export interface Mappable {
 }
 
 export interface Region extends Mappable {
+  /**
+   * The memory of the addon that it is: what is stored there is in the region, and not durable
+   * before `flush` and `fence`, or `sync`. Null: its bytes are reached by these calls alone.
+   */
+  readonly memory: MemoryId | null
   /** Copies region bytes out. */
   read(offset: number, target: Uint8Array, start: number, length: number): void
   /** Loads from every line of a range, so that a fault there happens now. */

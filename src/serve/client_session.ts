@@ -269,6 +269,14 @@ export class ClientSession {
     if (this.volume.core.transaction.syncMode === 'group') await this.server.files.sync()
   }
 
+  /** A hold has ended. Whoever did not give it back is told. */
+  ended(id: number): void {
+    const held = this.holds.get(id)
+    if (held === undefined) return
+    held.forget()
+    this.tell('released', { id })
+  }
+
   // ---- what it is told -------------------------------------------------------------------------
 
   tell<N extends NoticeName>(name: N, body: NoticeBody<N>): void {

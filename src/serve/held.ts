@@ -58,9 +58,8 @@ export class HeldByClient {
   }
 
   release(): void {
-    this.cutOff()
-    this.hold.release()
     this.forget()
+    this.hold.release()
   }
 
   /** All one-sided access through it ends, at once. Returns the STags that are no more. */

@@ -176,7 +176,7 @@ export class Server {
       if (kind === 'fence') {
         this.log.warn('hold is fenced', { hold: id, session: session.id, name: session.name })
         if (session.maps) session.tell('fence', { id, stags: [] })
-      } else session.holds.get(id)?.forget()
+      } else session.ended(id)
     }
   }
 

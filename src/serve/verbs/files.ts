@@ -46,14 +46,17 @@ export const fileVerbs: Some<
 
   read: (session, { handle, position, length }) => {
     const wanted = Math.min(length, DATA_BYTES_MAX)
-    const got = session.file(handle).read(scratch.subarray(0, wanted), position ?? null)
+    const got = session.file(handle).read(scratch.subarray(0, wanted), position)
     return { data: scratch.subarray(0, got) }
   },
 
   write: async (session, { handle, position, data, options }, call) => {
     const file = session.file(handle)
-    const write = () => file.write(data, position ?? null)
-    return { count: await session.settle(call, options, write) }
+    const { append } = file.wish
+    return session.settle(call, options, () => {
+      const count = file.write(data, position)
+      return { count, end: append ? file.stat().size : position + count }
+    })
   },
 
   allocate: async (session, { handle, offset, length, keepSize, contiguous, options }, call) => {

@@ -1,0 +1,289 @@
+/**
+ * A client of a server: its file system, and what it holds there.
+ *
+ * Invariants:
+ * - a recall finds its hold, also one that comes before the reply which grants it;
+ * - when the session is lost, holds that only code of ours stands on are gone at once; those that
+ *   mappings stand on are taken up again in the next session, by layout id, or are gone then.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { Change, Credentials } from '../base/filesystem.js'
+import type { HoldInfo } from '../base/layout.js'
+import type { Timers } from '../base/timers.js'
+import { systemTimers } from '../base/timers.js'
+import { ITEMS_MAX } from '../control/limits.js'
+import type { Notice, NoticeBody } from '../control/message.js'
+import type { Granted } from '../control/types.js'
+import type { ResultOf } from '../control/verb.js'
+import { VERBS } from '../control/verbs/index.js'
+import type { FileFactory } from './file.js'
+import { ServedFileSystem } from './files.js'
+import { ClientHold, type HoldFacts } from './hold.js'
+import { Link, type Alive, type Follower, type Greeting, type Hello } from './link.js'
+
+export type SessionInfo = ResultOf<typeof VERBS.sessions>['sessions'][number]
+export type HoldNotice = NoticeBody<'holding'>
+
+export interface ClientOptions {
+  /** What it calls itself in lists and errors; the program's name unless given. */
+  readonly name?: string
+  /** In whose name calls are made that do not say; the session's user unless given. */
+  readonly as?: Credentials
+  /** Milliseconds that a lost server is looked for: 60 000 unless given; 0: not at all. */
+  readonly patience?: number
+  readonly signal?: AbortSignal
+  readonly timers?: Timers
+}
+
+const PATIENCE = 60_000
+/** Recalls that came before what they are about. */
+const EARLY_MAX = 256
+
+/** What a kind of client does in its own way. */
+export interface Ways {
+  /** Makes handles of files. */
+  readonly file: (client: Client) => FileFactory
+  /** The session is lost. */
+  lost?(): void
+  /** Lock bytes that its mappings hold, by which a new server knows them. */
+  slots?(): readonly number[]
+  closed?(): void
+}
+
+export class Client extends ServedFileSystem implements Follower {
+  readonly connection!: Link
+  readonly #ways: Ways
+  readonly #holds = new Map<number, ClientHold>()
+  readonly #early = new Map<number, NoticeBody<'recall'>>()
+  readonly #changes = new Set<(change: Change) => void>()
+  readonly #holding = new Set<(event: HoldNotice) => void>()
+  /** Called when the connection is lost, and when there is none to be had any more. */
+  onLost: ((error: HoldfastError) => void) | null = null
+  /** Called when a new session has begun. */
+  onConnected: (() => void) | null = null
+  /** Called when events were dropped, as this side was too slow for them. */
+  onEventsLost: ((events: number) => void) | null = null
+
+  private constructor(ways: Ways, as: Credentials | undefined) {
+    super(as)
+    this.#ways = ways
+    this.files = ways.file(this)
+  }
+
+  static async connect(
+    where: string,
+    connect: (signal: AbortSignal) => Promise<Greeting>,
+    ways: Ways,
+    options: ClientOptions = {},
+  ): Promise<Client> {
+    const { name = programName(), patience = PATIENCE, timers = systemTimers, signal } = options
+    const client = new Client(ways, options.as)
+    const link = { where, connect, name, patience, timers, random: Math.random }
+    ;(client as { connection: Link }).connection = await Link.connect(link, client, signal)
+    return client
+  }
+
+  /** What the server said of itself and the volume. ECONNRESET while there is none. */
+  get hello(): Hello {
+    const { alive } = this.connection
+    if (alive !== null) return alive.hello
+    throw new HoldfastError('ECONNRESET', `${this.connection.options.where}: no connection now`)
+  }
+
+  // ---- holds -----------------------------------------------------------------------------------
+
+  /** A hold was granted. */
+  async adopt(alive: Alive, facts: HoldFacts, granted: Granted): Promise<ClientHold> {
+    const extents = [...granted.extents]
+    for (let { more } = granted; more;) {
+      const { fileBlock, count } = extents.at(-1)!
+      const from = fileBlock + count
+      const next = await alive.caller.call(VERBS.heldExtents, { id: granted.id, from })
+      extents.push(...next.extents)
+      ;({ more } = next)
+    }
+    const hold = new ClientHold(alive, facts, granted, extents)
+    this.#holds.set(hold.id, hold)
+    hold.forget = () => this.#holds.delete(hold.id)
+    const early = this.#early.get(hold.id)
+    this.#early.delete(hold.id)
+    if (early !== undefined) this.#recall(hold, early)
+    return hold
+  }
+
+  /** Holds of everybody. */
+  async holds(): Promise<HoldInfo[]> {
+    const all: HoldInfo[] = []
+    for (let from = 0; ;) {
+      const { holds, more } = await this.connection.call(VERBS.holds, { from }, {}, true)
+      all.push(...holds)
+      if (!more) return all
+      from = all.at(-1)!.id + 1
+    }
+  }
+
+  async sessions(): Promise<SessionInfo[]> {
+    const { sessions } = await this.connection.call(VERBS.sessions, {}, {}, true)
+    return [...sessions]
+  }
+
+  /** Ends a session and all that it holds. Root may, and the owner of the server. */
+  async evict(session: number): Promise<void> {
+    await this.connection.call(VERBS.evict, { session })
+  }
+
+  /** Asks a lease back, and says how that ended. */
+  async recall(
+    id: number,
+    options: { readonly deadline?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<'returned' | 'fenced'> {
+    const { deadline = 5000, signal } = options
+    const { outcome } = await this.connection.call(VERBS.recall, { id, deadline }, { signal })
+    return outcome
+  }
+
+  /** What the volume is, as `holdfast info` has it. */
+  async summary(): Promise<unknown> {
+    const { json } = await this.connection.call(VERBS.summary, {}, {}, true)
+    return JSON.parse(json)
+  }
+
+  /** Counters of the server, as its metrics have them. */
+  async statistics(): Promise<string> {
+    return (await this.connection.call(VERBS.statistics, {}, {}, true)).text
+  }
+
+  // ---- events ----------------------------------------------------------------------------------
+
+  /** Calls `listener` for every change, from soon on; `watching` resolves when it is. */
+  watch(listener: (change: Change) => void): () => void {
+    return this.#listen(this.#changes, listener)
+  }
+
+  /** Calls `listener` for every grant, refusal, recall, fence and release. */
+  watchHolds(listener: (event: HoldNotice) => void): () => void {
+    return this.#listen(this.#holding, listener)
+  }
+
+  /** Resolves when the server tells what was asked for until now. */
+  watching: Promise<void> = Promise.resolve()
+
+  #listen<T>(listeners: Set<T>, listener: T): () => void {
+    const one = listener
+    const before = listeners.size
+    listeners.add(one)
+    if (before === 0) this.watching = this.#subscribe()
+    return () => {
+      if (listeners.delete(one) && listeners.size === 0) this.watching = this.#subscribe()
+    }
+  }
+
+  async #subscribe(alive = this.connection.alive): Promise<void> {
+    const wanted = { changes: this.#changes.size > 0, holds: this.#holding.size > 0 }
+    await alive?.caller.call(VERBS.watch, wanted).catch((error: unknown) => {
+      if (!alive.caller.ended) throw error
+    })
+  }
+
+  // ---- what the connection tells ---------------------------------------------------------------
+
+  notice(notice: Notice): void {
+    switch (notice.name) {
+      case 'recall': {
+        const hold = this.#holds.get(notice.body.id)
+        if (hold !== undefined) this.#recall(hold, notice.body)
+        else if (this.#early.size < EARLY_MAX) this.#early.set(notice.body.id, notice.body)
+        return
+      }
+      case 'fence':
+        return this.#holds.get(notice.body.id)?.finish('fenced', FENCED)
+      case 'released':
+        return this.#holds.get(notice.body.id)?.finish('released', 'a change of ours took it back')
+      case 'changed': {
+        for (const listener of [...this.#changes]) listener(notice.body as Change)
+        return
+      }
+      case 'holding': {
+        for (const listener of [...this.#holding]) listener(notice.body)
+        return
+      }
+      case 'lost':
+        return this.onEventsLost?.(notice.body.events)
+      default:
+    }
+  }
+
+  #recall(hold: ClientHold, { wanted, change, deadline }: NoticeBody<'recall'>): void {
+    void hold.recalled({ ...wanted, change, deadline })
+  }
+
+  lost(error: HoldfastError): void {
+    this.#early.clear()
+    const mapped = this.#ways.slots !== undefined && this.#ways.slots().length > 0
+    for (const hold of [...this.#holds.values()]) {
+      hold.orphaned()
+      if (!mapped) hold.finish('gone', error.detail)
+    }
+    this.#ways.lost?.()
+    this.onLost?.(error)
+  }
+
+  async again(alive: Alive): Promise<void> {
+    if (alive.hello.grace) await this.#reclaim(alive)
+    for (const hold of [...this.#holds.values()]) {
+      if (this.#holds.get(hold.id) === hold && !this.#reclaimed.has(hold)) {
+        hold.finish('gone', 'the server has begun anew, without it')
+      }
+    }
+    this.#reclaimed.clear()
+    if (this.#changes.size + this.#holding.size > 0) await this.#subscribe(alive)
+    this.onConnected?.()
+  }
+
+  readonly #reclaimed = new Set<ClientHold>()
+
+  /** What mappings stand on is taken up again, hold by hold. */
+  async #reclaim(alive: Alive): Promise<void> {
+    const holds = [...this.#holds.values()]
+    this.#holds.clear()
+    for (const hold of holds) {
+      const { ino, generation, kind, iomode, reason } = hold.facts
+      const { layout, offset, length, extents } = hold
+      const file = { ino, generation, layout, kind, iomode: iomode ?? undefined, reason }
+      try {
+        const args = { ...file, offset, length, extents: extents.slice(0, ITEMS_MAX) }
+        if (extents.length > ITEMS_MAX) throw new HoldfastError('E2BIG', 'it has too many extents')
+        hold.reclaimed(alive, await alive.caller.call(VERBS.reclaim, args))
+        this.#holds.set(hold.id, hold)
+        this.#reclaimed.add(hold)
+        hold.forget = () => this.#holds.delete(hold.id)
+      } catch (error) {
+        if (alive.caller.ended) {
+          for (const one of holds) this.#holds.set(one.id, one)
+          throw error
+        }
+        hold.finish('gone', `the new server does not have it: ${(error as Error).message}`)
+      }
+    }
+    await alive.caller.call(VERBS.reclaimDone, { slots: this.#ways.slots?.() ?? [] })
+  }
+
+  closed(error: HoldfastError): void {
+    for (const hold of [...this.#holds.values()]) hold.finish('gone', error.detail)
+    this.#ways.closed?.()
+    this.onLost?.(error)
+  }
+
+  async close(): Promise<void> {
+    this.connection.close()
+    return Promise.resolve()
+  }
+}
+
+const FENCED =
+  'it was not given back in time, and is fenced: what it gave access to is not reached any more'
+
+function programName(): string {
+  const path = process.argv[1] ?? process.title
+  return `${path.slice(path.lastIndexOf('/') + 1)} (process ${process.pid})`
+}

@@ -1,0 +1,461 @@
+/**
+ * A file that a server has open for this client: every call is one of the protocol's, and bytes go
+ * through the connection.
+ *
+ * Invariants:
+ * - calls at the handle's own position are made one after another;
+ * - in a new session the file is opened again, by inode and generation: it is the same one, or the
+ *   call is ESTALE. Locks do not come back: then every call is ESTALE, so that nobody goes on
+ *   without what they rely on.
+ */
+import type {
+  AllocateOptions,
+  Credentials,
+  DirectoryEntry,
+  FileHandle,
+  HeldLock,
+  Layout,
+  LockWait,
+  Path,
+  RangeLock,
+  Readable,
+  ReflinkOptions,
+  StreamOptions,
+  Time,
+  Writable,
+} from '../base/filesystem.js'
+import { HoldfastError } from '../base/errors.js'
+import type { ChangeOptions, WaitOptions } from '../base/layout.js'
+import type { FileMapping, MapOptions } from '../base/mapping.js'
+import { O } from '../base/open_flags.js'
+import type { Stats } from '../base/stats.js'
+import { readStreamOf, writeStreamOf } from '../base/streams.js'
+import type { CallOptions } from '../control/caller.js'
+import { DATA_BYTES_MAX } from '../control/limits.js'
+import type { ResultOf, Verb } from '../control/verb.js'
+import { VERBS } from '../control/verbs/index.js'
+import type { Alive, Link } from './link.js'
+import { allExtents, listDirectory } from './paging.js'
+import { bytesOf, ownerOf, sizeOf, timeOf, u32Of, wishOf } from './wire.js'
+
+export interface OpenOptions {
+  /** Of a remote file: bytes are reached on demand, without a lease. */
+  readonly fault?: boolean
+}
+
+export type Opened = ResultOf<typeof VERBS.open>
+export type FileFactory = (opened: Opened, flags: number, options: OpenOptions) => ServedFile
+
+/** Calls for one piece of data each that are under way at a time. */
+const PIECES_UNDER_WAY = 4
+/** What opening again does not do. */
+const ONCE = O.CREAT | O.EXCL | O.TRUNC | (O.TMPFILE & ~O.DIRECTORY)
+
+type Change = ChangeOptions & WaitOptions
+
+export class ServedFile implements FileHandle {
+  readonly ino: number
+  readonly generation: number
+  protected readonly connection: Link
+  protected readonly flags: number
+  #handle: number
+  /** The session that has it open. */
+  #session: Alive | null
+  #reopening: Promise<void> | null = null
+  #position = 0
+  #turn: Promise<unknown> = Promise.resolve()
+  #locked = false
+  #closed = false
+  readonly #owners = new Map<unknown, number>()
+
+  constructor(connection: Link, { handle, ino, generation }: Opened, flags: number) {
+    this.connection = connection
+    this.ino = ino
+    this.generation = generation
+    this.flags = flags
+    this.#handle = handle
+    this.#session = connection.alive
+  }
+
+  get append(): boolean {
+    return (this.flags & O.APPEND) !== 0
+  }
+
+  /** EBADF for a handle that does not write. */
+  protected demandWritable(): void {
+    if ((this.flags & (O.WRONLY | O.RDWR)) !== 0) return
+    throw new HoldfastError('EBADF', 'the handle does not write')
+  }
+
+  // ---- calls -----------------------------------------------------------------------------------
+
+  /** Its number in the session that there is. EBADF once it is closed. */
+  protected async handle(): Promise<number> {
+    if (this.#closed) throw new HoldfastError('EBADF', 'the file was closed')
+    while (this.connection.alive === null || this.#session !== this.connection.alive) {
+      const alive = await this.connection.session()
+      if (this.#session !== alive) await (this.#reopening ??= this.#reopen(alive))
+    }
+    return this.#handle
+  }
+
+  async #reopen(alive: Alive): Promise<void> {
+    try {
+      if (this.#locked) {
+        throw new HoldfastError('ESTALE', 'its locks were lost with the connection; open it again')
+      }
+      const { ino, generation } = this
+      const flags = this.flags & ~ONCE
+      const again = await alive.caller.call(VERBS.openHandle, { ino, generation, flags })
+      this.#handle = again.handle
+      this.#session = alive
+    } finally {
+      this.#reopening = null
+    }
+  }
+
+  /** A call about this file; `safe`: it may be made again. */
+  protected async call<A, R>(
+    verb: Verb<A, R>,
+    argsOf: (handle: number) => A,
+    options: CallOptions = {},
+    safe = false,
+  ): Promise<R> {
+    for (;;) {
+      const handle = await this.handle()
+      const session = this.#session
+      try {
+        return await session!.caller.call(verb, argsOf(handle), options)
+      } catch (error) {
+        const lost = session!.caller.ended && (error as HoldfastError).code === 'ECONNRESET'
+        if (!lost || !safe) throw error
+      }
+    }
+  }
+
+  /** What may be asked twice. */
+  protected look<A, R>(verb: Verb<A, R>, argsOf: (handle: number) => A): Promise<R> {
+    return this.call(verb, argsOf, {}, true)
+  }
+
+  /** Calls at the own position are made in their order. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(run)
+    this.#turn = result.catch(() => {})
+    return result
+  }
+
+  // ---- bytes -----------------------------------------------------------------------------------
+
+  read(buffer: Uint8Array, position: number | null = null): Promise<number> {
+    if (position !== null) return this.readAt(buffer, sizeOf(position, 'position'))
+    return this.#inTurn(async () => {
+      const got = await this.readAt(buffer, this.#position)
+      this.#position += got
+      return got
+    })
+  }
+
+  write(buffer: Uint8Array, position: number | null = null, options: Change = {}): Promise<number> {
+    const own = position === null
+    if (!own && !this.append) {
+      return this.writeAt(buffer, sizeOf(position, 'position'), options).then(() => buffer.length)
+    }
+    return this.#inTurn(async () => {
+      const end = await this.writeAt(buffer, position ?? this.#position, options)
+      if (own) this.#position = end
+      return buffer.length
+    })
+  }
+
+  /** Bytes from `position` on; fewer at the end of the file. */
+  protected async readAt(buffer: Uint8Array, position: number): Promise<number> {
+    const pieces = Math.max(1, Math.ceil(buffer.length / DATA_BYTES_MAX))
+    let got = 0
+    let short = false
+    await eachPiece(pieces, async (piece) => {
+      const from = piece * DATA_BYTES_MAX
+      const length = Math.min(DATA_BYTES_MAX, buffer.length - from)
+      if (short) return
+      const args = { position: position + from, length }
+      const { data } = await this.look(VERBS.read, (handle) => ({ handle, ...args }))
+      buffer.set(data, from)
+      // Pieces end in their order: what is behind a short one does not count.
+      if (!short) got = from + data.length
+      short ||= data.length < length
+    })
+    return got
+  }
+
+  /** Returns the first byte after what was written. */
+  protected async writeAt(buffer: Uint8Array, position: number, options: Change): Promise<number> {
+    const pieces = Math.max(1, Math.ceil(buffer.length / DATA_BYTES_MAX))
+    const wish = wishOf(options)
+    let last = position
+    const atOnce = this.append ? 1 : PIECES_UNDER_WAY
+    await eachPiece(
+      pieces,
+      async (piece) => {
+        const from = piece * DATA_BYTES_MAX
+        const data = buffer.subarray(from, Math.min(buffer.length, from + DATA_BYTES_MAX))
+        const argsOf = (handle: number) => ({
+          handle,
+          position: position + from,
+          data,
+          options: wish,
+        })
+        // Written twice it is the same, unless it is appended.
+        const { signal } = options
+        const { end } = await this.call(VERBS.write, argsOf, { signal }, !this.append)
+        last = Math.max(last, end)
+      },
+      atOnce,
+    )
+    return last
+  }
+
+  createReadStream(options?: StreamOptions): Readable {
+    return readStreamOf(this, options)
+  }
+
+  createWriteStream(options?: StreamOptions): Writable {
+    return writeStreamOf(this, options)
+  }
+
+  // ---- what is known of it ---------------------------------------------------------------------
+
+  stat(): Promise<Stats> {
+    return this.look(VERBS.stat, (handle) => ({ target: { handle } }))
+  }
+
+  async truncate(size: number, options: Change = {}): Promise<void> {
+    const wish = { size: sizeOf(size, 'size'), options: wishOf(options) }
+    const { signal } = options
+    await this.call(VERBS.truncate, (handle) => ({ target: { handle }, ...wish }), { signal })
+  }
+
+  async sync(): Promise<void> {
+    await this.look(VERBS.sync, (handle) => ({ handle }))
+  }
+
+  extents(): Promise<Layout> {
+    const look = (from: number) =>
+      this.look(VERBS.extents, (handle) => ({ target: { handle }, from }))
+    return allExtents(look)
+  }
+
+  async chmod(mode: number): Promise<void> {
+    const args = { mode: u32Of(mode, 'mode') }
+    await this.call(VERBS.chmod, (handle) => ({ target: { handle }, ...args }))
+  }
+
+  async chown(uid: number, gid: number): Promise<void> {
+    const args = { uid: ownerOf(uid), gid: ownerOf(gid) }
+    await this.call(VERBS.chown, (handle) => ({ target: { handle }, ...args }))
+  }
+
+  async utimes(atime: Time, mtime: Time): Promise<void> {
+    const args = { atime: timeOf(atime), mtime: timeOf(mtime) }
+    await this.call(VERBS.utimes, (handle) => ({ target: { handle }, ...args }))
+  }
+
+  async getXattr(name: string): Promise<Uint8Array> {
+    const { value } = await this.look(VERBS.getXattr, (handle) => ({ target: { handle }, name }))
+    return value
+  }
+
+  async setXattr(name: string, value: Uint8Array, mode?: 'create' | 'replace'): Promise<void> {
+    await this.call(VERBS.setXattr, (handle) => ({ target: { handle }, name, value, mode }))
+  }
+
+  async removeXattr(name: string): Promise<void> {
+    await this.call(VERBS.removeXattr, (handle) => ({ target: { handle }, name }))
+  }
+
+  async listXattrs(): Promise<string[]> {
+    const { names } = await this.look(VERBS.listXattrs, (handle) => ({ target: { handle } }))
+    return [...names]
+  }
+
+  readdir(cookie = 0, limit = Infinity): Promise<DirectoryEntry[]> {
+    const list = (from: number, most: number) =>
+      this.look(VERBS.readdir, (handle) => ({ target: { handle }, cookie: from, limit: most }))
+    return listDirectory(list, cookie, limit)
+  }
+
+  // ---- blocks ----------------------------------------------------------------------------------
+
+  async allocate(
+    offset: number,
+    length: number,
+    options: AllocateOptions & Change = {},
+  ): Promise<void> {
+    const { keepSize = false, contiguous = false } = options
+    const args = { ...rangeOf(offset, length), keepSize, contiguous, options: wishOf(options) }
+    await this.call(VERBS.allocate, (handle) => ({ handle, ...args }), options)
+  }
+
+  async punch(offset: number, length: number, options: Change = {}): Promise<void> {
+    const args = { ...rangeOf(offset, length), options: wishOf(options) }
+    await this.call(VERBS.punch, (handle) => ({ handle, ...args }), options)
+  }
+
+  async zeroRange(
+    offset: number,
+    length: number,
+    options: { readonly keepSize?: boolean } & Change = {},
+  ): Promise<void> {
+    const { keepSize = false } = options
+    const args = { ...rangeOf(offset, length), keepSize, options: wishOf(options) }
+    await this.call(VERBS.zeroRange, (handle) => ({ handle, ...args }), options)
+  }
+
+  async collapse(offset: number, length: number, options: Change = {}): Promise<void> {
+    const args = { ...rangeOf(offset, length), options: wishOf(options) }
+    await this.call(VERBS.collapse, (handle) => ({ handle, ...args }), options)
+  }
+
+  async insert(offset: number, length: number, options: Change = {}): Promise<void> {
+    const args = { ...rangeOf(offset, length), options: wishOf(options) }
+    await this.call(VERBS.insert, (handle) => ({ handle, ...args }), options)
+  }
+
+  async seek(offset: number, what: 'data' | 'hole'): Promise<number> {
+    const args = { offset: sizeOf(offset, 'offset'), what }
+    return (await this.look(VERBS.seek, (handle) => ({ handle, ...args }))).offset
+  }
+
+  async copyRange(
+    offset: number,
+    to: FileHandle,
+    toOffset: number,
+    length: number,
+  ): Promise<number> {
+    const into = await this.#sibling(to)
+    const args = { ...rangeOf(offset, length), to: into, toOffset: sizeOf(toOffset, 'offset') }
+    const argsOf = (handle: number) => ({ handle, ...args, options: wishOf() })
+    return (await this.call(VERBS.copyRange, argsOf)).count
+  }
+
+  async reflinkRange(
+    offset: number,
+    to: FileHandle,
+    toOffset: number,
+    length: number,
+    options: ReflinkOptions = {},
+  ): Promise<void> {
+    const into = await this.#sibling(to)
+    const args = { ...rangeOf(offset, length), to: into, toOffset: sizeOf(toOffset, 'offset') }
+    const wish = wishOf(options)
+    const argsOf = (handle: number) => ({ handle, ...args, options: wish })
+    await this.call(VERBS.reflinkRange, argsOf, { signal: options.signal })
+  }
+
+  /** The number of another file of the same session. EXDEV when it is of another server. */
+  #sibling(to: FileHandle): Promise<number> {
+    if (!(to instanceof ServedFile) || to.connection !== this.connection)
+      throw new HoldfastError('EXDEV')
+    return to.handle()
+  }
+
+  // ---- locks -----------------------------------------------------------------------------------
+
+  /** Lock owners are any values here, and numbers there. */
+  #ownerOf(owner: unknown): number | undefined {
+    if (owner === undefined) return undefined
+    let number = this.#owners.get(owner)
+    if (number === undefined) this.#owners.set(owner, (number = numberOf(owner)))
+    return number
+  }
+
+  async lock(lock: RangeLock, { wait = false, signal }: LockWait = {}): Promise<void> {
+    const { type, start = 0, length = 0 } = lock
+    const wanted = { type, start, length, owner: this.#ownerOf(lock.owner) }
+    await this.call(VERBS.lock, (handle) => ({ handle, lock: wanted, wait }), { signal })
+    this.#locked = true
+  }
+
+  async unlock({ start = 0, length = 0, owner }: Omit<RangeLock, 'type'>): Promise<void> {
+    const range = { start, length, owner: this.#ownerOf(owner) }
+    await this.call(VERBS.unlock, (handle) => ({ handle, ...range }))
+  }
+
+  async testLock(lock: RangeLock): Promise<HeldLock | null> {
+    const { type, start = 0, length = 0 } = lock
+    const wanted = { type, start, length, owner: this.#ownerOf(lock.owner) }
+    const { held } = await this.look(VERBS.testLock, (handle) => ({ handle, lock: wanted }))
+    if (held === undefined) return null
+    return { ...held, owner: held.owner === undefined ? undefined : ownerNumbered(held.owner) }
+  }
+
+  async flock(
+    type: 'shared' | 'exclusive' | 'unlock',
+    { wait = false, signal }: LockWait = {},
+  ): Promise<void> {
+    await this.call(VERBS.flock, (handle) => ({ handle, type, wait }), { signal })
+    this.#locked ||= type !== 'unlock'
+  }
+
+  // ---- the rest --------------------------------------------------------------------------------
+
+  async link(path: Path, as?: Credentials): Promise<void> {
+    const to = bytesOf(path)
+    await this.call(VERBS.link, (handle) => ({ target: { handle }, path: to }), { as })
+  }
+
+  map(_options?: MapOptions): Promise<FileMapping> {
+    const detail = 'what is reached through a network is not mapped: read() and write() serve it'
+    return Promise.reject(new HoldfastError('EPERM', detail))
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) throw new HoldfastError('EBADF', 'the file was closed')
+    const handle = this.#handle
+    const { alive } = this.connection
+    this.#closed = true
+    // In another session than it was opened in it is closed already.
+    if (alive === null || alive !== this.#session) return
+    await alive.caller.call(VERBS.close, { handle }).catch((error: unknown) => {
+      if (!alive.caller.ended) throw error
+    })
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#closed ? Promise.resolve() : this.close()
+  }
+}
+
+const rangeOf = (offset: number, length: number) => ({
+  offset: sizeOf(offset, 'offset'),
+  length: sizeOf(length, 'length'),
+})
+
+/** Runs `work` for pieces 0, 1, …, some at a time, begun in their order. */
+async function eachPiece(
+  pieces: number,
+  work: (piece: number) => Promise<void>,
+  atOnce = PIECES_UNDER_WAY,
+): Promise<void> {
+  if (pieces === 1) return work(0)
+  let next = 0
+  const run = async () => {
+    while (next < pieces) await work(next++)
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, pieces) }, run))
+}
+
+const ownerNumbers = new Map<unknown, number>()
+const ownersByNumber = new Map<number, unknown>()
+
+/** The same value, the same number, in this process. */
+function numberOf(owner: unknown): number {
+  let number = ownerNumbers.get(owner)
+  if (number === undefined) {
+    number = ownerNumbers.size + 1
+    ownerNumbers.set(owner, number)
+    ownersByNumber.set(number, owner)
+  }
+  return number
+}
+
+const ownerNumbered = (number: number) => ownersByNumber.get(number)

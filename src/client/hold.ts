@@ -1,0 +1,159 @@
+/**
+ * A hold of this client: pin, seal or lease, as the server has granted it.
+ *
+ * Invariants:
+ * - once it is not `held` any more nothing is reached through it: what stands on it was told so
+ *   (`cut`) before anybody is told that it was given back;
+ * - it ends once: given back, fenced, or gone with its session.
+ */
+import { HoldfastError } from '../base/errors.js'
+import type { ByteRange, HoldKind, Iomode, LayoutChange } from '../base/layout.js'
+import type { Extent } from '../base/filesystem.js'
+import type { CallOptions } from '../control/caller.js'
+import type { Granted } from '../control/types.js'
+import { VERBS } from '../control/verbs/index.js'
+import type { Alive } from './link.js'
+
+/** A lease is asked back. */
+export interface RecallNotice extends ByteRange {
+  readonly change: LayoutChange
+  /** Milliseconds to give it back in. */
+  readonly deadline: number
+}
+
+/**
+ * Called when a lease is asked back: ends the use of its range. When it returns, or what it returns
+ * resolves, the lease is given back. What it throws, or never resolving, is no answer: then it is
+ * fenced when the time is over.
+ */
+export type OnRecall = (recall: RecallNotice) => void | Promise<void>
+
+export interface HoldFacts {
+  readonly kind: HoldKind
+  readonly iomode: Iomode | null
+  readonly ino: number
+  readonly generation: number
+  readonly reason: string
+  readonly onRecall?: OnRecall | undefined
+}
+
+export type HoldEnd = 'released' | 'fenced' | 'gone'
+
+export class ClientHold implements AsyncDisposable {
+  readonly facts: HoldFacts
+  /** Bytes of the file that it covers, in whole blocks. */
+  readonly offset: number
+  readonly length: number
+  /** Where its blocks are, in file order; holes are left out. */
+  readonly extents: readonly Extent[]
+  /** Called once, before anything else, when it ends: nothing may use it any more. */
+  cut: (why: string) => void = () => {}
+  /** Resolves with how it ended. */
+  readonly over: Promise<HoldEnd>
+  /** What comes of it is not needed any more. */
+  forget: () => void = () => {}
+  #id: number
+  #layout: Granted['layout']
+  #alive: Alive | null
+  #end: HoldEnd | null = null
+  #why = ''
+  #ended!: (end: HoldEnd) => void
+
+  constructor(alive: Alive, facts: HoldFacts, granted: Granted, extents: readonly Extent[]) {
+    this.facts = facts
+    this.offset = granted.offset
+    this.length = granted.length
+    this.extents = extents
+    this.#id = granted.id
+    this.#layout = granted.layout
+    this.#alive = alive
+    this.over = new Promise((resolve) => (this.#ended = resolve))
+  }
+
+  get id(): number {
+    return this.#id
+  }
+
+  /** The layout that it was granted on: mount epoch and generation. */
+  get layout(): Granted['layout'] {
+    return this.#layout
+  }
+
+  get end(): HoldEnd | null {
+    return this.#end
+  }
+
+  get held(): boolean {
+    return this.#end === null
+  }
+
+  /** ESTALE, with the reason, when it has ended. */
+  demandHeld(): void {
+    if (this.#end !== null) throw new HoldfastError('ESTALE', `hold ${this.#id}: ${this.#why}`)
+  }
+
+  /**
+   * What was stored through it is durable when this resolves; with `size`, the file has at least
+   * that many bytes (LAYOUTCOMMIT).
+   */
+  async commit(size?: number, options: CallOptions = {}): Promise<void> {
+    this.demandHeld()
+    await this.#session().caller.call(VERBS.layoutCommit, { id: this.#id, size }, options)
+  }
+
+  /** Gives it back. Once is enough. */
+  async release(): Promise<void> {
+    if (this.#end !== null) return
+    const alive = this.#alive
+    this.finish('released', 'it was released')
+    if (alive === null) return
+    await alive.caller.call(VERBS.layoutReturn, { id: this.#id }).catch((error: unknown) => {
+      // It may have been fenced meanwhile, or its session has ended: it is back either way.
+      if ((error as HoldfastError).code !== 'ESTALE' && !alive.caller.ended) throw error
+    })
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release()
+  }
+
+  #session(): Alive {
+    if (this.#alive !== null) return this.#alive
+    throw new HoldfastError('ECONNRESET', `hold ${this.#id}: the server is gone, and looked for`)
+  }
+
+  // ---- what the client is told -----------------------------------------------------------------
+
+  /** It is asked back. */
+  async recalled(recall: RecallNotice): Promise<void> {
+    try {
+      await this.facts.onRecall?.(recall)
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error))
+      return
+    }
+    await this.release().catch(() => {})
+  }
+
+  /** It ends, and nobody gave it back. */
+  finish(end: HoldEnd, why: string): void {
+    if (this.#end !== null) return
+    this.#end = end
+    this.#why = why
+    this.cut(why)
+    this.forget()
+    this.#ended(end)
+  }
+
+  /** Its session is over, and it may be taken up in the next one. */
+  orphaned(): void {
+    this.#alive = null
+  }
+
+  /** It was taken up again, under another id. */
+  reclaimed(alive: Alive, { id, layout }: Granted): void {
+    this.#id = id
+    this.#layout = layout
+    this.#alive = alive
+  }
+}

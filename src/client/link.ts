@@ -1,0 +1,261 @@
+/**
+ * The connection of a client to its server, made again when it is lost.
+ *
+ *     connecting → alive → lost → connecting …      and, once: closed
+ *
+ * Invariants:
+ * - a call is made in one session and answered in it. What is safe to be asked again is, in the next
+ *   one; anything else that was under way when the connection was lost is ECONNRESET: it may have
+ *   been carried out or not;
+ * - whoever depends on the session is told that it is lost before a new one begins, and has taken
+ *   up again what it had before another call is made in the new one (`Follower`).
+ */
+import type { ByteStream } from '../base/byte_stream.js'
+import { HoldfastError } from '../base/errors.js'
+import type { Timers } from '../base/timers.js'
+import { Caller, type CallOptions } from '../control/caller.js'
+import { PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from '../control/limits.js'
+import type { Notice } from '../control/message.js'
+import type { SessionSecret } from '../control/session_secret.js'
+import type { ResultOf, Verb } from '../control/verb.js'
+import { VERBS } from '../control/verbs/index.js'
+
+/** A stream to a server, once both ends know who they are. */
+export interface Greeting {
+  readonly stream: ByteStream
+  /** Shows the server who this is, before anything else; what comes of it. */
+  readonly identify?: (caller: Caller) => Promise<SessionSecret>
+}
+
+export interface LinkOptions {
+  readonly timers: Timers
+  /** Where the server is, for texts. */
+  readonly where: string
+  readonly connect: (signal: AbortSignal) => Promise<Greeting>
+  readonly name: string
+  /** Milliseconds that a lost server is looked for; 0: it is not. */
+  readonly patience: number
+  readonly random: () => number
+}
+
+export type Hello = ResultOf<typeof VERBS.hello>
+
+/** What a session is to its client. */
+export interface Alive {
+  readonly caller: Caller
+  readonly hello: Hello
+  /** Of a remote session. */
+  readonly secret: SessionSecret | null
+}
+
+/** Who depends on a session. */
+export interface Follower {
+  /** The session is over: nothing of it is good any more. */
+  lost(error: HoldfastError): void
+  /** A new one has begun: takes up in it what there was. Failures are its own affair. */
+  again(alive: Alive): Promise<void>
+  notice(notice: Notice): void
+  /** No other will come. */
+  closed(error: HoldfastError): void
+}
+
+/** Milliseconds between two attempts: at first, and at most. */
+const BACKOFF_MIN = 20
+const BACKOFF_MAX = 5000
+const KEEPALIVES = 3
+
+export class Link {
+  readonly options: LinkOptions
+  readonly #follower: Follower
+  #alive: Alive | null = null
+  #closed: HoldfastError | null = null
+  /** Those who wait for the next session, or its end. */
+  #waiting: (() => void)[] = []
+  readonly #stop = new AbortController()
+  #stopKeepalive = () => {}
+
+  private constructor(options: LinkOptions, follower: Follower) {
+    this.options = options
+    this.#follower = follower
+  }
+
+  /** Connects once: what prevents it is thrown. */
+  static async connect(
+    options: LinkOptions,
+    follower: Follower,
+    signal?: AbortSignal,
+  ): Promise<Link> {
+    const link = new Link(options, follower)
+    const stop = () => link.#stop.abort(signal!.reason)
+    if (signal?.aborted === true) stop()
+    signal?.addEventListener('abort', stop)
+    try {
+      link.#begin(await link.#open())
+      return link
+    } finally {
+      signal?.removeEventListener('abort', stop)
+    }
+  }
+
+  /** The session, null while there is none. */
+  get alive(): Alive | null {
+    return this.#alive
+  }
+
+  /** The session, or the next one. ECONNRESET when none comes. */
+  async session(): Promise<Alive> {
+    while (this.#alive === null) {
+      if (this.#closed !== null) throw again(this.#closed)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+    return this.#alive
+  }
+
+  /** A call; `safe`: it may be made again when its connection is lost. */
+  async call<A, R>(verb: Verb<A, R>, args: A, options: CallOptions = {}, safe = false): Promise<R> {
+    for (;;) {
+      const { caller } = this.#alive ?? (await this.session())
+      try {
+        return await caller.call(verb, args, options)
+      } catch (error) {
+        const lost = caller.ended && (error as HoldfastError).code === 'ECONNRESET'
+        if (!lost || !safe || this.#closed !== null) throw error
+      }
+    }
+  }
+
+  /** Ends the session, and begins no other. */
+  close(): void {
+    const alive = this.#alive
+    this.#finish(new HoldfastError('ECONNRESET', 'the client was closed'))
+    alive?.caller.close()
+  }
+
+  // ---- sessions --------------------------------------------------------------------------------
+
+  async #open(): Promise<Alive> {
+    const { timers, connect, name } = this.options
+    const { signal } = this.#stop
+    signal.throwIfAborted()
+    const { stream, identify } = await connect(signal)
+    const caller: Caller = new Caller(stream, timers, {
+      notice: (notice) => this.#notice(caller, notice),
+      ended: (error) => this.#lost(caller, error),
+    })
+    const abort = () => caller.abort()
+    signal.addEventListener('abort', abort)
+    try {
+      const secret = identify === undefined ? null : await identify(caller)
+      const hello = await caller.call(VERBS.hello, {
+        version: PROTOCOL_VERSION,
+        versionMin: PROTOCOL_VERSION_MIN,
+        capabilities: 0,
+        name,
+        umask: 0o022,
+      })
+      return { caller, hello, secret }
+    } catch (error) {
+      caller.abort()
+      signal.throwIfAborted()
+      throw error
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  #begin(alive: Alive): void {
+    this.#alive = alive
+    this.#keepAlive(alive)
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  #notice(caller: Caller, notice: Notice): void {
+    if (notice.name === 'ended' && !notice.body.stops && this.#alive?.caller === caller) {
+      this.#finish(
+        new HoldfastError('ECONNRESET', `the server has ended the session: ${notice.body.why}`),
+      )
+    }
+    this.#follower.notice(notice)
+  }
+
+  #lost(caller: Caller, error: Error | null): void {
+    if (this.#alive?.caller !== caller) return
+    this.#alive = null
+    this.#stopKeepalive()
+    if (this.#closed !== null) return
+    const why = error === null ? 'the server has closed the connection' : error.message
+    const lost = new HoldfastError('ECONNRESET', `${this.options.where}: ${why}`)
+    this.#follower.lost(lost)
+    if (this.options.patience === 0) this.#finish(lost)
+    else void this.#reconnect(lost)
+  }
+
+  /** Looks for the server until it is there, or patience is over. */
+  async #reconnect(lost: HoldfastError): Promise<void> {
+    const { timers, patience, random, where } = this.options
+    const end = timers.now() + patience
+    let last: unknown = lost
+    for (let wait = BACKOFF_MIN; timers.now() < end; wait = Math.min(BACKOFF_MAX, 2 * wait)) {
+      // Not all at once: each waits between a half and all of it.
+      await this.#pause(wait * (0.5 + random() / 2))
+      if (this.#closed !== null) return
+      let alive: Alive | null = null
+      try {
+        alive = await this.#open()
+        await this.#follower.again(alive)
+        if (!alive.caller.ended) return this.#begin(alive)
+      } catch (error) {
+        last = error
+        alive?.caller.abort()
+        if (this.#closed !== null) return
+        // Who is not let in now is not let in later.
+        if ((error as HoldfastError).code === 'EACCES') break
+      }
+    }
+    const why = last instanceof Error ? last.message : String(last)
+    this.#finish(new HoldfastError('ECONNRESET', `${where} is gone: ${why}`))
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    const { timers } = this.options
+    const { signal } = this.#stop
+    return new Promise((resolve) => {
+      const done = () => {
+        cancel()
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      const cancel = timers.after(milliseconds, done)
+      signal.addEventListener('abort', done)
+    })
+  }
+
+  #finish(error: HoldfastError): void {
+    if (this.#closed !== null) return
+    this.#closed = error
+    this.#alive = null
+    this.#stopKeepalive()
+    this.#stop.abort(error)
+    for (const wake of this.#waiting.splice(0)) wake()
+    this.#follower.closed(error)
+  }
+
+  /** Says that this end is there, and looks whether the other one is. */
+  #keepAlive({ caller, hello }: Alive): void {
+    const { timers } = this.options
+    const { keepalive } = hello
+    if (keepalive === 0) return
+    const look = () => {
+      this.#stopKeepalive = timers.after(keepalive, look)
+      if (timers.now() - caller.heard > KEEPALIVES * keepalive) {
+        caller.abort(new HoldfastError('ETIMEDOUT', `nothing came for ${KEEPALIVES} keepalives`))
+        return
+      }
+      caller.call(VERBS.ping, {}).catch(() => {})
+    }
+    this.#stopKeepalive = timers.after(keepalive, look)
+  }
+}
+
+/** An error once more: each who gets it has a stack of their own. */
+const again = ({ code, detail }: HoldfastError) => new HoldfastError(code, detail)
