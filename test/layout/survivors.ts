@@ -174,10 +174,13 @@ export class Survivors implements Disposable {
 
   /** A hold of a survivor, of file blocks [from, to). */
   hold(path: string, from: number, to: number, kind: 'pin' | 'rw' | 'read' = 'pin'): Known {
+    return known(this.volume, this.take(path, from, to, kind))
+  }
+
+  take(path: string, from: number, to: number, kind: 'pin' | 'rw' | 'read' = 'pin'): Hold {
     const range = { offset: from * B, length: (to - from) * B }
     using file = this.volume.openAs(this.session, path, 'r+')
-    const hold = kind === 'pin' ? file.pin(range) : file.lease({ ...range, iomode: kind })
-    return known(this.volume, hold)
+    return kind === 'pin' ? file.pin(range) : file.lease({ ...range, iomode: kind })
   }
 
   get limbo(): number {
