@@ -47,6 +47,19 @@ export type UnshareMode = 'self' | 'others'
  */
 export type HoldState = 'held' | 'recalled' | 'deferred' | 'fenced'
 
+/** Names one file of a volume for ever: an inode that is used again has another generation. */
+export interface InodeHandle {
+  readonly ino: number
+  readonly generation: number
+}
+
+/** Another one whenever the layout of a file has changed, and at no other time. */
+export interface LayoutId {
+  /** Raised by each mount. */
+  readonly epoch: number
+  readonly generation: number
+}
+
 /** Bytes of a file, from its start. */
 export interface ByteRange {
   readonly offset: number

@@ -222,6 +222,8 @@ export function invalidOrphan(kind: number, first: number, second: number): stri
 
 function soundArguments(kind: number, first: number, second: number): boolean {
   switch (kind) {
+    case OrphanKind.unlinked:
+      return second === 0
     case OrphanKind.punch:
       return first < second
     case OrphanKind.receive:

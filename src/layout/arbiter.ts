@@ -42,6 +42,8 @@ export interface Conflict {
   readonly waits: readonly number[]
   /** Blocks may be moved away from under leases that cannot be cut off. */
   readonly force: boolean
+  /** Says when what is in the way is gone, where that is no hold. */
+  readonly gone?: () => boolean
 }
 
 /** Changes that a static volume does not know. */
@@ -77,6 +79,10 @@ export class Arbiter implements LayoutGuard {
     this.#default = { session: self }
     this.asking = this.#default
     this.#static = volume.core.features.has(LayoutOption.static)
+    const { grace } = volume.core
+    const gone = () => !grace.active
+    const of = { inode: 0, from: 0, to: 0, recalls: [], waits: [], force: false }
+    grace.refused = () => (this.conflict = { change: 'grow', ...of, gone })
   }
 
   demandOutside(): void {
@@ -106,6 +112,7 @@ export class Arbiter implements LayoutGuard {
   watches(inode: number): boolean {
     return (
       this.#static ||
+      this.#volume.core.grace.active ||
       this.holds.haunts ||
       (this.holds.table.size > 0 && this.holds.table.pieces.any(inode, 0, Infinity))
     )
@@ -115,6 +122,8 @@ export class Arbiter implements LayoutGuard {
     this.conflict = null
     const { table } = this.holds
     try {
+      // Who holds what is not known before it is over.
+      this.#volume.core.grace.demandOver()
       this.#demandFlags(change, inode)
       if (table.size === 0) return
       if (table.pieces.any(inode, from, to)) this.#demandHolds(change, inode, from, to)

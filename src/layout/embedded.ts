@@ -27,8 +27,14 @@ import { LayoutVolume, type LayoutOptions } from './volume.js'
 
 export { inspectVolume, type VolumeSummary } from '../volume/inspect.js'
 
-export type OpenVolumeOptions = Omit<LayoutOptions, 'owner' | 'memory'> &
-  Pick<OpenRegionOptions, 'coherent'>
+export type OpenVolumeOptions = Omit<LayoutOptions, 'owner' | 'memory' | 'survivors'> &
+  Pick<OpenRegionOptions, 'coherent'> & {
+    /**
+     * Asked once the region is this process's: whether others still map it for its last owner. Then
+     * the volume begins in its grace period.
+     */
+    readonly survivors?: (region: Region) => boolean
+  }
 
 /** How `shrinkVolume` tells of its work, and is stopped. */
 export type ShrinkOptions = Pick<MoveOptions, 'signal' | 'onProgress'>
@@ -78,7 +84,9 @@ export class EmbeddedVolume extends LayoutVolume {
 
   static #mount(region: Region, options: OpenVolumeOptions): EmbeddedVolume {
     try {
-      return new EmbeddedVolume(mountVolume(region, { ...options, owner: ownProcess() }), options)
+      const survivors = options.readOnly !== true && options.survivors?.(region) === true
+      const mount = { ...options, survivors, owner: ownProcess() }
+      return new EmbeddedVolume(mountVolume(region, mount), mount)
     } catch (error) {
       region.close()
       throw error

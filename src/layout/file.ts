@@ -8,11 +8,13 @@ import { Want } from '../base/mode.js'
 import type { Mapping } from '../mapping/mapping.js'
 import { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
+import { checkRange } from '../volume/ranges.js'
 import type { OpenWish } from '../base/open_flags.js'
 import type { Request } from './arbiter.js'
 import { demandUnshare, take, type HoldOptions, type LeaseOptions } from './grants.js'
 import type { Hold } from './hold.js'
-import type { HoldUser } from './holds.js'
+import type { HoldUser } from './claim.js'
+import { reclaim, type ReclaimOptions } from './reclaim.js'
 import type { Session } from './session.js'
 import { Transfer } from './transfers.js'
 import type { LayoutVolume } from './volume.js'
@@ -52,6 +54,18 @@ export class LayoutFile extends OpenFile {
   /** Lends a range, to be given back when it is asked for. */
   lease(options: LeaseOptions): Hold {
     return this.#take('lease', options, Infinity)
+  }
+
+  /**
+   * A hold that was granted before this mount, in the grace period, with the session's own word for
+   * what it covers: all of it is there, or ESTALE.
+   */
+  reclaim(session: Session, options: ReclaimOptions): Hold {
+    return this.enter('reclaim', () => {
+      if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
+      this.#volume.core.guard.ask({ session })
+      return this.#volume.newHold(reclaim(this.#volume, this.inode, session, options))
+    })
   }
 
   /** The same in the promise form: `volume.promises` calls it. */
@@ -96,6 +110,29 @@ export class LayoutFile extends OpenFile {
     )
   }
 
+  /**
+   * Every block of a range within the file is there, and the file's alone, as a write would leave
+   * it; the bytes stay as they are. For who writes past the calls, and holds nothing: what comes in
+   * the way later is not asked of them.
+   */
+  own(offset: number, length: number): void {
+    this.enter(
+      'own',
+      () => {
+        if (!this.wish.write) throw new HoldfastError('EBADF', 'the handle does not write')
+        checkRange(offset, length)
+        const { core, files, ranges } = this.#volume
+        core.transaction.checkUsable()
+        const size = core.inodes.size(files.writable(this.ino))
+        if (offset + length > size) {
+          throw new HoldfastError('EINVAL', `${length} bytes at ${offset}: the file has ${size}`)
+        }
+        ranges.own(this.inode, offset, length)
+      },
+      true,
+    )
+  }
+
   override map(options: MapOptions = {}): FileMapping {
     const volume = this.#volume
     if (options.direct !== true && options.sync !== true) return this.#mapFollowing(options)
@@ -131,8 +168,9 @@ export class LayoutFile extends OpenFile {
       const user = { follows: true, ends: () => mapping.end(HOLD_ENDED) }
       const why = options.reason ?? 'a mapping'
       try {
-        const { session, inode } = this
-        const slot = volume.holding.grant(session, 'lease', iomode, inode, from, to, why, user)
+        const { session, inode: open } = this
+        const claim = { session, kind: 'lease', iomode, open, reason: why, user } as const
+        const slot = volume.holding.grant(claim, from, to)
         const id = table.idOf(slot)
         release = () => {
           const now = table.find(id)

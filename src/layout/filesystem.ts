@@ -90,11 +90,11 @@ class VolumeHandle implements FileHandle {
   }
 
   async chmod(mode: number): Promise<void> {
-    this.#file.chmod(mode)
+    return this.#settle(() => this.#file.chmod(mode))
   }
 
   async chown(uid: number, gid: number): Promise<void> {
-    this.#file.chown(uid, gid)
+    return this.#settle(() => this.#file.chown(uid, gid))
   }
 
   async utimes(atime: Time, mtime: Time): Promise<void> {
@@ -106,11 +106,11 @@ class VolumeHandle implements FileHandle {
   }
 
   async setXattr(name: string, value: Uint8Array, mode?: 'create' | 'replace'): Promise<void> {
-    this.#file.setXattr(name, value, mode)
+    return this.#settle(() => this.#file.setXattr(name, value, mode))
   }
 
   async removeXattr(name: string): Promise<void> {
-    this.#file.removeXattr(name)
+    return this.#settle(() => this.#file.removeXattr(name))
   }
 
   async listXattrs(): Promise<string[]> {
@@ -166,7 +166,7 @@ class VolumeHandle implements FileHandle {
   }
 
   async link(path: Path, as?: Credentials): Promise<void> {
-    this.#file.link(path, as)
+    return this.#settle(() => this.#file.link(path, as))
   }
 
   async close(): Promise<void> {
@@ -269,11 +269,11 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async mkdir(path: Path, mode?: number, as?: Credentials): Promise<void> {
-    this.volume.mkdir(path, mode, as)
+    return this.#settle(() => this.volume.mkdir(path, mode, as))
   }
 
   async rmdir(path: Path, as?: Credentials): Promise<void> {
-    this.volume.rmdir(path, as)
+    return this.#settle(() => this.volume.rmdir(path, as))
   }
 
   async unlink(path: Path, as?: Credentials): Promise<void> {
@@ -285,11 +285,11 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async link(existing: Path, path: Path, options?: FollowOptions, as?: Credentials): Promise<void> {
-    this.volume.link(existing, path, options, as)
+    return this.#settle(() => this.volume.link(existing, path, options, as))
   }
 
   async symlink(target: Path, path: Path, as?: Credentials): Promise<void> {
-    this.volume.symlink(target, path, as)
+    return this.#settle(() => this.volume.symlink(target, path, as))
   }
 
   async readlink(path: Path, as?: Credentials): Promise<Uint8Array> {
@@ -297,7 +297,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async mknod(path: Path, mode: number, device?: number, as?: Credentials): Promise<void> {
-    this.volume.mknod(path, mode, device, as)
+    return this.#settle(() => this.volume.mknod(path, mode, device, as))
   }
 
   async readdir(
@@ -310,7 +310,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async chmod(path: Path, mode: number, as?: Credentials): Promise<void> {
-    this.volume.chmod(path, mode, as)
+    return this.#settle(() => this.volume.chmod(path, mode, as))
   }
 
   async chown(
@@ -320,7 +320,7 @@ export class VolumeFileSystem implements FileSystem {
     options?: FollowOptions,
     as?: Credentials,
   ): Promise<void> {
-    this.volume.chown(path, uid, gid, options, as)
+    return this.#settle(() => this.volume.chown(path, uid, gid, options, as))
   }
 
   async utimes(
@@ -349,7 +349,7 @@ export class VolumeFileSystem implements FileSystem {
     options?: SetXattrOptions,
     as?: Credentials,
   ): Promise<void> {
-    this.volume.setXattr(path, name, value, options, as)
+    return this.#settle(() => this.volume.setXattr(path, name, value, options, as))
   }
 
   async removeXattr(
@@ -358,7 +358,7 @@ export class VolumeFileSystem implements FileSystem {
     options?: FollowOptions,
     as?: Credentials,
   ): Promise<void> {
-    this.volume.removeXattr(path, name, options, as)
+    return this.#settle(() => this.volume.removeXattr(path, name, options, as))
   }
 
   async listXattrs(path: Path, options?: FollowOptions, as?: Credentials): Promise<string[]> {
@@ -370,7 +370,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async setInodeFlags(path: Path, flags: Partial<AttributeFlags>, as?: Credentials): Promise<void> {
-    this.volume.setInodeFlags(path, flags, as)
+    return this.#settle(() => this.volume.setInodeFlags(path, flags, as))
   }
 
   async extents(path: Path, as?: Credentials): Promise<Layout> {
@@ -382,7 +382,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async unfix(path: Path, as?: Credentials): Promise<void> {
-    this.volume.unfix(path, as)
+    return this.#settle(() => this.volume.unfix(path, as))
   }
 
   async sealWrites(
@@ -394,7 +394,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async setPolicy(path: Path, policy: LayoutPolicy | null, as?: Credentials): Promise<void> {
-    this.volume.setPolicy(path, policy, as)
+    return this.#settle(() => this.volume.setPolicy(path, policy, as))
   }
 
   async reflink(from: Path, to: Path, options?: ReflinkOptions, as?: Credentials): Promise<void> {

@@ -32,10 +32,11 @@ export class Fixing {
    */
   *fix(path: Path, as?: Credentials): Generator<number, void> {
     const volume = this.#volume
-    const { inodes, opens, access } = volume.core
+    const { inodes, opens, access, grace } = volume.core
     const open = this.#onFile('fix', path, as, (number) => {
       access.demandOwner(inodes.get(number), 'fix it')
       if (inodes.has(inodes.get(number), InodeFlag.fixed)) return null
+      grace.demandOver()
       this.#demandUnheld(number, false)
       return opens.open(number)
     })
@@ -105,6 +106,7 @@ export class Fixing {
       if (!inodes.has(inodes.get(number), InodeFlag.fixed)) {
         throw new HoldfastError('EINVAL', 'only a fixed file is write-sealed: holdfast fix first')
       }
+      core.grace.demandOver() // before that, who may write past the calls is not known
       this.#demandUnheld(number, true)
       this.#set(number, InodeFlag.writeSealed, InodeFlag.writeSealed)
     })

@@ -13,7 +13,7 @@ import { InodeFlag } from '../media/inode.js'
 import { Incompat } from '../media/superblock.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import { blocksOf } from './arbiter.js'
-import type { HoldUser } from './holds.js'
+import type { HoldUser } from './claim.js'
 import type { Session } from './session.js'
 import type { LayoutVolume } from './volume.js'
 
@@ -60,14 +60,7 @@ export function take(volume: LayoutVolume, open: OpenInode, wanted: Wanted): num
   const { kind, iomode, session, options, user, ticket } = wanted
   const { core, holding, waiting } = volume
   const [from, to] = rangeOf(volume, open, options)
-  session.demandAlive()
-  if (volume.holding.sessions.get(session.id) !== session) {
-    throw new HoldfastError('EINVAL', `session ${session.id} is of another volume`)
-  }
-  if (kind === 'lease' && iomode !== 'read' && iomode !== 'rw') {
-    throw new HoldfastError('EINVAL', `iomode ${String(iomode)}: a lease is 'read' or 'rw'`)
-  }
-  demandPermission(volume, open, iomode)
+  demandHolder(volume, open, session, kind, iomode)
   volume.work.settle(open.number)
   waiting.demandFree(open.number, from, to, ticket)
   core.limbo.prepare()
@@ -75,7 +68,7 @@ export function take(volume: LayoutVolume, open: OpenInode, wanted: Wanted): num
   const { log, transaction } = core
   if (log.durable !== log.head) transaction.flush()
   const reason = options.reason ?? ''
-  return holding.grant(session, kind, iomode, open, from, to, reason, user)
+  return holding.grant({ session, kind, iomode, open, reason, user }, from, to)
 }
 
 /** File blocks that are asked for. */
@@ -92,6 +85,24 @@ function rangeOf(volume: LayoutVolume, open: OpenInode, options: HoldOptions): [
     throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
   }
   return blocksOf(offset, length)
+}
+
+/** Who asks may have such a hold of a file. */
+export function demandHolder(
+  volume: LayoutVolume,
+  open: OpenInode,
+  session: Session,
+  kind: HoldKind,
+  iomode: Iomode | null,
+): void {
+  session.demandAlive()
+  if (volume.holding.sessions.get(session.id) !== session) {
+    throw new HoldfastError('EINVAL', `session ${session.id} is of another volume`)
+  }
+  if (kind === 'lease' && iomode !== 'read' && iomode !== 'rw') {
+    throw new HoldfastError('EINVAL', `iomode ${String(iomode)}: a lease is 'read' or 'rw'`)
+  }
+  demandPermission(volume, open, iomode)
 }
 
 /** Write permission or ownership; of who may only read, leases for reading. */

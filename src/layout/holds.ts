@@ -11,12 +11,12 @@
  * - a hold keeps its file open;
  * - metadata for sending to limbo all that is held is kept back.
  */
-import type { ByteRange, HoldInfo, HoldKind, Iomode, Recall } from '../base/layout.js'
+import type { ByteRange, HoldInfo } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
-import type { OpenInode } from '../volume/open_inodes.js'
 import { LIMBO_RUNS } from '../volume/ownership.js'
 import type { Volume } from '../volume/volume.js'
 import { BySlot } from './by_slot.js'
+import type { Claim, HoldUser } from './claim.js'
 import { HoldEvents, type HoldEvent } from './events.js'
 import { Ghosts } from './ghosts.js'
 import { grown, newWords } from './growth.js'
@@ -24,23 +24,9 @@ import { NO_PIECE } from './hold_index.js'
 import { HoldTable } from './hold_table.js'
 import type { PinLimits } from './limits.js'
 import type { Session } from './session.js'
+import { endSession } from './session_end.js'
 import { holdClassOf } from './table.js'
 import type { Timers } from '../base/timers.js'
-
-/** What is to be told of the end of a part of a hold, and cuts the access through it off. */
-export interface HoldUser {
-  /** The lease is asked back. */
-  readonly onRecall?: (id: number, recall: Recall) => void
-  /**
-   * Access through the hold ends now, all of it: to file blocks [from, to) at most. Returns, or
-   * resolves, when none is under way any more: only then does the change go on.
-   */
-  readonly revoke?: (from: number, to: number) => void | Promise<void>
-  /** It follows its file by itself, at once: it is in the way of nothing. */
-  readonly follows?: boolean
-  /** It ends: what reaches its blocks in this process reaches them no more. Never throws. */
-  readonly ends?: () => void
-}
 
 /** A hold that is being cut off. */
 interface Drain {
@@ -139,32 +125,43 @@ export class Holds {
    * A hold of file blocks [from, to), whose blocks are as they have to be. Throws ENOMEM past the
    * limit, and then nothing has changed. Returns its slot.
    */
-  grant(
-    session: Session,
-    kind: HoldKind,
-    iomode: Iomode | null,
-    open: OpenInode,
-    from: number,
-    to: number,
-    reason: string,
-    user: HoldUser | null,
-  ): number {
-    const { table } = this
-    const { core } = this.#volume
-    const held = holdClassOf(kind, iomode)
-    const follows = user?.follows === true
-    const runs = follows ? 0 : this.#collect(open.number, from, to)
-    const list = this.#collected
+  grant(claim: Claim, from: number, to: number): number {
+    const { session, kind, open, user } = claim
+    const runs = user?.follows === true ? 0 : this.#collect(open.number, from, to)
     if (runs > 0) {
       const more = this.reserveMore(runs)
-      if (more > 0) core.transaction.require(more)
-      if (kind !== 'lease') {
-        this.#limits.check(session.as.uid, list, 0, runs)
-        this.#limits.charge(session.as.uid, list, runs)
-      }
+      if (more > 0) this.#volume.core.transaction.require(more)
+      if (kind !== 'lease') this.#limits.check(session.as.uid, this.#collected, 0, runs)
     }
-    const slot = table.add(held, open.number, session.id, this.#timers.wall(), reason)
-    table.pieces.add(slot, open.number, from, to)
+    return this.#add(claim, [open.number, from, to], runs)
+  }
+
+  /**
+   * A hold that was granted before this mount, whose blocks are where they were then: pieces of its
+   * file and of limbo, as inode, from, to, inode, from, to, ... It counts as it did, and no limit
+   * refuses it. Returns its slot.
+   */
+  reclaim(claim: Claim, pieces: readonly number[]): number {
+    this.#count = 0
+    for (let i = 0; i < pieces.length; i += 3) {
+      this.eachRun(pieces[i]!, pieces[i + 1]!, pieces[i + 2]!, this.#keep)
+    }
+    return this.#add(claim, pieces, this.#count)
+  }
+
+  /** A hold of these pieces, whose runs were collected. */
+  #add(claim: Claim, pieces: readonly number[], runs: number): number {
+    const { session, kind, iomode, open, reason, user } = claim
+    const { table } = this
+    const { core } = this.#volume
+    const list = this.#collected
+    const { number } = open
+    const held = holdClassOf(kind, iomode)
+    const slot = table.add(held, number, session.id, this.#timers.wall(), reason)
+    if (kind !== 'lease') this.#limits.charge(session.as.uid, list, runs)
+    for (let i = 0; i < pieces.length; i += 3) {
+      table.pieces.add(slot, pieces[i]!, pieces[i + 1]!, pieces[i + 2]!)
+    }
     table.setRuns(slot, runs)
     this.#countRuns(runs)
     for (let i = 0; i < 2 * runs; i += 2) {
@@ -172,8 +169,9 @@ export class Holds {
       // What devices read from here on is what the file holds.
       core.afterStore(list[i]! * BLOCK_BYTES, list[i + 1]! * BLOCK_BYTES)
     }
-    core.opens.open(open.number)
+    core.opens.open(number)
     if (user !== null) this.users.set(slot, user)
+    if (!this.#coversFile(slot)) table.setState(slot, 'deferred')
     if (this.events.watched) this.tell('grant', [slot])
     return slot
   }
@@ -467,30 +465,9 @@ export class Holds {
     return found
   }
 
-  // ---- sessions --------------------------------------------------------------------------------
-
-  /**
-   * All that a session holds ends: what can be cut off when it has drained, all else at once.
-   * Resolves when nothing is left of it; rejects, then, when the medium failed.
-   */
-  async endSession(session: Session): Promise<void> {
-    const ids: number[] = []
-    this.table.ofOwner(session.id, (slot) => ids.push(this.table.idOf(slot)))
-    const ends = await Promise.allSettled(ids.map((id) => this.#endNow(id)))
-    this.sessions.delete(session.id)
-    for (const end of ends) if (end.status === 'rejected') throw end.reason
-  }
-
-  async #endNow(id: number): Promise<void> {
-    const slot = this.table.find(id)
-    if (slot < 0) return // what cuts one off may have released another
-    const drain = this.draining.get(id)
-    const revokes = this.users.get(slot)?.revoke !== undefined
-    if (!revokes && drain === undefined) return this.end(slot)
-    if (await (drain?.done ?? this.cutOff(slot))) return
-    // That it could not be cut off mattered as long as it had a session.
-    const now = this.table.find(id)
-    if (now >= 0) this.end(now)
+  /** All that a session holds ends. Rejects when the medium failed. */
+  endSession(session: Session): Promise<void> {
+    return endSession(this, session)
   }
 
   /** The volume closes. */

@@ -98,6 +98,11 @@ export class LayoutPromises {
     return this.settle(() => file.insert(offset, length), options)
   }
 
+  /** Blocks of its own for a range of a file, which a write past the calls is to go to. */
+  own(file: LayoutFile, offset: number, length: number, options: WaitOptions = {}): Promise<void> {
+    return this.settle(() => file.own(offset, length), options)
+  }
+
   reflinkRange(
     file: LayoutFile,
     offset: number,

@@ -12,6 +12,8 @@ import type {
   Defragmented,
   Evacuated,
   HoldInfo,
+  InodeHandle,
+  LayoutId,
   LayoutPolicy,
   ShareOptions,
 } from '../base/layout.js'
@@ -36,6 +38,7 @@ import { Holds } from './holds.js'
 import { keptInLimbo } from './limbo.js'
 import { PinLimits, type PinLimitOptions } from './limits.js'
 import { LayoutPromises } from './promises.js'
+import type { ReclaimOptions } from './reclaim.js'
 import { Session, type SessionOptions } from './session.js'
 import { snapshot } from './snapshot.js'
 import { systemTimers, type Timers } from '../base/timers.js'
@@ -128,6 +131,30 @@ export class LayoutVolume extends Volume {
   /** 16 bytes: this volume and no other. */
   get uuid(): Uint8Array {
     return this.mounted.superblock.uuid
+
+  /** The same by handle: ESTALE when that file is no more. What has lost its names may be there. */
+  openHandle(session: Session, handle: InodeHandle, flags: OpenFlags | number = 'r'): LayoutFile {
+    session.demandAlive()
+    const open = () => this.openInode(handle, flags, session.as) as LayoutFile
+    const file = this.arbiter.during({ session }, open)
+    file.asker = { session }
+    return file
+  }
+
+  /** What says whether the layout of a file is what it was. */
+  layoutId(file: LayoutFile): LayoutId {
+    return { epoch: this.epoch, generation: file.layoutGeneration }
+  }
+
+  /** A hold that was granted before this mount (LayoutFile.reclaim). */
+  reclaim(session: Session, file: LayoutFile, options: ReclaimOptions): Hold {
+    return file.reclaim(session, options)
+  }
+
+  /** All who mapped the region for the last owner have reclaimed what they hold, or are gone. */
+  override endGrace(): void {
+    super.endGrace()
+    this.waiting.wake()
   }
 
   /** Every hold there is. */
@@ -300,6 +327,7 @@ export class LayoutVolume extends Volume {
       this.checkWritable()
       const w = this.core.inodes.get(number)
       this.core.access.demandOwner(w, 'move its blocks')
+      this.core.grace.demandOver()
       if (!this.core.inodes.isFile(w)) throw new HoldfastError('EINVAL', 'only a file has a layout')
       return this.core.opens.open(number)
     })
@@ -320,6 +348,7 @@ export class LayoutVolume extends Volume {
       this.checkWritable()
       const { access, geometry } = this.core
       if (!access.privileged) throw new HoldfastError('EPERM', 'only root moves all files')
+      this.core.grace.demandOver()
       const { dataStart, blockCount } = geometry
       const [first, end] = [Math.floor(from / BLOCK_BYTES), Math.ceil(to / BLOCK_BYTES)]
       if (!(first >= dataStart && end <= blockCount && first < end)) {
@@ -344,6 +373,7 @@ export class LayoutVolume extends Volume {
       this.checkWritable()
       const { access, geometry } = this.core
       if (!access.privileged) throw new HoldfastError('EPERM', 'only root resizes a volume')
+      this.core.grace.demandOver()
       return this.shrinkTo(blocksToShrinkTo(geometry, this.region, size))
     })
     try {

@@ -46,7 +46,7 @@ export class Waiting {
   constructor(arbiter: Arbiter, timers: Timers) {
     this.#arbiter = arbiter
     this.#timers = timers
-    arbiter.holds.changed = () => this.#wake()
+    arbiter.holds.changed = () => this.wake()
   }
 
   /** Lets other work go on. */
@@ -54,7 +54,8 @@ export class Waiting {
     return this.#timers.turn()
   }
 
-  #wake(): void {
+  /** What waits looks again: something may be gone that was in its way. */
+  wake(): void {
     if (this.#wakers.size > 0) for (const wake of [...this.#wakers]) wake()
   }
 
@@ -119,12 +120,12 @@ export class Waiting {
         } finally {
           waiter.active = false
           this.#callOff(conflict.recalls)
-          this.#wake()
+          this.wake()
         }
       }
     } finally {
       for (const waiter of mine) this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-      if (mine.length > 0) this.#wake()
+      if (mine.length > 0) this.wake()
     }
   }
 
@@ -194,6 +195,7 @@ export class Waiting {
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     const { recalls, waits, inode, from, to } = conflict
+    if (conflict.gone !== undefined) return this.#until(conflict.gone, end, signal)
     const gone = (id: number) => this.#gone(id, conflict)
     // Recalls wait: nothing is asked back for a change that may give up.
     if (waits.length > 0) return this.#until(() => waits.every(gone), end, signal)
@@ -321,7 +323,7 @@ export class Waiting {
     const leaves = change === 'shrink' || change === 'punch' || change === 'shareInto'
     if (!leaves && change !== 'share' && change !== 'grow' && !force) {
       this.#unreachable.add(id)
-      this.#wake()
+      this.wake()
       return
     }
     holds.haunt(slot, from, to)

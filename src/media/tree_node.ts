@@ -82,9 +82,12 @@ export const RecordKinds = {
 } as const
 export type RecordKind = (typeof RecordKinds)[keyof typeof RecordKinds]
 
-/** What an orphan record asks for; its arguments are file blocks. */
+/** What an orphan record asks for; its arguments are file blocks unless it says otherwise. */
 export const OrphanKind = {
-  /** No name leads to the inode: it and all that it owns are to be freed. No arguments. */
+  /**
+   * No name leads to the inode: it and all that it owns are to be freed. The first argument is the
+   * low half of the epoch of the mount whose limbo it is, or zero; the second is zero.
+   */
   unlinked: 1,
   /** Blocks past the end of the file are to be freed. No arguments. */
   beyond: 2,

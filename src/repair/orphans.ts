@@ -89,8 +89,8 @@ export class Orphans {
       if (why !== null) drop([OrphanKind.unlinked], why)
       else {
         if (work.size > 0) drop(work.keys(), 'all of it is to be freed')
-        this.#changed ||= unlinked[0] !== 0 || unlinked[1] !== 0
-        this.addUnlinked(index)
+        this.#changed ||= unlinked[1] !== 0
+        this.addUnlinked(index, unlinked[0])
         return
       }
     }
@@ -125,10 +125,10 @@ export class Orphans {
   }
 
   /** An inode has no name and is to be freed. */
-  addUnlinked(index: number): void {
+  addUnlinked(index: number, limboOf = 0): void {
     const { inodes } = this.#ground
     inodes.unlinked.data[index] = 1
-    this.#kept.push(inodes.numberOf(index), OrphanKind.unlinked, 0, 0)
+    this.#kept.push(inodes.numberOf(index), OrphanKind.unlinked, limboOf, 0)
   }
 
   /** The same of one whose record is lost. */

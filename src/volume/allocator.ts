@@ -10,7 +10,8 @@
  *   would write its old lines over the new owner's bytes;
  * - a block in the list of bad ones is never handed out;
  * - a block that the frame table counts is neither handed out nor freed;
- * - beyond the limit, where the volume is about to end, nothing is handed out.
+ * - beyond the limit, where the volume is about to end, nothing is handed out;
+ * - in the grace period nothing is handed out, and nothing freed.
  *
  * The second and third are the `quarantine`: bits in memory over the clear bits of the medium.
  * After a mount the log is empty and every clear bit is free.
@@ -24,6 +25,7 @@ import { CHUNK_BLOCKS } from '../media/bitmap.js'
 import type { Frames } from './frames.js'
 import { FreeMap, GROUP_BLOCKS } from './free_map.js'
 import type { Geometry } from './geometry.js'
+import type { Grace } from './grace.js'
 import type { Pages } from './pages.js'
 import { RunsOutside } from './runs_outside.js'
 import type { VolumeState } from './state.js'
@@ -45,6 +47,7 @@ export class Allocator {
   readonly #pages: Pages
   readonly #geometry: Geometry
   readonly #state: VolumeState
+  readonly #grace: Grace
   readonly #map: FreeMap
   /** No chunk below has a free block. */
   #hint = 0
@@ -64,10 +67,11 @@ export class Allocator {
   /** What is free from here on stays in quarantine. */
   #limit = Infinity
 
-  constructor(pages: Pages, geometry: Geometry, state: VolumeState) {
+  constructor(pages: Pages, geometry: Geometry, state: VolumeState, grace: Grace) {
     this.#pages = pages
     this.#geometry = geometry
     this.#state = state
+    this.#grace = grace
     this.#map = new FreeMap(pages, geometry)
   }
 
@@ -283,7 +287,7 @@ export class Allocator {
 
   /** Gives blocks back. Metadata pages also wait until no record can write them any more. */
   release(start: number, count: number, metadata: boolean): void {
-    this.#assertUnheld(start, count)
+    this.#assertFree(start, count)
     if (this.bad.size > 0) return this.#releaseGood(start, count, metadata)
     this.#eachChunk(start, count, (chunk, bit, n) => this.#map.give(chunk, bit, n))
     this.#state.addFreeBlocks(count)
@@ -348,6 +352,7 @@ export class Allocator {
     assert(start >= this.#limit, 'a volume ends where nothing is handed out')
     this.#eachChunk(start, count, (chunk, bit, n) => {
       this.#eachClear(chunk, bit, n, (first, clear) => {
+        this.#assertFree(chunk * CHUNK_BLOCKS + first, clear)
         this.#map.setBusy(chunk, first, clear, false)
         this.#map.take(chunk, first, clear)
         this.#state.addFreeBlocks(-clear)
@@ -418,7 +423,8 @@ export class Allocator {
   }
 
   /** The last line of defence: whoever is wrong above, no hold meets another file's bytes. */
-  #assertUnheld(start: number, count: number): void {
+  #assertFree(start: number, count: number): void {
+    assert(!this.#grace.active, 'in the grace period no block is handed out or freed')
     if (this.frames === null || this.frames.distinct === 0) return
     assert(!this.frames.any(start, count), 'a held block is neither handed out nor freed')
   }
@@ -429,7 +435,7 @@ export class Allocator {
       const what = `block ${start} is not for data, and free in the bitmap`
       throw new HoldfastError('EUCLEAN', `${what}; run holdfast fsck`)
     }
-    this.#assertUnheld(start, count)
+    this.#assertFree(start, count)
     this.#map.take(chunk, bit, count)
     this.#state.addFreeBlocks(-count)
     this.start = start

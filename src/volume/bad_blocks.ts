@@ -67,7 +67,7 @@ export class BadBlocks {
 
   /** Lists what was found bad. What cannot be listed now is found again, by who reads it again. */
   addSuspects(): void {
-    if (this.#suspects.size === 0) return
+    if (this.#suspects.size === 0 || this.#transaction.grace.active) return
     const found = [...this.#suspects]
     this.#suspects.clear()
     try {

@@ -67,7 +67,8 @@ export class CopyOnWrite {
   /** ENOSPC when `blocks` shared ones cannot be replaced. */
   require(number: number, blocks: number, freeing = false): void {
     if (blocks === 0) return
-    const { transaction } = this.#core
+    const { transaction, grace } = this.#core
+    grace.demandOver()
     // In the worst case each new run is one block.
     const metadata = this.#core.extents.runsBlocks(this.#core.inodes.get(number), 2 * blocks)
     transaction.require(blocks + metadata + this.#core.shares.insertBlocks, freeing)
@@ -157,6 +158,6 @@ export class CopyOnWrite {
     }
     if (runs === WALK_RUNS) return
     pages.tick()
-    transaction.run(0, true, () => inodes.setFlag(inodes.get(number), InodeFlag.shares, false))
+    transaction.run(0, false, () => inodes.setFlag(inodes.get(number), InodeFlag.shares, false))
   }
 }

@@ -63,7 +63,7 @@ export class Copying {
    * way of the rest, which the next call then says. Holes of the source stay holes.
    */
   copy(from: number, offset: number, to: OpenInode, toOffset: number, length: number): number {
-    const { inodes, pages } = this.#core
+    const { inodes, pages, grace } = this.#core
     checkRange(offset, length, 0)
     checkRange(toOffset, length, 0)
     // Also when there is nothing to copy, which else changes nothing.
@@ -79,6 +79,7 @@ export class Copying {
     if (toOffset + count > FILE_BYTES_MAX) {
       throw new HoldfastError('EFBIG', `a file has at most ${FILE_BYTES_MAX} bytes`)
     }
+    if (count > 0) grace.demandOver()
     if (count > 0) this.#files.writable(to.number)
     const buffer = new Uint8Array(Math.min(count, COPY_BYTES))
     this.#shares = offset % BLOCK_BYTES === toOffset % BLOCK_BYTES

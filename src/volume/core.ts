@@ -13,6 +13,7 @@ import { Extents } from './extents.js'
 import { Features } from './features.js'
 import { Frames } from './frames.js'
 import type { Geometry } from './geometry.js'
+import type { Grace } from './grace.js'
 import { UNGUARDED, type LayoutGuard } from './guard.js'
 import { Inodes } from './inodes.js'
 import { Limbo } from './limbo.js'
@@ -42,6 +43,7 @@ export class Core {
   readonly allocator: Allocator
   readonly clock: Clock
   readonly features: Features
+  readonly superblock: SuperblockPair
   readonly inodes: Inodes
   readonly names: Names
   readonly directories: Directories
@@ -71,6 +73,7 @@ export class Core {
     superblock: SuperblockPair,
   ) {
     this.features = new Features(superblock)
+    this.superblock = superblock
     this.region = region
     this.geometry = geometry
     this.pages = pages
@@ -183,6 +186,11 @@ export class Core {
   /** Whether the guard is to be asked before the layout of an inode changes. */
   watched(w: number): boolean {
     return this.inodes.has(w, InodeFlag.fixed) || this.guard.watches(this.inodes.numberAt(w))
+  }
+
+  /** Whether processes of the last owner still map the region. */
+  get grace(): Grace {
+    return this.transaction.grace
   }
 
   /** Who is asked before a layout changes. */

@@ -131,7 +131,7 @@ export class Files {
     const mode = pages.u32[w + at.mode]!
     const left = access.withoutSetIds(w)
     if (left === mode) return
-    transaction.run(0, true, () => {
+    transaction.run(0, false, () => {
       pages.u32[w + at.mode] = left
       inodes.changed(w)
     })
@@ -139,7 +139,7 @@ export class Files {
 
   /** The last close: what was allocated ahead goes back. */
   trimAhead(open: OpenInode): void {
-    if (!open.ahead || !this.#core.transaction.usable) return
+    if (!open.ahead || !this.#core.transaction.usable || this.#core.grace.active) return
     open.ahead = false
     const { inodes, extents, transaction, guard, limbo } = this.#core
     const w = inodes.get(open.number)
@@ -205,7 +205,8 @@ export class Files {
    */
   requireSpace(number: number, missing: number, shared: number): void {
     if (missing + shared === 0) return
-    const { inodes, extents, shares, transaction } = this.#core
+    const { inodes, extents, shares, transaction, grace } = this.#core
+    grace.demandOver()
     const w = inodes.get(number)
     // In the worst case each new run is one block.
     const runs = missing + 2 * shared
@@ -228,7 +229,7 @@ export class Files {
    * may have written. Durable before the size, by the fence of the commit.
    */
   zeroTail(w: number, size: number, to: number): void {
-    const { extents, region, pages, inodes, guard } = this.#core
+    const { extents, region, pages, inodes, guard, grace } = this.#core
     const number = pages.u32[w + at.number]!
     this.keepShrunk(w, size)
     if (inodes.has(w, InodeFlag.shares)) {
@@ -249,6 +250,8 @@ export class Files {
       const end = Math.min(to, run.end * BLOCK_BYTES)
       const offset = extents.regionBlock * BLOCK_BYTES + (p - extents.fileBlock * BLOCK_BYTES)
       if (!run.held) {
+        // Of the processes that map it still, one may hold them: they would be a holder's bytes.
+        if (grace.active) grace.refuse('no file grows over bytes that one of them may hold')
         this.#core.beforeStore(offset, end - p)
         region.streamZero(offset, end - p)
         this.#core.afterStore(offset, end - p)
@@ -264,8 +267,9 @@ export class Files {
    * [from, to) and nobody holds it any more.
    */
   zeroLastBlock(number: number, from: number, to: number): void {
-    const { inodes, extents, region, guard, pages, transaction } = this.#core
-    if (!transaction.usable) return
+    const { inodes, extents, region, guard, pages, transaction, grace } = this.#core
+    // In the grace period one that is not known yet may hold it.
+    if (!transaction.usable || grace.active) return
     pages.tick()
     const size = inodes.size(inodes.get(number))
     const block = Math.floor(size / BLOCK_BYTES)
@@ -314,11 +318,14 @@ export class Files {
       list.push({ fileBlock, regionBlock, count })
       block = fileBlock + count
     }
-    const w = inodes.get(number)
-    const { u32 } = pages
-    const generation =
-      u32[w + at.layoutGeneration]! + u32[w + at.layoutGeneration + 1]! * 0x1_0000_0000
-    return { epoch, generation, extents: list }
+    return { epoch, generation: this.generation(number), extents: list }
+  }
+
+  /** How often its layout has changed. What is unfinished will change it, and this, again. */
+  generation(number: number): number {
+    const { inodes, pages } = this.#core
+    const w = inodes.get(number) + at.layoutGeneration
+    return pages.u32[w]! + pages.u32[w + 1]! * 0x1_0000_0000
   }
 
   /** What was stored past the calls belongs to the file: its size is `size` at least. */

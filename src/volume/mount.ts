@@ -51,6 +51,11 @@ export interface MountOptions {
   readonly entropy?: Entropy
   readonly owner?: Owner
   readonly memory?: WorkMemory
+  /**
+   * Processes of the last owner still map the region: the volume begins in its grace period, until
+   * `endGrace`. Mounted for reading only, nothing is different.
+   */
+  readonly survivors?: boolean
 }
 
 export interface Mounted {

@@ -92,9 +92,40 @@ export class MountedVolume {
     this.epoch = mounted.epoch
     this.replayed = mounted.replayed
     this.core.badBlocks.load()
-    addNewBlocks(this.core)
+    if (options.survivors === true && !this.readOnly) {
+      this.core.grace.begin()
+      this.core.limbo.takeOver()
+    } else addNewBlocks(this.core)
     if (this.readOnly) this.#orphanCursor = -1
-    for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#orphanCursor >= 0; i++) this.#freeOrphan()
+    for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#leftToDo; i++) this.#leftStep()
+  }
+
+  /** Whether the volume is in its grace period (grace.ts). */
+  get inGrace(): boolean {
+    return this.core.grace.active
+  }
+
+  /**
+   * Whoever mapped the region for the last owner has reclaimed what it holds, or is gone: what
+   * nobody has reclaimed is freed, in steps, and all calls are allowed again.
+   */
+  endGrace(): void {
+    this.call('endGrace', undefined, undefined, () => {
+      const { grace, limbo, frames, badBlocks } = this.core
+      if (!grace.active) return
+      grace.end()
+      try {
+        // From here on what is held may leave its file.
+        if (frames.distinct > 0) limbo.prepare(true)
+        addNewBlocks(this.core)
+      } catch (error) {
+        grace.begin()
+        throw error
+      }
+      limbo.beginSweep()
+      badBlocks.addSuspects()
+      for (let i = 0; i < ORPHAN_STEPS_AT_MOUNT && this.#leftToDo; i++) this.#leftStep()
+    })
   }
 
   get closed(): boolean {
@@ -166,13 +197,14 @@ export class MountedVolume {
 
   /** Whoever kept an inode open is done with it. */
   releaseInode(inode: OpenInode): void {
-    const { opens, pages, transaction } = this.core
+    const { opens, pages, transaction, grace } = this.core
     pages.tick()
     if (inode.opens === 1 && !inode.unlinked && !this.readOnly) {
       this.times.write(inode)
       this.files.trimAhead(inode)
     }
     if (!opens.close(inode) || !inode.unlinked || !transaction.usable) return
+    if (grace.active) return // it is an orphan, and goes after it
     while (!this.work.freeStep(inode.number));
   }
 
@@ -243,8 +275,8 @@ export class MountedVolume {
       access.become(as)
       this.core.guard.ask(null)
       pages.tick()
-      if (this.#orphanCursor >= 0 && transaction.usable) {
-        this.#freeOrphan()
+      if (this.#leftToDo && transaction.usable) {
+        this.#leftStep()
         pages.tick()
       }
       return run()
@@ -276,7 +308,18 @@ export class MountedVolume {
     }
   }
 
-  /** One step of work that was left at the last crash. */
+  /** Whether work is left from the last crash, and may be done. */
+  get #leftToDo(): boolean {
+    const { grace, limbo } = this.core
+    return (this.#orphanCursor >= 0 || limbo.sweeping) && !grace.active
+  }
+
+  /** One step of it. */
+  #leftStep(): void {
+    if (this.core.limbo.sweeping) this.core.limbo.sweepStep(this.work)
+    else this.#freeOrphan()
+  }
+
   #freeOrphan(): void {
     const { orphans, opens, pages } = this.core
     pages.tick()

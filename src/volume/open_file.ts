@@ -14,6 +14,7 @@ import type {
   Stats,
   Time,
 } from '../base/filesystem.js'
+import type { InodeHandle } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { Inode } from '../media/inode.js'
 import type { OpenInode } from './open_inodes.js'
@@ -65,6 +66,11 @@ export class OpenFile {
   /** Inode number. */
   get ino(): number {
     return this.#inode.number
+  }
+
+  /** What names this file, whatever becomes of its names, and no other file ever. */
+  get handle(): InodeHandle {
+    return { ino: this.ino, generation: this.stat().generation }
   }
 
   // ---- bytes -----------------------------------------------------------------------------------
@@ -256,6 +262,12 @@ export class OpenFile {
   extents(): Layout {
     this.#enter('extents', true, 0)
     return this.#volume.layoutOf(this.#inode.number)
+  }
+
+  /** How often the layout has changed: half of its id. */
+  get layoutGeneration(): number {
+    this.#enter('extents', true, 0)
+    return this.#volume.files.generation(this.ino)
   }
 
   /**

@@ -31,9 +31,10 @@ export class Ranges {
 
   /** Word index of a file that a range call may change. EPERM for flags that forbid it. */
   #enter(open: OpenInode, offset: number, length: number, keepsEnd: boolean): number {
-    const { inodes, transaction } = this.#core
+    const { inodes, transaction, grace } = this.#core
     checkRange(offset, length)
     transaction.checkUsable()
+    grace.demandOver()
     const w = inodes.get(open.number)
     if (inodes.has(w, InodeFlag.append) && !keepsEnd) {
       throw new HoldfastError('EPERM', 'it is append-only')

@@ -68,7 +68,8 @@ export class Sharing {
 
   /** What a clone of all of a file asks for there, before a destination is made. */
   demandClone(source: number): void {
-    const { inodes, guard } = this.#core
+    const { inodes, guard, grace } = this.#core
+    grace.demandOver()
     this.#work.settle(source)
     const blocks = Math.ceil(inodes.size(inodes.get(source)) / BLOCK_BYTES)
     if (blocks > 0 && this.#core.watched(inodes.get(source))) {
@@ -87,8 +88,9 @@ export class Sharing {
   }
 
   #share(span: Span, to: OpenInode): void {
-    const { inodes, guard, pages } = this.#core
+    const { inodes, guard, pages, grace } = this.#core
     const { source } = span
+    grace.demandOver()
     this.#work.settle(source)
     this.#files.writable(to.number)
     if (span.from === span.to && !span.exact) return

@@ -79,7 +79,7 @@ export class Times {
     clock.read()
     const w = inodes.get(number)
     if (this.#mode === 'relatime' && !this.#isStale(w, null)) return
-    transaction.run(0, true, () => {
+    transaction.run(0, false, () => {
       inodes.stamp(w, at.accessed)
       inodes.touch(w, Inode.at.accessed, 8)
     })
@@ -106,7 +106,7 @@ export class Times {
     const { transaction, inodes } = this.#core
     if ((!open.timesPending && !open.accessPending) || !transaction.usable) return
     const w = inodes.get(open.number)
-    transaction.run(0, true, () => {
+    transaction.run(0, false, () => {
       if (open.timesPending) {
         const { seconds, nanoseconds } = open
         inodes.setTime(w, at.modified, seconds, nanoseconds)

@@ -27,6 +27,7 @@ import { native } from '../native/native.js'
 import type { Region } from '../region/region.js'
 import { Allocator } from './allocator.js'
 import type { Geometry } from './geometry.js'
+import { Grace } from './grace.js'
 import type { Log, Staging } from './log.js'
 import { PageKind, type Pages } from './pages.js'
 import type { VolumeState } from './state.js'
@@ -50,6 +51,7 @@ export class Transaction {
   readonly allocator: Allocator
   readonly state: VolumeState
   readonly syncMode: SyncMode
+  readonly grace = new Grace()
   commits = 0
   checkpoints = 0
   /**
@@ -90,7 +92,7 @@ export class Transaction {
     this.syncMode = syncMode
     this.#commands = commands
     this.#clock = clock
-    this.allocator = new Allocator(pages, geometry, state)
+    this.allocator = new Allocator(pages, geometry, state, this.grace)
     this.dirtyPagesMax = Math.floor(pages.slots / 3)
   }
 
@@ -113,11 +115,13 @@ export class Transaction {
 
   /**
    * Begins. `blocks`: how many may be allocated at most; ENOSPC when they are not there. `freeing`
-   * transactions may use the reserve, so that freeing works on a full volume.
+   * transactions may use the reserve, so that freeing works on a full volume. One that is not, and
+   * allocates nothing, frees nothing either: it alone is allowed in the grace period.
    */
   begin(blocks: number, freeing = false): void {
     this.checkUsable()
     assert(!this.#open, 'transactions do not nest')
+    if (freeing || blocks > 0) this.grace.demandOver()
     this.#makeRoom()
     if (freeing || blocks > 0) this.require(blocks, freeing)
     this.#clock.read()

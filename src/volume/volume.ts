@@ -18,6 +18,7 @@ import type {
   StatFs,
   Time,
 } from '../base/filesystem.js'
+import type { InodeHandle } from '../base/layout.js'
 import { BLOCK_BYTES, NAME_BYTES_MAX } from '../base/limits.js'
 import { checkNode, Mode, Want } from '../base/mode.js'
 import { Stats } from '../base/stats.js'
@@ -28,6 +29,7 @@ import { checkSize } from './files.js'
 import { mountVolume, type MountOptions } from './mount.js'
 import { MountedVolume } from './mounted.js'
 import type { OpenFile } from './open_file.js'
+import { demandHandle, demandOpenable } from './opening.js'
 import { O, parseFlags, type OpenWish } from '../base/open_flags.js'
 import { asBytes } from './paths.js'
 
@@ -65,41 +67,37 @@ export class Volume extends MountedVolume {
         if (!wish.create) throw new HoldfastError('ENOENT')
         this.checkWritable()
         number = this.namespace.create(name, mode)
-      } else {
-        this.#checkOpen(number, wish)
-        if (wish.truncate && this.core.inodes.isFile(this.core.inodes.get(number))) {
-          this.files.truncate(number, 0)
-        }
-      }
+      } else this.#openThere(number, wish, name.directoryOnly)
       return this.addHandle(number, wish, as)
     })
   }
 
-  /** may_open and what comes before it (fs/namei.c). */
-  #checkOpen(number: number, wish: OpenWish): void {
-    const { inodes, access, pages } = this.core
-    const w = inodes.get(number)
-    const type = pages.u32[w + at.mode]! & Mode.typeMask
-    if (type === Mode.symlink) {
-      const code = wish.directory ? 'ENOTDIR' : 'ELOOP'
-      throw new HoldfastError(code, 'the last name is a symlink')
-    }
-    if (type === Mode.directory) {
-      if (wish.create || wish.write || wish.truncate) throw new HoldfastError('EISDIR')
-    } else if (wish.directory || this.name.directoryOnly) throw new HoldfastError('ENOTDIR')
-    let want = (wish.read ? Want.read : 0) | (wish.write ? Want.write : 0)
-    if (wish.truncate && type === Mode.file) want |= Want.write
-    if ((want & Want.write) !== 0 && (type === Mode.file || type === Mode.directory)) {
-      this.checkWritable()
-    }
-    access.demand(w, want)
-    if (inodes.has(w, InodeFlag.append)) {
-      const elsewhere = wish.write && !wish.append
-      if (elsewhere || wish.truncate) throw new HoldfastError('EPERM', 'it is append-only')
-    }
-    if (wish.noAtime) access.demandOwner(w, 'open it with O_NOATIME')
-    if (type !== Mode.file && type !== Mode.directory) {
-      throw new HoldfastError('ENXIO', 'a FIFO, socket or device is opened through a mount only')
+  /** Opens what a handle names (open_by_handle_at(2)): its own permissions count, no path's. */
+  openInode(
+    handle: InodeHandle,
+    flags: OpenFlags | number = 'r',
+    as: Credentials = ROOT_USER,
+  ): OpenFile {
+    return this.call('open', undefined, as, () => {
+      const wish = parseFlags(flags)
+      if (wish.create || wish.unnamed || wish.exclusive) {
+        throw new HoldfastError('EINVAL', 'by its handle a file is opened, not made')
+      }
+      this.checkHandles()
+      const number = demandHandle(this.core, handle)
+      this.#openThere(number, wish, false)
+      const file = this.addHandle(number, wish, as)
+      const { inodes, pages } = this.core
+      // An orphan of the crash: from here on it goes with its last handle.
+      if (pages.u32[inodes.get(number) + at.links] === 0) file.inode.unlinked = true
+      return file
+    })
+  }
+
+  #openThere(number: number, wish: OpenWish, directoryOnly: boolean): void {
+    demandOpenable(this.core, number, wish, directoryOnly)
+    if (wish.truncate && this.core.inodes.isFile(this.core.inodes.get(number))) {
+      this.files.truncate(number, 0)
     }
   }
 

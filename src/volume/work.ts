@@ -49,8 +49,10 @@ export class Work {
 
   /** Completes what a crash left of an inode, before its content is looked at or changed. */
   settle(number: number): void {
-    const { inodes, transaction } = this.#core
+    const { inodes, transaction, grace, orphans } = this.#core
     if (!inodes.has(inodes.get(number), InodeFlag.unfinished) || !transaction.usable) return
+    // What is left past the end is freed after the grace period; nobody sees it.
+    if (grace.active && orphans.work(number) === OrphanKind.beyond) return
     while (!this.step(number));
     this.#core.pages.tick()
   }
@@ -137,7 +139,12 @@ export class Work {
     const w = inodes.get(number)
     const type = pages.u32[w + at.mode]! & Mode.typeMask
     if (type === Mode.symlink) symlinks.free(w)
-    else if (type === Mode.file && this.trim(w, 0)) return false
+    else if (type === Mode.file && this.trim(w, 0)) {
+      // So nobody takes it for a file that is whole (opening.ts).
+      inodes.setSize(w, 0)
+      inodes.setFlag(w, InodeFlag.preallocated, false)
+      return false
+    }
     if (!xattrs.clear(w, () => !transaction.full)) return false
     orphans.clear(number)
     inodes.free(number)
