@@ -11,13 +11,12 @@ import { BLOCK_BYTES as B } from '../../src/base/limits.js'
 import type { LayoutFile } from '../../src/layout/file.js'
 import type { Hold } from '../../src/layout/hold.js'
 import type { Session } from '../../src/layout/session.js'
-import { Pieces } from '../../src/rdma/pieces.js'
-import { Fault, type MemorySource } from '../../src/rdma/source.js'
+import { Fault } from '../../src/rdma/source.js'
 import type { FileSource } from '../../src/serve/file_source.js'
 import { HeldSource } from '../../src/serve/held_source.js'
 import { Ground } from '../layout/ground.js'
 import { outcomeOf } from '../layout/timers.js'
-import { followed } from './sources.js'
+import { fetch, followed, store } from './sources.js'
 
 /** Blocks that a file has at most: it gets none ahead of its end. */
 export const BLOCKS = 12
@@ -75,7 +74,6 @@ interface Held {
 export class Program extends Ground {
   readonly #files: readonly File[]
   readonly #third: Session
-  readonly #pieces = new Pieces()
   #held: Held[] = []
   #stamp = 0
 
@@ -111,32 +109,6 @@ export class Program extends Ground {
   #strange(length: number): Buffer {
     const stamp = ++this.#stamp
     return Buffer.from(Uint8Array.from({ length }, (_, i) => 0x80 | ((stamp + i) & 0x7f)))
-  }
-
-  /** As the peer gets it; a fault instead of bytes. */
-  #fetch(source: MemorySource, offset: number, length: number): Buffer | Fault {
-    const pieces = this.#pieces
-    pieces.clear()
-    if (offset + length > source.length) return Fault.bounds
-    const fault = source.translate(offset, length, false, pieces)
-    if (fault !== Fault.none) return fault
-    assert.equal(pieces.bytes, length, 'bytes of the pieces')
-    const bytes = Buffer.alloc(length)
-    pieces.read(bytes, 0)
-    assert.equal(source.fetched!(offset, length), Fault.none)
-    return bytes
-  }
-
-  #store(source: MemorySource, offset: number, bytes: Uint8Array): Fault {
-    const pieces = this.#pieces
-    pieces.clear()
-    if (offset + bytes.length > source.length) return Fault.bounds
-    const fault = source.translate(offset, bytes.length, true, pieces)
-    if (fault !== Fault.none) return fault
-    assert.equal(pieces.bytes, bytes.length, 'bytes of the pieces')
-    pieces.write(bytes, 0)
-    source.stored!(offset, bytes.length)
-    return fault
   }
 
   /** The model gets another size; up to `to`, what a holder had stored past the end may show. */
@@ -350,7 +322,7 @@ export class Program extends Ground {
     if (length === 0) return
     file.refused.length = 0
     const wanted = offset + length > file.model.length ? Fault.bounds : Fault.none
-    const fault = this.#store(file.source, offset, bytes)
+    const fault = store(file.source, offset, bytes)
     if (fault === Fault.failed) {
       const [why] = file.refused
       assert.ok(why?.code === 'ENOSPC' || (why?.holds?.length ?? 0) > 0, String(why))
@@ -365,7 +337,7 @@ export class Program extends Ground {
     if (length === 0) return
     const [first, end] = [Math.floor(offset / B), Math.ceil((offset + length) / B)]
     const where = Array.from({ length: end - first }, (_, i) => this.#covers(held, first + i))
-    const fault = this.#store(held.source, offset, bytes)
+    const fault = store(held.source, offset, bytes)
     if (held.hold.iomode === 'read' && offset + length <= held.source.length) {
       return assert.equal(fault, Fault.rights)
     }
@@ -392,15 +364,15 @@ export class Program extends Ground {
   #check(): void {
     this.#held = this.#held.filter(({ hold, source }) => {
       if (!hold.released) return true
-      assert.equal(this.#fetch(source, 0, 1), Fault.bounds, 'of a hold that has ended')
+      assert.equal(fetch(source, 0, 1), Fault.bounds, 'of a hold that has ended')
       return false
     })
     for (const file of this.#files) {
       const { model, path, source } = file
       same(this.volume.readFile(path), model, path)
-      same(this.#fetch(source, 0, model.length), model, `${path}, as a peer reads it`)
+      same(fetch(source, 0, model.length), model, `${path}, as a peer reads it`)
       if (model.length < BLOCKS * B) {
-        assert.equal(this.#fetch(source, Math.max(0, model.length - 1), 2), Fault.bounds)
+        assert.equal(fetch(source, Math.max(0, model.length - 1), 2), Fault.bounds)
       }
     }
     for (const held of this.#held) {
@@ -411,7 +383,7 @@ export class Program extends Ground {
   #checkBlock(held: Held, block: number): void {
     const what = `${held.hold.kind} ${held.hold.iomode ?? ''} of ${held.file.path}, block ${block}`
     const covered = this.#covers(held, block)
-    const got = this.#fetch(held.source, block * B, B)
+    const got = fetch(held.source, block * B, B)
     if (covered === 'no') return assert.equal(got, Fault.bounds, what)
     assert.ok(typeof got !== 'number', `${what}: fault ${String(got)}`)
     const { model } = held.file
