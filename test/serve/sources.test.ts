@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { HoldfastError } from '../../src/base/errors.js'
+import type { HoldfastError } from '../../src/base/errors.js'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
 import { Prng } from '../../src/base/prng.js'
 import { LayoutVolume } from '../../src/layout/volume.js'
@@ -388,4 +388,25 @@ test(`a file in thousands of pieces is read and written anywhere (SEED=${seed})`
     assert.equal(store(source, at, bytes), Fault.none)
     model.set(bytes, at)
   }
+})
+
+test('held: blocks that left the file stay, where a part is given back without a word', () => {
+  using s = new Scene()
+  using file = s.volume.open('/f', 'r+')
+  const hold = s.pin('/f')
+  const source = new HeldSource(s.volume, hold)
+  // Out of the middle, so that what is kept begins in the middle of a run.
+  file.punch(4 * B, 2 * B, { policy: 'defer' })
+  file.write(blocksOf('new', 4, 5), 4 * B)
+  hold.returnRange(B, B)
+  hold.returnRange(6 * B, B)
+  for (const [block, wanted] of ['/f', null, '/f', '/f', '/f', '/f', null, '/f'].entries()) {
+    const got = fetch(source, block * B, B)
+    if (wanted === null) assert.equal(got, Fault.bounds, `block ${block}`)
+    else assertBytes(got as Buffer, blocksOf(wanted, block, block + 1), `block ${block}`)
+  }
+  assert.equal(store(source, 5 * B, pattern(B, 3)), Fault.none)
+  assertBytes(fetch(source, 5 * B, B) as Buffer, pattern(B, 3), 'what was stored where it was')
+  assertBytes(s.block('/f', 4), blocksOf('new', 4, 5), 'what the file has there now')
+  assertBytes(s.block('/f', 5), new Uint8Array(B), 'the hole')
 })
