@@ -59,6 +59,8 @@ export class Completion {
   invalidated = 0
   /** Of a receive: the sender asked for an event. */
   solicited = false
+  /** Of a receive without memory of its own: the message. Null: it had, or none came. */
+  message: Uint8Array | null = null
   /** Why, where there is more to say than the status does. */
   detail = ''
   qp!: QueuePair
@@ -72,10 +74,14 @@ export class Completion {
     this.immediateLow = other.immediateLow
     this.invalidated = other.invalidated
     this.solicited = other.solicited
+    this.message = other.message
     this.detail = other.detail
     this.qp = other.qp
   }
 }
+
+/** Completions that a queue makes at first. */
+const LENGTH_LEAST = 4
 
 type Listener = (queue: CompletionQueue) => void
 
@@ -136,19 +142,24 @@ export class CompletionQueue implements AsyncIterable<Completion> {
   /** Room for a queue pair, or without it. */
   reserve(work: number): void {
     this.#reserved += work
-    if (this.#reserved <= this.#ring.length) return
+  }
+
+  /** It is long as long as many wait in it: one that is idle takes next to nothing. */
+  #grow(): void {
     const ring: Completion[] = []
     for (let i = 0; i < this.#count; i++) ring.push(this.#at(i))
-    while (ring.length < Math.max(this.#reserved, 2 * this.#ring.length))
-      ring.push(new Completion())
+    const wanted = Math.min(this.#reserved, Math.max(LENGTH_LEAST, 2 * ring.length))
+    while (ring.length < wanted) ring.push(new Completion())
     this.#ring = ring
     this.#first = 0
   }
 
   /** The next one, for the queue pair to fill. */
   add(): Completion {
-    assert(this.#count < this.#ring.length, 'a completion queue has room for all work')
+    assert(this.#count < this.#reserved, 'a completion queue has room for all work')
+    if (this.#count === this.#ring.length) this.#grow()
     const completion = this.#at(this.#count++)
+    completion.message = null
     completion.bytes = 0
     completion.immediate = null
     completion.immediateLow = 0
@@ -193,6 +204,7 @@ export class CompletionQueue implements AsyncIterable<Completion> {
     const first = this.#at(0)
     completion.take(first)
     first.id = null
+    first.message = null
     this.#first = (this.#first + 1) % this.#ring.length
     this.#count--
     completion.qp.taken(completion.op === 'receive')

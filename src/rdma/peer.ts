@@ -104,6 +104,7 @@ interface Waiting {
   pending: Pending | null
 }
 
+const NO_BYTES = new Uint8Array(0)
 const ORDER = new DataView(new ArrayBuffer(8))
 
 export class Peer {
@@ -112,7 +113,7 @@ export class Peer {
   readonly closed: Promise<End>
   readonly #cq: CompletionQueue
   readonly #waiting = new Ring<Waiting>(WAITING_MAX, () => ({ work: null, pending: null }))
-  readonly #inbox: (Message & { readonly buffer: Uint8Array })[] = []
+  readonly #inbox: Message[] = []
   readonly #messageBytes: number
   #end: End | null = null
   #closing = false
@@ -127,7 +128,7 @@ export class Peer {
     const depth = { maxSend, maxReceive: Math.max(1, messages) }
     this.qp = device.queuePair(domain, { sendCq: this.#cq, ...depth, receivePatience })
     this.#messageBytes = messageBytes
-    for (let i = 0; i < messages; i++) this.#post(new Uint8Array(messageBytes))
+    for (let i = 0; i < messages; i++) this.#post()
     this.closed = this.qp.closed.then((end) => this.#ended(end))
   }
 
@@ -210,8 +211,8 @@ export class Peer {
         }
       })
     }
-    const { buffer, ...message } = this.#inbox.shift()!
-    if (this.#end === null) this.#post(buffer)
+    const message = this.#inbox.shift()!
+    if (this.#end === null) this.#post()
     return message
   }
 
@@ -294,17 +295,18 @@ export class Peer {
     })
   }
 
-  #takeMessage({ id, status, bytes, ...rest }: Completion): void {
+  #takeMessage({ status, message, ...rest }: Completion): void {
     if (status !== 'SUCCESS') return
-    const buffer = id as Uint8Array
     const { immediate, immediateLow, invalidated, solicited } = rest
-    const message = { bytes: buffer.slice(0, bytes), immediate, immediateLow, invalidated }
-    this.#inbox.push({ ...message, solicited, buffer })
+    // One that came in many segments has more memory behind it than it has bytes.
+    const whole = message === null || message.buffer.byteLength === message.length
+    const bytes = whole ? (message ?? NO_BYTES) : message.slice()
+    this.#inbox.push({ bytes, immediate, immediateLow, invalidated, solicited })
     this.#wake()
   }
 
-  #post(buffer: Uint8Array): void {
-    this.qp.postReceive({ id: buffer, into: buffer.subarray(0, this.#messageBytes) })
+  #post(): void {
+    this.qp.postReceive({ length: this.#messageBytes })
   }
 
   #wake(): void {

@@ -23,8 +23,8 @@ export class ReceiveQueue extends WorkQueue<ReceiveWork, PostedReceive> {
     completion.op = 'receive'
     completion.bytes = bytes
     completion.qp = this.qp
-    receive.id = null
-    receive.into = []
+    completion.message = receive.made?.subarray(0, bytes) ?? null
+    receive.clear()
     this.ring.shift()
     return completion
   }

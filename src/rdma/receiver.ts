@@ -238,6 +238,7 @@ export class Receiver {
       const detail = `${received + payloadLength} bytes of a message, for ${receive.length}`
       throw new ProtocolError(DdpError.tooLong, detail)
     }
+    if (this.#opcode < 0) receive.begin(payloadLength, last)
     if (!moveLocal(receive.into, domain, received, true, bytes, payload, payloadLength)) {
       receives.complete('LOC_PROT_ERR', 0).detail = 'local memory is not there'
       return this.#events.unfit(null, 'the memory of a receive is not there')

@@ -4,6 +4,9 @@
  */
 import { assert } from '../base/errors.js'
 
+/** Objects that are made at first. */
+const LENGTH_LEAST = 2
+
 export class Ring<T> {
   readonly max: number
   length = 0
@@ -44,7 +47,7 @@ export class Ring<T> {
     assert(this.length < this.max, 'no queue is longer than its limit')
     const items: T[] = []
     for (let i = 0; i < this.length; i++) items.push(this.at(i))
-    const wanted = Math.min(this.max, Math.max(8, 2 * this.length))
+    const wanted = Math.min(this.max, Math.max(LENGTH_LEAST, 2 * this.length))
     while (items.length < wanted) items.push(this.#make())
     this.#items = items
     this.#first = 0

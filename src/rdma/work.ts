@@ -101,6 +101,11 @@ export interface ReceiveWork {
   readonly id?: unknown
   /** Where one message goes, at most as many bytes. */
   readonly into?: Local
+  /**
+   * Instead of that: memory for a message of so many bytes at most is made when one comes, and is
+   * the `message` of its completion. Receives that wait take none.
+   */
+  readonly length?: number
 }
 
 const WORD = 2 ** 32
@@ -250,15 +255,36 @@ function putWord(into: Uint32Array, at: number, value: Word): void {
   into[at + 1] = Number(BigInt.asUintN(32, whole >> 32n))
 }
 
+const NO_MEMORY: readonly [] = []
+
 /** A posted receive. */
 export class PostedReceive {
   id: unknown = null
-  into: Local = []
+  into: Local = NO_MEMORY
   length = 0
+  /** Memory is made for the message: null before it comes. */
+  made: Uint8Array | null = null
+  #makes = false
 
   fill(work: ReceiveWork): void {
     this.id = work.id ?? null
-    this.into = work.into ?? []
-    this.length = localBytes(this.into)
+    this.into = work.into ?? NO_MEMORY
+    this.#makes = work.into === undefined && work.length !== undefined
+    this.length = this.#makes ? half(work.length!, 'length') : localBytes(this.into)
+    this.made = null
+  }
+
+  /** Its message begins, of which `bytes` have come; `whole`: that is all. */
+  begin(bytes: number, whole: boolean): void {
+    if (!this.#makes) return
+    this.made = new Uint8Array(whole ? bytes : this.length)
+    this.into = this.made
+  }
+
+  /** It is done: it keeps nobody's memory. */
+  clear(): void {
+    this.id = null
+    this.into = NO_MEMORY
+    this.made = null
   }
 }

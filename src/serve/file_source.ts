@@ -193,10 +193,11 @@ export class FileSource implements MemorySource {
       this.#first = fileBlock
       this.#after = fileBlock + count
       this.#place = regionBlock
+      // Of this extent alone: of holes nothing is remembered.
+      this.#generationLow = pages.u32[w + word.layoutGeneration]!
+      this.#generationHigh = pages.u32[w + word.layoutGeneration + 1]!
       at = to
     }
-    this.#generationLow = pages.u32[w + word.layoutGeneration]!
-    this.#generationHigh = pages.u32[w + word.layoutGeneration + 1]!
   }
 
   #add(pieces: Pieces, at: number, count: number, store: boolean): void {

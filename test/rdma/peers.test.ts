@@ -1,6 +1,8 @@
 /** Peers: operations as promises, and messages to iterate over. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import {
   acceptPeer,
   connectPeer,
@@ -358,4 +360,38 @@ test('a peer that could not be connected, or accepted, leaves nothing', async ()
   await assert.rejects(failing, { code: 'ECONNREFUSED' })
   assert.equal(device.connections, 0)
   assert.equal(device.stags.size, 0)
+})
+
+/** Bytes, of both ends together. */
+const IDLE_BYTES_MAX = 40 << 10
+
+test('a connection that has been used and is idle costs a few KiB', async (t) => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  using server = new Device()
+  using client = new Device()
+  const listener = await server.listen()
+  const small = { messages: 64, messageBytes: 16 << 10, maxSend: 64 }
+  const all: Peer[] = []
+  const add = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const accepted = listener.next().then((request) => acceptPeer(server, request!, small))
+      const near = await connectPeer(client, { host: '127.0.0.1', port: listener.port, ...small })
+      const far = await accepted
+      all.push(near, far)
+      await near.send(pattern(1000))
+      sameBytes((await far.receive())!.bytes, pattern(1000), 'the message')
+      await near.placed()
+    }
+    await turns(3)
+    collect()
+    await turns(3)
+    collect()
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    return heapUsed + arrayBuffers
+  }
+  const before = await add(20)
+  const each = ((await add(100)) - before) / 100
+  assert.ok(each < IDLE_BYTES_MAX, `${each} bytes a connection`)
+  t.diagnostic(`${Math.round(each)} bytes a connection, of both ends`)
 })

@@ -696,3 +696,25 @@ test('a connection that is closing waits for no peer for ever, whatever else it 
   assert.equal((await closed).cause, 'lost')
   assert.equal(timers.waiting, 0)
 })
+
+test('a receive without memory gets it with its message, of one segment or of many', async () => {
+  using pair = await connected()
+  const { client, server } = pair
+  for (const [i, length] of [0, 5, 100_000].entries()) {
+    server.qp.postReceive({ id: i, length: 100_000 })
+    client.post({ op: 'send', local: pattern(length, i) })
+    const { id, status, bytes, message } = await server.received()
+    assert.deepEqual([id, status, bytes], [i, 'SUCCESS', length])
+    sameBytes(message!, pattern(length, i), `message ${i}`)
+    await client.sent()
+  }
+  // One with memory of its own has none made for it.
+  const [into] = server.receive(8)
+  client.post({ op: 'send', local: pattern(8) })
+  assert.equal((await server.received()).message, null)
+  sameBytes(into!, pattern(8), 'where it was to go')
+  server.qp.postReceive({ length: 7 })
+  client.post({ op: 'send', local: pattern(8) })
+  await pair.refused(DdpError.tooLong)
+  assert.throws(() => server.qp.postReceive({ length: -1 }), { code: 'EINVAL' })
+})
