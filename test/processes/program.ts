@@ -232,7 +232,7 @@ export class Programs {
     killIfThere(pid)
   }
 
-  /** Kills all that still run, and waits until they are gone. What is wrong with those that ended. */
+  /** Kills all that still run, and waits until they are gone; what is wrong with the others. */
   async end(): Promise<string[]> {
     const complaints = this.#all.map((one) => one.complaint()).filter((one) => one !== null)
     for (const pid of this.#adopted) killIfThere(pid)
