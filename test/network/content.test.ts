@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { processTest, seedOf } from '../processes/program.js'
 import { connectedEnds } from './ends.js'
 import { twoHosts } from './hosts.js'
-import { noHosts } from './needs.js'
+import { noHosts } from '../../scripts/network_needs.js'
 
 const skip = noHosts()
 

@@ -5,15 +5,18 @@ import { compileLibrary } from '../processes/compile.js'
 import type { Programs } from '../processes/program.js'
 import type { Host } from './hosts.js'
 
-/** A minute without an answer is two seconds, when a test asks for it. */
+/** A minute without an answer is two seconds, when a test asks for it, but not in the long run. */
 const SOONER = 30
-/** What TCP then needs to find that nobody answers, and what a busy machine adds to it. */
-export const GONE_SECONDS = 10
+const WAITS = process.env['HOLDFAST_LONG'] !== undefined
+/** What TCP needs to find that nobody answers, and what a busy machine adds to it. */
+export const GONE_SECONDS = WAITS ? 100 : 10
+const PROGRAM_SECONDS = WAITS ? 200 : 30
 
 let library: string | null = null
 
 /** The environment in which TCP loses its patience sooner. */
 export function impatient(): Record<string, string> {
+  if (WAITS) return {}
   library ??= compileLibrary('test/network/sooner.c')
   return { LD_PRELOAD: library, HOLDFAST_SOONER: String(SOONER) }
 }
@@ -83,16 +86,22 @@ export class Ends {
   }
 }
 
+/** Connects two ends, on two hosts or (null) on this machine. */
 export async function connectedEnds(
   programs: Programs,
-  [here, there]: readonly [Host, Host],
+  hosts: readonly [Host, Host] | null,
   options: EndsOptions,
 ): Promise<Ends> {
   const { seed, bytes = MEMORY_BYTES, env = {}, ipv6 = false, through } = options
-  const program = (name: string, place: Host) =>
-    Actor.start(programs, import.meta.url, './memory_peer.js', { name, place, env })
-  const [client, server] = await Promise.all([program('client', here), program('server', there)])
-  const host = ipv6 ? there.ipv6 : there.ipv4
+  const program = (name: string, place: Host | undefined) => {
+    const at = { name, env, seconds: PROGRAM_SECONDS, ...(place === undefined ? {} : { place }) }
+    return Actor.start(programs, import.meta.url, './memory_peer.js', at)
+  }
+  const [client, server] = await Promise.all([
+    program('client', hosts?.[0]),
+    program('server', hosts?.[1]),
+  ])
+  const host = hosts === null ? '127.0.0.1' : ipv6 ? hosts[1].ipv6 : hosts[1].ipv4
   const { port, stag } = await server.call<{ port: number; stag: number }>('listen', {
     host,
     bytes,

@@ -108,11 +108,22 @@ async function workOn({ seed, longest }: { seed: number; longest: number }): Pro
   }
 }
 
+/** Writes more than anything between holds, until the connection ends. */
+async function flood({ seed }: { seed: number }): Promise<void> {
+  const bytes = contentOf(seed, memory.length)
+  try {
+    for (;;) await peer!.write(stag, 0, bytes)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error
+  }
+}
+
 serve({
   listen,
   connect,
   work,
   workOn,
+  flood,
   hash: () => createHash('sha256').update(memory).digest('hex'),
   placed: () => peer!.placed(),
   close: async () => (await peer!.close()).cause,

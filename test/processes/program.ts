@@ -14,6 +14,7 @@ import { readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { createInterface } from 'node:readline'
 import type { Writable } from 'node:stream'
+import { noSetpriv } from '../../scripts/network_needs.js'
 
 /** Where programs run, when it is not this machine as it is. */
 export interface Place {
@@ -254,6 +255,8 @@ function killIfThere(pid: number): void {
   }
 }
 
+let noProcesses: string | false | null = null
+
 export interface ProcessTestOptions {
   readonly skip?: string | false
 }
@@ -267,7 +270,8 @@ export function processTest(
   options: ProcessTestOptions,
   body: (programs: Programs, t: TestContext) => Promise<void>,
 ): void {
-  void test(name, { skip: options.skip ?? false }, async (t) => {
+  noProcesses ??= noSetpriv()
+  void test(name, { skip: noProcesses || (options.skip ?? false) }, async (t) => {
     const programs = new Programs()
     // Also when the body never returns.
     t.after(() => programs.end())
