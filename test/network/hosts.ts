@@ -66,7 +66,8 @@ class Namespace implements Place {
   }
 }
 
-function namespaceOf(pid: string): string {
+/** The name of the network namespace of a process; "" when there is none. */
+export function namespaceOf(pid: string): string {
   try {
     return readlinkSync(`/proc/${pid}/ns/net`)
   } catch {
