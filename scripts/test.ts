@@ -80,6 +80,8 @@ const DIRECTORIES = [
   'serve',
   'dissector',
   'kill',
+  'processes',
+  'network',
 ]
 
 /** Compiled tests whose source is still there: a test taken out leaves its compiled form behind. */

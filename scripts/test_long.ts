@@ -26,7 +26,7 @@ function settings(seed: number, scale: number): Record<string, string> {
   }
 }
 
-const SUITES = ['unit', 'model', 'crash', 'fire', 'repair', 'rdma', 'kill']
+const SUITES = ['unit', 'model', 'crash', 'fire', 'repair', 'rdma', 'kill', 'processes', 'network']
 
 const SOAK_SECONDS_MAX = 3600
 

@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { networkInterfaces, release } from 'node:os'
+import { NETWORK_NEEDS } from './network_needs.js'
 
 export interface Need {
   /** Found in the reason of a skip. */
@@ -89,6 +90,10 @@ export const NEEDS: readonly Need[] = [
   },
   { name: 'arm64', pattern: /\barm64\b/, met: () => process.arch === 'arm64' },
   { name: 'x64', pattern: /\bx64\b/, met: () => process.arch === 'x64' },
+  ...NETWORK_NEEDS.map(({ lack, met }) => {
+    const literal = lack.replace(/[()]/g, '\\$&')
+    return { name: lack.slice('no '.length), pattern: new RegExp(`^${literal}$`), met }
+  }),
 ]
 
 /** Why a skip with this reason is a failure, or null when it may be skipped. */
