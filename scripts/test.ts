@@ -66,6 +66,8 @@ const DIRECTORIES = [
   'tidy',
   'unit',
   'native',
+  'control',
+  'serve',
   'layout',
   'suite',
   'model',
