@@ -7,8 +7,8 @@ import { InvalidArgumentError } from 'commander'
 
 const ID_MAX = 0xffff_fffe
 
-/** Fields of the line whose first one is `name`, null when there is none. */
-function lookUp(file: string, name: string): string[] | null {
+/** Fields of the first line that has `name` in field `at`, null when there is none. */
+function lookUp(file: string, name: string, at = 0): string[] | null {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -17,7 +17,7 @@ function lookUp(file: string, name: string): string[] | null {
   }
   for (const line of text.split('\n')) {
     const fields = line.split(':')
-    if (fields[0] === name) return fields
+    if (fields[at] === name) return fields
   }
   return null
 }
@@ -40,6 +40,12 @@ export function groupId(text: string): number {
   const id = Number(lookUp('/etc/group', text)?.[2] ?? parseId(text) ?? NaN)
   if (Number.isInteger(id)) return id
   throw new InvalidArgumentError(`no group '${text}' on this host; a number does always`)
+}
+
+/** The group that a user logs in with, null when this host does not know the user. */
+export function loginGroup(uid: number): number | null {
+  const gid = Number(lookUp('/etc/passwd', String(uid), 2)?.[3] ?? NaN)
+  return Number.isInteger(gid) ? gid : null
 }
 
 export interface Ownership {

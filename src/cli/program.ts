@@ -20,6 +20,7 @@ import { fallocateCommand } from './commands/fallocate.js'
 import { fixCommand } from './commands/fix.js'
 import { fsckCommand } from './commands/fsck.js'
 import { infoCommand } from './commands/info.js'
+import { keysCommand } from './commands/keys.js'
 import { labelCommand } from './commands/label.js'
 import { lnCommand } from './commands/ln.js'
 import { lsCommand } from './commands/ls.js'
@@ -109,6 +110,7 @@ const COMMANDS = {
     sealWritesCommand,
     policyCommand,
   ],
+  'Serving:': [keysCommand],
   'RDMA:': [rdmaTargetCommand, rpingCommand],
   'Tests:': [seedCommand, verifyCommand],
   'Shells:': [completionCommand],

@@ -27,6 +27,12 @@ function entriesOf(program: Command): Entry[] {
   ])
 }
 
+/** Commands that have others below them. */
+const nested = (program: Command): string[] =>
+  commandsOf(program)
+    .filter((command) => commandsOf(command).length > 0)
+    .map((command) => command.name())
+
 function optionsOf(command: Command): readonly Option[] {
   return command.createHelp().visibleOptions(command)
 }
@@ -67,7 +73,7 @@ _holdfast() {
     return
   fi
   path=\${typed[1]}
-  [[ $path == xattr && \${#typed[@]} -gt 2 ]] && path="xattr \${typed[2]}"
+  [[ $path == @(${nested(program).join('|')}) && \${#typed[@]} -gt 2 ]] && path+=" \${typed[2]}"
   case $path in
 ${cases.join('')}  esac
   if [[ $cur == -* ]]; then
@@ -138,8 +144,8 @@ ${described(program).join('\n')}
   local name=$words[2]
   shift words
   ((CURRENT--))
-  if [[ $name == xattr && CURRENT -gt 2 ]]; then
-    name="xattr $words[2]"
+  if [[ $name == (${nested(program).join('|')}) && CURRENT -gt 2 ]]; then
+    name="$name $words[2]"
     shift words
     ((CURRENT--))
   fi
