@@ -96,16 +96,19 @@ export const formatSecret = ({ id, secret }: { id: string; secret: Uint8Array })
   `${id} ${Buffer.from(secret).toString('base64url')}`
 
 function parseLine(content: string, line: number, path: string): KeyLine | null {
-  const found = /^([^#]*?)\s*(?:(?<=^|\s)#\s*(.*?)\s*)?$/.exec(content)
-  if (found === null) throw bad(path, line, 'a comment has a space before its #')
-  const fields = found[1]!.split(/\s+/).filter((field) => field !== '')
+  const hash = content.indexOf('#')
+  const said = hash < 0 ? content : content.slice(0, hash)
+  if (hash > 0 && !/\s/.test(content[hash - 1]!)) {
+    throw bad(path, line, 'a comment has a space before its #')
+  }
+  const fields = said.split(/\s+/).filter((field) => field !== '')
   const [id, encoded, ...rights] = fields
   if (id === undefined) return null
   const wrong = invalidKeyId(id)
   if (wrong !== null) throw bad(path, line, wrong)
   const secret = parseSecret(encoded, line, path)
   const identity = rights.length === 0 ? null : parseIdentity(rights, line, path)
-  return { id, secret, identity, comment: found[2] ?? '', line }
+  return { id, secret, identity, comment: hash < 0 ? '' : content.slice(hash + 1).trim(), line }
 }
 
 function parseSecret(encoded: string | undefined, line: number, path: string): Uint8Array {
