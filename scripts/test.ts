@@ -67,7 +67,6 @@ const DIRECTORIES = [
   'unit',
   'native',
   'control',
-  'serve',
   'layout',
   'suite',
   'model',
