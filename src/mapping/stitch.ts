@@ -15,7 +15,7 @@ import { BLOCK_BYTES } from '../base/limits.js'
 import { native, type Fault, type MemoryId } from '../native/native.js'
 import { faultsIn, forgetFaults } from '../region/faults.js'
 import type { MapAccess, Mappable } from '../region/region.js'
-import { systemCall } from '../region/system_call.js'
+import { systemCall } from '../base/system_call.js'
 import { givePieces, piecesLeft, takePieces, tooManyPieces } from './pieces.js'
 
 /** Pieces added by changes before all are counted again. */

@@ -23,7 +23,7 @@ import { probe, type Kind } from './kind.js'
 import { MemoryRegion } from './memory_region.js'
 import type { Persistence } from './region.js'
 import { requireMemory, requireSpace } from './space.js'
-import { systemCall } from './system_call.js'
+import { systemCall } from '../base/system_call.js'
 
 const F_SEAL_SHRINK = 2
 

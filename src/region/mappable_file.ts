@@ -5,7 +5,7 @@
 import { HoldfastError } from '../base/errors.js'
 import { MapFlag, native, type MemoryId } from '../native/native.js'
 import type { DeviceSync, MapAccess, Mappable, Persistence, RegionCounters } from './region.js'
-import { systemCall } from './system_call.js'
+import { systemCall } from '../base/system_call.js'
 
 export interface MappableParts {
   readonly kind: string

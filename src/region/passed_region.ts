@@ -13,7 +13,7 @@ import { MapFlag, native } from '../native/native.js'
 import { probe, type Kind } from './kind.js'
 import { MappableFile } from './mappable_file.js'
 import type { DeviceSync, Persistence } from './region.js'
-import { systemCall } from './system_call.js'
+import { systemCall } from '../base/system_call.js'
 
 /** What the owner of a region says of it. */
 export interface ToldRegion {

@@ -20,7 +20,7 @@ import { HoldfastError } from '../base/errors.js'
 import { MapFlag, native } from '../native/native.js'
 import { deviceNumbers } from './kind.js'
 import type { MemoryRegion } from './memory_region.js'
-import { systemCall } from './system_call.js'
+import { systemCall } from '../base/system_call.js'
 
 /** Slot n is the byte at `offset + n`. */
 export const SURVIVOR_LOCKS = { offset: 2 ** 52, slots: 2 ** 20 } as const

@@ -9,12 +9,8 @@ import { seededEntropy } from '../../src/base/clock.js'
 import { cryptoWith, type Crypto } from '../../src/base/crypto.js'
 import { HoldfastError } from '../../src/base/errors.js'
 import { Acceptor, Initiator, type Established } from '../../src/control/handshake.js'
-import {
-  decodeHello,
-  encodeHello,
-  HANDSHAKE_BYTES_MAX,
-  HELLO_BYTES_MAX,
-} from '../../src/control/handshake_messages.js'
+import { GREETING_BYTES_MAX } from '../../src/control/limits.js'
+import { decodeHello, encodeHello, HELLO_BYTES_MAX } from '../../src/control/handshake_messages.js'
 
 const SECRET = Uint8Array.from({ length: 32 }, (_, i) => i * 7 + 1)
 const OTHER = Uint8Array.from({ length: 32 }, (_, i) => i * 5 + 2)
@@ -366,15 +362,15 @@ describe('messages of a handshake', () => {
   }
 
   for (const [what, message, pattern] of [
-    ['of another kind', changed(0, 2), /a hello is wanted, found kind 2/],
+    ['of another kind', changed(0, 2), /a hello of the handshake is wanted, found kind 2/],
     ['of another version', changed(4, 9), /version 9 of the handshake/],
-    ['with a long key id', changed(8, 65), /a key id of 65 bytes, at most 64/],
-    ['with a huge key id', changed(8, 0xffff_ffff), /a key id of 4294967295 bytes/],
-    ['with a long hello', changed(52, HELLO_BYTES_MAX + 1), /a hello of 4097 bytes, at most 4096/],
+    ['with a long key id', changed(8, 65), /65 bytes where 64 are allowed/],
+    ['with a huge key id', changed(8, 0xffff_ffff), /4294967295 bytes where/],
+    ['with a long hello', changed(52, HELLO_BYTES_MAX + 1), /513 bytes where 512 are allowed/],
     ['with padding that is not zero', changed(16, 0x6f70_0001), /padding/],
     ['with a key id that is no text', changed(12, 0x0a61_6263), /printable/],
     ['without a key id', encodeHello({ ...good, keyId: '' }), /printable/],
-    ['of nothing', new Uint8Array(), /4 bytes early/],
+    ['of nothing', new Uint8Array(), /it ends too early/],
   ] as const) {
     test(`a hello ${what} is EPROTO, and says so`, () => {
       const { acceptor, initiator } = world()
@@ -384,7 +380,7 @@ describe('messages of a handshake', () => {
     })
   }
 
-  test('the longest has the bytes that are said', () => {
+  test('the longest is taken before it is known who is there', () => {
     const { crypto } = world()
     const acceptor = new Acceptor({
       serverId: new Uint8Array(64),
@@ -395,8 +391,8 @@ describe('messages of a handshake', () => {
     })
     const hello = { keyId: 'x'.repeat(64), nonce: NONCE, hello: new Uint8Array(HELLO_BYTES_MAX) }
     const first = encodeHello(hello)
-    assert.ok(first.length <= HANDSHAKE_BYTES_MAX)
-    assert.ok(acceptor.receive(first).send!.length <= HANDSHAKE_BYTES_MAX)
+    assert.ok(first.length <= GREETING_BYTES_MAX)
+    assert.ok(acceptor.receive(first).send!.length <= GREETING_BYTES_MAX)
     assert.throws(() => encodeHello({ ...hello, keyId: 'x'.repeat(65) }), { code: 'EINVAL' })
   })
 

@@ -48,6 +48,16 @@ export class FakeTimers implements Timers {
     this.#now = end
     await idle()
   }
+
+  /** The loop stands still for a time: what was due meanwhile runs when that is over. */
+  stand(milliseconds: number): void {
+    this.#now += milliseconds
+    const due = this.#due.filter(({ at }) => at <= this.#now).sort((a, b) => a.at - b.at)
+    for (const timer of due) {
+      this.#due.splice(this.#due.indexOf(timer), 1)
+      timer.run()
+    }
+  }
 }
 
 /** All that can go on without time has gone on. */
