@@ -3,7 +3,7 @@
  *
  *   datagram PATH    binds a datagram socket there ('@': abstract), prints the first that comes
  *   hold FD          maps a page of FD and closes it; a line on stdin: unmaps it
- *   fork FD          the same in a child that it leaves behind; it ends itself at once
+ *   leave FD         the same in a process whose parent, which mapped it, has ended
  *   send PATH        sends "abc" with three descriptors, then "def", in one piece each
  *   own DIRECTORY    locks it (flock(2)) until a line comes on stdin
  *   activate PATH WORDS…   runs a command with a socket that listens there, as service managers do
@@ -17,7 +17,9 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void say(const char *line) {
@@ -55,17 +57,52 @@ static int datagram(const char *path) {
   return 0;
 }
 
-static int hold(int fd, int forks) {
-  void *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-  if (page == MAP_FAILED) return fail("mmap");
+/* With the descriptor closed, the mapping alone is left. */
+static void *map_page(int fd, size_t *length) {
+  struct stat stat;
+  if (fstat(fd, &stat) != 0) exit(fail("fstat"));
+  /* A huge page where those are its pages. */
+  *length = (size_t)stat.st_blksize;
+  void *page = mmap(NULL, *length, PROT_READ, MAP_SHARED, fd, 0);
+  if (page == MAP_FAILED) exit(fail("mmap"));
   close(fd);
-  if (forks && fork() != 0) _exit(0);
+  return page;
+}
+
+static int hold_until_told(void *page, size_t length) {
   say("mapped");
   wait_for_line();
-  munmap(page, 4096);
+  munmap(page, length);
   say("unmapped");
   wait_for_line();
   return 0;
+}
+
+static int hold(int fd) {
+  size_t length;
+  void *page = map_page(fd, &length);
+  return hold_until_told(page, length);
+}
+
+/* This process only waits; its child maps, and ends when that has a child of its own. */
+static int leave(int fd) {
+  int gone[2], done[2];
+  char byte;
+  if (pipe(gone) != 0 || pipe(done) != 0) return fail("pipe");
+  pid_t child = fork();
+  if (child == 0) {
+    size_t length;
+    void *page = map_page(fd, &length);
+    if (fork() != 0) _exit(0);
+    close(gone[1]);
+    if (read(gone[0], &byte, 1) != 0) return fail("read");
+    return hold_until_told(page, length);
+  }
+  close(fd);
+  close(done[1]);
+  if (waitpid(child, NULL, 0) != child) return fail("waitpid");
+  close(gone[1]);
+  return read(done[0], &byte, 1) == 0 ? 0 : fail("read");
 }
 
 static int send_loosely(const char *path) {
@@ -118,8 +155,8 @@ int main(int count, char **words) {
   if (count > 3 && strcmp(words[1], "activate") == 0) return activate(words[2], words + 3);
   if (count != 3) return 2;
   if (strcmp(words[1], "datagram") == 0) return datagram(words[2]);
-  if (strcmp(words[1], "hold") == 0) return hold(atoi(words[2]), 0);
-  if (strcmp(words[1], "fork") == 0) return hold(atoi(words[2]), 1);
+  if (strcmp(words[1], "hold") == 0) return hold(atoi(words[2]));
+  if (strcmp(words[1], "leave") == 0) return leave(atoi(words[2]));
   if (strcmp(words[1], "send") == 0) return send_loosely(words[2]);
   if (strcmp(words[1], "own") == 0) return own(words[2]);
   return 2;
