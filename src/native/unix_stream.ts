@@ -4,8 +4,8 @@
  * Invariants:
  *  - a descriptor that came is handed to the caller, or closed: none is left behind;
  *  - the place of a descriptor is that of the byte that it was sent with. The kernel ends what one
- *    call receives there (descriptors.c); a peer that sends descriptors with several bytes at once
- *    gets one of these as the place, or one behind them that was asked for first.
+ *    call receives there (descriptors.c); where a peer sends descriptors with several bytes at once
+ *    the place is one of these.
  *
  * An `abort` is a `close` here: what was taken is with the peer already, and there is no reset.
  */

@@ -62,6 +62,34 @@ test('another process sees a lock, at offsets beyond 4 GiB too', () => {
   closeSync(fd)
 })
 
+test('the first lock of others is found, wherever others are', () => {
+  const path = join(folder, 'first')
+  const fd = openSync(path, 'w+')
+  const far = 2 ** 52
+  const holders = [700, 3, 512, 4, 90].map((at) => {
+    const holder = openSync(path, 'r')
+    assert.equal(native.lock(holder, far + at, 2, false), true)
+    return holder
+  })
+  assert.equal(native.firstLock(fd, far, 1000), far + 3)
+  assert.equal(native.firstLock(fd, far, 3), -1)
+  assert.equal(native.firstLock(fd, far + 4, 1), far + 4, 'the end of one, the begin of another')
+  assert.equal(native.firstLock(fd, far + 6, 1000), far + 90)
+  assert.equal(native.firstLock(fd, far + 91, 500), far + 91, 'it begins before')
+  assert.equal(native.firstLock(fd, far + 92, 1000), far + 512)
+  assert.equal(native.firstLock(fd, far + 702, 10_000), -1)
+  assert.equal(native.firstLock(fd, 0, Number.MAX_SAFE_INTEGER), far + 3)
+  assert.equal(native.lock(fd, far, 1, true), true)
+  assert.equal(native.firstLock(fd, far, 2), -1, 'its own is none of another')
+  assert.equal(native.firstLock(holders[0]!, far, 2), far, 'exclusive ones count')
+  for (const holder of holders) closeSync(holder)
+  assert.equal(native.firstLock(fd, far, 1000), -1)
+  fails('EINVAL', () => native.firstLock(fd, 0, 0))
+  fails('ERR_OUT_OF_RANGE', () => native.firstLock(fd, -1, 1))
+  closeSync(fd)
+  fails('EBADF', () => native.firstLock(fd, 0, 1))
+})
+
 test('a lock of no bytes, or on no file, is refused', () => {
   const fd = openSync(join(folder, 'empty'), 'w+')
   fails('EINVAL', () => native.lock(fd, 0, 0, true))

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ByteStream, StreamEvents, StreamListener } from '../../src/base/byte_stream.js'
 import { tcp } from '../../src/native/tcp.js'
+import { connectUnix, listenUnix } from '../../src/native/unix.js'
 
 /** One end of a connection. `readable` and `writable` become promises. */
 export class End implements StreamEvents {
@@ -83,21 +84,38 @@ export class End implements StreamEvents {
 
 export const all = (): number => 1 << 30
 
-/** A listener that queues what it accepts. */
-export async function listening(host = '127.0.0.1') {
+/** Queues what a listener accepts. */
+export function queue() {
   const waiting: ByteStream[] = []
   const asking: Array<(stream: ByteStream) => void> = []
-  const listener: StreamListener = await tcp.listen(host, 0, (stream) => {
+  const accepted = (stream: ByteStream): void => {
     const ask = asking.shift()
     if (ask === undefined) waiting.push(stream)
     else ask(stream)
-  })
+  }
   const accept = (): Promise<ByteStream> => {
     const stream = waiting.shift()
     if (stream !== undefined) return Promise.resolve(stream)
     return new Promise((resolve) => asking.push(resolve))
   }
+  return { waiting, accepted, accept }
+}
+
+/** A listener that queues what it accepts. */
+export async function listening(host = '127.0.0.1') {
+  const { waiting, accepted, accept } = queue()
+  const listener: StreamListener = await tcp.listen(host, 0, accepted)
   return { listener, waiting, accept }
+}
+
+/** Two ends of one connection through a Unix socket that is gone again; the first connected. */
+export async function unixPair(path: string): Promise<[End, End]> {
+  const { accepted, accept } = queue()
+  const listener = await listenUnix(path, 0o600, accepted)
+  const stream = await connectUnix(path)
+  const other = await accept()
+  listener.close()
+  return [new End(stream), new End(other)]
 }
 
 /** Two ends of one connection; the first one connected. */
