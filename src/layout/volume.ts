@@ -131,6 +131,7 @@ export class LayoutVolume extends Volume {
   /** 16 bytes: this volume and no other. */
   get uuid(): Uint8Array {
     return this.mounted.superblock.uuid
+  }
 
   /** The same by handle: ESTALE when that file is no more. What has lost its names may be there. */
   openHandle(session: Session, handle: InodeHandle, flags: OpenFlags | number = 'r'): LayoutFile {

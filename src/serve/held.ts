@@ -38,7 +38,7 @@ export class HeldByClient {
   }
 
   granted(file: LayoutFile): Granted {
-    const { epoch, generation } = file.layoutId()
+    const { epoch, generation } = this.session.volume.layoutId(file)
     const ranges = this.hold.info().ranges
     const offset = ranges[0]?.offset ?? 0
     const last = ranges.at(-1)

@@ -40,8 +40,9 @@ export class Mapping {
 
   /** Slots that nobody has claimed and somebody still holds. */
   get unclaimed(): number {
-    const region = this.#region()
-    for (const slot of this.#survivors) if (!isHeld(region, slot)) this.#survivors.delete(slot)
+    for (const slot of this.#survivors) {
+      if (!isHeld(this.#region(), slot)) this.#survivors.delete(slot)
+    }
     return this.#survivors.size
   }
 

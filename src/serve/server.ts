@@ -14,6 +14,7 @@ import type { HoldEvent } from '../layout/events.js'
 import type { VolumeFileSystem } from '../layout/filesystem.js'
 import type { Device } from '../rdma/index.js'
 import type { ClientSession } from './client_session.js'
+import { GracePeriod } from './grace.js'
 import type { Log } from './log.js'
 import { Mapping } from './mapping.js'
 import { KEEPALIVE_MILLISECONDS } from './verbs/session.js'
@@ -40,6 +41,7 @@ export class Server {
   readonly log: Log
   readonly device: Device
   readonly mapping: Mapping
+  readonly grace: GracePeriod
   /** Those that have said HELLO, by id. */
   readonly sessions = new Map<number, ClientSession>()
   /** Connections that are open, with those that have not said it. */
@@ -55,6 +57,7 @@ export class Server {
     this.device = options.device
     this.maxSessions = options.maxSessions ?? SESSIONS_MAX
     this.mapping = new Mapping(this, options.mapGroup ?? null)
+    this.grace = new GracePeriod(this)
     this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
     this.#look()
   }
@@ -210,6 +213,7 @@ export class Server {
   close(): void {
     this.#stopping = true
     for (const end of this.#ends) end()
+    this.grace.close()
   }
 
   /** No session begins any more. */

@@ -1,6 +1,7 @@
 /** Verbs on the session itself, on those of others, and on what happens. */
 import { HoldfastError } from '../../base/errors.js'
 import { ITEMS_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from '../../control/limits.js'
+import { reclaim } from '../reclaiming.js'
 import type { Some } from './some.js'
 
 /** Holds of one reply. */
@@ -45,7 +46,7 @@ export const sessionVerbs: Some<
       ...server.facts,
       mapping: session.mayMap,
       keepalive: session.remote ? KEEPALIVE_MILLISECONDS : 0,
-      grace: session.volume.grace,
+      grace: session.volume.inGrace,
     }
   },
 
@@ -54,10 +55,11 @@ export const sessionVerbs: Some<
     return session.giveDescriptor()
   },
 
-  reclaim: (session, args) => session.reclaim(args),
+  reclaim: (session, args) => reclaim(session, args),
 
-  reclaimDone: (session) => {
-    session.reclaimed()
+  reclaimDone: (session, { slots }) => {
+    session.demandMapping()
+    session.server.grace.claim(session, slots)
     return {}
   },
 
