@@ -67,10 +67,6 @@ const DIRECTORIES = [
   'unit',
   'native',
   'control',
-<<<<<<< HEAD
-  'serve',
-=======
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
   'layout',
   'suite',
   'model',

@@ -21,12 +21,8 @@ import {
   type Stats,
 } from 'node:fs'
 import { dirname } from 'node:path'
-<<<<<<< HEAD
-import { HoldfastError, type ErrorCode, ERRNO } from './errors.js'
-=======
 import { HoldfastError } from './errors.js'
 import { systemCall, systemError } from './system_call.js'
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
 
 const PERMISSIONS = 0o777
 const PRIVATE_MODE = 0o600
@@ -42,11 +38,7 @@ export interface PrivateFileOptions {
 export function readPrivateFile(path: string, { most, own = false }: PrivateFileOptions): string {
   // Without NONBLOCK, opening a FIFO would wait for a writer.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK
-<<<<<<< HEAD
-  const fd = systemCall(path, () => openSync(path, flags))
-=======
   const fd = systemCall('open', path, () => openSync(path, flags))
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
   try {
     const stats = fstatSync(fd)
     if (!stats.isFile()) throw new HoldfastError('EINVAL', 'it is no regular file', { path })
@@ -75,13 +67,9 @@ function readAll(path: string, fd: number, most: number): Buffer {
   const bytes = Buffer.alloc(most + 1)
   let length = 0
   for (;;) {
-<<<<<<< HEAD
-    const read = systemCall(path, () => readSync(fd, bytes, length, bytes.length - length, null))
-=======
     const read = systemCall('read', path, () =>
       readSync(fd, bytes, length, bytes.length - length, null),
     )
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
     if (read === 0) return bytes.subarray(0, length)
     length += read
     if (length > most) throw new HoldfastError('EFBIG', `more than ${most} bytes`, { path })
@@ -115,41 +103,25 @@ export function changePrivateFile(
     const before = existing(target, options)
     const text = change(before)
     if (before !== null) keepOwner(target, fd)
-<<<<<<< HEAD
-    systemCall(lock, () => {
-      writeFileSync(fd, text)
-      fsyncSync(fd)
-    })
-    systemCall(target, () => renameSync(lock, target))
-=======
     systemCall('write', lock, () => {
       writeFileSync(fd, text)
       fsyncSync(fd)
     })
     systemCall('rename', target, () => renameSync(lock, target))
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
     done = true
   } finally {
     closeSync(fd)
     if (!done) unlinkSync(lock)
   }
-<<<<<<< HEAD
-  systemCall(target, () => syncDirectory(dirname(target)))
-=======
   systemCall('fsync', target, () => syncDirectory(dirname(target)))
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
 }
 
 function lockFile(lock: string, flags: number): number {
   try {
     return openSync(lock, flags, PRIVATE_MODE)
   } catch (error) {
-<<<<<<< HEAD
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw asHoldfast(error, lock)
-=======
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
       throw systemError(error, { syscall: 'open', path: lock })
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
     const detail = 'another process changes the file; if none does, one was killed: remove this'
     throw new HoldfastError('EBUSY', detail, { path: lock })
   }
@@ -165,17 +137,10 @@ function existing(path: string, options: PrivateFileOptions): string | null {
 }
 
 function keepOwner(path: string, fd: number): void {
-<<<<<<< HEAD
-  const old = systemCall(path, () => openSync(path, constants.O_RDONLY))
-  try {
-    const { uid, gid, mode } = fstatSync(old)
-    systemCall(path, () => {
-=======
   const old = systemCall('open', path, () => openSync(path, constants.O_RDONLY))
   try {
     const { uid, gid, mode } = fstatSync(old)
     systemCall('fchown', path, () => {
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
       fchownSync(fd, uid, gid)
       fchmodSync(fd, mode & PERMISSIONS)
     })
@@ -201,20 +166,3 @@ function syncDirectory(path: string): void {
     closeSync(fd)
   }
 }
-<<<<<<< HEAD
-
-function systemCall<T>(path: string, run: () => T): T {
-  try {
-    return run()
-  } catch (error) {
-    throw asHoldfast(error, path)
-  }
-}
-
-function asHoldfast(error: unknown, path: string): unknown {
-  const { code } = error as NodeJS.ErrnoException
-  if (error instanceof HoldfastError || code === undefined || !(code in ERRNO)) return error
-  return new HoldfastError(code as ErrorCode, undefined, { path, cause: error })
-}
-=======
->>>>>>> bf10ea6700cccadb32909b6b5e4190733b08e23b
