@@ -413,6 +413,18 @@ describe('messages of a handshake', () => {
     assert.throws(() => refused.initiator.receive(messages[1]!), { code: 'EPROTO' })
   })
 
+  test('that tell of an outcome in another form than one are EPROTO', () => {
+    for (const [accepted, byte] of [
+      [2, 0],
+      [0, 1],
+    ] as const) {
+      const { initiator, acceptor } = world()
+      initiator.receive(acceptor.receive(initiator.first).send!)
+      const outcome = Buffer.concat([u32(4), u32(accepted), Buffer.alloc(32, byte)])
+      assert.throws(() => initiator.receive(outcome), { code: 'EPROTO' })
+    }
+  })
+
   test('out of turn are EPROTO', () => {
     const { messages } = run(world())
     for (const at of [1, 2, 3]) {

@@ -128,7 +128,7 @@ test('closing ends connections that are open', async () => {
   const socket = connect(served.port, served.host)
   socket.on('error', () => {})
   await once(socket, 'connect')
-  socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /metrics')
   await once(socket, 'data')
   const over = once(socket, 'close')
   await served.close()

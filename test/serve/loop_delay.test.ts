@@ -53,8 +53,8 @@ test('the time of collections is counted as theirs, and the rest as delay', asyn
   await timers.pass(100)
   const start = timers.now()
   timers.stand(60) // due after 10 ms: 50 ms late
+  delay.paused(start + 25, 5, 'minor') // within the next, told of before it
   delay.paused(start + 20, 30, 'major')
-  delay.paused(start + 25, 5, 'minor') // within the other, told of later
   delay.paused(start + 55, 2, 'minor')
   await timers.pass(100)
   delay.close()
