@@ -15,6 +15,8 @@ import type { PassedRegion } from '../region/passed_region.js'
 import { HoldingFile } from './holding_file.js'
 import type { ClientHold, OnRecall } from './hold.js'
 import type { Client } from './client.js'
+import { ServedLayout, type FileLayout } from './layout.js'
+import type { LayoutOptions } from './taking.js'
 import type { Opened } from './file.js'
 
 export interface LocalMapOptions extends MapOptions {
@@ -31,6 +33,16 @@ export class LocalFile extends HoldingFile {
   constructor(client: Client, region: () => Promise<PassedRegion>, opened: Opened, flags: number) {
     super(client, opened, flags)
     this.#region = region
+  }
+
+  /** Lends a range; its bytes go through the connection. */
+  async layout(options: LayoutOptions = {}): Promise<FileLayout> {
+    const hold = await this.lease(options)
+    return new ServedLayout(
+      hold,
+      (into, offset) => this.readAt(into, offset),
+      (bytes, offset) => this.writeAt(bytes, offset, {}),
+    )
   }
 
   /**

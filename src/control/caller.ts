@@ -62,6 +62,8 @@ export class Caller {
   readonly channel: Channel
   /** Takes messages in place of it, until both ends have said who they are. */
   gate: ((message: Uint8Array) => void) | null = null
+  /** Called when it ends, for who waits behind the gate. */
+  onEnd: (() => void) | null = null
   readonly #events: CallerEvents
   readonly #timers: Timers
   readonly #pending = new Map<number, Pending>()
@@ -178,6 +180,7 @@ export class Caller {
       pending.reject(this.#gone())
     }
     this.#pending.clear()
+    this.onEnd?.()
     this.#events.ended(error)
   }
 

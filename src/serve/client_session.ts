@@ -56,6 +56,8 @@ export class ClientSession {
   /** What its data connections are opened with; null: it is local. */
   secret: SessionSecret | null = null
   readonly dataConnections = new Set<QueuePair>()
+  /** Called when its connection is gone. */
+  onOver: () => void = () => {}
   #teller!: Teller
   #principal: Principal | null = null
   /** What it holds in the volume. Begins with its HELLO. */
@@ -318,6 +320,7 @@ export class ClientSession {
   disconnected(): void {
     if (this.gone) return
     this.gone = true
+    this.onOver()
     for (const end of this.watches.splice(0)) end()
     for (const registration of [...this.registrations.values()]) registration.end()
     for (const connection of [...this.dataConnections]) connection.abort()

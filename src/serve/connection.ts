@@ -7,7 +7,6 @@
  */
 import { closeSync } from 'node:fs'
 import type { ByteStream } from '../base/byte_stream.js'
-import type { Crypto } from '../base/crypto.js'
 import { HoldfastError } from '../base/errors.js'
 import { Answerer } from '../control/answerer.js'
 import { MARK_BYTES } from '../control/channel.js'
@@ -23,8 +22,8 @@ const GREETING_MILLISECONDS = 10_000
 /** How a remote client shows who it is. */
 export interface Gate {
   acceptor(): Acceptor
-  /** Who has such a key; null: it was removed meanwhile. */
-  principal(established: Established, peer: string): Principal | null
+  /** It has shown its key: who that is; null: the key was removed meanwhile. */
+  established(session: ClientSession, established: Established, peer: string): Principal | null
 }
 
 export interface ConnectionOptions {
@@ -32,7 +31,6 @@ export interface ConnectionOptions {
   /** Who it is, where the kernel has said so. */
   readonly principal?: Principal
   readonly gate?: Gate
-  readonly crypto: Crypto
 }
 
 /** Serves the other end of a stream, until it ends. */
@@ -86,10 +84,9 @@ function handshake(
       return answerer.close()
     }
     if (established === null) return
-    const principal = gate.principal(established, stream.peer)
+    const principal = gate.established(session, established, stream.peer)
     if (principal === null) return answerer.abort(new HoldfastError('EACCES', 'its key is gone'))
     session.identify(principal)
-    session.secret = established.secret
     answerer.gate = null
   }
 }

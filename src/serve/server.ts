@@ -94,6 +94,13 @@ export class Server {
     return ''
   }
 
+  /** EAGAIN when there are as many clients as there may be, or the server stops. */
+  demandRoom(): void {
+    if (this.#stopping) throw new HoldfastError('EAGAIN', 'the server stops')
+    if (this.connections < this.maxSessions) return
+    throw new HoldfastError('EAGAIN', `${this.connections} clients are connected: no more may`)
+  }
+
   // ---- sessions --------------------------------------------------------------------------------
 
   /** A session has said HELLO. */

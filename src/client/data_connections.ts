@@ -1,0 +1,73 @@
+/**
+ * The data connection of a remote client: one-sided reads and writes, under its session.
+ *
+ * Invariant: one is opened when it is needed, and again when it was lost; each with a token of its
+ * own.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { encodePurpose } from '../control/greeting.js'
+import { connectPeer, type Device, type Peer } from '../rdma/index.js'
+import type { Alive } from './link.js'
+
+export class DataConnections {
+  readonly #device: Device
+  readonly #host: string
+  readonly #port: number
+  #session: Alive | null = null
+  #peer: Peer | null = null
+  #opening: Promise<Peer> | null = null
+  #counter = 0
+
+  constructor(device: Device, host: string, port: number) {
+    this.#device = device
+    this.#host = host
+    this.#port = port
+  }
+
+  /** The connection of a session when there is one: nothing is waited for. */
+  now(session: Alive): Peer | null {
+    return session === this.#session ? this.#peer : null
+  }
+
+  async get(session: Alive): Promise<Peer> {
+    if (session !== this.#session) this.#begin(session)
+    if (this.#peer !== null) return this.#peer
+    this.#opening ??= this.#open(session)
+    return this.#opening
+  }
+
+  #begin(session: Alive): void {
+    this.close()
+    this.#session = session
+    this.#counter = 0
+  }
+
+  async #open(session: Alive): Promise<Peer> {
+    const { secret } = session
+    if (secret === null) throw new HoldfastError('EOPNOTSUPP', 'only remote clients read one-sided')
+    try {
+      const token = secret.dataToken(this.#counter++)
+      const privateData = encodePurpose({ kind: 'data', token })
+      const where = { host: this.#host, port: this.#port }
+      const peer = await connectPeer(this.#device, { ...where, privateData, messages: 0 })
+      if (session !== this.#session) {
+        peer.abort()
+        throw new HoldfastError('ECONNRESET', 'the session is over')
+      }
+      this.#peer = peer
+      void peer.closed.then(() => {
+        if (this.#peer === peer) this.#peer = null
+      })
+      return peer
+    } finally {
+      this.#opening = null
+    }
+  }
+
+  close(): void {
+    this.#peer?.abort()
+    this.#peer = null
+    this.#session = null
+    this.#opening = null
+  }
+}

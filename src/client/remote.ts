@@ -1,0 +1,94 @@
+/** A client on another host: over RDMA, with a key. */
+import { systemCrypto, type Crypto } from '../base/crypto.js'
+import { HoldfastError } from '../base/errors.js'
+import { systemTimers } from '../base/timers.js'
+import type { Caller } from '../control/caller.js'
+import { MARK_BYTES } from '../control/channel.js'
+import { encodePurpose } from '../control/greeting.js'
+import { Initiator, type KeySecret } from '../control/handshake.js'
+import type { SessionSecret } from '../control/session_secret.js'
+import { Device, SendStream } from '../rdma/index.js'
+import { Client, type ClientOptions, type Ways } from './client.js'
+import { DataConnections } from './data_connections.js'
+import { RemoteFile } from './remote_file.js'
+
+export interface RemoteOptions extends ClientOptions {
+  readonly key: KeySecret
+  /** The RNIC of this side: one of its own unless given. */
+  readonly device?: Device
+  readonly crypto?: Crypto
+}
+
+/** Milliseconds that the server may take for the handshake. */
+const HANDSHAKE_MILLISECONDS = 10_000
+
+/** Connects to the server at HOST:PORT. */
+export async function connectRemote(
+  host: string,
+  port: number,
+  options: RemoteOptions,
+): Promise<Client> {
+  const { timers = systemTimers, crypto = systemCrypto } = options
+  const { device = new Device({ timers }) } = options
+  const data = new DataConnections(device, host, port)
+  const where = `hf://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const connect = async (signal: AbortSignal) => {
+    const stream = new SendStream(device, where)
+    const privateData = encodePurpose({ kind: 'control' })
+    await device.connect(stream.qp, { host, port, privateData, signal })
+    return { stream, identify: (caller: Caller) => handshake(caller, options, crypto, timers) }
+  }
+  const closed = () => {
+    data.close()
+    if (options.device === undefined) device.close()
+  }
+  const ways: Ways = {
+    file: (client) => (opened, flags, how) => new RemoteFile(client, data, opened, flags, how),
+    lost: () => data.close(),
+    closed,
+  }
+  try {
+    return await Client.connect(where, connect, ways, options)
+  } catch (error) {
+    closed()
+    throw error
+  }
+}
+
+/** Both ends show that they have the key. */
+function handshake(
+  caller: Caller,
+  { key }: RemoteOptions,
+  crypto: Crypto,
+  timers: { after(milliseconds: number, run: () => void): () => void },
+): Promise<SessionSecret> {
+  return new Promise((resolve, reject) => {
+    const initiator = new Initiator(key, new Uint8Array(0), crypto)
+    const late = () => finish(new HoldfastError('ETIMEDOUT', 'the server does not answer'))
+    const cancel = timers.after(HANDSHAKE_MILLISECONDS, late)
+    const finish = (error: unknown) => {
+      cancel()
+      caller.gate = null
+      caller.onEnd = null
+      if (error !== null) reject(error as Error)
+    }
+    const send = (message: Uint8Array) => {
+      const marked = new Uint8Array(MARK_BYTES + message.length)
+      marked.set(message, MARK_BYTES)
+      caller.channel.send(marked)
+    }
+    caller.onEnd = () => finish(new HoldfastError('EACCES', 'the server refuses the connection'))
+    caller.gate = (message) => {
+      try {
+        const { send: answer, established } = initiator.receive(message)
+        if (answer !== null) send(answer)
+        if (established === null) return
+        finish(null)
+        resolve(established.secret)
+      } catch (error) {
+        finish(error)
+      }
+    }
+    send(initiator.first)
+  })
+}
