@@ -1,6 +1,6 @@
 /**
- * What processes and networks of hosts, made by tests, need of this machine: looked at by making what the tests make in a
- * namespace that is gone with the command.
+ * What processes and networks of hosts, made by tests, need of this machine: looked at by making
+ * what the tests make, in a namespace that is gone with the command.
  */
 import { spawnSync } from 'node:child_process'
 

@@ -41,18 +41,18 @@ describe('one-sided work between hosts', { concurrency: 2 }, () => {
     const seed = seedOf(t)
     const hosts = await twoHosts(programs)
     const ends = await connectedEnds(programs, hosts, { seed })
-    const bits = 20e6
-    await Promise.all(hosts.map((host) => host.slow(bits)))
+    const bits = 10e6
+    await hosts[0].slow(bits)
     const began = performance.now()
-    const { bytes } = await ends.work(seed, 40, 64 << 10)
+    const { written } = await ends.work(seed, 40, 64 << 10)
     const seconds = (performance.now() - began) / 1000
-    // Both ways together, and the buffer of the queue at once.
-    const least = (bytes / 2 - (64 << 10)) / (bits / 8) / 2
-    await Promise.all(hosts.map((host) => host.heal()))
+    // What the queue lets through at once is not counted.
+    const least = (written - (64 << 10)) / (bits / 8)
+    await hosts[0].heal()
     await ends.same()
     await ends.close()
-    t.diagnostic(`${bytes} bytes in ${seconds.toFixed(2)} s`)
-    assert.ok(seconds > least, `${bytes} bytes in ${seconds} s: it was not slow`)
+    t.diagnostic(`${written} bytes in ${seconds.toFixed(2)} s`)
+    assert.ok(seconds > least, `${written} bytes in ${seconds} s: it was not slow`)
   })
 
   processTest('when a cable is pulled, and comes back', { skip }, async (programs, t) => {

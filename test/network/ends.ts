@@ -27,6 +27,14 @@ export interface Ended {
   readonly seconds: number
 }
 
+interface Worked {
+  readonly reads: number
+  readonly writes: number
+  readonly bytes: number
+  /** Of them those of writes. */
+  readonly written: number
+}
+
 /** What a client connects to, and what it finds there. */
 interface Target {
   readonly host: string
@@ -70,7 +78,7 @@ export class Ends {
   /** Reads and writes at random; what they were. */
   work(seed: number, operations: number, longest: number) {
     const args = { seed, operations, longest }
-    return this.client.call<{ reads: number; writes: number; bytes: number }>('work', args)
+    return this.client.call<Worked>('work', args)
   }
 
   /** The memory of the server is what the client has made of it. */

@@ -65,7 +65,7 @@ async function connect({ host, port, stag: key, bytes, seed }: Connect): Promise
 async function work(args: { seed: number; operations: number; longest: number }) {
   const one = peer!
   const prng = new Prng(args.seed)
-  const counts = { reads: 0, writes: 0, bytes: 0 }
+  const counts = { reads: 0, writes: 0, bytes: 0, written: 0 }
   const ahead: Promise<void>[] = []
   for (let i = 0; i < args.operations; i++) {
     const length = 1 + prng.below(args.longest)
@@ -79,6 +79,7 @@ async function work(args: { seed: number; operations: number; longest: number })
       write.catch(() => {})
       ahead.push(write)
       counts.writes++
+      counts.written += length
       if (ahead.length >= AHEAD) await ahead.shift()
     } else {
       const got = await one.read(stag, at, length)

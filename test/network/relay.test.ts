@@ -62,10 +62,9 @@ describe('connections through a relay', { concurrency: 2 }, () => {
         const before = await relay.counts()
         let done = false
         const work = ends.work(seed, 50, 64 << 10).finally(() => (done = true))
-        // What the client asks for goes there all the same.
-        const went = async () => (await relay.counts()).there > before.there
-        if (way === 'back') await until(went, 'what goes the other way')
-        await ends.server.call('hash')
+        const came = async () => (await relay.counts()).taken[way] > before.taken[way]
+        await until(came, 'bytes that wait')
+        assert.equal((await relay.counts())[way], before[way], 'bytes that were handed on')
         assert.equal(done, false)
         await relay.set({ stalled: false }, way)
         await work

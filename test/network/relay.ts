@@ -37,7 +37,7 @@ const SOUND: Conditions = {
 }
 
 const conditions: Record<Way, Conditions> = { there: SOUND, back: SOUND }
-const counts = { connections: 0, there: 0, back: 0, silenced: 0 }
+const counts = { connections: 0, there: 0, back: 0, silenced: 0, taken: { there: 0, back: 0 } }
 const flows = new Set<Flow>()
 let prng = new Prng(1)
 
@@ -119,6 +119,7 @@ class Flow {
 
   #take(bytes: Uint8Array): void {
     const { silent, piece } = conditions[this.#way]
+    counts.taken[this.#way] += bytes.length
     if (silent) {
       counts.silenced += bytes.length
       return

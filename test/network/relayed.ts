@@ -5,6 +5,14 @@ import type { Conditions, Way } from './relay.js'
 
 const BOTH: readonly Way[] = ['there', 'back']
 
+export interface Counts {
+  readonly connections: number
+  readonly there: number
+  readonly back: number
+  readonly silenced: number
+  readonly taken: Readonly<Record<Way, number>>
+}
+
 export class Relay {
   readonly #actor: Actor
   readonly #seed: number
@@ -48,8 +56,8 @@ export class Relay {
     await this.#actor.call('refuse')
   }
 
-  /** Connections, bytes that went there and back, and bytes that were thrown away. */
-  counts(): Promise<{ connections: number; there: number; back: number; silenced: number }> {
+  /** Connections, bytes that were handed on there and back, thrown away, and taken in. */
+  counts(): Promise<Counts> {
     return this.#actor.call('counts')
   }
 }
