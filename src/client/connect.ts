@@ -5,7 +5,8 @@ import { Client, type ClientOptions } from './client.js'
 import { loadKey } from './key.js'
 import { connectLocal } from './local.js'
 import { connectRemote } from './remote.js'
-import { socketOf } from './socket_path.js'
+import { socketOf } from '../region/server_socket.js'
+import { readUuid } from './uuid.js'
 import type { Device } from '../rdma/index.js'
 
 /** Port of a server that was given none. */
@@ -23,7 +24,7 @@ export interface ConnectOptions extends ClientOptions {
  */
 export async function connect(where: string, options: ConnectOptions = {}): Promise<Client> {
   const remote = remoteOf(where)
-  if (remote === null) return connectLocal(socketOf(where), options)
+  if (remote === null) return connectLocal(socketOf(where, readUuid), options)
   const { key: said, ...rest } = options
   const key = said === undefined || typeof said === 'string' ? loadKey(said) : said
   if (key === null) {

@@ -170,8 +170,7 @@ export class RemoteFile extends HoldingFile {
     for (let tries = 1; ; tries++) {
       const length = await this.#within(position, buffer.length)
       if (length === 0) return 0
-      const one =
-        this.#find(position, length, false) ?? (await this.#way(position, length, false))
+      const one = this.#find(position, length, false) ?? (await this.#way(position, length, false))
       try {
         await one.read(position, length === buffer.length ? buffer : buffer.subarray(0, length))
         return length

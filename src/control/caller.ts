@@ -92,11 +92,7 @@ export class Caller {
     return this.#pending.size
   }
 
-  call<A, R>(
-    verb: Verb<A, R>,
-    args: A,
-    options: CallOptions = {},
-  ): Promise<R> {
+  call<A, R>(verb: Verb<A, R>, args: A, options: CallOptions = {}): Promise<R> {
     return new Promise((resolve, reject) => {
       if (this.#end !== null) return reject(this.#gone())
       const { signal } = options

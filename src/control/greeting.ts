@@ -10,7 +10,8 @@ const MAGIC = Uint8Array.from([0x48, 0x46, 0x43, 0x50])
 const HEAD_BYTES = 8
 const VERSION = 1
 
-export type Purpose = { readonly kind: 'control' } | { readonly kind: 'data'; readonly token: Uint8Array }
+export type Purpose =
+  { readonly kind: 'control' } | { readonly kind: 'data'; readonly token: Uint8Array }
 
 export function encodePurpose(purpose: Purpose): Uint8Array {
   const token = purpose.kind === 'data' ? purpose.token : new Uint8Array(0)

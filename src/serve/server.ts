@@ -34,6 +34,7 @@ export interface ServerOptions {
 }
 
 const SESSIONS_MAX = 4096
+const RECALL_MILLISECONDS_MAX = 60_000
 
 export class Server {
   readonly files: VolumeFileSystem
@@ -214,6 +215,25 @@ export class Server {
       if (!session.remote || session.gone || session.heard >= least) continue
       session.abort(new HoldfastError('ETIMEDOUT', `nothing came for ${KEEPALIVES} keepalives`))
     }
+  }
+
+  /**
+   * The server stops: leases are asked back, everybody is told, and has left, or is left, after so
+   * long.
+   */
+  async dismissAll(milliseconds: number): Promise<void> {
+    const { promises } = this.files.volume
+    const leases = [...this.sessions.values()]
+      .flatMap((session) => [...session.holds.values()])
+      .filter(({ hold }) => hold.kind === 'lease')
+    const deadline = Math.min(milliseconds, RECALL_MILLISECONDS_MAX)
+    await Promise.allSettled(leases.map(({ hold }) => promises.recall(hold.id, { deadline })))
+    const sessions = [...this.sessions.values()]
+    for (const session of sessions) session.dismiss('the server stops', true)
+    await Promise.race([
+      Promise.allSettled(sessions.map((session) => this.left(session, null))),
+      new Promise<void>((resolve) => this.timers.after(milliseconds, resolve)),
+    ])
   }
 
   /** Nobody is looked after any more. Sessions are to have ended. */

@@ -7,7 +7,8 @@ import { native } from '../native/native.js'
 import { openRegion } from '../region/file_region.js'
 import { describeProcess, isAlive, type ProcessIdentity } from '../region/owner.js'
 import type { Region } from '../region/region.js'
-import { SuperblockPair, uuidText } from './superblock.js'
+import { uuidText } from '../base/uuid.js'
+import { SuperblockPair } from './superblock.js'
 
 /** What the superblock says of a volume. */
 export interface VolumeSummary {

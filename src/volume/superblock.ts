@@ -148,15 +148,3 @@ export class SuperblockPair implements Bytes {
     return this.u32[at.mountEpoch]! + this.u32[at.mountEpoch + 1]! * 0x1_0000_0000
   }
 }
-
-/** A uuid as text, 8-4-4-4-12. */
-export function uuidText(uuid: Uint8Array): string {
-  const digits = Buffer.from(uuid).toString('hex')
-  return [
-    digits.slice(0, 8),
-    digits.slice(8, 12),
-    digits.slice(12, 16),
-    digits.slice(16, 20),
-    digits.slice(20),
-  ].join('-')
-}

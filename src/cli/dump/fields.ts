@@ -1,7 +1,7 @@
 /** Fields of any declared structure as text, from its declaration. */
 import { displayPath } from '../../base/errors.js'
 import { hex, type Struct } from '../../base/struct.js'
-import { uuidText } from '../../volume/superblock.js'
+import { uuidText } from '../../base/uuid.js'
 import { isoTime, modeText } from '../display.js'
 
 export interface Field {

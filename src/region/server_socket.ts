@@ -5,7 +5,7 @@
  * read the superblock finds it. A server is believed when it is root's, the client's own, or that of
  * the owner of the region: others could only pretend.
  */
-import { existsSync, lstatSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { HoldfastError } from '../base/errors.js'
 
@@ -18,7 +18,7 @@ export function socketDirectories(uid: number): string[] {
 export const socketName = (uuid: string) => `${uuid}.sock`
 
 /** The socket of a server by its path, or by that of the region. ENOENT when there is none. */
-export function socketOf(where: string, uuidOf: (path: string) => string = readUuid): string {
+export function socketOf(where: string, uuidOf: (path: string) => string): string {
   const stat = statSync(where, { throwIfNoEntry: false })
   if (stat?.isSocket() === true) return where
   if (stat === undefined) throw new HoldfastError('ENOENT', `there is no ${where}`)
@@ -37,4 +37,19 @@ export function socketOf(where: string, uuidOf: (path: string) => string = readU
 function isTrusted(directory: string, uid: number): boolean {
   const stat = lstatSync(directory, { throwIfNoEntry: false })
   return stat !== undefined && stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0
+}
+
+/** Where a server of this user listens: the directory is made where it is not. */
+export function ownSocket(uuid: string): string {
+  const uid = process.getuid?.() ?? 0
+  const [first, second] = socketDirectories(uid)
+  const directory = second === undefined || existsSync(`/run/user/${uid}`) ? first! : second
+  mkdirSync(directory, { recursive: true, mode: 0o755 })
+  if (!isTrusted(directory, uid)) {
+    throw new HoldfastError(
+      'EACCES',
+      `${directory} is not a directory of this user alone: correct its owner and mode, or say --socket`,
+    )
+  }
+  return join(directory, socketName(uuid))
 }

@@ -1,0 +1,155 @@
+/**
+ * A running server: the volume of a region, where it listens, and its end.
+ *
+ * Invariants:
+ * - a volume is open before anybody is listened to, and nobody is listened to any more when it is
+ *   closed;
+ * - it is closed in order only when nobody maps it any more: else it is left as after a crash, whose
+ *   limbo and free blocks the next owner leaves alone until the mappings are gone.
+ */
+import type { Crypto } from '../base/crypto.js'
+import type { StreamListener } from '../base/byte_stream.js'
+import type { Timers } from '../base/timers.js'
+import { EmbeddedVolume, type OpenVolumeOptions } from '../layout/embedded.js'
+import { VolumeFileSystem } from '../layout/filesystem.js'
+import { listenUnix, adoptUnix, type UnixListener } from '../native/unix.js'
+import type { UnixStream } from '../native/unix_stream.js'
+import { Device, type Listener } from '../rdma/index.js'
+import { ownSocket } from '../region/server_socket.js'
+import { KeyFile } from './key_file.js'
+import { serveLocal } from './local.js'
+import type { Log } from './log.js'
+import type { MapGroup } from './mapping.js'
+import { RemoteEndpoint } from './remote.js'
+import { Server } from './server.js'
+
+export interface ServiceOptions {
+  readonly region: string
+  readonly open?: OpenVolumeOptions
+  /** Path of the socket for local clients; by the uuid of the volume unless given. */
+  readonly socket?: string | undefined
+  /** Mode of the socket: everybody may connect unless it says otherwise. */
+  readonly socketMode?: number | undefined
+  /** A listening socket that was handed over (systemd). */
+  readonly adopted?: number | undefined
+  /** Where remote clients are listened to, and the keys that they show. */
+  readonly listen?:
+    { readonly host: string; readonly port: number; readonly keys: string } | undefined
+  readonly mapGroup?: MapGroup | null
+  readonly maxSessions?: number | undefined
+  readonly timers: Timers
+  readonly log: Log
+  readonly crypto: Crypto
+}
+
+const SOCKET_MODE = 0o666
+/** Milliseconds that clients have to give back what they hold, when the server stops. */
+const STOP_MILLISECONDS = 5000
+const LOOK_MILLISECONDS = 20
+
+export class Service {
+  readonly server: Server
+  readonly local: UnixListener
+  readonly remote: Listener | null
+  readonly #endpoint: RemoteEndpoint | null
+  readonly #device: Device
+
+  private constructor(
+    server: Server,
+    device: Device,
+    local: UnixListener,
+    remote: { listener: Listener; endpoint: RemoteEndpoint } | null,
+  ) {
+    this.server = server
+    this.local = local
+    this.remote = remote?.listener ?? null
+    this.#endpoint = remote?.endpoint ?? null
+    this.#device = device
+  }
+
+  static async start(options: ServiceOptions): Promise<Service> {
+    const { region, open, timers, log, crypto, listen, maxSessions } = options
+    const keys = listen === undefined ? null : new KeyFile(listen.keys)
+    const volume = EmbeddedVolume.open(region, { ...open, survivors: true })
+    const files = new VolumeFileSystem(volume)
+    const device = new Device({
+      timers,
+      ...(maxSessions ? { maxConnections: 4 * maxSessions } : {}),
+    })
+    const server = new Server(files, {
+      timers,
+      log,
+      device,
+      mapGroup: options.mapGroup ?? null,
+      ...(maxSessions === undefined ? {} : { maxSessions }),
+    })
+    let local: UnixListener | null = null
+    try {
+      local = await listenLocal(server, options)
+      let remote = null
+      if (listen !== undefined) {
+        const { host, port } = listen
+        const listener = await device.listen({ host, port })
+        const endpoint = new RemoteEndpoint(server, keys!, crypto)
+        void endpoint.serve(listener)
+        remote = { listener, endpoint }
+      }
+      return new Service(server, device, local, remote)
+    } catch (error) {
+      local?.close()
+      server.close()
+      device.close()
+      await files.close()
+      throw error
+    }
+  }
+
+  /** Where remote clients reach it; null: nowhere. */
+  get address(): Pick<StreamListener, 'host' | 'port'> | null {
+    return this.remote
+  }
+
+  /** Reads the keys again. */
+  reload(): void {
+    this.#endpoint?.reload()
+  }
+
+  /**
+   * Takes no more clients, asks all leases back, ends all sessions and closes the volume. Resolves
+   * with whether that was in order: false, somebody still maps the region, and the volume was left
+   * as it is.
+   */
+  async stop(milliseconds = STOP_MILLISECONDS): Promise<boolean> {
+    const { server } = this
+    server.stop()
+    this.local.close()
+    this.remote?.close()
+    await server.dismissAll(milliseconds)
+    const { timers } = server
+    const end = timers.now() + milliseconds
+    while (server.mapping.held > 0 && timers.now() < end) {
+      await new Promise<void>((resolve) => timers.after(LOOK_MILLISECONDS, resolve))
+    }
+    server.close()
+    this.#device.close()
+    const survivors = server.mapping.held
+    if (survivors > 0 || server.files.volume.inGrace) {
+      server.log.warn('processes still map the region: the volume is left to be recovered', {
+        survivors,
+      })
+      await server.files.sync()
+      return false
+    }
+    await server.files.close()
+    return true
+  }
+}
+
+async function listenLocal(server: Server, options: ServiceOptions): Promise<UnixListener> {
+  const owner = process.getuid?.() ?? 0
+  const accepted = (stream: unknown) => serveLocal(server, stream as UnixStream, owner)
+  const { adopted, socket, socketMode = SOCKET_MODE } = options
+  if (adopted !== undefined) return adoptUnix(adopted, accepted)
+  const path = socket ?? ownSocket(server.files.volume.summary().uuid)
+  return listenUnix(path, socketMode, accepted)
+}
