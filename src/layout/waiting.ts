@@ -165,7 +165,7 @@ export class Waiting {
       waiter.active = false
       this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
       this.#callOff([id])
-      this.#wake()
+      this.wake()
     }
   }
 
