@@ -1,12 +1,12 @@
 /**
  * Keys of remote clients as text, a line each:
  *
- *     # id     secret                                       whose rights it has
- *     laptop   M0lnZ…43 characters of base64url…            uid=1000 gid=1000 groups=27,100 rw # Ada
+ *     # id   secret                             whose rights it has
+ *     laptop M0lnZ…43 characters of base64url…  uid=1000 gid=1000 groups=27,100 rw # Ada
  *
- * The secret has 16 to 64 random bytes in base64url (RFC 4648, section 5), without padding. A server
- * wants uid, gid and ro or rw of each key; a client needs id and secret alone. What begins with #
- * is a comment; the one on a key's line is kept with it.
+ * The secret has 16 to 64 random bytes in base64url (RFC 4648, section 5), without padding. A
+ * server wants uid, gid and ro or rw of each key; a client needs id and secret alone. What begins
+ * with # is a comment; the one on a key's line is kept with it.
  *
  * Messages name the line and what to write there, and never a part of what may be a secret.
  */

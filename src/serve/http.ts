@@ -5,8 +5,9 @@
  *     /healthz   200 while it serves, else 503 with the reason: restart it
  *     /readyz    200 when it takes new sessions, else 503 with the reason: send them elsewhere
  *
- * Nobody is asked who they are, so it listens on this machine alone unless it is told. Everything is
- * bounded: connections, bytes of a request, its time, and the time of an answer that nobody reads.
+ * Nobody is asked who they are, so it listens on this machine alone unless it is told. Everything
+ * is bounded: connections, bytes of a request, its time, and the time of an answer that nobody
+ * reads.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -91,20 +91,24 @@ test('counting allocates nothing', () => {
   const counter = registry.counter('bytes_total', 'x', { verb: 'read' })
   const gauge = registry.gauge('sessions', 'x')
   const histogram = registry.histogram('wait_seconds', 'x', [0.001, 0.01, 0.1, 1])
-  const count = (times: number) => {
-    for (let i = 0; i < times; i++) {
+  const count = () => {
+    for (let i = 0; i < 200_000; i++) {
       counter.add(4096.5)
       gauge.add(0.5)
       gauge.set(i)
       histogram.observe((i & 15) / 10)
     }
   }
-  count(200_000) // compiled by now
-  collect()
-  const before = process.memoryUsage().heapUsed
-  count(1_000_000)
-  const grown = process.memoryUsage().heapUsed - before
-  // One number on the heap for each count would be 16 MB and more.
-  assert.ok(grown < 1_000_000, `${grown} bytes`)
-  assert.equal(counter.value, 1_200_000 * 4096.5)
+  // One number on the heap for each count would be 3 MB a round, in every round. Before the engine
+  // has compiled it, it does that whatever the code is.
+  let least = Infinity
+  let rounds = 0
+  for (; rounds < 50 && least > 200_000; rounds++) {
+    collect()
+    const before = process.memoryUsage().heapUsed
+    count()
+    least = Math.min(least, process.memoryUsage().heapUsed - before)
+  }
+  assert.ok(least <= 200_000, `${least} bytes`)
+  assert.equal(counter.value, rounds * 200_000 * 4096.5)
 })

@@ -144,10 +144,13 @@ function added(before: string | null, key: Omit<Key, 'line'>, path: string): str
   return `${lines}${formatKey(key)}\n`
 }
 
-function told(id: string, { uid, gid, readOnly }: KeyIdentity, file: string): string {
-  const quoted = `'${file.replaceAll("'", "'\\''")}'`
-  return `key ${id} is in ${printable(file)}: user ${uid}, group ${gid}, ${readOnly ? 'reads' : 'reads and writes'}
-give it to a client:   grep '^${id.replaceAll('.', '\\.')} ' ${printable(quoted)} | ssh CLIENT 'umask 077; cat > holdfast.key'
+function told(id: string, identity: KeyIdentity, file: string): string {
+  const { uid, gid, readOnly } = identity
+  const may = readOnly ? 'reads' : 'reads and writes'
+  const quoted = printable(`'${file.replaceAll("'", "'\\''")}'`)
+  const line = `grep '^${id.replaceAll('.', '\\.')} ' ${quoted}`
+  return `key ${id} is in ${printable(file)}: user ${uid}, group ${gid}, ${may}
+give it to a client:   ${line} | ssh CLIENT 'umask 077; cat > holdfast.key'
 which uses it so:      holdfast ls --key holdfast.key hf://HOST:7174/
 a server that runs takes it up with SIGHUP
 `
