@@ -14,9 +14,10 @@ import {
   openRegion,
   type OpenRegionOptions,
 } from '../region/file_region.js'
-import { heapRegion } from '../region/memory_region.js'
+import { heapRegion, MemoryRegion } from '../region/memory_region.js'
 import { ownProcess } from '../region/owner.js'
 import type { Region } from '../region/region.js'
+import { heldSlots, whoMaps } from '../region/survivor_locks.js'
 import { formatVolume, type FormatOptions } from '../volume/format.js'
 import { describeOwner, summarize } from '../volume/inspect.js'
 import { mountVolume } from '../volume/mount.js'
@@ -30,10 +31,10 @@ export { inspectVolume, type VolumeSummary } from '../volume/inspect.js'
 export type OpenVolumeOptions = Omit<LayoutOptions, 'owner' | 'memory' | 'survivors'> &
   Pick<OpenRegionOptions, 'coherent'> & {
     /**
-     * Asked once the region is this process's: whether others still map it for its last owner. Then
-     * the volume begins in its grace period.
+     * Processes may still map the region for its last owner: then the volume begins in its grace
+     * period. Unless that is asked for, opening it is EBUSY then.
      */
-    readonly survivors?: (region: Region) => boolean
+    readonly survivors?: 'grace'
   }
 
 /** How `shrinkVolume` tells of its work, and is stopped. */
@@ -84,7 +85,8 @@ export class EmbeddedVolume extends LayoutVolume {
 
   static #mount(region: Region, options: OpenVolumeOptions): EmbeddedVolume {
     try {
-      const survivors = options.readOnly !== true && options.survivors?.(region) === true
+      const survivors = options.readOnly !== true && isMapped(region)
+      if (survivors && options.survivors !== 'grace') throw stillMapped(region)
       const mount = { ...options, survivors, owner: ownProcess() }
       return new EmbeddedVolume(mountVolume(region, mount), mount)
     } catch (error) {
@@ -100,6 +102,21 @@ export class EmbeddedVolume extends LayoutVolume {
       this.region.close()
     }
   }
+}
+
+/** Whether processes map it that its last owner had passed a descriptor to. */
+const isMapped = (region: Region) =>
+  region instanceof MemoryRegion && region.fd >= 0 && heldSlots(region).length > 0
+
+function stillMapped({ path }: Region): HoldfastError {
+  const others = whoMaps(path).filter(({ pid }) => pid !== ownProcess().pid)
+  const who = others.map(({ pid, name }) => `process ${pid} (${name})`).join(', ')
+  const whose = who === '' ? 'processes of its last owner' : who
+  return new HoldfastError(
+    'EBUSY',
+    `${path} is still mapped by ${whose}, who hold blocks of it; end them, or start ` +
+      'holdfast serve, to which they come back',
+  )
 }
 
 /** Opens the volume in the region at `path`. */

@@ -70,6 +70,12 @@ export function describeProcess(identity: ProcessIdentity): string {
   return `process ${pid} (${name}) on host ${host}${since}`
 }
 
+/** The same of one that is there now, by its number. */
+export function describePid(pid: number): string {
+  const name = read(`/proc/${pid}/comm`)?.trim()
+  return name === undefined ? `process ${pid}` : `process ${pid} (${name})`
+}
+
 function read(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')

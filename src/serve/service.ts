@@ -70,7 +70,7 @@ export class Service {
   static async start(options: ServiceOptions): Promise<Service> {
     const { region, open, timers, log, crypto, listen, maxSessions } = options
     const keys = listen === undefined ? null : new KeyFile(listen.keys)
-    const volume = EmbeddedVolume.open(region, { ...open, survivors: true })
+    const volume = EmbeddedVolume.open(region, { ...open, survivors: 'grace' })
     const files = new VolumeFileSystem(volume)
     const device = new Device({
       timers,
