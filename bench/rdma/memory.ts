@@ -26,6 +26,5 @@ export function memoryFor(kind: MemoryKind, content: Buffer): Uint8Array | Memor
   file.write(content, 0)
   file.write(new Uint8Array(content.length), content.length)
   if (kind === 'held') return new HeldSource(volume, file.pin({ reason: 'a memory region' }))
-  const own = (offset: number, count: number) => volume.ranges.own(file.inode, offset, count)
-  return new FileSource(volume, file, { length, own })
+  return new FileSource(volume, file, { length })
 }
