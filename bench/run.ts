@@ -1,6 +1,6 @@
 /**
- * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers] [-- options]:
- * each part says its options at its top.
+ * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers | sources]
+ * [-- options]: each part says its options at its top.
  */
 import { ageing } from './ageing.js'
 import { layout } from './layout.js'
@@ -9,6 +9,7 @@ import { peers } from './peers.js'
 import { rdma } from './rdma.js'
 import { rdmaPeers } from './rdma_peers.js'
 import { scale } from './scale.js'
+import { sources } from './sources.js'
 
 type Part = (args: string[]) => void | Promise<void>
 
@@ -20,6 +21,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   peers,
   rdma,
   'rdma-peers': rdmaPeers,
+  sources,
 }
 
 const args = process.argv.slice(2)

@@ -8,11 +8,14 @@
  * as it is with stores whose server answers each.
  */
 import { Completion, Device } from '../../src/rdma/index.js'
+import { memoryFor, type MemoryKind } from './memory.js'
 import type { Done, Store } from './work.js'
 
 export interface RnicOptions {
   readonly crc: boolean
   readonly settled: 'round' | 'each'
+  /** What the server's region is of; 'plain' unless given. */
+  readonly memory?: MemoryKind
 }
 
 interface RnicPlace {
@@ -22,9 +25,9 @@ interface RnicPlace {
   readonly changing: number
 }
 
-export async function serveRnic(content: Buffer, { crc }: RnicOptions): Promise<RnicPlace> {
-  const memory = new Uint8Array(2 * content.length)
-  memory.set(content)
+export async function serveRnic(content: Buffer, options: RnicOptions): Promise<RnicPlace> {
+  const { crc, memory: kind = 'plain' } = options
+  const memory = memoryFor(kind, content)
   const device = new Device()
   const domain = device.protectionDomain()
   const region = domain.register(memory, { access: ['localWrite', 'remoteRead', 'remoteWrite'] })

@@ -10,7 +10,8 @@ export async function rnicPair(
 ): Promise<Pair> {
   const job = { kind: 'rnic', content, options }
   const server = await nodeServer(job, nodeOptions)
-  const name = `RNIC, CRC ${options.crc ? 'on' : 'off'}`
+  const { memory = 'plain' } = options
+  const name = `RNIC, CRC ${options.crc ? 'on' : 'off'}${memory === 'plain' ? '' : `, ${memory}`}`
   return Pair.start(name, server, () =>
     Pair.nodeClient({ ...job, place: server.place }, nodeOptions),
   )

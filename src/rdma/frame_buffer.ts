@@ -10,10 +10,12 @@
  * - no more is framed at a time than the stream says it has room for, but for one frame: what is
  *   kept is about that long;
  * - with a CRC, a payload is copied, and the CRC is of the copy. Without, a long one is taken by
- *   the stream from where it is, before `close` returns.
+ *   the stream from where it is, before `close` returns; what it does not take is copied then, and
+ *   where that faults the stream ends in front of it.
  */
-import { assert } from '../base/errors.js'
+import { assert, HoldfastError } from '../base/errors.js'
 import type { ByteStream } from '../base/byte_stream.js'
+import { native } from '../native/native.js'
 import { FpduWriter, LARGE_ULPDU, ulpduFor } from './fpdu.js'
 import { Pieces } from './pieces.js'
 import type { SendBuffer } from './send_buffer.js'
@@ -165,10 +167,20 @@ export class FrameBuffer {
       const taken = this.#stream.sendParts!(parts.list, parts.count)
       this.sends++
       this.handed += taken
-      if (taken < this.#batch) this.#keep(parts.slice(taken, this.#batch))
+      if (taken < this.#batch) this.#keepParts(taken)
     } finally {
       parts.forget()
     }
+  }
+
+  /** Memory that was lost reads as zeros: nobody is sent those. The stream stops in front of it. */
+  #keepParts(taken: number): void {
+    const faults = native.faultCounter[0]
+    const rest = this.#parts.slice(taken, this.#batch)
+    if (native.faultCounter[0] !== faults) {
+      throw new HoldfastError('EIO', 'memory that was to be sent cannot be read')
+    }
+    this.#keep(rest)
   }
 
   /** Gives the stream what is kept; false: it has no room for all of it. */

@@ -43,11 +43,6 @@ const RIGHTS: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBADF', 'EROFS'
 export interface FileSourceOptions {
   /** Where the region ends: the file may grow so far. FILE_BYTES_MAX, or less. */
   readonly length: number
-  /**
-   * Bytes of the file get blocks that are its alone, zeros where there were none; nothing else
-   * changes. Throws what a write throws.
-   */
-  readonly own: (offset: number, length: number) => void
   /** Why an access failed, which the peer is told by a number alone. */
   readonly refused?: (error: HoldfastError) => void
 }
@@ -164,7 +159,7 @@ export class FileSource implements MemorySource {
 
   #own(offset: number, length: number): void {
     const { core } = this.#volume
-    this.#o.own(offset, length)
+    this.file.own(offset, length)
     core.pages.tick()
     const w = core.inodes.get(this.#inode.number)
     this.#flags = core.pages.u32[w + word.flags]!

@@ -58,7 +58,6 @@ export class Registration {
     let stag = 0
     const source = new FileSource(session.volume, file, {
       length: FILE_BYTES_MAX,
-      own: (offset, length) => file.own(offset, length),
       refused: (error) => session.unplaced(stag, error),
     })
     try {

@@ -17,7 +17,7 @@ import { RunTable } from '../../src/serve/run_table.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { assertBytes, blocksOf } from '../layout/ground.js'
 import { BLOCKS, Scene } from '../layout/scene.js'
-import { pattern } from '../rdma/pair.js'
+import { connected, pattern } from '../rdma/pair.js'
 import { seed } from '../rdma/random.js'
 import { fetch, followed, store } from './sources.js'
 
@@ -410,3 +410,34 @@ test('held: blocks that left the file stay, where a part is given back without a
   assertBytes(s.block('/f', 4), blocksOf('new', 4, 5), 'what the file has there now')
   assertBytes(s.block('/f', 5), new Uint8Array(B), 'the hole')
 })
+
+for (const crc of [false, true]) {
+  test(`a peer gets no zeros of what the medium has lost (CRC ${crc ? 'on' : 'off'})`, async (t) => {
+    const directory = mkdtempSync('/dev/shm/holdfast-cut-')
+    t.after(() => rmSync(directory, { recursive: true }))
+    const path = join(directory, 'v.hf')
+    const region = createRegion(path, 8 << 20)
+    formatVolume(region)
+    const volume = LayoutVolume.mount(region)
+    const content = blocksOf('/f', 0, 1500)
+    volume.writeFile('/f', content)
+    using file = volume.open('/f', 'r+')
+    for (const source of [new HeldSource(volume, file.pin()), followed(volume, file, 1500 * B)]) {
+      using each = await connected({ crc }, { crc })
+      const { stag } = each.server.domain.register(source, { access: ['remoteRead'] })
+      truncateSync(path, 4 << 20)
+      const local = new Uint8Array(content.length).fill(0xee)
+      each.client.post({ op: 'read', local, remote: { stag, address: 0 } })
+      await each.ends()
+      for (let at = 0; at < local.length; at += 64) {
+        const got = local[at]
+        if (got !== 0xee && got !== content[at]) assert.fail(`byte ${at} is ${String(got)}`)
+      }
+      // A stream that is reset takes what has come with it; a Terminate does not.
+      if (crc) assert.equal(local[0], content[0], 'what is there has come')
+      truncateSync(path, 8 << 20)
+    }
+    volume.close()
+    region.close()
+  })
+}

@@ -13,15 +13,7 @@ export function followed(
   length: number,
   refused: HoldfastError[] = [],
 ): FileSource {
-  const own = (offset: number, count: number) => {
-    volume.call('own', undefined, file.as, () => {
-      volume.core.guard.ask(file.asker)
-      volume.checkWritable()
-      volume.files.writable(file.ino)
-      volume.ranges.own(file.inode, offset, count)
-    })
-  }
-  return new FileSource(volume, file, { length, own, refused: (error) => refused.push(error) })
+  return new FileSource(volume, file, { length, refused: (error) => refused.push(error) })
 }
 
 const pieces = new Pieces()
