@@ -35,12 +35,7 @@ export interface UnixSockets {
    * Sends the byte at `start`, and with it copies of descriptors, at most 253. Returns 1; 0: there
    * was no room, and nothing was sent.
    */
-  sendDescriptors(
-    socket: PollId,
-    bytes: Uint8Array,
-    start: number,
-    descriptors: Int32Array,
-  ): number
+  sendDescriptors(socket: PollId, bytes: Uint8Array, start: number, descriptors: Int32Array): number
   /**
    * As `receiveParts`. Descriptors that came with the bytes begin at `into[1]`, close-on-exec;
    * `into[0]` is how many; those for which it has no room are closed. They came with the last of
