@@ -107,9 +107,7 @@ async function receiveMixed(end: End, into: Uint8Array, random: () => number) {
     const parts = [into, start, half, into, start + half, length - half]
     const { stream } = end
     const received =
-      random() % 2 === 0
-        ? stream.receive(into, start, length)
-        : stream.receiveParts!(parts, 2)
+      random() % 2 === 0 ? stream.receive(into, start, length) : stream.receiveParts!(parts, 2)
     if (received < 0) return got
     start += received
     got.push(...stream.takeDescriptors!())
@@ -130,7 +128,10 @@ test('each descriptor comes with its byte, whatever the pieces', async () => {
   assert.ok(Buffer.from(into.subarray(0, bytes.length)).equals(bytes))
   assert.ok(sent.length > 20)
   const expected = sent.flatMap(({ at, fds }) => fds.map((file) => ({ at, file })))
-  assert.deepEqual(got.map(({ fd, at }) => ({ at, file: ino(fd) })), expected)
+  assert.deepEqual(
+    got.map(({ fd, at }) => ({ at, file: ino(fd) })),
+    expected,
+  )
   for (const { fd } of got) closeSync(fd)
   for (const fd of files) closeSync(fd)
   close(client, server)
@@ -153,7 +154,10 @@ test('descriptors that nobody wants are closed', async () => {
   assert.equal(descriptors(), before + 4, 'the first of them, for which there was room')
   const got = server.stream.takeDescriptors!()
   const places = got.map(({ fd, at }) => [at, ino(fd)])
-  assert.deepEqual(places, [0, 1, 2, 0].map((file, i) => [i < 3 ? 1 : 2, ino(files[file]!)]))
+  assert.deepEqual(
+    places,
+    [0, 1, 2, 0].map((file, i) => [i < 3 ? 1 : 2, ino(files[file]!)]),
+  )
   for (const { fd } of got) closeSync(fd)
   await sendWith(client, 4, files)
   await server.next()
@@ -183,7 +187,8 @@ test('what cannot be sent is the sender’s mistake, and harms nothing', async (
   const fd = native.memfd('many', 4096, false)
   assert.throws(() => send([fd, 0x7fffffff]), { name: 'HoldfastError', code: 'EBADF' })
   assert.throws(() => send([-1]), { code: 'EBADF' })
-  for (const fds of [[], new Array<number>(254).fill(fd)]) fails('ERR_OUT_OF_RANGE', () => send(fds))
+  for (const fds of [[], new Array<number>(254).fill(fd)])
+    fails('ERR_OUT_OF_RANGE', () => send(fds))
   fails('ERR_OUT_OF_RANGE', () => send([fd], 3))
   server.stream.wantDescriptors!(253)
   assert.equal(send(new Array<number>(253).fill(fd), 1), 1)
@@ -225,7 +230,10 @@ test('descriptors that were sent with several bytes come with one of them', nobo
   assert.equal(await sender.line(), 'sent')
   assert.equal(Buffer.from((await server.next())!).toString(), 'abc', 'the kernel stops there')
   const got = server.stream.takeDescriptors!()
-  assert.deepEqual(got.map((each) => each.at), [2, 2, 2])
+  assert.deepEqual(
+    got.map((each) => each.at),
+    [2, 2, 2],
+  )
   for (const { fd } of got) closeSync(fd)
   assert.equal(Buffer.from((await server.next())!).toString(), 'def')
   close(server)

@@ -58,7 +58,10 @@ test('sockets are passed to the process that is named, and to no child of it', (
     { fd: 4, name: 'rdma' },
   ])
   for (const bad of ['-1', 'x', '1e3', ' 1', '9007199254740993', '99999999']) {
-    assert.throws(() => passed({ ...two, LISTEN_FDS: bad }), { code: 'EINVAL', message: /LISTEN_FDS/ })
+    assert.throws(() => passed({ ...two, LISTEN_FDS: bad }), {
+      code: 'EINVAL',
+      message: /LISTEN_FDS/,
+    })
   }
   assert.throws(() => passed({ LISTEN_PID: 'me' }), { code: 'EINVAL', message: /LISTEN_PID/ })
 })
@@ -70,5 +73,8 @@ test('a watchdog is there for the process that is named, or for all', () => {
   assert.equal(wanted({ WATCHDOG_USEC: '2500000' }), 2500)
   assert.equal(wanted({ WATCHDOG_USEC: '1500', WATCHDOG_PID: '42' }), 1.5)
   assert.equal(wanted({ WATCHDOG_USEC: '1500', WATCHDOG_PID: '43' }), null)
-  assert.throws(() => wanted({ WATCHDOG_USEC: 'soon' }), { code: 'EINVAL', message: /WATCHDOG_USEC/ })
+  assert.throws(() => wanted({ WATCHDOG_USEC: 'soon' }), {
+    code: 'EINVAL',
+    message: /WATCHDOG_USEC/,
+  })
 })

@@ -205,12 +205,15 @@ test('another user is known by its ids and groups, where the mode lets it in', r
   const client = start('4711,4712')
   const server = new End(await accept())
   const { pid, uid, gid, groups } = server.stream.credentials!
-  assert.deepEqual({ pid, uid, gid, groups: [...groups] }, {
-    pid: client.pid,
-    uid: 1234,
-    gid: 1235,
-    groups: [4711, 4712],
-  })
+  assert.deepEqual(
+    { pid, uid, gid, groups: [...groups] },
+    {
+      pid: client.pid,
+      uid: 1234,
+      gid: 1235,
+      groups: [4711, 4712],
+    },
+  )
   const seen = JSON.parse(await client.line()) as { pid: number; uid: number }
   assert.deepEqual([seen.pid, seen.uid], [process.pid, 0])
   close(server)

@@ -146,7 +146,10 @@ test('a new owner sees the survivors of the one before, and owns the region', no
     known.filter(({ pid }) => pid === holder.pid),
     [{ pid: holder.pid, name: 'peer' }],
   )
-  assert.ok(known.some(({ pid }) => pid === process.pid), 'this process maps it as well')
+  assert.ok(
+    known.some(({ pid }) => pid === process.pid),
+    'this process maps it as well',
+  )
   assert.throws(() => openRegion(path), { code: 'EBUSY' })
   holder.end()
   await holder.exit()
@@ -185,7 +188,8 @@ test('slots that are none, and regions that cannot be passed, are refused', () =
 const mounts = { skip: process.getuid!() === 0 ? false : 'mounts a filesystem: wants root' }
 test('where a mapping does not keep the lock, nothing is granted', mounts, (t) => {
   const under = join(folder, 'overlay')
-  const module = (name: string) => JSON.stringify(new URL(`../../src/region/${name}`, import.meta.url))
+  const module = (name: string) =>
+    JSON.stringify(new URL(`../../src/region/${name}`, import.meta.url))
   const code = `
     import { createRegion } from ${module('file_region.js')}
     import { grantDescriptor, heldSlots } from ${module('survivor_locks.js')}
