@@ -1,7 +1,7 @@
 /** connect(): a server by where it is. */
 import { HoldfastError } from '../base/errors.js'
 import type { KeySecret } from '../control/handshake.js'
-import { Client, type ClientOptions } from './client.js'
+import type { Client, ClientOptions } from './client.js'
 import { loadKey } from './key.js'
 import { connectLocal } from './local.js'
 import { connectRemote } from './remote.js'

@@ -4,9 +4,9 @@
  *     connecting → alive → lost → connecting …      and, once: closed
  *
  * Invariants:
- * - a call is made in one session and answered in it. What is safe to be asked again is, in the next
- *   one; anything else that was under way when the connection was lost is ECONNRESET: it may have
- *   been carried out or not;
+ * - a call is made in one session and answered in it. What is safe to be asked again is, in the
+ *   next one; anything else that was under way when the connection was lost is ECONNRESET: it may
+ *   have been carried out or not;
  * - whoever depends on the session is told that it is lost before a new one begins, and has taken
  *   up again what it had before another call is made in the new one (`Follower`).
  */

@@ -1,6 +1,6 @@
 /**
- * A file of a client on the same machine: what it maps it reaches itself, in place, with no copy and
- * no word to the server.
+ * A file of a client on the same machine: what it maps it reaches itself, in place, with no copy
+ * and no word to the server.
  *
  * Invariant: a mapping stands on a hold of its range. When that ends, whatever the cause, its
  * ArrayBuffers are detached and its addresses lead to zeros, before anybody is told that the range
@@ -47,8 +47,8 @@ export class LocalFile extends HoldingFile {
 
   /**
    * The file as memory of this process. EPERM for who is not trusted with the region. With
-   * `direct` nothing changes the layout under it (a seal); else it is a lease, and ends when that is
-   * asked back.
+   * `direct` nothing changes the layout under it (a seal); else it is a lease, and ends when that
+   * is asked back.
    */
   override async map(options: LocalMapOptions = {}): Promise<FileMapping> {
     const { write = false, populate = false, direct = false } = options

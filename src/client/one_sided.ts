@@ -54,7 +54,7 @@ export class OneSided {
     const args = { handle, hold: hold?.id, offset: 0, write }
     const { stag } = await session.caller.call(VERBS.register, args)
     const one = new OneSided(session, data, hold, stag, write)
-    if (hold !== null) hold.cut = () => one.close()
+    if (hold !== null) hold.cut = () => void one.close()
     return one
   }
 

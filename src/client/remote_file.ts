@@ -1,6 +1,6 @@
 /**
- * A file of a remote client: bytes go one-sided, under layouts that are taken as they are needed and
- * given back on recall, or on demand (`{ fault: true }`).
+ * A file of a remote client: bytes go one-sided, under layouts that are taken as they are needed
+ * and given back on recall, or on demand (`{ fault: true }`).
  *
  * Invariants:
  * - nothing is read past the end of the file as the server last said it: at that end it is asked;

@@ -2,8 +2,8 @@
  * The answering end of a channel: calls are carried out as they come, each is answered once.
  *
  * Invariants:
- * - what a handler throws is its answer; what is no HoldfastError is a bug of ours, told as EIO, and
- *   the session lives on;
+ * - what a handler throws is its answer; what is no HoldfastError is a bug of ours, told as EIO,
+ *   and the session lives on;
  * - a malformed call is answered EPROTO, a few times; then, or when it is not even a call, the
  *   channel ends; nothing of it has reached a handler;
  * - so many calls are under way at most, and so much waits to be sent: then nothing is taken from

@@ -181,8 +181,8 @@ export class Caller {
   }
 
   #gone(): HoldfastError {
-    const why = this.#end?.error
-    const because = why == null ? 'the server has closed the connection' : why.message
-    return new HoldfastError('ECONNRESET', because, why == null ? {} : { cause: why })
+    const why = this.#end?.error ?? null
+    if (why === null) return new HoldfastError('ECONNRESET', 'the server has closed the connection')
+    return new HoldfastError('ECONNRESET', why.message, { cause: why })
   }
 }

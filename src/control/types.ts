@@ -1,8 +1,15 @@
 /** What many messages are made of. */
 import { NAME_BYTES_MAX, PATH_BYTES_MAX, XATTR_VALUE_BYTES_MAX } from '../base/limits.js'
+import type { HoldInfo } from '../base/layout.js'
 import { Stats } from '../base/stats.js'
-import { ERROR_BYTES_MAX, ERROR_HOLDS_MAX, GROUPS_MAX, ITEMS_MAX, RANGES_MAX } from './limits.js'
-import { WORDS_BYTES_MAX } from './limits.js'
+import {
+  ERROR_BYTES_MAX,
+  ERROR_HOLDS_MAX,
+  GROUPS_MAX,
+  ITEMS_MAX,
+  RANGES_MAX,
+  WORDS_BYTES_MAX,
+} from './limits.js'
 import {
   bool,
   choice,
@@ -46,7 +53,8 @@ export const time = either('set_time', {
   word: choice('time_word', 'now', 'omit'),
 })
 
-// ---- files ---------------------------------------------------------------------------------------
+// ---- files
+// ---------------------------------------------------------------------------------------
 
 const statFields = struct('stat', {
   ino: u32,
@@ -104,7 +112,8 @@ export const extent = struct('extent', { fileBlock: u32, regionBlock: u32, count
 /** Mount epoch and layout generation. */
 export const layoutId = struct('layout_id', { epoch: size, generation: size })
 
-// ---- layout contract -----------------------------------------------------------------------------
+// ---- layout contract
+// -----------------------------------------------------------------------------
 
 export const policy = choice('policy', 'busy', 'wait', 'defer')
 export const share = choice('share_mode', 'strict', 'copy')
@@ -139,7 +148,6 @@ const holdFields = struct('hold', {
   state: holdState,
   bytes: size,
 })
-type HoldInfo = import('../base/layout.js').HoldInfo
 /** A hold as it is listed; of one with very many ranges the first ones. */
 export const hold: Schema<HoldInfo> = {
   ...holdFields,
@@ -192,7 +200,8 @@ export const granted = struct('granted', {
 })
 export type Granted = Of<typeof granted>
 
-// ---- who and what --------------------------------------------------------------------------------
+// ---- who and what
+// --------------------------------------------------------------------------------
 
 /** What a client needs to know of the region to map parts of it. */
 export const regionFacts = struct('region', {
@@ -222,7 +231,8 @@ export const sessionInfo = struct('session_info', {
   state: choice('session_state', 'alive', 'gone', 'reclaiming'),
 })
 
-// ---- errors --------------------------------------------------------------------------------------
+// ---- errors
+// --------------------------------------------------------------------------------------
 
 /** An error: its errno (ERRORS.md), what is wrong, and what is in the way. */
 export const failure = struct('failure', {

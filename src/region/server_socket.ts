@@ -2,8 +2,8 @@
  * Where the server of a region listens, for clients on the same machine.
  *
  * The socket is in a directory of the server's user, by the uuid of the volume, so that whoever may
- * read the superblock finds it. A server is believed when it is root's, the client's own, or that of
- * the owner of the region: others could only pretend.
+ * read the superblock finds it. A server is believed when it is root's, the client's own, or that
+ * of the owner of the region: others could only pretend.
  */
 import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -4,8 +4,8 @@
  * Invariants:
  * - a volume is open before anybody is listened to, and nobody is listened to any more when it is
  *   closed;
- * - it is closed in order only when nobody maps it any more: else it is left as after a crash, whose
- *   limbo and free blocks the next owner leaves alone until the mappings are gone.
+ * - it is closed in order only when nobody maps it any more: else it is left as after a crash,
+ *   whose limbo and free blocks the next owner leaves alone until the mappings are gone.
  */
 import type { Crypto } from '../base/crypto.js'
 import type { StreamListener } from '../base/byte_stream.js'

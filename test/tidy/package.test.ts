@@ -99,7 +99,11 @@ describe('the packed package', () => {
 
   test('holds what its package.json names, and no tests', () => {
     const entries = Object.values(manifest.exports).flatMap((entry) => Object.values(entry))
-    assert.equal(entries.length, 4, 'types and code of the filesystem, and of holdfast/rdma')
+    assert.equal(
+      entries.length,
+      6,
+      'types and code: the filesystem, holdfast/rdma, holdfast/client',
+    )
     for (const path of [...Object.values(manifest.bin), ...entries]) {
       assert.ok(readFileSync(join(installed, path)).length > 0, path)
     }
@@ -132,6 +136,23 @@ second.close()
 `,
     )
     assert.equal(run(process.execPath, [program], folder), 'kept')
+  })
+
+  test('has a client that is whole without the filesystem', () => {
+    const bare = join(folder, 'bare', 'node_modules', manifest.name)
+    cpSync(installed, bare, { recursive: true })
+    for (const layer of ['volume', 'layout', 'check', 'repair', 'serve', 'cli']) {
+      rmSync(join(bare, 'build', 'src', layer), { recursive: true })
+    }
+    const program = join(folder, 'bare', 'program.mjs')
+    writeFileSync(
+      program,
+      `import { connect } from '${manifest.name}/client'
+const error = await connect('/nowhere/at/all').catch((error) => error)
+process.stdout.write(error.code)
+`,
+    )
+    assert.equal(run(process.execPath, [program], join(folder, 'bare')), 'ENOENT')
   })
 
   test('runs the programs of README.md, which are right to a strict compiler', async () => {

@@ -7,7 +7,8 @@ import { verb } from '../verb.js'
 export const reclaim = verb(
   66,
   'RECLAIM',
-  'Takes a hold again that the last server had granted (RFC 8881, section 8.4.2.1). ESTALE when it is gone.',
+  'Takes a hold again that the last server had granted (RFC 8881, section 8.4.2.1). ESTALE ' +
+    'when it is gone.',
   struct('reclaim_args', {
     ino: u32,
     generation: u32,

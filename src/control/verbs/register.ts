@@ -6,7 +6,8 @@ import { verb } from '../verb.js'
 export const register = verb(
   80,
   'REGISTER',
-  'Makes a range of a file memory that the data connections of the session reach. `hold` left out: on demand, without a hold.',
+  'Makes a range of a file memory that the data connections of the session reach. `hold` ' +
+    'left out: on demand, without a hold.',
   struct('register_args', {
     handle,
     hold: optional(size),

@@ -7,7 +7,8 @@ import { verb } from '../verb.js'
 export const write = verb(
   14,
   'WRITE',
-  'Writes all of it: at the end where the file is open for appending. `end` is the first byte after it.',
+  'Writes all of it: at the end where the file is open for appending. `end` is the first ' +
+    'byte after it.',
   struct('write_args', {
     handle,
     position: size,

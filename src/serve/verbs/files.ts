@@ -1,6 +1,7 @@
 /** Verbs on files that are open: opening, reading, writing, ranges. */
 import { HoldfastError } from '../../base/errors.js'
 import { DATA_BYTES_MAX } from '../../control/limits.js'
+import type { LayoutFile } from '../../layout/file.js'
 import type { ClientSession } from '../client_session.js'
 import type { Some } from './some.js'
 
@@ -122,7 +123,7 @@ export const fileVerbs: Some<
   },
 }
 
-function opened(session: ClientSession, file: import('../../layout/file.js').LayoutFile) {
+function opened(session: ClientSession, file: LayoutFile) {
   if (session.gone) {
     file.close()
     throw new HoldfastError('ECONNRESET', 'the session has ended')
