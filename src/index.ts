@@ -22,8 +22,10 @@ export type {
   HoldInfo,
   HoldKind,
   HoldState,
+  InodeHandle,
   Iomode,
   LayoutChange,
+  LayoutId,
   LayoutPolicy,
   MoveOptions,
   ShareMode,
@@ -42,6 +44,7 @@ export type { HoldOptions, LeaseOptions } from './layout/grants.js'
 export type { HeldRun, Hold } from './layout/hold.js'
 export type { PinLimitOptions } from './layout/limits.js'
 export type { LayoutPromises, SettleOptions } from './layout/promises.js'
+export type { HeldExtent, ReclaimOptions } from './layout/reclaim.js'
 export type { Session, SessionOptions } from './layout/session.js'
 
 export type { Transfer } from './layout/transfers.js'

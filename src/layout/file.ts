@@ -11,7 +11,15 @@ import type { OpenInode } from '../volume/open_inodes.js'
 import { checkRange } from '../volume/ranges.js'
 import type { OpenWish } from '../base/open_flags.js'
 import type { Request } from './arbiter.js'
-import { demandUnshare, take, type HoldOptions, type LeaseOptions } from './grants.js'
+import {
+  demandUnshare,
+  STEP_BLOCKS,
+  take,
+  takeStep,
+  type HoldOptions,
+  type LeaseOptions,
+  type Wanted,
+} from './grants.js'
 import type { Hold } from './hold.js'
 import type { HoldUser } from './claim.js'
 import { reclaim, type ReclaimOptions } from './reclaim.js'
@@ -73,22 +81,49 @@ export class LayoutFile extends OpenFile {
     return this.#take(kind, options, ticket)
   }
 
+  /** Whether that is done in parts. */
+  isLargeHold({ offset = 0, length }: HoldOptions): boolean {
+    return (length ?? this.stat().size - offset) > STEP_BLOCKS * BLOCK_BYTES
+  }
+
+  /** A part of what it takes to hold a large range (takeStep). */
+  takeHoldStep(
+    kind: 'pin' | 'lease',
+    options: HoldOptions | LeaseOptions,
+    ticket: number,
+    from: number,
+  ): number {
+    return this.#wanting(kind, options, ticket, null, (wanted) =>
+      takeStep(this.#volume, this.inode, wanted, from),
+    )
+  }
+
   #take(
     kind: HoldKind,
     options: HoldOptions,
     ticket: number,
     holder: HoldUser | null = null,
   ): Hold {
+    return this.#wanting(kind, options, ticket, holder, (wanted) =>
+      this.#volume.newHold(take(this.#volume, this.inode, wanted)),
+    )
+  }
+
+  #wanting<T>(
+    kind: 'pin' | 'seal' | 'lease',
+    options: HoldOptions,
+    ticket: number,
+    holder: HoldUser | null,
+    run: (wanted: Wanted) => T,
+  ): T {
     return this.enter(kind, () => {
       if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
-      const volume = this.#volume
       const session = options.session ?? this.session
       const lease = kind === 'lease' ? (options as LeaseOptions) : null
       const iomode = lease?.iomode ?? null
       const user = lease === null ? holder : userOf(lease)
-      volume.core.guard.ask({ session })
-      const slot = take(volume, this.inode, { kind, iomode, session, options, user, ticket })
-      return volume.newHold(slot)
+      this.#volume.core.guard.ask({ session })
+      return run({ kind, iomode, session, options, user, ticket })
     })
   }
 

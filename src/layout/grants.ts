@@ -17,6 +17,9 @@ import type { HoldUser } from './claim.js'
 import type { Session } from './session.js'
 import type { LayoutVolume } from './volume.js'
 
+/** What is populated or copied at a time: 2 MiB. */
+export const STEP_BLOCKS = 512
+
 export interface HoldOptions {
   /** First byte in the file; 0 unless given. */
   readonly offset?: number | undefined
@@ -69,6 +72,42 @@ export function take(volume: LayoutVolume, open: OpenInode, wanted: Wanted): num
   if (log.durable !== log.head) transaction.flush()
   const reason = options.reason ?? ''
   return holding.grant({ session, kind, iomode, open, reason, user }, from, to)
+}
+
+/**
+ * Of a large range of which nothing is held: makes true of the next part what has to be true of it,
+ * from file block `from` on, so that other calls may come between. Returns where to go on; -1: the
+ * rest is for `take`. What is refused is refused before the first part changes anything.
+ */
+export function takeStep(
+  volume: LayoutVolume,
+  open: OpenInode,
+  wanted: Wanted,
+  from: number,
+): number {
+  const { kind, iomode, session, options, ticket } = wanted
+  const { core, files, copies, holding, waiting } = volume
+  const { number } = open
+  const [first, to] = rangeOf(volume, open, options)
+  if (iomode === 'read' || to - first <= STEP_BLOCKS || core.guard.held(number, first, to))
+    return -1
+  demandHolder(volume, open, session, kind, iomode)
+  volume.work.settle(number)
+  waiting.demandFree(number, first, to, ticket)
+  if (from < first) {
+    const missing = files.missing(core.inodes.get(number), first, to - 1)
+    const shared = copies.shared(number, first, to)
+    if (missing + shared === 0) return -1
+    if (kind !== 'lease') holding.demandLimit(session, number, first, to, missing)
+    files.requireSpace(number, missing, shared)
+    if (missing > 0) files.demandGrow(number, first, to - 1, false)
+    if (shared > 0) demandUnshare(volume, number, first, to, options.unshare ?? 'self')
+    from = first
+  }
+  // Whole groups, which large pages map.
+  const end = Math.min(to, (Math.floor(from / STEP_BLOCKS) + 1) * STEP_BLOCKS)
+  own(volume, open, from, end, wanted)
+  return end < to ? end : -1
 }
 
 /** File blocks that are asked for. */

@@ -117,8 +117,7 @@ export class LayoutPromises {
   // ---- holds -----------------------------------------------------------------------------------
 
   pin(file: LayoutFile, options: HoldOptions & WaitOptions = {}): Promise<Hold> {
-    const run = (ticket: number) => file.takeHold('pin', options, ticket)
-    return this.#volume.waiting.settle(run, options, true)
+    return this.#hold(file, 'pin', options)
   }
 
   seal(file: LayoutFile, options: HoldOptions & WaitOptions = {}): Promise<Hold> {
@@ -127,8 +126,25 @@ export class LayoutPromises {
   }
 
   lease(file: LayoutFile, options: LeaseOptions & WaitOptions): Promise<Hold> {
-    const run = (ticket: number) => file.takeHold('lease', options, ticket)
-    return this.#volume.waiting.settle(run, options, true)
+    return this.#hold(file, 'lease', options)
+  }
+
+  /** What a large one populates and copies comes first, with other work in between. */
+  async #hold(
+    file: LayoutFile,
+    kind: 'pin' | 'lease',
+    options: (HoldOptions | LeaseOptions) & WaitOptions,
+  ): Promise<Hold> {
+    const { waiting } = this.#volume
+    const large = file.isLargeHold(options)
+    let from = -1
+    const step = (ticket: number) => file.takeHoldStep(kind, options, ticket, from)
+    while (large && (from = await waiting.settle(step, options, true)) >= 0) {
+      await waiting.turn()
+      if (options.signal?.aborted === true) break // as of a call that waits
+    }
+    const run = (ticket: number) => file.takeHold(kind, options, ticket)
+    return waiting.settle(run, options, true)
   }
 
   /** Asks a lease back, for nobody's sake: how it ended. */

@@ -200,6 +200,27 @@ export class Files {
   }
 
   /**
+   * The last of file blocks [first, last] before which there are no more holes than one transaction
+   * fills: a step looks no further, or a file of many holes is walked once for each few of them.
+   * Who calls looks the inode up again.
+   */
+  holesReach(number: number, first: number, last: number): number {
+    const { extents, inodes } = this.#core
+    let w = inodes.get(number)
+    let holes = 0
+    for (let block = first, steps = 1; block <= last; steps++) {
+      if (steps % WALK_EXTENTS === 0) w = this.rest(number)
+      if (extents.find(w, block)) block = extents.fileBlock + extents.count
+      else {
+        const next = extents.count === 0 ? last + 1 : Math.min(last + 1, extents.fileBlock)
+        if (++holes > RUNS_MAX) return block - 1
+        block = next
+      }
+    }
+    return last
+  }
+
+  /**
    * ENOSPC when `missing` holes cannot be filled and `shared` blocks not replaced: also for what
    * later steps may need when space is in pieces.
    */

@@ -168,8 +168,9 @@ export class Ranges {
       if (!keepSize && end > size) this.#files.zeroTail(w, size, end)
       w = inodes.get(open.number)
       for (let block = first; block <= last;) {
-        const reach = Math.min(last, block + STEP_BLOCKS - 1)
-        block = this.#populateStep(w, block, reach)
+        const most = Math.min(last, block + STEP_BLOCKS - 1)
+        const reach = this.#files.holesReach(open.number, block, most)
+        block = this.#populateStep(inodes.get(open.number), block, reach)
         pages.tick()
         w = inodes.get(open.number)
       }

@@ -246,7 +246,9 @@ export class Writes {
     let intent = false
     for (let p = position; ;) {
       const first = Math.floor(p / BLOCK_BYTES)
-      const reach = Math.min(last, first + STEP_BLOCKS - 1)
+      const most = Math.min(last, first + STEP_BLOCKS - 1)
+      const reach = this.#files.holesReach(number, first, most)
+      w = inodes.get(number)
       const all = p === position && reach === last
       const need = all ? missing : this.#files.missing(w, first, reach)
       if (!all) w = inodes.get(number)

@@ -22,6 +22,7 @@ interface Granted {
   readonly hold: Hold
   readonly session: Session
   readonly ino: number
+  readonly generation: number
   /** File block -> region block, as it was granted. */
   readonly places: ReadonlyMap<number, number>
 }
@@ -63,6 +64,37 @@ export class Holders {
     }
   }
 
+  /**
+   * Whoever holds outlives the owner, and reclaims from the next one, in its grace period, all
+   * that it knows; from then on that is held as before. Why that is not so, or null.
+   */
+  survive(volume: LayoutVolume, damage: () => string | null): string | null {
+    const session = volume.session({ name: 'a survivor' })
+    const { freeBlocks } = volume.core.state
+    const held = [...this.#granted.values()].filter(({ hold }) => {
+      return !hold.released && hold.iomode !== 'read' && hold.info().state !== 'fenced'
+    })
+    for (const { hold, ino, generation, places } of held) {
+      const file = volume.openHandle(session, { ino, generation }, 'r+')
+      const extents = [...places].map(([fileBlock, regionBlock]) => {
+        return { fileBlock, regionBlock, count: 1 }
+      })
+      const { kind, iomode } = hold
+      volume.reclaim(session, file, { kind, iomode, extents })
+      file.close()
+    }
+    if (volume.core.state.freeBlocks !== freeBlocks) return 'the grace period changes what is free'
+    volume.sync()
+    const damaged = damage()
+    if (damaged !== null) return `before the end of the grace period: ${damaged}`
+    volume.endGrace()
+    for (let i = 0; volume.core.limbo.sweeping && i < 100; i++) volume.statfs()
+    for (const { ino, places } of held) {
+      for (const block of places.values()) checkRun(volume, ino, block, 1)
+    }
+    return null
+  }
+
   /** Held blocks are their file's or nobody's, and in use. */
   check(volume: LayoutVolume): void {
     for (const [ino, start, count] of this.#counted) checkRun(volume, ino, start, count)
@@ -95,7 +127,7 @@ export class Holders {
         places.set(offset! / BLOCK + i, regionOffset / BLOCK + i)
       }
     }
-    this.#granted.set(path, { hold, session, ino: file.ino, places })
+    this.#granted.set(path, { hold, session, ...file.handle, places })
     file.close()
     node.places = new Map([...node.places, ...places])
     node.held = new Uint8Array((call.first + call.count) * BLOCK)

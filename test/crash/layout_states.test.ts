@@ -48,6 +48,23 @@ for (const [name, setting] of LONG ? SETTINGS : [always, shortSteps, group]) {
   }
 }
 const all = (calls: readonly Call[]) => calls.map(describe).join(', ')
+const survived = [
+  'persistent memory, always, with survivors',
+  { ...few, survivors: true, sample: 2, exhaustive: 2 },
+] as const
+const survivedGroup = [
+  'persistent memory, group, with survivors',
+  { ...few, survivors: true, sync: 'group', sample: 2, exhaustive: 2 },
+] as const
+const outlived = LAYOUT_SEQUENCES.filter((calls) => {
+  const holds = calls.some(({ op }) => op === 'grant')
+  return holds && (LONG || calls.some(({ op }) => op === 'defer'))
+})
+for (const [name, setting] of LONG ? [survived, survivedGroup] : [survived]) {
+  for (const calls of outlived) {
+    cut(`${name}: a cut during ${all(calls)} leaves what each holds`, setting, calls)
+  }
+}
 for (const [name, setting] of LONG ? SETTINGS : [always, group, file]) {
   for (const calls of LAYOUT_SEQUENCES) {
     cut(`${name}: a cut during ${all(calls)} leaves what was promised`, setting, calls)

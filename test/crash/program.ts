@@ -48,6 +48,8 @@ export interface Setting {
   readonly nested?: number
   /** Makes every step of a long operation a transaction of its own. */
   readonly shortSteps?: boolean
+  /** Who holds survives the crash: each state has its grace period, and all is reclaimed. */
+  readonly survivors?: boolean
   /** Plants a bug in a volume just mounted; what it returns takes it out of the region again. */
   readonly plant?: (volume: LayoutVolume, region: TracedRegion) => () => void
   /** Plants a bug in every mount that examines a crash state. */
@@ -293,7 +295,26 @@ export class Program {
     }
   }
 
+  /** Before the next owner finds nobody, there is one that finds all who hold. */
+  #examineGrace(region: TracedRegion, level: number): string | null {
+    const volume = LayoutVolume.mount(region, {
+      sync: this.#setting.sync,
+      memory: memoryOf(level),
+      entropy: seededEntropy(this.#setting.seed + 9 + level),
+      clock: new SteppedClock(),
+      survivors: true,
+    })
+    const wrong = this.#holders.survive(volume, () => this.#damage(region))
+    if (wrong !== null) return `with survivors, ${wrong}`
+    volume.close()
+    return this.#damage(region)
+  }
+
   #examineVolume(region: TracedRegion, level: number): string | null {
+    if (this.#setting.survivors === true) {
+      const why = this.#examineGrace(region, level)
+      if (why !== null) return why
+    }
     const volume = this.#mountState(region, level)
     const wrong = notAllowed(volume, this.#states, this.#mixed, this.#leftover)
     if (wrong !== null) return wrong

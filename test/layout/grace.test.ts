@@ -62,7 +62,9 @@ const REFUSED: Record<string, (volume: LayoutVolume) => unknown> = {
   'a write into a hole and what is before': on('/holed', (f) => f.write(new Uint8Array(3 * B), B)),
   'a write to a shared block': on('/shared', (f) => f.write(one, B)),
   'growing over bytes that may be held': on('/short', (f) => f.truncate(8 * B)),
-  'a write that leaves a gap before it': on('/short', (f) => f.write(one.subarray(0, 9), 8 * B - 9)),
+  'a write that leaves a gap before it': on('/short', (f) =>
+    f.write(one.subarray(0, 9), 8 * B - 9),
+  ),
   'truncate down': on('/f', (f) => f.truncate(4 * B)),
   punch: on('/f', (f) => f.punch(B, B)),
   zero: on('/f', (f) => f.zeroRange(B, B)),
@@ -173,7 +175,10 @@ test('a volume that nobody survives has no grace period, and frees what was in l
   scene.settleDown()
   assert.ok(scene.volume.core.state.freeBlocks >= free + 8)
   using file = scene.volume.openHandle(scene.session, pin.handle, 'r+')
-  assert.equal(codeOf(() => scene.volume.reclaim(scene.session, file, pin)), 'ESTALE')
+  assert.equal(
+    codeOf(() => scene.volume.reclaim(scene.session, file, pin)),
+    'ESTALE',
+  )
 })
 
 test('what was deferred is reclaimed in limbo, and goes when its holder lets go', () => {
@@ -199,7 +204,10 @@ test('what was deferred is reclaimed in limbo, and goes when its holder lets go'
   scene.settleDown()
   assert.equal(scene.limbo, 2)
   const { error } = outcome(() => scene.volume.truncate('/f', 0))
-  assert.deepEqual(error?.holds?.map(({ id }) => id), [hold.id])
+  assert.deepEqual(
+    error?.holds?.map(({ id }) => id),
+    [hold.id],
+  )
   scene.volume.truncate('/f', 0, undefined, { policy: 'defer' })
   assert.equal(hold.info().state, 'deferred')
   assert.equal(scene.limbo, 4)
@@ -221,9 +229,10 @@ test('a hold all of which is in limbo is listed as deferred', () => {
     extents: pin.extents.map((extent) => ({ ...extent, fileBlock: null })),
   })
   assert.equal(hold.info().state, 'deferred')
-  assert.deepEqual(known(scene.volume, hold).extents.map(({ regionBlock }) => regionBlock), [
-    pin.extents[0]!.regionBlock,
-  ])
+  assert.deepEqual(
+    known(scene.volume, hold).extents.map(({ regionBlock }) => regionBlock),
+    [pin.extents[0]!.regionBlock],
+  )
   scene.volume.endGrace()
   scene.settleDown()
   assert.equal(scene.limbo, 4)
@@ -241,8 +250,14 @@ test('a reclaimed hold is a hold: its table applies from the end of the grace pe
   assert.equal(lent.iomode, 'rw')
   scene.volume.endGrace()
   using file = scene.volume.open('/f', 'r+')
-  assert.equal(codeOf(() => file.punch(0, B)), 'EBUSY')
-  assert.equal(codeOf(() => file.punch(5 * B, B)), 'EBUSY')
+  assert.equal(
+    codeOf(() => file.punch(0, B)),
+    'EBUSY',
+  )
+  assert.equal(
+    codeOf(() => file.punch(5 * B, B)),
+    'EBUSY',
+  )
   lent.release()
   file.punch(5 * B, B)
   hold.commit(4 * B)
@@ -261,7 +276,10 @@ test('what has no holes for a lease for reading has none when it is reclaimed', 
   scene.volume.endGrace()
   using file = scene.volume.open('/holed', 'r+')
   const { error } = outcome(() => file.write(one, 2 * B))
-  assert.deepEqual(error?.holds?.map(({ id }) => id), [hold.id])
+  assert.deepEqual(
+    error?.holds?.map(({ id }) => id),
+    [hold.id],
+  )
 })
 
 const STALE: Record<string, (scene: Survivors) => unknown> = {
@@ -334,7 +352,10 @@ test('what nobody could have held is no hold', () =>
     const other = volume.session({ as: { uid: 2, gid: 2 } })
     using read = volume.openHandle(other, file.handle)
     const claim = { kind: 'pin', iomode: null, extents: [extent!] } as const
-    assert.equal(codeOf(() => volume.reclaim(other, read, claim)), 'EACCES')
+    assert.equal(
+      codeOf(() => volume.reclaim(other, read, claim)),
+      'EACCES',
+    )
     assert.equal(take([extent!]), 'done')
   }))
 
@@ -347,10 +368,16 @@ test('no limit refuses what was granted before, and all of it counts', () => {
   using g = scene.volume.open('/g', 'r+')
   const early = g.pin({ length: 2 * B })
   const hold = scene.reclaim(pin)
-  assert.equal(codeOf(() => g.pin()), 'ENOMEM')
+  assert.equal(
+    codeOf(() => g.pin()),
+    'ENOMEM',
+  )
   early.release()
   scene.volume.endGrace()
-  assert.equal(codeOf(() => g.pin({ length: B })), 'ENOMEM')
+  assert.equal(
+    codeOf(() => g.pin({ length: B })),
+    'ENOMEM',
+  )
   hold.release()
   g.pin().release()
 })
@@ -375,17 +402,26 @@ test('a file without a name that was open at the crash is opened by its handle',
   assert.equal(volume.core.state.freeBlocks, free, 'its close frees nothing yet')
   volume.endGrace()
   scene.settleDown()
-  assert.equal(codeOf(() => volume.openHandle(scene.session, gone, 'r')), 'ESTALE')
+  assert.equal(
+    codeOf(() => volume.openHandle(scene.session, gone, 'r')),
+    'ESTALE',
+  )
   const bytes = new Uint8Array(8 * B)
   assert.equal(file.read(bytes, 0), 8 * B)
   assertBytes(bytes, blocksOf('/f', 0, 8), 'the file without a name')
   file.close()
-  assert.deepEqual(volume.holds().map(({ id }) => id), [hold.id])
+  assert.deepEqual(
+    volume.holds().map(({ id }) => id),
+    [hold.id],
+  )
   volume.openHandle(scene.session, pin.handle, 'r').close()
   const before = volume.core.state.freeBlocks
   hold.release()
   assert.ok(volume.core.state.freeBlocks >= before + 8)
-  assert.equal(codeOf(() => volume.openHandle(scene.session, pin.handle, 'r')), 'ESTALE')
+  assert.equal(
+    codeOf(() => volume.openHandle(scene.session, pin.handle, 'r')),
+    'ESTALE',
+  )
 })
 
 test('the hidden inode of limbo is no file to be opened', () => {
@@ -395,7 +431,10 @@ test('the hidden inode of limbo is no file to be opened', () => {
   scene.crash()
   const ino = scene.volume.core.limbo.number
   const { generation } = scene.volume.statInode(ino)
-  assert.equal(codeOf(() => scene.volume.openHandle(scene.session, { ino, generation })), 'ESTALE')
+  assert.equal(
+    codeOf(() => scene.volume.openHandle(scene.session, { ino, generation })),
+    'ESTALE',
+  )
 })
 
 test('what was begun before the crash is completed after the grace period, and not before', () => {
@@ -414,7 +453,11 @@ test('what was begun before the crash is completed after the grace period, and n
   begin('/short', OrphanKind.beyond, 0, 0)
   scene.crash()
   const { volume } = scene
-  assert.equal(codeOf(() => volume.readFile('/f')), 'EBUSY', 'half of it is seen by nobody')
+  assert.equal(
+    codeOf(() => volume.readFile('/f')),
+    'EBUSY',
+    'half of it is seen by nobody',
+  )
   assertBytes(volume.readFile('/short'), blocksOf('/short', 0, 3), 'what is left past the end')
   assert.equal(volume.extents('/short').extents[0]!.count, 8)
   volume.endGrace()
@@ -464,6 +507,7 @@ test('an owner that goes in the grace period leaves limbo to the next', () => {
 
 test('of two limbos the later one is taken over', () => {
   using scene = new Survivors()
+  scene.crash(false)
   scene.make('/f', 8)
   const pin = scene.hold('/f', 0, 8)
   scene.volume.truncate('/f', 0, undefined, { policy: 'defer' })
@@ -493,6 +537,45 @@ test('a volume whose owner left it in order is reclaimed, too, and a hold of it 
   scene.volume.truncate('/f', 0, undefined, { policy: 'defer' })
   assert.equal(hold.info().state, 'deferred')
   fillUp(scene)
+})
+
+test('nothing is asked back before the grace period is over', async () => {
+  using scene = new Survivors()
+  scene.make('/f', 8)
+  const lease = scene.hold('/f', 0, 8, 'rw')
+  scene.crash()
+  const { volume, session } = scene
+  const asked: number[] = []
+  const user = { onRecall: (id: number) => void asked.push(id) }
+  const file = volume.openHandle(session, lease.handle, 'r+')
+  const hold = volume.reclaim(session, file, { ...lease, user })
+  const cut = outcomeOf(volume.promises.truncate('/f', 0, { timeout: 60_000 }))
+  await idle()
+  assert.deepEqual(asked, [])
+  volume.endGrace()
+  await idle()
+  assert.deepEqual(asked, [hold.id])
+  hold.release()
+  await idle()
+  assert.equal(stateOf(cut), 'done')
+})
+
+test('bytes past the end of the file stay while one may hold them that is not known yet', () => {
+  using scene = new Survivors()
+  scene.make('/f', 2)
+  scene.volume.truncate('/f', B + 100)
+  const [first, second] = [scene.hold('/f', 0, 2), scene.hold('/f', 1, 2)]
+  scene.stakes.store(scene.region, second, 'second')
+  scene.crash()
+  scene.reclaim(first).release()
+  using file = scene.volume.open('/f', 'r+')
+  file.pin({ offset: B, length: 10 }).release()
+  scene.stakes.assertKept(scene.region, 'two have let go, and the third is not there yet')
+  const hold = scene.reclaim(second)
+  hold.commit(2 * B)
+  scene.volume.endGrace()
+  scene.stakes.assertKept(scene.region, 'the file shows what its holder has there')
+  assert.equal(file.stat().size, 2 * B)
 })
 
 test('opened for reading only, a volume has no grace period', () => {

@@ -15,10 +15,13 @@ import { native } from '../../src/native/native.js'
 import { memfdRegion } from '../../src/region/file_region.js'
 import type { Region } from '../../src/region/region.js'
 import { formatVolume } from '../../src/volume/format.js'
+import { workMemory } from '../../src/volume/mount.js'
 import { assertBytes, blockOf, blocksOf } from './ground.js'
 import { FakeTimers } from './timers.js'
 
 export const BYTES = 2 << 20
+/** One volume is mounted at a time. */
+const memory = workMemory(256, 512 * 1024)
 const checker = new Checker((bytes, start, length, crc) =>
   native.crc32cOf(bytes, start, length, crc),
 )
@@ -118,7 +121,7 @@ export class Survivors implements Disposable {
       atime: 'never',
       clock: new SteppedClock(),
       entropy,
-      cachePages: 256,
+      memory,
       timers,
       survivors,
       ...this.#options,
@@ -132,14 +135,12 @@ export class Survivors implements Disposable {
     const bytes = new Uint8Array(BYTES)
     this.#region.read(0, bytes, 0, BYTES)
     after.stream(0, bytes, 0, BYTES)
-    const before = this.#owner.volume
-    const region = this.#region
+    // What it writes now nobody sees.
+    this.#owner.volume.close()
+    this.#region.close()
     this.#region = after
     this.assertClean('after the crash')
     this.#owner = this.#mount(survivors)
-    // Only its memory: what it writes now nobody sees.
-    before.close()
-    region.close()
   }
 
   assertClean(when: string): void {

@@ -12,7 +12,7 @@ import { blocksOf } from './ground.js'
 import { known, Survivors, type Known } from './survivors.js'
 
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 32))
-const RUNS = Number(process.env['HOLDFAST_LONG'] ?? 1) > 1 ? 400 : 24
+const RUNS = Number(process.env['HOLDFAST_LONG'] ?? 1) > 1 ? 400 : 12
 const PATHS = ['/a', '/b', '/c', '/d']
 
 /** A process, which maps the region whatever becomes of the owner. */
