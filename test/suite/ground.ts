@@ -55,7 +55,7 @@ export interface Setup {
 
 /** A region with a volume in it, not open. */
 interface Store {
-  open(readOnly?: boolean): FileSystem
+  open(readOnly?: boolean): FileSystem | Promise<FileSystem>
   /** The region, for fsck. */
   look(use: (region: Region) => void): void
   remove(): void
@@ -217,12 +217,12 @@ async function runCase(setup: Setup, one: Case): Promise<void> {
   const store = setup.make(one.bytes ?? 16 * MIB)
   try {
     const ground: Ground = {
-      fs: store.open(),
+      fs: await store.open(),
       slow: setup.slow ?? false,
       random: new Prng(SEED),
       async remount(readOnly = false) {
         await ground.fs.close()
-        ground.fs = store.open(readOnly)
+        ground.fs = await store.open(readOnly)
       },
     }
     try {

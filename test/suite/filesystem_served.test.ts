@@ -1,0 +1,15 @@
+/** The filesystem suite over a server: of a client on its machine, and of a remote one. */
+import { contentCases } from './content.js'
+import { fullCases } from './full.js'
+import { runSuite } from './ground.js'
+import { handleCases } from './handles.js'
+import { linkCases } from './links.js'
+import { nameCases } from './names.js'
+import { posixCase } from './posix.js'
+import { posixCases } from './posix_cases.js'
+import { cloneCases } from './posix_cloning.js'
+import { local, remote } from './served.js'
+
+const cases = [...nameCases, ...linkCases, ...contentCases, ...handleCases, ...fullCases]
+const posix = [...posixCases, ...cloneCases].map(posixCase)
+runSuite([local, remote], [...cases, ...posix])
