@@ -26,11 +26,14 @@ const EXIT_PIPE = 141
 let exitCode = 0
 const stopping = new AbortController()
 let lastBreath = 0
+/** What SIGHUP does in a command that lasts until it is stopped; null: it is none. */
+let hangUp: (() => void) | null = null
 
 /** From now on signals end the command in order. */
 export function watchSignals(): void {
   for (const [signal, code] of Object.entries(EXIT_CODES)) {
     process.on(signal, () => {
+      if (signal === 'SIGHUP' && hangUp !== null) return hangUp()
       if (exitCode !== 0) process.exit(code)
       exitCode = code
       stopping.abort()
@@ -38,6 +41,7 @@ export function watchSignals(): void {
   }
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
+    if (hangUp !== null) return
     exitCode = EXIT_PIPE
   })
 }
@@ -66,4 +70,17 @@ export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>):
     await breatheDeep()
     throw error
   }
+}
+
+/**
+ * Runs what serves others until it is told to stop: having stopped it has done what it was asked.
+ * SIGHUP stops nothing there, nor does a reader that went away.
+ */
+export async function lastUntilStopped(
+  run: (stopped: AbortSignal) => Promise<void>,
+  onHangUp: () => void,
+): Promise<void> {
+  hangUp = onHangUp
+  await run(stopping.signal)
+  exitCode = 0
 }

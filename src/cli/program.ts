@@ -41,6 +41,7 @@ import { rmdirCommand } from './commands/rmdir.js'
 import { rpingCommand } from './commands/rping.js'
 import { sealWritesCommand } from './commands/seal_writes.js'
 import { seedCommand } from './commands/seed.js'
+import { serveCommand } from './commands/serve.js'
 import { snapshotCommand } from './commands/snapshot.js'
 import { statCommand } from './commands/stat.js'
 import { touchCommand } from './commands/touch.js'
@@ -110,7 +111,7 @@ const COMMANDS = {
     sealWritesCommand,
     policyCommand,
   ],
-  'Serving:': [keysCommand],
+  'Serving:': [serveCommand, keysCommand],
   'RDMA:': [rdmaTargetCommand, rpingCommand],
   'Tests:': [seedCommand, verifyCommand],
   'Shells:': [completionCommand],

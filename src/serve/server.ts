@@ -17,6 +17,7 @@ import type { ClientSession } from './client_session.js'
 import { GracePeriod } from './grace.js'
 import type { Log } from './log.js'
 import { Mapping } from './mapping.js'
+import { Registry } from './metrics.js'
 import { KEEPALIVE_MILLISECONDS } from './verbs/session.js'
 
 /** Keepalives that may be missed. */
@@ -43,6 +44,7 @@ export class Server {
   readonly device: Device
   readonly mapping: Mapping
   readonly grace: GracePeriod
+  readonly registry = new Registry()
   /** Those that have said HELLO, by id. */
   readonly sessions = new Map<number, ClientSession>()
   /** Connections that are open, with those that have not said it. */
@@ -91,8 +93,9 @@ export class Server {
     return this.files.volume.summary()
   }
 
+  /** In Prometheus' text format. */
   statistics(): string {
-    return ''
+    return this.registry.text()
   }
 
   /** EAGAIN when there are as many clients as there may be, or the server stops. */

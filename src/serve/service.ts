@@ -16,6 +16,7 @@ import { listenUnix, adoptUnix, type UnixListener } from '../native/unix.js'
 import type { UnixStream } from '../native/unix_stream.js'
 import { Device, type Listener } from '../rdma/index.js'
 import { ownSocket } from '../region/server_socket.js'
+import { serveMonitor, type Monitor } from './http.js'
 import { KeyFile } from './key_file.js'
 import { serveLocal } from './local.js'
 import type { Log } from './log.js'
@@ -35,6 +36,8 @@ export interface ServiceOptions {
   /** Where remote clients are listened to, and the keys that they show. */
   readonly listen?:
     { readonly host: string; readonly port: number; readonly keys: string } | undefined
+  /** Where monitors ask how it is, over HTTP. */
+  readonly http?: { readonly host: string; readonly port: number } | undefined
   readonly mapGroup?: MapGroup | null
   readonly maxSessions?: number | undefined
   readonly timers: Timers
@@ -51,6 +54,8 @@ export class Service {
   readonly server: Server
   readonly local: UnixListener
   readonly remote: Listener | null
+  /** Where monitors ask; null: nowhere. */
+  #monitor: Monitor | null = null
   readonly #endpoint: RemoteEndpoint | null
   readonly #device: Device
 
@@ -94,19 +99,53 @@ export class Service {
         void endpoint.serve(listener)
         remote = { listener, endpoint }
       }
-      return new Service(server, device, local, remote)
+      const service = new Service(server, device, local, remote)
+      if (options.http !== undefined) await service.#watched(options.http)
+      return service
     } catch (error) {
       local?.close()
       server.close()
-      device.close()
+      device.close() // its listener, too
       await files.close()
       throw error
     }
   }
 
+  async #watched(at: { host: string; port: number }): Promise<void> {
+    const { server } = this
+    this.#monitor = await serveMonitor({
+      ...at,
+      metrics: () => server.statistics(),
+      unhealthy: () => this.unhealthy,
+      unready: () => this.unready,
+      failed: (error) =>
+        server.log.error('a bug of holdfast, please report it', { error: error as Error }),
+    })
+  }
+
+  /** Where monitors ask; null: nowhere. */
+  get monitor(): Pick<Monitor, 'host' | 'port'> | null {
+    return this.#monitor
+  }
+
   /** Where remote clients reach it; null: nowhere. */
   get address(): Pick<StreamListener, 'host' | 'port'> | null {
     return this.remote
+  }
+
+  /** Why it does not serve: only a new start helps. Null: it does. */
+  get unhealthy(): string | null {
+    const { volume } = this.server.files
+    if (volume.closed) return 'the volume is closed'
+    return volume.core.transaction.usable ? null : 'the volume has failed; the log says why'
+  }
+
+  /** Why new clients go elsewhere; null: they may come. */
+  get unready(): string | null {
+    const { server, unhealthy } = this
+    if (unhealthy !== null) return unhealthy
+    if (server.stopping) return 'the server stops'
+    return server.connections < server.maxSessions ? null : 'as many clients as may be are there'
   }
 
   /** Reads the keys again. */
@@ -132,6 +171,7 @@ export class Service {
     }
     server.close()
     this.#device.close()
+    await this.#monitor?.close()
     const survivors = server.mapping.held
     if (survivors > 0 || server.files.volume.inGrace) {
       server.log.warn('processes still map the region: the volume is left to be recovered', {
