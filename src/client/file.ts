@@ -36,7 +36,7 @@ import type { ResultOf, Verb } from '../control/verb.js'
 import { VERBS } from '../control/verbs/index.js'
 import type { Alive, Link } from './link.js'
 import { allExtents, listDirectory } from './paging.js'
-import { bytesOf, ownerOf, sizeOf, timeOf, u32Of, wishOf } from './wire.js'
+import { bytesOf, longOf, ownerOf, sizeOf, timeOf, u32Of, wishOf } from './wire.js'
 
 export interface OpenOptions {
   /** Of a remote file: bytes are reached on demand, without a lease. */
@@ -79,6 +79,10 @@ export class ServedFile implements FileHandle {
 
   get append(): boolean {
     return (this.flags & O.APPEND) !== 0
+  }
+
+  get closed(): boolean {
+    return this.#closed
   }
 
   /** EBADF for a handle that does not write. */
@@ -147,7 +151,7 @@ export class ServedFile implements FileHandle {
 
   // ---- bytes -----------------------------------------------------------------------------------
 
-  read(buffer: Uint8Array, position: number | null = null): Promise<number> {
+  async read(buffer: Uint8Array, position: number | null = null): Promise<number> {
     if (position !== null) return this.readAt(buffer, sizeOf(position, 'position'))
     return this.#inTurn(async () => {
       const got = await this.readAt(buffer, this.#position)
@@ -156,13 +160,19 @@ export class ServedFile implements FileHandle {
     })
   }
 
-  write(buffer: Uint8Array, position: number | null = null, options: Change = {}): Promise<number> {
+  async write(
+    buffer: Uint8Array,
+    position: number | null = null,
+    options: Change = {},
+  ): Promise<number> {
     const own = position === null
+    const at = own ? 0 : sizeOf(position, 'position')
     if (!own && !this.append) {
-      return this.writeAt(buffer, sizeOf(position, 'position'), options).then(() => buffer.length)
+      await this.writeAt(buffer, at, options)
+      return buffer.length
     }
     return this.#inTurn(async () => {
-      const end = await this.writeAt(buffer, position ?? this.#position, options)
+      const end = await this.writeAt(buffer, own ? this.#position : at, options)
       if (own) this.#position = end
       return buffer.length
     })
@@ -191,6 +201,7 @@ export class ServedFile implements FileHandle {
   protected async writeAt(buffer: Uint8Array, position: number, options: Change): Promise<number> {
     const pieces = Math.max(1, Math.ceil(buffer.length / DATA_BYTES_MAX))
     const wish = wishOf(options)
+    if (pieces > 1 && !this.append) await this.#makeRoom(buffer.length, position, options)
     let last = position
     const atOnce = this.append ? 1 : PIECES_UNDER_WAY
     await eachPiece(
@@ -212,6 +223,12 @@ export class ServedFile implements FileHandle {
       atOnce,
     )
     return last
+  }
+
+  /** Blocks for all pieces of a write, or ENOSPC before any of it is written. */
+  async #makeRoom(length: number, offset: number, options: Change): Promise<void> {
+    const args = { offset, length, keepSize: true, contiguous: false, options: wishOf(options) }
+    await this.call(VERBS.allocate, (handle) => ({ handle, ...args }), options)
   }
 
   createReadStream(options?: StreamOptions): Readable {
@@ -321,7 +338,7 @@ export class ServedFile implements FileHandle {
   }
 
   async seek(offset: number, what: 'data' | 'hole'): Promise<number> {
-    const args = { offset: sizeOf(offset, 'offset'), what }
+    const args = { offset: longOf(offset, 'offset'), what }
     return (await this.look(VERBS.seek, (handle) => ({ handle, ...args }))).offset
   }
 
@@ -408,8 +425,9 @@ export class ServedFile implements FileHandle {
     return Promise.reject(new HoldfastError('EPERM', detail))
   }
 
+  /** Once is enough. */
   async close(): Promise<void> {
-    if (this.#closed) throw new HoldfastError('EBADF', 'the file was closed')
+    if (this.#closed) return
     const handle = this.#handle
     const { alive } = this.connection
     this.#closed = true
@@ -421,7 +439,7 @@ export class ServedFile implements FileHandle {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#closed ? Promise.resolve() : this.close()
+    return this.close()
   }
 }
 

@@ -151,7 +151,7 @@ export class Link {
         versionMin: PROTOCOL_VERSION_MIN,
         capabilities: 0,
         name,
-        umask: 0o022,
+        umask: 0,
       })
       return { caller, hello, secret }
     } catch (error) {

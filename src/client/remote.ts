@@ -11,6 +11,7 @@ import { Device, SendStream } from '../rdma/index.js'
 import { Client, type ClientOptions, type Ways } from './client.js'
 import { DataConnections } from './data_connections.js'
 import { RemoteFile } from './remote_file.js'
+import { Sizes } from './sizes.js'
 
 export interface RemoteOptions extends ClientOptions {
   readonly key: KeySecret
@@ -31,6 +32,7 @@ export async function connectRemote(
   const { timers = systemTimers, crypto = systemCrypto } = options
   const { device = new Device({ timers }) } = options
   const data = new DataConnections(device, host, port)
+  const sizes = new Sizes()
   const where = `hf://${host.includes(':') ? `[${host}]` : host}:${port}`
   const connect = async (signal: AbortSignal) => {
     const stream = new SendStream(device, where)
@@ -43,8 +45,12 @@ export async function connectRemote(
     if (options.device === undefined) device.close()
   }
   const ways: Ways = {
-    file: (client) => (opened, flags, how) => new RemoteFile(client, data, opened, flags, how),
-    lost: () => data.close(),
+    file: (client) => (opened, flags, how) =>
+      new RemoteFile(client, data, sizes, opened, flags, how),
+    lost: () => {
+      data.close()
+      sizes.forget()
+    },
     closed,
   }
   try {

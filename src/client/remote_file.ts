@@ -10,7 +10,7 @@
  */
 import type { AllocateOptions, FileHandle, ReflinkOptions } from '../base/filesystem.js'
 import { HoldfastError } from '../base/errors.js'
-import { BLOCK_BYTES } from '../base/limits.js'
+import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import type { ChangeOptions, WaitOptions } from '../base/layout.js'
 import { O } from '../base/open_flags.js'
 import type { Stats } from '../base/stats.js'
@@ -20,6 +20,7 @@ import type { OpenOptions, Opened } from './file.js'
 import { HoldingFile } from './holding_file.js'
 import type { FileLayout, Piece } from './layout.js'
 import { OneSided, RemoteLayout } from './one_sided.js'
+import type { Sizes } from './sizes.js'
 import { whenFree, type LayoutOptions } from './taking.js'
 import { sizeOf } from './wire.js'
 
@@ -31,6 +32,10 @@ const KEPT_MAX = 8
 const LAYOUT_WRITE_BYTES = 64 << 10
 /** What of a file is lent for writing at once. */
 const WINDOW_BYTES = 16 << 20
+/** Of a first read the server itself answers so much. */
+const FIRST_BYTES = 64 << 10
+/** The unit of `blocks` (stat(2)). */
+const STAT_BLOCK = 512
 /** Times that a read is made again because the file became shorter. */
 const TRIES = 8
 const SYNCED = O.DSYNC | O.SYNC
@@ -41,19 +46,25 @@ export class RemoteFile extends HoldingFile {
   /** Those used last come last. */
   #kept: OneSided[] = []
   #taking: Promise<OneSided> | null = null
-  /** Bytes, as the server last said. */
-  #size = -1
+  readonly #sizes: Sizes
+  /** The file had no holes when it was last looked at. */
+  #dense = false
+  /** Something was read through the server since the last write. */
+  #read = false
 
   constructor(
     client: Client,
     data: DataConnections,
+    sizes: Sizes,
     opened: Opened,
     flags: number,
     { fault = false }: OpenOptions,
   ) {
     super(client, opened, flags)
     this.#data = data
+    this.#sizes = sizes
     this.#fault = fault
+    sizes.open(this.ino)
   }
 
   // ---- layouts ---------------------------------------------------------------------------------
@@ -112,7 +123,10 @@ export class RemoteFile extends HoldingFile {
     }
   }
 
-  /** For reading all of the file; for writing a window, as blocks are made for all of it. */
+  /**
+   * For reading all of the file; for writing a window, or of a file with holes no more than is
+   * written: blocks are made for all that is lent.
+   */
   async #lend(offset: number, length: number, write: boolean): Promise<OneSided> {
     const range = write ? this.#window(offset, length) : { offset: 0, length: this.#blocksEnd() }
     const iomode = write ? ('rw' as const) : ('read' as const)
@@ -140,6 +154,10 @@ export class RemoteFile extends HoldingFile {
 
   #window(offset: number, length: number) {
     const end = offset + length
+    if (!this.#dense) {
+      const first = Math.floor(offset / BLOCK_BYTES) * BLOCK_BYTES
+      return { offset: first, length: Math.ceil(end / BLOCK_BYTES) * BLOCK_BYTES - first }
+    }
     const from = Math.floor(offset / WINDOW_BYTES) * WINDOW_BYTES
     const whole = Math.min(Math.ceil(end / WINDOW_BYTES) * WINDOW_BYTES, this.#blocksEnd())
     const to = Math.max(whole, Math.ceil(end / BLOCK_BYTES) * BLOCK_BYTES)
@@ -150,7 +168,7 @@ export class RemoteFile extends HoldingFile {
   async #forget(): Promise<void> {
     await this.#taking?.catch(() => {})
     await Promise.all(this.#kept.splice(0).map((one) => this.#letGo(one)))
-    this.#size = -1
+    this.#sizes.set(this.ino, -1)
   }
 
   async #letGo(one: OneSided): Promise<void> {
@@ -166,17 +184,52 @@ export class RemoteFile extends HoldingFile {
   // ---- bytes -----------------------------------------------------------------------------------
 
   protected override async readAt(buffer: Uint8Array, position: number): Promise<number> {
-    if (buffer.length === 0) return 0
+    if (this.#read && buffer.length > 0) return this.#readOneSided(buffer, position)
+    return this.#firstRead(buffer, position)
+  }
+
+  /**
+   * The first read of a handle, and the one after a write, go through the server: it says what the
+   * file is, moves its access time, and answers sooner than a layout is lent.
+   */
+  async #firstRead(buffer: Uint8Array, position: number): Promise<number> {
+    const piece = buffer.subarray(0, FIRST_BYTES)
+    const got = await super.readAt(piece, position)
+    this.#read = true
+    if (got < piece.length || got === buffer.length) return got
+    return got + (await this.#readOneSided(buffer.subarray(got), position + got))
+  }
+
+  async #readOneSided(buffer: Uint8Array, position: number): Promise<number> {
     for (let tries = 1; ; tries++) {
-      const length = await this.#within(position, buffer.length)
+      let length = await this.#within(position, buffer.length)
+      let one = this.#find(position, length, false)
+      if (one === null && length > 0) {
+        one = await this.#wayIfAny(position, length, false)
+        if (one === null) return super.readAt(buffer, position)
+        // What the size was before the layout was lent may be another by now.
+        await this.stat()
+        length = await this.#within(position, length)
+      }
       if (length === 0) return 0
-      const one = this.#find(position, length, false) ?? (await this.#way(position, length, false))
+      if (one?.covers(position, length, false) !== true) continue
       try {
         await one.read(position, length === buffer.length ? buffer : buffer.subarray(0, length))
         return length
       } catch (error) {
         await this.#lost(one, error, tries)
       }
+    }
+  }
+
+  /** As `#way`; null: there is none to be had, and the server is to be asked for the bytes. */
+  async #wayIfAny(offset: number, length: number, write: boolean): Promise<OneSided | null> {
+    try {
+      return await this.#way(offset, length, write)
+    } catch (error) {
+      const lost = !(error instanceof HoldfastError) || error.code === 'ECONNRESET'
+      if (lost || error.code === 'EBADF') throw error
+      return null
     }
   }
 
@@ -187,9 +240,15 @@ export class RemoteFile extends HoldingFile {
     return Math.max(0, Math.min(length, this.#size - position))
   }
 
+  /** Bytes, as the server last said; -1: not known. */
+  get #size(): number {
+    return this.#sizes.of(this.ino)
+  }
+
   override async stat(): Promise<Stats> {
     const stats = await super.stat()
-    this.#size = stats.size
+    this.#sizes.set(this.ino, stats.size)
+    this.#dense = stats.blocks * STAT_BLOCK >= stats.size
     return stats
   }
 
@@ -202,7 +261,7 @@ export class RemoteFile extends HoldingFile {
     const { code } = error as Partial<HoldfastError>
     const again = code === 'EACCES' || code === 'ECONNRESET' || code === 'ESTALE'
     if (!again || tries >= TRIES) throw error
-    this.#size = -1
+    this.#sizes.set(this.ino, -1)
   }
 
   /** Many pieces of the file at once, in the order of the list. EINVAL past its end. */
@@ -232,38 +291,44 @@ export class RemoteFile extends HoldingFile {
     position: number,
     options: Change,
   ): Promise<number> {
-    const mediated = this.append || (this.flags & SYNCED) !== 0 || buffer.length === 0
+    this.#read = false
     const end = position + buffer.length
-    if (mediated) return this.#throughServer(buffer, position, options)
-    this.demandWritable()
-    if (end > this.#size) await this.stat()
-    if (end > this.#size && (this.#fault || buffer.length < LAYOUT_WRITE_BYTES)) {
-      return this.#throughServer(buffer, position, options)
-    }
-    const there = this.#find(position, buffer.length, true)
-    if (there === null && !this.#fault && buffer.length < LAYOUT_WRITE_BYTES) {
-      return this.#throughServer(buffer, position, options)
-    }
-    for (let tries = 1; ; tries++) {
-      const one = await this.#way(position, buffer.length, true)
+    const one = await this.#wayToWrite(buffer.length, position)
+    if (one === null) return this.#throughServer(buffer, position, options)
+    for (let tries = 1, way = one; ; tries++) {
       try {
-        await one.write(position, buffer)
-        if (end > this.#size) {
-          await one.commit(end)
-          this.#size = Math.max(this.#size, end)
-        }
+        await way.write(position, buffer)
+        if (end > this.#size) await way.commit(end)
+        this.#sizes.reach(this.ino, end)
         return end
       } catch (error) {
-        await this.#lost(one, error, tries)
-        await this.stat()
-        if (end > this.#size && this.#fault) return this.#throughServer(buffer, position, options)
+        await this.#lost(way, error, tries)
+        const next = await this.#wayToWrite(buffer.length, position)
+        if (next === null) return this.#throughServer(buffer, position, options)
+        way = next
       }
     }
   }
 
+  /** Where bytes are written one-sided; null: the server is to write them. */
+  async #wayToWrite(length: number, position: number): Promise<OneSided | null> {
+    const both = (this.flags & (O.WRONLY | O.RDWR)) === O.RDWR
+    if (!both || this.append || (this.flags & SYNCED) !== 0 || length === 0) return null
+    const end = position + length
+    if (end > FILE_BYTES_MAX) return null
+    if (end > this.#size) await this.stat()
+    const there = this.#find(position, length, true)
+    const grows = end > this.#size
+    if (grows && (this.#fault || length < LAYOUT_WRITE_BYTES)) return null
+    if (there !== null || (length < LAYOUT_WRITE_BYTES && !this.#fault)) return there
+    const way = await this.#wayIfAny(position, length, true)
+    if (!grows) await this.stat()
+    return !grows && end > this.#size ? null : way
+  }
+
   async #throughServer(buffer: Uint8Array, position: number, options: Change): Promise<number> {
     const end = await super.writeAt(buffer, position, options)
-    this.#size = Math.max(this.#size, end)
+    this.#sizes.reach(this.ino, end)
     return end
   }
 
@@ -336,6 +401,8 @@ export class RemoteFile extends HoldingFile {
   }
 
   override async close(): Promise<void> {
+    if (this.closed) return
+    this.#sizes.close(this.ino)
     await this.#forget()
     return super.close()
   }

@@ -37,6 +37,12 @@ export function sizeOf(value: number, what: string): number {
   throw new HoldfastError('EINVAL', `${what} ${value}: an integer in [0, 2^53) is wanted`)
 }
 
+/** As `sizeOf`, below zero as well: the server says what that means. */
+export function longOf(value: number, what: string): number {
+  if (Number.isSafeInteger(value)) return value
+  throw new HoldfastError('EINVAL', `${what} ${value}: an integer is wanted`)
+}
+
 /** A time as it is sent. EINVAL for one that is none. */
 export function timeOf(time: Time) {
   if (time === 'now' || time === 'omit') return { word: time } as const

@@ -12,4 +12,11 @@ import { local, remote } from './served.js'
 
 const cases = [...nameCases, ...linkCases, ...contentCases, ...handleCases, ...fullCases]
 const posix = [...posixCases, ...cloneCases].map(posixCase)
-runSuite([local, remote], [...cases, ...posix])
+runSuite([local], [...cases, ...posix])
+
+/** What the server does not see moves no time. */
+const UNSEEN = 'atime is relatime: a second read does not move it, one after a change does'
+runSuite(
+  [remote],
+  [...cases, ...posix].filter(({ name }) => name !== UNSEEN),
+)

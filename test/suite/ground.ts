@@ -34,6 +34,8 @@ export interface Ground {
   remount(readOnly?: boolean): Promise<void>
   /** Each operation waits for a disk: do fewer of them. */
   readonly slow: boolean
+  /** Bytes are reached under leases: metadata for those is kept back, and reads move no atime. */
+  readonly lends: boolean
   readonly random: Prng
 }
 
@@ -47,6 +49,7 @@ export interface Case {
 export interface Setup {
   readonly name: string
   readonly slow?: boolean
+  readonly lends?: boolean
   /** Prepares it once; a sentence when its needs are not met here. */
   prepare?(): string | null
   finish?(): void
@@ -219,6 +222,7 @@ async function runCase(setup: Setup, one: Case): Promise<void> {
     const ground: Ground = {
       fs: await store.open(),
       slow: setup.slow ?? false,
+      lends: setup.lends ?? false,
       random: new Prng(SEED),
       async remount(readOnly = false) {
         await ground.fs.close()

@@ -39,6 +39,8 @@ async function open(directory: string, remote: boolean, readOnly: boolean): Prom
 function served(name: string, remote: boolean): Setup {
   return {
     name,
+    slow: true,
+    lends: remote,
     make(bytes) {
       const directory = mkdtempSync('/dev/shm/holdfast-served-')
       createVolume(join(directory, 'volume.hf'), bytes, { label: 'suite' })

@@ -1,5 +1,5 @@
 /** SEEK. */
-import { choice, size, struct } from '../schema.js'
+import { choice, long, size, struct } from '../schema.js'
 import { handle } from '../types.js'
 import { verb } from '../verb.js'
 
@@ -7,6 +7,6 @@ export const seek = verb(
   52,
   'SEEK',
   'The next byte in data or in a hole (lseek(2)).',
-  struct('seek_args', { handle, offset: size, what: choice('seek_what', 'data', 'hole') }),
+  struct('seek_args', { handle, offset: long, what: choice('seek_what', 'data', 'hole') }),
   struct('seek_result', { offset: size }),
 )
