@@ -48,6 +48,8 @@ export interface Ways {
   /** Lock bytes that its mappings hold, by which a new server knows them. */
   slots?(): readonly number[]
   closed?(): void
+  /** A file that a lease is held of has another size. */
+  sized?(ino: number, size: number): void
 }
 
 export class Client extends ServedFileSystem implements Follower {
@@ -207,6 +209,8 @@ export class Client extends ServedFileSystem implements Follower {
         for (const listener of [...this.#holding]) listener(notice.body)
         return
       }
+      case 'sized':
+        return this.#ways.sized?.(notice.body.ino, notice.body.size)
       case 'lost':
         return this.onEventsLost?.(notice.body.events)
       default:

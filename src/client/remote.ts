@@ -52,6 +52,7 @@ export async function connectRemote(
       sizes.forget()
     },
     closed,
+    sized: (ino, size) => sizes.set(ino, size),
   }
   try {
     return await Client.connect(where, connect, ways, options)

@@ -98,6 +98,12 @@ export const NOTICES = {
     'A hold has ended without being given back: a change that its own session asked for took it.',
     struct('released_notice', { id: size }),
   ),
+  sized: noticeType(
+    11,
+    'SIZED',
+    'A file that the session has a lease of has another size.',
+    struct('sized_notice', { ino: u32, size }),
+  ),
 } as const
 
 export type NoticeName = keyof typeof NOTICES

@@ -335,7 +335,7 @@ export class ClientSession {
     if (this.#layout === null || this.volume.closed) return
     this.#layout.end()
     await this.#layout.over
-    this.holds.clear()
+    for (const held of [...this.holds.values()]) held.forget()
   }
 }
 

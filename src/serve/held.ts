@@ -17,11 +17,15 @@ export class HeldByClient {
   readonly hold: Hold
   readonly session: ClientSession
   readonly registrations = new Set<Registration>()
+  /** Of a lease of a remote client: its file; else 0. */
+  readonly #ino: number
 
   constructor(session: ClientSession, hold: Hold) {
     this.session = session
     this.hold = hold
     session.holds.set(hold.id, this)
+    this.#ino = session.remote && hold.kind === 'lease' ? hold.info().ino : 0
+    if (this.#ino !== 0) session.server.sizes.add(session, this.#ino)
   }
 
   /** Where its blocks are in the file, from a file block on. */
@@ -72,7 +76,8 @@ export class HeldByClient {
   /** It has ended. */
   forget(): void {
     this.cutOff()
-    this.session.holds.delete(this.hold.id)
+    if (!this.session.holds.delete(this.hold.id)) return
+    if (this.#ino !== 0) this.session.server.sizes.drop(this.session, this.#ino)
   }
 }
 

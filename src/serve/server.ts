@@ -18,6 +18,7 @@ import { GracePeriod } from './grace.js'
 import type { Log } from './log.js'
 import { Mapping } from './mapping.js'
 import { Registry } from './metrics.js'
+import { Sizes } from './sizes.js'
 import { KEEPALIVE_MILLISECONDS } from './verbs/session.js'
 
 /** Keepalives that may be missed. */
@@ -44,6 +45,7 @@ export class Server {
   readonly device: Device
   readonly mapping: Mapping
   readonly grace: GracePeriod
+  readonly sizes: Sizes
   readonly registry = new Registry()
   /** Those that have said HELLO, by id. */
   readonly sessions = new Map<number, ClientSession>()
@@ -61,6 +63,7 @@ export class Server {
     this.maxSessions = options.maxSessions ?? SESSIONS_MAX
     this.mapping = new Mapping(this, options.mapGroup ?? null)
     this.grace = new GracePeriod(this)
+    this.sizes = new Sizes(files.volume)
     this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
     this.#look()
   }
@@ -244,6 +247,7 @@ export class Server {
     this.#stopping = true
     for (const end of this.#ends) end()
     this.grace.close()
+    this.sizes.close()
   }
 
   /** No session begins any more. */
