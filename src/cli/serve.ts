@@ -84,6 +84,7 @@ function serviceOptions(region: string, options: ServeOptions, log: Log) {
     listen: listen === undefined ? undefined : { ...listen, keys: keys! },
     mapGroup: mapGroup ?? null,
     http,
+    watchLoop: true,
     maxSessions: maxClients,
     timers: systemTimers,
     log,

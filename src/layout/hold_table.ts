@@ -66,6 +66,8 @@ export class HoldTable {
   readonly #deadlines = new BySlot<number>()
   #flags = newBytes(0)
   readonly #reasons: string[] = []
+  /** Holds of each class. */
+  readonly #counts = new Uint32Array(CLASSES.length)
   #free = NO_SLOT
   /** The lowest slot never used. */
   #unused = 0
@@ -96,6 +98,7 @@ export class HoldTable {
     this.#since[slot] = since
     this.#flags[slot] = USED | CLASS_BITS[holdClass]
     this.#reasons[slot] = reason
+    this.#counts[CLASS_BITS[holdClass]]!++
     this.size++
     return slot
   }
@@ -105,6 +108,7 @@ export class HoldTable {
     this.#assertUsed(slot)
     this.pieces.removeAll(slot)
     if (this.stateOf(slot) === 'recalled') this.recalled--
+    this.#counts[this.#flags[slot]! & CLASS_MASK]!--
     this.#flags[slot] = 0
     this.#deadlines.delete(slot)
     this.#reasons[slot] = ''
@@ -115,6 +119,11 @@ export class HoldTable {
     this.#words[w + GENERATION] = generation
     this.#words[w + INODE] = this.#free
     this.#free = slot
+  }
+
+  /** Holds of a class. */
+  count(holdClass: HeldClass): number {
+    return this.#counts[CLASS_BITS[holdClass]]!
   }
 
   #newSlot(): number {

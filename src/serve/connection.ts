@@ -81,6 +81,7 @@ function handshake(
     const { send, established, refused } = acceptor.receive(message)
     if (send !== null) answerer.channel.send(marked(send))
     if (refused !== null) {
+      server.metrics.refused()
       server.log.warn('a client was refused', { peer: stream.peer, why: refused })
       return answerer.close()
     }

@@ -11,6 +11,7 @@ export function serveLocal(server: Server, stream: UnixStream, owner: number): v
   try {
     server.demandRoom()
   } catch (error) {
+    server.metrics.refused()
     server.log.warn('connection refused', { peer: stream.peer, error: error as Error })
     stream.close()
     return

@@ -49,6 +49,7 @@ export class RemoteEndpoint {
         this.#take(request)
       } catch (error) {
         request.reject()
+        this.#server.metrics.refused()
         log.info('connection refused', { peer: request.peer, error: error as Error })
       }
     }
@@ -106,6 +107,7 @@ export class RemoteEndpoint {
     session.dataConnections.add(qp)
     void qp.closed.then(({ cause, detail }) => {
       session.dataConnections.delete(qp)
+      this.#server.metrics.left(qp)
       if (cause === 'disconnected' || session.gone) return
       this.#server.log.info('data connection lost', { session: session.id, why: detail })
     })

@@ -19,6 +19,7 @@ import type { Log } from './log.js'
 import { Mapping } from './mapping.js'
 import { Registry } from './metrics.js'
 import { Sizes } from './sizes.js'
+import { ServerMetrics } from './server_metrics.js'
 import { KEEPALIVE_MILLISECONDS } from './verbs/session.js'
 
 /** Keepalives that may be missed. */
@@ -47,6 +48,7 @@ export class Server {
   readonly grace: GracePeriod
   readonly sizes: Sizes
   readonly registry = new Registry()
+  readonly metrics: ServerMetrics
   /** Those that have said HELLO, by id. */
   readonly sessions = new Map<number, ClientSession>()
   /** Connections that are open, with those that have not said it. */
@@ -64,6 +66,7 @@ export class Server {
     this.mapping = new Mapping(this, options.mapGroup ?? null)
     this.grace = new GracePeriod(this)
     this.sizes = new Sizes(files.volume)
+    this.metrics = new ServerMetrics(this)
     this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
     this.#look()
   }
@@ -186,6 +189,7 @@ export class Server {
 
   /** A holder that maps is told when it has missed its deadline; nothing can be taken from it. */
   #holding({ kind, holds }: HoldEvent): void {
+    this.metrics.holding(kind)
     if (kind !== 'fence' && kind !== 'release') return
     for (const { id, owner } of holds) {
       const session = this.sessions.get(owner.session)
@@ -198,7 +202,9 @@ export class Server {
   }
 
   /** A call was answered. */
-  answered(_verb: VerbName, _running: number, _total: number, _error: HoldfastError | null): void {}
+  answered(verb: VerbName, running: number, total: number, error: HoldfastError | null): void {
+    this.metrics.answered(verb, running, total, error === null ? null : error.code)
+  }
 
   /** A handler has failed in a way that it must not: the log says how. */
   bug(verb: VerbName, error: unknown): void {

@@ -17,6 +17,7 @@ import type { UnixStream } from '../native/unix_stream.js'
 import { Device, type Listener } from '../rdma/index.js'
 import { ownSocket } from '../region/server_socket.js'
 import { serveMonitor, type Monitor } from './http.js'
+import { LoopDelay, type Quantiles } from './loop_delay.js'
 import { KeyFile } from './key_file.js'
 import { serveLocal } from './local.js'
 import type { Log } from './log.js'
@@ -38,6 +39,8 @@ export interface ServiceOptions {
     { readonly host: string; readonly port: number; readonly keys: string } | undefined
   /** Where monitors ask how it is, over HTTP. */
   readonly http?: { readonly host: string; readonly port: number } | undefined
+  /** Whether it measures how long its event loop keeps clients waiting. */
+  readonly watchLoop?: boolean
   readonly mapGroup?: MapGroup | null
   readonly maxSessions?: number | undefined
   readonly timers: Timers
@@ -49,6 +52,7 @@ const SOCKET_MODE = 0o666
 /** Milliseconds that clients have to give back what they hold, when the server stops. */
 const STOP_MILLISECONDS = 5000
 const LOOK_MILLISECONDS = 20
+const MILLISECONDS = 1000
 
 export class Service {
   readonly server: Server
@@ -56,6 +60,7 @@ export class Service {
   readonly remote: Listener | null
   /** Where monitors ask; null: nowhere. */
   #monitor: Monitor | null = null
+  #loop: LoopDelay | null = null
   readonly #endpoint: RemoteEndpoint | null
   readonly #device: Device
 
@@ -100,6 +105,7 @@ export class Service {
         remote = { listener, endpoint }
       }
       const service = new Service(server, device, local, remote)
+      if (options.watchLoop === true) service.#watchLoop()
       if (options.http !== undefined) await service.#watched(options.http)
       return service
     } catch (error) {
@@ -109,6 +115,23 @@ export class Service {
       await files.close()
       throw error
     }
+  }
+
+  #watchLoop(): void {
+    const { timers, registry } = this.server
+    const loop = (this.#loop = new LoopDelay(timers, registry))
+    const ask = (quantile: string, of: (delay: Quantiles) => number) => {
+      registry.asked(
+        'holdfast_event_loop_delay_quantile_seconds',
+        'The same since the start, by quantile.',
+        () => of(loop.summary().delay) / MILLISECONDS,
+        { quantile },
+      )
+    }
+    ask('0.5', ({ p50Ms }) => p50Ms)
+    ask('0.99', ({ p99Ms }) => p99Ms)
+    ask('0.999', ({ p999Ms }) => p999Ms)
+    loop.watch()
   }
 
   async #watched(at: { host: string; port: number }): Promise<void> {
@@ -171,6 +194,7 @@ export class Service {
     }
     server.close()
     this.#device.close()
+    this.#loop?.close()
     await this.#monitor?.close()
     const survivors = server.mapping.held
     if (survivors > 0 || server.files.volume.inGrace) {
