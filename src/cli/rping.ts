@@ -9,39 +9,15 @@
  *
  * Each message has 16 bytes: address (64 bits), STag and length (32 bits each), big-endian.
  */
+import { ADVERT_BYTES, decodeAdvert, encodeAdvert } from '../rdma/advert.js'
 import { HoldfastError, type MemoryRegion, type Peer } from '../rdma/index.js'
 
-/** What a client tells of a buffer, and what a server answers with. */
-export const ADVERT_BYTES = 16
 /** Buffers that rping makes: its own limits are 16 bytes and 64 KiB; ours are wider. */
 export const SIZE_MIN = 16
 export const SIZE_MAX = 16 << 20
 export const SIZE_DEFAULT = 100
 
 const [FIRST, LAST] = [65, 122]
-
-export interface Advert {
-  readonly address: number
-  readonly stag: number
-  readonly length: number
-}
-
-export function encodeAdvert({ address, stag, length }: Advert): Uint8Array {
-  const bytes = new Uint8Array(ADVERT_BYTES)
-  const view = new DataView(bytes.buffer)
-  view.setBigUint64(0, BigInt(address))
-  view.setUint32(8, stag)
-  view.setUint32(12, Math.min(length, 0xffff_ffff))
-  return bytes
-}
-
-function decodeAdvert(bytes: Uint8Array): { address: bigint; stag: number; length: number } {
-  if (bytes.length !== ADVERT_BYTES) {
-    throw new HoldfastError('EPROTO', `a message of ${bytes.length} bytes, rping's have 16`)
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset)
-  return { address: view.getBigUint64(0), stag: view.getUint32(8), length: view.getUint32(12) }
-}
 
 /** The text of a ping: its number, and letters that begin one further each time; a zero ends it. */
 export function pingText(ping: number, size: number): Uint8Array {

@@ -12,6 +12,7 @@ import { listenDescriptors } from '../native/systemd.js'
 import { Log, type Level, type LogFormat } from '../serve/log.js'
 import { LogSink } from '../serve/log_sink.js'
 import type { MapGroup } from '../serve/mapping.js'
+import type { Exposure } from '../serve/plain.js'
 import { Service } from '../serve/service.js'
 import { CommandError } from './failure.js'
 import { lastUntilStopped } from './interrupt.js'
@@ -25,6 +26,8 @@ export interface ServeOptions extends JsonOption {
   readonly socket?: string
   readonly mapGroup?: MapGroup
   readonly http?: HostPort
+  readonly plain?: HostPort
+  readonly expose?: readonly Exposure[]
   readonly maxClients?: number
   /** Seconds. */
   readonly stopTimeout: number
@@ -76,7 +79,7 @@ async function serve(region: string, options: ServeOptions, log: Log): Promise<v
 }
 
 function serviceOptions(region: string, options: ServeOptions, log: Log) {
-  const { listen, keys, socket, mapGroup, http, maxClients } = options
+  const { listen, keys, socket, mapGroup, http, maxClients, plain, expose = [] } = options
   return {
     region,
     socket,
@@ -85,6 +88,7 @@ function serviceOptions(region: string, options: ServeOptions, log: Log) {
     mapGroup: mapGroup ?? null,
     http,
     watchLoop: true,
+    plain: plain === undefined ? undefined : { ...plain, expose },
     maxSessions: maxClients,
     timers: systemTimers,
     log,
@@ -115,6 +119,7 @@ async function announce(
   const { local } = service
   const { uuid } = service.server.files.volume.summary()
   const listen = hostPort(service.address)
+  const plain = hostPort(service.plain)
   const http = hostPort(service.monitor)
   const { pid } = process
   log.info('the server is ready', {
@@ -122,6 +127,7 @@ async function announce(
     volume: uuid,
     socket: local.path,
     ...(listen === null ? {} : { listen: formatHostPort(listen) }),
+    ...(plain === null ? {} : { plain: formatHostPort(plain) }),
     ...(http === null ? {} : { http: formatHostPort(http) }),
   })
   if (listen !== null && !isLoopback(listen.host)) {
@@ -129,13 +135,20 @@ async function announce(
       listen: formatHostPort(listen),
     })
   }
+  if (plain !== null) {
+    log.warn('whoever reaches this address has the files that are exposed', {
+      plain: formatHostPort(plain),
+      files: (options.expose ?? []).map(({ path }) => path).join(' '),
+    })
+  }
   const places = [
     local.path,
     ...(listen === null ? [] : [formatHostPort(listen)]),
+    ...(plain === null ? [] : [`${formatHostPort(plain)} (plain)`]),
     ...(http === null ? [] : [`http://${formatHostPort(http)}/metrics`]),
   ]
   const text = `serving ${region} at ${places.join(', ')} (volume ${uuid}, pid ${pid})`
-  const json = JSON.stringify({ socket: local.path, listen, http, volume: uuid, pid })
+  const json = JSON.stringify({ socket: local.path, listen, plain, http, volume: uuid, pid })
   await new Promise<void>((done) => {
     process.stdout.write(`${options.json === true ? json : text}\n`, () => done())
   })

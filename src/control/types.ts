@@ -218,7 +218,7 @@ export const sessionInfo = struct('session_info', {
   id: u32,
   name: words,
   uid: u32,
-  kind: choice('session_kind', 'local', 'mapping', 'remote'),
+  kind: choice('session_kind', 'local', 'mapping', 'remote', 'plain'),
   /** Process, or host and port. */
   peer: words,
   since: size,

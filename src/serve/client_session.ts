@@ -46,11 +46,13 @@ export interface Teller {
   abort(why: Error): void
 }
 
-export type SessionKind = 'local' | 'mapping' | 'remote'
+export type SessionKind = 'local' | 'mapping' | 'remote' | 'plain'
 
 export class ClientSession {
   readonly server: Server
   readonly remote: boolean
+  /** It speaks verbs alone: one data connection, and nobody to tell anything. */
+  readonly plain: boolean
   /** Whose registrations its data connections reach. */
   readonly domain: ProtectionDomain
   /** What its data connections are opened with; null: it is local. */
@@ -80,9 +82,10 @@ export class ClientSession {
   readonly #handles = new Map<number, LayoutFile>()
   #handle = 0
 
-  constructor(server: Server, remote: boolean) {
+  constructor(server: Server, remote: boolean, plain = false) {
     this.server = server
     this.remote = remote
+    this.plain = plain
     this.domain = server.device.protectionDomain()
     this.since = server.timers.wall()
     this.heard = server.timers.now()
@@ -127,6 +130,7 @@ export class ClientSession {
   }
 
   get kind(): SessionKind {
+    if (this.plain) return 'plain'
     if (this.remote) return 'remote'
     return this.slots.size > 0 ? 'mapping' : 'local'
   }

@@ -20,10 +20,10 @@ import { Mapping } from './mapping.js'
 import { Registry } from './metrics.js'
 import { Sizes } from './sizes.js'
 import { ServerMetrics } from './server_metrics.js'
-import { KEEPALIVE_MILLISECONDS } from './verbs/session.js'
 
 /** Keepalives that may be missed. */
 const KEEPALIVES = 3
+const KEEPALIVE_MILLISECONDS = 5000
 const LOOK_MILLISECONDS = 1000
 
 export interface ServerOptions {
@@ -34,6 +34,8 @@ export interface ServerOptions {
   readonly mapGroup?: { readonly gid: number; readonly readOnly: boolean } | null
   /** Sessions at a time. */
   readonly maxSessions?: number
+  /** Milliseconds between two signs of life of a remote session. */
+  readonly keepalive?: number
 }
 
 const SESSIONS_MAX = 4096
@@ -54,6 +56,8 @@ export class Server {
   /** Connections that are open, with those that have not said it. */
   connections = 0
   readonly maxSessions: number
+  /** Milliseconds between two signs of life of a remote session. */
+  readonly keepalive: number
   readonly #ends: (() => void)[] = []
   #stopping = false
 
@@ -63,6 +67,7 @@ export class Server {
     this.log = options.log
     this.device = options.device
     this.maxSessions = options.maxSessions ?? SESSIONS_MAX
+    this.keepalive = options.keepalive ?? KEEPALIVE_MILLISECONDS
     this.mapping = new Mapping(this, options.mapGroup ?? null)
     this.grace = new GracePeriod(this)
     this.sizes = new Sizes(files.volume)
@@ -214,17 +219,23 @@ export class Server {
 
   /** Looks now and then whether remote clients are there. */
   #look(): void {
+    const { timers, keepalive } = this
+    const pause = Math.min(LOOK_MILLISECONDS, keepalive)
+    let due = timers.now() + pause
     const again = () => {
-      this.#ends[1] = this.timers.after(LOOK_MILLISECONDS, again)
-      this.#dismissSilent()
+      // What came while this process stood still has not been read yet: that time does not count.
+      const late = Math.max(0, timers.now() - due)
+      this.#dismissSilent(late)
+      due = timers.now() + pause
+      this.#ends[1] = timers.after(pause, again)
     }
-    this.#ends[1] = this.timers.after(LOOK_MILLISECONDS, again)
+    this.#ends[1] = timers.after(pause, again)
   }
 
-  #dismissSilent(): void {
-    const least = this.timers.now() - KEEPALIVES * KEEPALIVE_MILLISECONDS
+  #dismissSilent(late: number): void {
+    const least = this.timers.now() - KEEPALIVES * this.keepalive - late
     for (const session of this.sessions.values()) {
-      if (!session.remote || session.gone || session.heard >= least) continue
+      if (session.kind !== 'remote' || session.gone || session.heard >= least) continue
       session.abort(new HoldfastError('ETIMEDOUT', `nothing came for ${KEEPALIVES} keepalives`))
     }
   }

@@ -22,6 +22,7 @@ import { KeyFile } from './key_file.js'
 import { serveLocal } from './local.js'
 import type { Log } from './log.js'
 import type { MapGroup } from './mapping.js'
+import { PlainEndpoint, type Exposure } from './plain.js'
 import { RemoteEndpoint } from './remote.js'
 import { Server } from './server.js'
 
@@ -41,8 +42,14 @@ export interface ServiceOptions {
   readonly http?: { readonly host: string; readonly port: number } | undefined
   /** Whether it measures how long its event loop keeps clients waiting. */
   readonly watchLoop?: boolean
+  /** Files for clients that speak verbs alone, and where: whoever reaches it is let in. */
+  readonly plain?:
+    | { readonly host: string; readonly port: number; readonly expose: readonly Exposure[] }
+    | undefined
   readonly mapGroup?: MapGroup | null
   readonly maxSessions?: number | undefined
+  /** Milliseconds between two signs of life of a remote client; three may be missed. */
+  readonly keepalive?: number | undefined
   readonly timers: Timers
   readonly log: Log
   readonly crypto: Crypto
@@ -61,6 +68,8 @@ export class Service {
   /** Where monitors ask; null: nowhere. */
   #monitor: Monitor | null = null
   #loop: LoopDelay | null = null
+  /** Where clients that speak verbs alone are listened to. */
+  readonly plain: Listener | null
   readonly #endpoint: RemoteEndpoint | null
   readonly #device: Device
 
@@ -69,16 +78,18 @@ export class Service {
     device: Device,
     local: UnixListener,
     remote: { listener: Listener; endpoint: RemoteEndpoint } | null,
+    plain: Listener | null,
   ) {
     this.server = server
     this.local = local
     this.remote = remote?.listener ?? null
+    this.plain = plain
     this.#endpoint = remote?.endpoint ?? null
     this.#device = device
   }
 
   static async start(options: ServiceOptions): Promise<Service> {
-    const { region, open, timers, log, crypto, listen, maxSessions } = options
+    const { region, open, timers, log, listen, maxSessions, keepalive } = options
     const keys = listen === undefined ? null : new KeyFile(listen.keys)
     const volume = EmbeddedVolume.open(region, { ...open, survivors: 'grace' })
     const files = new VolumeFileSystem(volume)
@@ -92,19 +103,14 @@ export class Service {
       device,
       mapGroup: options.mapGroup ?? null,
       ...(maxSessions === undefined ? {} : { maxSessions }),
+      ...(keepalive === undefined ? {} : { keepalive }),
     })
     let local: UnixListener | null = null
     try {
       local = await listenLocal(server, options)
-      let remote = null
-      if (listen !== undefined) {
-        const { host, port } = listen
-        const listener = await device.listen({ host, port })
-        const endpoint = new RemoteEndpoint(server, keys!, crypto)
-        void endpoint.serve(listener)
-        remote = { listener, endpoint }
-      }
-      const service = new Service(server, device, local, remote)
+      const remote = await listenRemote(server, options, keys)
+      const plain = await listenPlain(server, options)
+      const service = new Service(server, device, local, remote, plain)
       if (options.watchLoop === true) service.#watchLoop()
       if (options.http !== undefined) await service.#watched(options.http)
       return service
@@ -186,6 +192,7 @@ export class Service {
     server.stop()
     this.local.close()
     this.remote?.close()
+    this.plain?.close()
     await server.dismissAll(milliseconds)
     const { timers } = server
     const end = timers.now() + milliseconds
@@ -207,6 +214,25 @@ export class Service {
     await server.files.close()
     return true
   }
+}
+
+async function listenRemote(server: Server, options: ServiceOptions, keys: KeyFile | null) {
+  const { listen, crypto } = options
+  if (listen === undefined || keys === null) return null
+  const { host, port } = listen
+  const listener = await server.device.listen({ host, port })
+  const endpoint = new RemoteEndpoint(server, keys, crypto)
+  void endpoint.serve(listener)
+  return { listener, endpoint }
+}
+
+async function listenPlain(server: Server, { plain }: ServiceOptions): Promise<Listener | null> {
+  if (plain === undefined) return null
+  const { host, port, expose } = plain
+  const endpoint = new PlainEndpoint(server, expose)
+  const listener = await server.device.listen({ host, port })
+  void endpoint.serve(listener)
+  return listener
 }
 
 async function listenLocal(server: Server, options: ServiceOptions): Promise<UnixListener> {

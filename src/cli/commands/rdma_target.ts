@@ -3,7 +3,8 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
 import { memfdRegion, openRegion } from '../../region/file_region.js'
 import type { MemoryRegion } from '../../region/memory_region.js'
-import { Device, type ConnectionRequest, type Listener } from '../../rdma/index.js'
+import { serveMemory } from '../../rdma/exposed.js'
+import { Device, type AccessName, type ConnectionRequest, type Listener } from '../../rdma/index.js'
 import { findVolume } from '../../layout/embedded.js'
 import { formatSize, parseRegion, parseSize } from '../arguments.js'
 import { Stopped, untilStopped } from '../interrupt.js'
@@ -17,7 +18,7 @@ import {
   type HostPort,
   type OfferOptions,
 } from '../rdma_options.js'
-import { RegionSource, serveMemory } from '../rdma_target.js'
+import { RegionSource } from '../rdma_target.js'
 
 interface Options extends OfferOptions, JsonOption {
   readonly memory?: number
@@ -26,6 +27,8 @@ interface Options extends OfferOptions, JsonOption {
   readonly once?: boolean
 }
 
+const READ: readonly AccessName[] = ['remoteRead']
+const WRITE: readonly AccessName[] = ['localWrite', 'remoteRead', 'remoteWrite', 'remoteAtomic']
 const LISTEN: HostPort = { host: '127.0.0.1', port: 7174 }
 
 export function rdmaTargetCommand(program: Command): Command {
@@ -137,8 +140,9 @@ async function serveOne(
   const who = request.peer
   try {
     const write = options.write === true
-    const served = serveMemory(device, request, source, write, offerOf(options))
-    const { stag } = served
+    const region = device.protectionDomain().register(source, { access: write ? WRITE : READ })
+    const { stag } = region
+    const served = serveMemory(device, request, { region, source, offer: offerOf(options) })
     const tag = `0x${stag.toString(16).padStart(8, '0')}`
     await tell(options, `${who} connected, STag ${tag}`, { client: who, stag })
     const { cause, detail } = await served.left

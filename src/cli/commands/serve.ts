@@ -1,7 +1,9 @@
 /** holdfast serve: a volume for other processes and hosts. */
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import type { HoldfastError } from '../../base/errors.js'
 import { LEVELS, LOG_FORMATS } from '../../serve/log.js'
 import type { MapGroup } from '../../serve/mapping.js'
+import { parseExposure, type Exposure } from '../../serve/plain.js'
 import { groupId } from '../accounts.js'
 import { parseRegion } from '../arguments.js'
 import { examples, JSON_OPTION, parseNumber } from '../options.js'
@@ -33,6 +35,18 @@ export function serveCommand(program: Command): Command {
       'its members may map the region, all of it; GROUP:ro to read alone',
       parseMapGroup,
     )
+    .option(
+      '--plain <host:port>',
+      'let clients there that speak verbs alone, rping say, reach files of --expose; nobody asks ' +
+        'who they are',
+      parseHostPort,
+    )
+    .option(
+      '--expose <path[:ro|rw][:pin|fault]>',
+      'file for --plain: read only unless rw; pinned while one is connected, or found at each ' +
+        'access; again for more',
+      addExposure,
+    )
     .option('--http <host:port>', 'metrics and health over HTTP', parseHostPort)
     .option('--max-clients <n>', 'clients at a time (default: 4096)', parseClients)
     .addOption(
@@ -52,6 +66,7 @@ export function serveCommand(program: Command): Command {
       ...examples(
         'holdfast serve /dev/shm/v.hf',
         'holdfast keys make --id nic0 --uid 1000 --gid 1000 keys',
+        'holdfast serve --plain 127.0.0.1:7175 --expose /a.bin:rw:fault /dev/shm/v.hf',
         'holdfast serve --listen 10.0.0.7:7174 --keys keys /dev/shm/v.hf',
       ),
     )
@@ -59,8 +74,19 @@ export function serveCommand(program: Command): Command {
       if ((options.listen === undefined) !== (options.keys === undefined)) {
         return command.error('error: --listen and --keys go together')
       }
+      if ((options.plain === undefined) !== (options.expose === undefined)) {
+        return command.error('error: --plain and --expose go together')
+      }
       return runServer(region, options)
     })
+}
+
+function addExposure(text: string, before: readonly Exposure[] = []): Exposure[] {
+  try {
+    return [...before, parseExposure(text)]
+  } catch (error) {
+    throw new InvalidArgumentError((error as HoldfastError).detail)
+  }
 }
 
 function parseMapGroup(text: string): MapGroup {

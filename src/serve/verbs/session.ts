@@ -6,8 +6,6 @@ import type { Some } from './some.js'
 
 /** Holds of one reply. */
 const HOLDS_A_REPLY = 128
-/** Milliseconds between two signs of life of a remote session. */
-export const KEEPALIVE_MILLISECONDS = 5000
 
 export const sessionVerbs: Some<
   | 'ping'
@@ -45,7 +43,7 @@ export const sessionVerbs: Some<
       uid: principal.uid,
       ...server.facts,
       mapping: session.mayMap,
-      keepalive: session.remote ? KEEPALIVE_MILLISECONDS : 0,
+      keepalive: session.remote ? server.keepalive : 0,
       grace: session.volume.inGrace,
     }
   },
