@@ -1,6 +1,6 @@
 /**
- * The generated parts of the documentation: tables made from the declarations of src/media and
- * src/base, between a line `<!-- generated: NAME -->` and a line `<!-- end -->`.
+ * The generated parts of the documentation: made from the declarations of src/media, src/base and
+ * src/control, between a line `<!-- generated: NAME -->` and a line `<!-- end -->`.
  *
  *     node build/scripts/spec.js [--check]     writes docs/, or says what is out of date
  */
@@ -11,10 +11,11 @@ import { ERRNO } from '../src/base/errors.js'
 import type { Struct } from '../src/base/struct.js'
 import { FINDINGS } from '../src/check/codes.js'
 import { RecordKinds } from '../src/media/tree_node.js'
+import { protocolSections } from './protocol.js'
 
 /** From build/scripts. */
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-export const DOCUMENTS = ['docs/SPEC.md', 'docs/ERRORS.md'] as const
+export const DOCUMENTS = ['docs/SPEC.md', 'docs/ERRORS.md', 'docs/PROTOCOL.md'] as const
 
 /** Every structure that a module of src/media declares, in the order of the modules' names. */
 export async function structs(): Promise<Struct[]> {
@@ -142,6 +143,8 @@ export async function sections(): Promise<Map<string, string>> {
   made.set('limits', await constantTable('src/base/limits.ts'))
   made.set('error codes', errorTable())
   made.set('fsck findings', findingTable())
+  made.set('control limits', await constantTable('src/control/limits.ts'))
+  for (const [name, text] of protocolSections()) made.set(name, text)
   return made
 }
 

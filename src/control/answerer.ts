@@ -264,10 +264,10 @@ export class Answerer<S> {
   }
 
   #failure(verb: VerbName, error: unknown, under: Under): HoldfastError {
-    if (under.timedOut && (error as Partial<HoldfastError>).code === 'EINTR') {
+    if (error instanceof HoldfastError) {
+      if (!under.timedOut || error.code !== 'EINTR') return error
       return new HoldfastError('ETIMEDOUT', 'the time that the call was given is over')
     }
-    if (error instanceof HoldfastError) return error
     this.#events.bug(verb, error)
     return new HoldfastError('EIO', 'the server has failed; its log says how')
   }

@@ -58,6 +58,14 @@ export interface CallerEvents {
   ended(error: Error | null): void
 }
 
+/** The id that comes after another, of a call that is not under way. */
+export function idAfter(last: number, pending: { has(id: number): boolean }): number {
+  let id = last
+  do id = id === ID_MAX ? 1 : id + 1
+  while (pending.has(id))
+  return id
+}
+
 export class Caller {
   readonly channel: Channel
   /** Takes messages in place of it, until both ends have said who they are. */
@@ -128,9 +136,7 @@ export class Caller {
   }
 
   #nextId(): number {
-    do this.#id = this.#id === ID_MAX ? 1 : this.#id + 1
-    while (this.#pending.has(this.#id))
-    return this.#id
+    return (this.#id = idAfter(this.#id, this.#pending))
   }
 
   #cancel(id: number): void {

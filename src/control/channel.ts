@@ -23,6 +23,8 @@ const RECEIVES_A_TURN = 16
 const GROWTH = 16
 /** Messages that are dealt with before others have their turn. */
 const MESSAGES_A_TURN = 64
+/** Milliseconds that the other end has to take what it was sent, once the channel is closed. */
+const CLOSE_MILLISECONDS = 5000
 
 export interface ChannelEvents {
   /** A whole message, which is the receiver's. What it throws ends the channel. */
@@ -57,6 +59,7 @@ export class Channel {
   #handing = false
   #ended = false
   #closing = false
+  #stopClosing = () => {}
 
   constructor(
     stream: ByteStream,
@@ -130,11 +133,16 @@ export class Channel {
     if (wanted && !this.#handing && this.#to > this.#from) void this.#again()
   }
 
-  /** Ends it when all that was sent is on its way. Nothing is handed over any more. */
+  /**
+   * Ends it when all that was sent is on its way, or the other end does not take it in time.
+   * Nothing is handed over any more.
+   */
   close(): void {
-    if (this.#ended) return
+    if (this.#ended || this.#closing) return
     if (this.#backlog === 0) return this.#end(null)
     this.#closing = true
+    const late = () => this.abort(new HoldfastError('ETIMEDOUT', 'it takes nothing'))
+    this.#stopClosing = this.#timers.after(CLOSE_MILLISECONDS, late)
     this.#paused = true
     this.stream.reading(false)
   }
@@ -238,10 +246,9 @@ export class Channel {
   /** Room behind what is there, for the message, or as much of it as is believed. */
   #makeRoom(wanted: number): void {
     const there = this.#to - this.#from
+    const full = this.#held === stage || this.#from > 0 || this.#held.length === this.#to
+    if (!full) return
     const length = Math.min(wanted, Math.max(STAGE_BYTES, GROWTH * there))
-    if (this.#held !== stage && this.#from === 0 && this.#held.length >= length) {
-      if (this.#held.length > this.#to) return
-    }
     const room = new Uint8Array(Math.max(length, there + 1))
     room.set(this.#held.subarray(this.#from, this.#to))
     this.#held = room
@@ -288,6 +295,7 @@ export class Channel {
   #end(error: Error | null, abort = false): void {
     if (this.#ended) return
     this.#ended = true
+    this.#stopClosing()
     this.#drop()
     for (const { fd } of this.#queue) if (fd !== null) this.#events.spare!(fd)
     this.#queue.length = 0

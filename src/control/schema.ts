@@ -132,6 +132,13 @@ export const optional = <T>(of: Schema<T>): Schema<T | undefined> =>
     [of],
   )
 
+/** A type with a name of its own: lists and optional ones are of such, or of numbers. */
+export const named = <T>(typeName: string, of: Schema<T>): Schema<T> => ({
+  ...of,
+  declare: (name) => `${typeName} ${name}`,
+  definition: `typedef ${of.declare(typeName)};`,
+})
+
 /** One of some words. */
 export function choice<const N extends readonly string[]>(
   typeName: string,

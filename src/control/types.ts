@@ -16,6 +16,7 @@ import {
   either,
   list,
   long,
+  named,
   opaque,
   optional,
   size,
@@ -26,11 +27,11 @@ import {
 import type { Of, Schema } from './schema.js'
 
 /** Longer ones are let through, so that they have the errno that they have everywhere. */
-export const path = opaque(2 * PATH_BYTES_MAX)
-export const fileName = opaque(2 * NAME_BYTES_MAX)
-export const words = text(WORDS_BYTES_MAX)
+export const path = named('path', opaque(2 * PATH_BYTES_MAX))
+export const fileName = named('file_name', opaque(2 * NAME_BYTES_MAX))
+export const words = named('words', text(WORDS_BYTES_MAX))
 /** A file that the session has open. */
-export const handle = u32
+export const handle = named('handle', u32)
 
 /** A file by its path, or an open one. */
 export const target = either('target', {
@@ -97,7 +98,7 @@ export const opened = struct('opened', { handle, ino: u32, generation: u32 })
 
 export const entry = struct('entry', { name: fileName, ino: u32, type: fileType, cookie: size })
 
-export const xattrName = text(2 * NAME_BYTES_MAX)
+export const xattrName = named('xattr_name', text(2 * NAME_BYTES_MAX))
 export const xattrValue = opaque(XATTR_VALUE_BYTES_MAX + 1)
 
 /** `length` 0: to the end. `owner` left out: the handle. */
@@ -234,12 +235,13 @@ export const sessionInfo = struct('session_info', {
 // ---- errors
 // --------------------------------------------------------------------------------------
 
+const place = named('place', text(ERROR_BYTES_MAX))
 /** An error: its errno (ERRORS.md), what is wrong, and what is in the way. */
 export const failure = struct('failure', {
   errno: u32,
   detail: text(ERROR_BYTES_MAX),
   syscall: optional(words),
-  path: optional(text(ERROR_BYTES_MAX)),
-  destination: optional(text(ERROR_BYTES_MAX)),
+  path: optional(place),
+  destination: optional(place),
   holds: list(hold, ERROR_HOLDS_MAX),
 })
