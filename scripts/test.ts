@@ -80,6 +80,7 @@ const DIRECTORIES = [
   'dissector',
   'kill',
   'processes',
+  'clients',
   'network',
 ]
 

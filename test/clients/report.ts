@@ -1,0 +1,14 @@
+/** What a server says of itself, to its tests. */
+import type { HoldInfo } from '../../src/base/layout.js'
+import type { Server } from '../../src/serve/server.js'
+
+export interface Report {
+  readonly sessions: ReturnType<Server['list']>
+  readonly holds: readonly HoldInfo[]
+  /** Blocks that no file owns, and somebody may still use. */
+  readonly limbo: number
+  readonly grace: boolean
+  /** Inodes that are open. */
+  readonly open: number
+  readonly free: number
+}
