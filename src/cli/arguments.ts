@@ -1,5 +1,5 @@
 /**
- * What stands on the command line: bytes, VOLUME:PATH, sizes.
+ * What stands on the command line: bytes, VOLUME:PATH, hf://HOST:PORT/PATH, sizes.
  *
  * Arguments are bytes, and Node hands out strings: those of a name that is no UTF-8 are lost. So
  * they are taken from /proc/self/cmdline, and carried through the option parser as strings in which
@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
+import { demandUrl, isRemote, splitUrl } from './volume_name.js'
 
 /** The arguments after the script's name, escaped. */
 export function processArguments(): string[] {
@@ -74,13 +75,15 @@ export function unescapeBytes(text: string): Buffer {
 
 /** A place on the command line: in a volume when there is a `:/`, else on the host. */
 export interface Target {
-  /** Path of the region, null: the host's file system. */
+  /** The volume: path of its region, or hf://HOST:PORT; null: the host's file system. */
   readonly region: string | null
   readonly path: Buffer
 }
 
-/** VOLUME:PATH is split at the first `:/`. */
+/** A URL is split after its host, VOLUME:PATH at the first `:/`. */
 export function parseTarget(text: string): Target {
+  const url = splitUrl(text)
+  if (url !== null) return { region: parseRegion(url.volume, true), path: unescapeBytes(url.path) }
   const colon = text.indexOf(':/')
   if (colon < 0) return { region: null, path: unescapeBytes(text) }
   return { region: parseRegion(text.slice(0, colon)), path: unescapeBytes(text.slice(colon + 1)) }
@@ -94,7 +97,7 @@ export interface VolumeTarget extends Target {
 export function parseVolumeTarget(text: string): VolumeTarget {
   const { region, path } = parseTarget(text)
   if (region === null) {
-    throw new InvalidArgumentError(`VOLUME:PATH is wanted, as in ${text}:/`)
+    throw new InvalidArgumentError(`VOLUME:PATH is wanted, as in ${text}:/, or hf://HOST:PORT/PATH`)
   }
   return { region, path }
 }
@@ -109,13 +112,44 @@ export const parseTargets = (text: string, before: Target[] | undefined) => [
   parseTarget(text),
 ]
 
-export function parseRegion(text: string): string {
+/** A region of this host; `remote`: or the server of one. */
+export function parseRegion(text: string, remote: unknown = false): string {
   if (text === '') throw new InvalidArgumentError('the path of the region is empty')
   if (/[\udc80-\udcff]/.test(text.replace(/[\ud800-\udbff][\udc00-\udfff]/g, ''))) {
     throw new InvalidArgumentError('the path of a region is UTF-8')
   }
+  if (isRemote(text) && remote !== true) {
+    throw new InvalidArgumentError(
+      'this is done on the host that has the region, with the path of the region',
+    )
+  }
   return text
 }
+
+/** A volume as a whole: the path of its region, or hf://HOST:PORT. */
+export function parseVolume(text: string): string {
+  if (!isRemote(text)) return parseRegion(text)
+  const volume = text.replace(/\/$/, '')
+  demandUrl(volume)
+  return parseRegion(volume, true)
+}
+
+export const parseVolumes = (text: string, before: string[] | undefined) => [
+  ...(before ?? []),
+  parseVolume(text),
+]
+
+const PARSERS: readonly unknown[] = [
+  parseTarget,
+  parseTargets,
+  parseVolumeTarget,
+  parseVolumeTargets,
+  parseVolume,
+  parseVolumes,
+]
+
+/** Whether what a parser takes may be a volume of a server. */
+export const reachesServers = (parser: unknown): boolean => PARSERS.includes(parser)
 
 const UNITS = ['', 'K', 'M', 'G', 'T'] as const
 

@@ -2,6 +2,7 @@
 import { displayHolds, HoldfastError } from '../base/errors.js'
 import type { HoldInfo } from '../base/layout.js'
 import { printable } from './display.js'
+import { fileName } from './volume_name.js'
 
 /** The volume that an error's path is in. */
 const volumes = new WeakMap<object, string>()
@@ -35,6 +36,10 @@ const REMEDY: Readonly<Record<string, string>> = {
   'mkdir EEXIST': 'mkdir -p takes a directory as it is',
   'mkfs ENOSPC': 'choose a smaller --size',
   'resize ENOSPC': 'remove files, or choose a larger --size',
+  'label EBUSY': 'stop it there first: the label is of the region as a whole',
+  'resize EBUSY': 'stop it there first: the region is resized as a whole',
+  'mkfs EBUSY': 'stop it there first, or choose another region',
+  'fsck EBUSY': 'stop it there first, or look at it as it is with fsck --force',
   'reflink EISDIR': 'snapshot clones directories',
 }
 
@@ -60,7 +65,7 @@ function describe(command: string, error: unknown): string {
     const volume = volumes.get(error)
     const path = (text: string | undefined) => {
       if (text === undefined) return ''
-      return `'${volume === undefined ? text : `${volume}:${text.startsWith('/') ? '' : '/'}${text}`}'`
+      return `'${volume === undefined ? text : fileName(volume, text)}'`
     }
     const places = [path(error.path), path(error.destination)].filter((place) => place !== '')
     return finish(command, error.code, error.detail, places.join(' -> '), error.holds)

@@ -46,6 +46,17 @@ export function watchSignals(): void {
   })
 }
 
+/** Calls `run` when the command is told to stop; returns what ends that. */
+export function whenStopped(run: () => void): () => void {
+  stopping.signal.addEventListener('abort', run)
+  return () => stopping.signal.removeEventListener('abort', run)
+}
+
+/** The exit code of a command that was told to stop; 0: it was not. */
+export function stoppedWith(): number {
+  return exitCode
+}
+
 /** Throws when the command is to stop. Cheap: call it in every turn of a loop. */
 export async function breathe(): Promise<void> {
   const now = performance.now()

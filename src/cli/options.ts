@@ -24,6 +24,16 @@ export interface ShareOption {
   readonly share: ShareMode
 }
 
+/** Every command that reaches servers has it. */
+export const KEY_OPTION = [
+  '--key <file[#id]>',
+  'key for hf:// volumes (default: what HOLDFAST_KEY names)',
+] as const
+
+export interface KeyOption {
+  readonly key?: string
+}
+
 export interface JsonOption {
   readonly json?: boolean
 }

@@ -78,8 +78,8 @@ export interface Place {
   setAttribute(path: Uint8Array, attribute: Attribute): Promise<void>
 }
 
-export function placeOf(session: Session, target: Target, purpose: Purpose): Place {
+export async function placeOf(session: Session, target: Target, purpose: Purpose): Promise<Place> {
   const { region } = target
   if (region === null) return hostPlace
-  return new VolumePlace(session.volume(region, purpose), region)
+  return new VolumePlace(await session.volume(region, purpose), region)
 }

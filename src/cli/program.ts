@@ -50,8 +50,12 @@ import { truncateCommand } from './commands/truncate.js'
 import { unfixCommand } from './commands/unfix.js'
 import { verifyCommand } from './commands/verify.js'
 import { xattrCommand } from './commands/xattr.js'
+import { HoldfastError } from '../base/errors.js'
+import { reachesServers } from './arguments.js'
+import { connectFor } from './connection.js'
 import { failureLine } from './failure.js'
-import { Stopped } from './interrupt.js'
+import { Stopped, stoppedWith } from './interrupt.js'
+import { KEY_OPTION, type KeyOption } from './options.js'
 import { flushOutput } from './output.js'
 
 const EXIT_FAILED = 1
@@ -120,7 +124,8 @@ const COMMANDS = {
 const ABOUT = `A filesystem in memory that you own: files that stay put.
 
 REGION is the path of a region: a file in /dev/shm, on hugetlbfs or on a disk, a device-DAX node.
-VOLUME:PATH is a file in the volume of a region: /dev/shm/v.hf:/models/a.bin`
+VOLUME:PATH is a file in the volume of a region: /dev/shm/v.hf:/models/a.bin
+hf://HOST:PORT/PATH is a file of a volume that another host serves (--key or HOLDFAST_KEY).`
 
 const EXAMPLES = `
 Examples:
@@ -158,6 +163,8 @@ export function commandPath(command: Command): string {
 }
 
 function finishCommand(command: Command): void {
+  const reaches = command.registeredArguments.some(({ parseArg }) => reachesServers(parseArg))
+  if (reaches) command.option(...KEY_OPTION)
   command.showHelpAfterError(`(holdfast ${commandPath(command)} --help shows how)`)
   for (const below of command.commands) finishCommand(below)
 }
@@ -175,11 +182,18 @@ function packageVersion(): string {
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version
 }
 
+/** Calls to a server that end because the command was told to stop. */
+const givenUp = (error: unknown): boolean =>
+  error instanceof HoldfastError && (error.code === 'EINTR' || error.code === 'ECONNRESET')
+
 /** Runs one command line and returns the exit code. */
 export async function run(args: readonly string[]): Promise<number> {
   const program = buildProgram()
   let name = ''
-  program.hook('preAction', (_program, command) => void (name = commandPath(command)))
+  program.hook('preAction', (_program, command) => {
+    name = commandPath(command)
+    connectFor(name, command.opts<KeyOption>().key)
+  })
   try {
     if (args.length === 0) {
       program.outputHelp({ error: true })
@@ -191,6 +205,7 @@ export async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE
     if (error instanceof Stopped) return error.exitCode
+    if (stoppedWith() !== 0 && givenUp(error)) return stoppedWith()
     process.stderr.write(failureLine(name, error))
     return name === 'fsck' ? EXIT_NOT_CHECKED : EXIT_FAILED
   }

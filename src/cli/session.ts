@@ -1,16 +1,21 @@
 /** Volumes that a command has open: each once, all closed at its end. */
 import assert from 'node:assert/strict'
 import { realpathSync } from 'node:fs'
+import { HoldfastError } from '../base/errors.js'
 import type { Credentials, DirectoryEntry, FileSystem } from '../base/filesystem.js'
+import type { Client } from '../client/index.js'
 import { openVolume } from '../layout/embedded.js'
 import { VolumeFileSystem } from '../layout/filesystem.js'
 import type { VolumeTarget } from './arguments.js'
+import { connectTo, isServer, serverOf } from './connection.js'
 import { inVolume } from './failure.js'
+import { isRemote, serverKey } from './volume_name.js'
 
 /** New files belong to whom the command belongs to. */
 export const USER: Credentials = {
   uid: process.getuid?.() ?? 0,
   gid: process.getgid?.() ?? 0,
+  groups: process.getgroups?.() ?? [],
 }
 
 /** What is done to a volume. Several commands may read one at a time; who writes has it alone. */
@@ -19,33 +24,62 @@ export type Purpose = 'read' | 'write'
 interface OpenedVolume {
   readonly files: FileSystem
   readonly purpose: Purpose
+  /** Who has it open, when that is not this process. */
+  readonly client: Client | null
 }
+
+const opened = new WeakMap<FileSystem, { readonly id: string; readonly client: Client | null }>()
+
+/** In whose name files are made; undefined: the server knows who asks. */
+export function creatorOf(volume: FileSystem): Credentials | undefined {
+  const client = opened.get(volume)?.client
+  if (client == null || client.hello.privileged) return USER
+  // Whom a key stands for is the server's affair.
+  return isRemote(client.where) ? undefined : USER
+}
+
+/** Another one for each volume, however it is reached. */
+export function volumeId(volume: FileSystem): string {
+  return opened.get(volume)?.id ?? ''
+}
+
+/** What keeps this process from opening a region that a server may have open. */
+const KEPT_OUT: ReadonlySet<string> = new Set(['EBUSY', 'EACCES', 'EPERM', 'EROFS'])
 
 export class Session implements AsyncDisposable {
   readonly #open = new Map<string, OpenedVolume>()
 
-  /** The volume in a region. What is written to is asked for first, so that it is opened once. */
-  volume(region: string, purpose: Purpose): FileSystem {
-    let key = region
-    try {
-      key = realpathSync(region)
-    } catch {
-      // Opening it says what is wrong.
-    }
+  /**
+   * The volume of a region, opened here or, when it is open elsewhere, reached through its server;
+   * or that of a server. What is written to is asked for first, so that it is opened once.
+   */
+  async volume(where: string, purpose: Purpose): Promise<FileSystem> {
+    const key = keyOf(where)
     const known = this.#open.get(key)
     if (known !== undefined) {
-      assert(purpose === 'read' || known.purpose === 'write', 'a volume opened for reading')
+      const enough = purpose === 'read' || known.purpose === 'write' || known.client !== null
+      assert(enough, 'a volume opened for reading')
+      if (purpose === 'write') this.#open.set(key, { ...known, purpose })
       return known.files
     }
-    const files = new VolumeFileSystem(openVolume(region, { readOnly: purpose === 'read' }))
-    this.#open.set(key, { files, purpose })
-    return files
+    const one = await open(where, purpose)
+    this.#open.set(key, one)
+    return one.files
+  }
+
+  /** The client that a volume is reached through; null: it is open in this process. */
+  async server(where: string, purpose: Purpose): Promise<Client | null> {
+    await this.volume(where, purpose)
+    return this.#open.get(keyOf(where))!.client
   }
 
   async close(): Promise<void> {
     let failure: unknown
-    for (const { files } of this.#open.values()) {
-      await files.close().catch((error: unknown) => (failure ??= error))
+    const keep = (error: unknown) => void (failure ??= error)
+    for (const { files, purpose, client } of this.#open.values()) {
+      // As with a volume of our own: what was done is durable when the command has ended.
+      if (client !== null && purpose === 'write') await files.sync().catch(keep)
+      await files.close().catch(keep)
     }
     this.#open.clear()
     if (failure !== undefined) throw failure
@@ -55,6 +89,40 @@ export class Session implements AsyncDisposable {
     await this.close()
   }
 }
+
+function keyOf(where: string): string {
+  if (isRemote(where)) return serverKey(where)
+  try {
+    return realpathSync(where)
+  } catch {
+    return where // opening it says what is wrong
+  }
+}
+
+async function open(where: string, purpose: Purpose): Promise<OpenedVolume> {
+  if (isServer(where)) return served(await connectTo(where), purpose)
+  try {
+    const volume = openVolume(where, { readOnly: purpose === 'read' })
+    const files = new VolumeFileSystem(volume)
+    opened.set(files, { id: idOf(volume.uuid), client: null })
+    return { files, purpose, client: null }
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || !KEPT_OUT.has(error.code)) throw error
+    const client = await serverOf(where).catch((failure: unknown) => {
+      if (error.code === 'EBUSY') throw failure // somebody is there, and says why not
+      return null
+    })
+    if (client === null) throw error
+    return served(client, purpose)
+  }
+}
+
+function served(client: Client, purpose: Purpose): OpenedVolume {
+  opened.set(client, { id: idOf(client.hello.volume), client })
+  return { files: client, purpose, client }
+}
+
+const idOf = (uuid: Uint8Array) => Buffer.from(uuid).toString('hex')
 
 /** Runs `work` in a session; an error of the work goes before one of the closing. */
 export async function withSession(work: (session: Session) => Promise<void>): Promise<void> {
@@ -75,7 +143,7 @@ export async function onVolume(
   work: (volume: FileSystem, path: Buffer) => Promise<void>,
 ): Promise<void> {
   await withSession(async (session) => {
-    const volume = session.volume(target.region, purpose)
+    const volume = await session.volume(target.region, purpose)
     await inVolume(target.region, () => work(volume, target.path))
   })
 }
@@ -88,7 +156,7 @@ export async function onVolumes(
 ): Promise<void> {
   await withSession(async (session) => {
     for (const { region, path } of targets) {
-      const volume = session.volume(region, purpose)
+      const volume = await session.volume(region, purpose)
       await inVolume(region, () => work(volume, path))
     }
   })

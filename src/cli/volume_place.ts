@@ -4,7 +4,8 @@ import type { FileHandle, FileSystem, Timestamp } from '../base/filesystem.js'
 import { deviceNumber, deviceOf, timesOf } from './display.js'
 import { inVolume } from './failure.js'
 import type { Attribute, Entry, Place, Reader, Writer } from './places.js'
-import { entriesOf, USER } from './session.js'
+import { creatorOf, entriesOf, volumeId } from './session.js'
+import { fileName } from './volume_name.js'
 
 /** What readers read, for writers of the same volume that clone it. */
 const sources = new WeakMap<Reader, FileHandle>()
@@ -19,7 +20,7 @@ export class VolumePlace implements Place {
   }
 
   name(path: Uint8Array): string {
-    return `${this.#region}:${displayPath(path)}`
+    return fileName(this.#region, displayPath(path))
   }
 
   #run<T>(what: () => Promise<T>): Promise<T> {
@@ -32,7 +33,7 @@ export class VolumePlace implements Place {
         const stats = await (follow ? this.#volume.stat(path) : this.#volume.lstat(path))
         const { ino, generation, type, mode, nlink, uid, gid, size } = stats
         const { atime, mtime } = timesOf(stats)
-        const id = `${this.#region} ${ino}.${generation}`
+        const id = `${volumeId(this.#volume)} ${ino}.${generation}`
         const device = deviceOf(stats.rdev)
         return { id, type, mode, links: nlink, uid, gid, size, ...device, atime, mtime }
       } catch (error) {
@@ -74,7 +75,7 @@ export class VolumePlace implements Place {
 
   openWriter(path: Uint8Array, mode: number): Promise<Writer> {
     return this.#run(async () => {
-      const file = await this.#volume.open(path, 'w', mode & 0o777, USER)
+      const file = await this.#volume.open(path, 'w', mode & 0o777, creatorOf(this.#volume))
       return {
         seekable: true,
         write: (bytes, position) =>
@@ -105,7 +106,7 @@ export class VolumePlace implements Place {
   }
 
   makeDirectory(path: Uint8Array, mode: number): Promise<void> {
-    return this.#run(() => this.#volume.mkdir(path, mode & 0o7777, USER))
+    return this.#run(() => this.#volume.mkdir(path, mode & 0o7777, creatorOf(this.#volume)))
   }
 
   readLink(path: Uint8Array): Promise<Uint8Array> {
@@ -113,11 +114,13 @@ export class VolumePlace implements Place {
   }
 
   makeSymlink(target: Uint8Array, path: Uint8Array): Promise<void> {
-    return this.#run(() => this.#volume.symlink(target, path, USER))
+    return this.#run(() => this.#volume.symlink(target, path, creatorOf(this.#volume)))
   }
 
   makeNode(path: Uint8Array, { mode, major, minor }: Entry): Promise<void> {
-    return this.#run(() => this.#volume.mknod(path, mode, deviceNumber(major, minor), USER))
+    return this.#run(() =>
+      this.#volume.mknod(path, mode, deviceNumber(major, minor), creatorOf(this.#volume)),
+    )
   }
 
   link(existing: Uint8Array, path: Uint8Array): Promise<void> {

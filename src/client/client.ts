@@ -27,14 +27,20 @@ export type HoldNotice = NoticeBody<'holding'>
 export interface ClientOptions {
   /** What it calls itself in lists and errors; the program's name unless given. */
   readonly name?: string
-  /** In whose name calls are made that do not say; the session's user unless given. */
-  readonly as?: Credentials
+  /**
+   * In whose name calls are made that do not say; the session's user unless given. 'root': root's,
+   * where the session may ask in it, as in a volume of one's own.
+   */
+  readonly as?: Credentials | 'root'
+  /** Permission bits that new files do not get, of calls in the session's name: 022 unless given. */
+  readonly umask?: number
   /** Milliseconds that a lost server is looked for: 60 000 unless given; 0: not at all. */
   readonly patience?: number
   readonly signal?: AbortSignal
   readonly timers?: Timers
 }
 
+const ROOT: Credentials = { uid: 0, gid: 0 }
 const PATIENCE = 60_000
 /** Recalls that came before what they are about. */
 const EARLY_MAX = 256
@@ -55,6 +61,7 @@ export interface Ways {
 export class Client extends ServedFileSystem implements Follower {
   readonly connection!: Link
   readonly #ways: Ways
+  readonly #as: ClientOptions['as']
   readonly #holds = new Map<number, ClientHold>()
   readonly #early = new Map<number, NoticeBody<'recall'>>()
   readonly #changes = new Set<(change: Change) => void>()
@@ -66,8 +73,12 @@ export class Client extends ServedFileSystem implements Follower {
   /** Called when events were dropped, as this side was too slow for them. */
   onEventsLost: ((events: number) => void) | null = null
 
-  private constructor(ways: Ways, as: Credentials | undefined) {
-    super(as)
+  /** Called once, when there is no session any more and none will come. */
+  onClosed: (() => void) | null = null
+
+  private constructor(ways: Ways, as: ClientOptions['as']) {
+    super()
+    this.#as = as
     this.#ways = ways
     this.files = ways.file(this)
   }
@@ -79,8 +90,9 @@ export class Client extends ServedFileSystem implements Follower {
     options: ClientOptions = {},
   ): Promise<Client> {
     const { name = programName(), patience = PATIENCE, timers = systemTimers, signal } = options
+    const { umask = 0o022 } = options
     const client = new Client(ways, options.as)
-    const link = { where, connect, name, patience, timers, random: Math.random }
+    const link = { where, connect, name, umask, patience, timers, random: Math.random }
     ;(client as { connection: Link }).connection = await Link.connect(link, client, signal)
     return client
   }
@@ -90,6 +102,23 @@ export class Client extends ServedFileSystem implements Follower {
     const { alive } = this.connection
     if (alive !== null) return alive.hello
     throw new HoldfastError('ECONNRESET', `${this.connection.options.where}: no connection now`)
+  }
+
+  /** Where the server is: the path of its socket, or hf://HOST:PORT. */
+  get where(): string {
+    return this.connection.options.where
+  }
+
+  protected get asker(): Credentials | undefined {
+    if (this.#as !== 'root') return this.#as
+    return this.connection.alive?.hello.privileged === true ? ROOT : undefined
+  }
+
+  /** Gives up all calls that are under way; they end with EINTR, or as they do. */
+  interrupt(): void {
+    const { alive } = this.connection
+    if (alive === null) this.connection.close()
+    else alive.caller.giveUp()
   }
 
   // ---- holds -----------------------------------------------------------------------------------
@@ -275,6 +304,7 @@ export class Client extends ServedFileSystem implements Follower {
   closed(error: HoldfastError): void {
     for (const hold of [...this.#holds.values()]) hold.finish('gone', error.detail)
     this.#ways.closed?.()
+    this.onClosed?.()
     this.onLost?.(error)
   }
 

@@ -6,11 +6,9 @@ import { loadKey } from './key.js'
 import { connectLocal } from './local.js'
 import { connectRemote } from './remote.js'
 import { socketOf } from '../region/server_socket.js'
+import { remoteOf } from './url.js'
 import { readUuid } from './uuid.js'
 import type { Device } from '../rdma/index.js'
-
-/** Port of a server that was given none. */
-export const PORT = 7174
 
 export interface ConnectOptions extends ClientOptions {
   /** Of a remote server: FILE or FILE#ID, or the key itself; HOLDFAST_KEY unless given. */
@@ -34,15 +32,4 @@ export async function connect(where: string, options: ConnectOptions = {}): Prom
     )
   }
   return connectRemote(remote.host, remote.port, { ...rest, key })
-}
-
-/** The host and port of a URL; null: it is none. */
-export function remoteOf(where: string): { host: string; port: number } | null {
-  if (!where.startsWith('hf://')) return null
-  const parts = /^hf:\/\/(\[[0-9A-Fa-f:.%\w]+\]|[^:/[\]]+)(?::(\d{1,5}))?\/?$/.exec(where)
-  const port = parts?.[2] === undefined ? PORT : Number(parts[2])
-  if (parts === null || port < 1 || port > 0xffff) {
-    throw new HoldfastError('EINVAL', `${where}: a server is hf://HOST:PORT`)
-  }
-  return { host: parts[1]!.replace(/^\[|\]$/g, ''), port }
 }

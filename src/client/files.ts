@@ -41,12 +41,8 @@ import { byPath, bytesOf, ownerOf, sizeOf, timeOf, u32Of, wishOf } from './wire.
 export abstract class ServedFileSystem implements FileSystem {
   abstract readonly connection: Link
   protected files!: FileFactory
-  /** In whose name calls are made that do not say. */
-  readonly #as: Credentials | undefined
-
-  constructor(as?: Credentials) {
-    this.#as = as
-  }
+  /** In whose name calls are made that do not say; undefined: the session's user. */
+  protected abstract get asker(): Credentials | undefined
 
   protected call<A, R>(
     verb: Verb<A, R>,
@@ -55,7 +51,7 @@ export abstract class ServedFileSystem implements FileSystem {
     options: CallOptions = {},
     safe = false,
   ): Promise<R> {
-    return this.connection.call(verb, args, { ...options, as: as ?? this.#as }, safe)
+    return this.connection.call(verb, args, { ...options, as: as ?? this.asker }, safe)
   }
 
   /** What may be asked twice. */

@@ -33,6 +33,7 @@ export interface LinkOptions {
   readonly where: string
   readonly connect: (signal: AbortSignal) => Promise<Greeting>
   readonly name: string
+  readonly umask: number
   /** Milliseconds that a lost server is looked for; 0: it is not. */
   readonly patience: number
   readonly random: () => number
@@ -134,7 +135,7 @@ export class Link {
   // ---- sessions --------------------------------------------------------------------------------
 
   async #open(): Promise<Alive> {
-    const { timers, connect, name } = this.options
+    const { timers, connect, name, umask } = this.options
     const { signal } = this.#stop
     signal.throwIfAborted()
     const { stream, identify } = await connect(signal)
@@ -151,7 +152,7 @@ export class Link {
         versionMin: PROTOCOL_VERSION_MIN,
         capabilities: 0,
         name,
-        umask: 0,
+        umask,
       })
       return { caller, hello, secret }
     } catch (error) {

@@ -119,6 +119,11 @@ export class Caller {
     })
   }
 
+  /** Gives up all calls that are under way. */
+  giveUp(): void {
+    for (const id of [...this.#pending.keys()]) this.#cancel(id)
+  }
+
   /** Ends the channel, in order or at once. */
   close(): void {
     this.channel.close()

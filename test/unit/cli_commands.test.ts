@@ -62,7 +62,12 @@ test('a wrong command line is exit code 2, and says what is wanted', async () =>
   await failed(2, /unknown command 'nonsense'/, 'nonsense')
   await failed(2, /missing required argument/, 'mkfs')
   await failed(2, /unknown option '--nonsense'/, 'ls', '--nonsense', `${region}:/`)
-  await failed(2, /'file': VOLUME:PATH is wanted, as in file:\/\n.*ls --help/, 'ls', 'file')
+  await failed(
+    2,
+    /'file': VOLUME:PATH is wanted, as in file:\/, or hf:\/\/HOST:PORT\/PATH\n.*ls --help/,
+    'ls',
+    'file',
+  )
   await failed(2, /--size '1X': a size is/, 'mkfs', '--size', '1X', join(directory, 'n'))
   await failed(2, /SOURCE and a DESTINATION/, 'cp', `${region}:/dir/file`)
   await failed(2, /SOURCE and a DESTINATION/, 'mv', `${region}:/dir/file`)

@@ -62,7 +62,7 @@ async function copyAll(paths: Target[], options: Options, command: Command): Pro
   const sources = paths.slice(0, -1)
   if (sources.length === 0) return command.error('error: a SOURCE and a DESTINATION are wanted')
   await withSession(async (session) => {
-    const to = placeOf(session, destination, 'write')
+    const to = await placeOf(session, destination, 'write')
     const directory = (await to.look(destination.path, true))?.type === 'directory'
     if (sources.length > 1 && !directory) {
       throw new HoldfastError(
@@ -75,7 +75,7 @@ async function copyAll(paths: Target[], options: Options, command: Command): Pro
     }
     const complaints: string[] = []
     for (const source of sources) {
-      const from = placeOf(session, source, 'read')
+      const from = await placeOf(session, source, 'read')
       const complaint = await copyOne(from, source.path, to, destination.path, directory, options)
       if (complaint !== null) complaints.push(complaint)
     }

@@ -40,7 +40,7 @@ async function defrag(targets: VolumeTarget[], options: Options): Promise<void> 
   let stayed = 0
   await withSession(async (session) => {
     for (const { region, path } of targets) {
-      const volume = session.volume(region, 'write')
+      const volume = await session.volume(region, 'write')
       await inVolume(region, async () => {
         for await (const met of eachFile(volume, path, options)) {
           const moved = await inVolume(region, () => defragOne(volume, met)).catch(

@@ -1,11 +1,12 @@
 /** holdfast df: how full volumes are. */
 import type { Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
-import { inspectVolume } from '../../layout/embedded.js'
-import { formatSize, parseRegion } from '../arguments.js'
+import type { StatFs } from '../../base/filesystem.js'
+import { formatSize, parseVolumes } from '../arguments.js'
 import { examples, HUMAN_OPTION, JSON_OPTION, type JsonOption } from '../options.js'
 import { print, printJson, table } from '../output.js'
 import { withSession } from '../session.js'
+import { lookAt } from '../summary.js'
 
 interface Options extends JsonOption {
   readonly humanReadable?: boolean
@@ -32,17 +33,19 @@ export function dfCommand(program: Command): Command {
     .summary('show how full volumes are')
     .description(
       'Shows size, used and available space of each volume, in KiB: what files and their metadata ' +
-        'may use, without the log and the maps. Of a volume that another process has open the ' +
-        'numbers are those of its last checkpoint, and marked with *.',
+        'may use, without the log and the maps. Of a volume that another process has open ' +
+        'and does not serve the numbers are those of its last checkpoint, and marked with *.',
     )
-    .argument('<region...>', 'paths of regions', (text, before: string[] | undefined) => [
-      ...(before ?? []),
-      parseRegion(text),
-    ])
+    .argument('<region...>', 'paths of regions, or hf://HOST:PORT', parseVolumes)
     .option(...HUMAN_OPTION)
     .option('-i, --inodes', 'files in the place of space')
     .option(...JSON_OPTION)
-    .addHelpText(...examples('holdfast df -h /dev/shm/v.hf', 'holdfast df -i --json ./disk.hf'))
+    .addHelpText(
+      ...examples(
+        'holdfast df -h /dev/shm/v.hf',
+        'holdfast df -i --json ./disk.hf hf://10.0.0.7:7174',
+      ),
+    )
     .action(show)
 }
 
@@ -73,18 +76,20 @@ async function show(regions: string[], options: Options): Promise<void> {
 }
 
 async function measure(region: string): Promise<Fullness> {
-  const summary = inspectVolume(region)
+  const { summary, served } = await lookAt(region)
   const { label, blockSize, dataBlocks, space } = summary
   const size = dataBlocks * blockSize
+  const now = (full: StatFs): Fullness => {
+    const { blocksFree, blocksAvailable, files, filesFree } = full
+    const used = size - blocksFree * blockSize
+    const available = blocksAvailable * blockSize
+    return { region, label, size, used, available, files, filesFree, atCheckpoint: false }
+  }
+  if (served !== null) return now(served.full)
   const found: Fullness[] = []
   try {
     await withSession(async (session) => {
-      const { blocksFree, blocksAvailable, files, filesFree } = await session
-        .volume(region, 'read')
-        .statfs()
-      const used = size - blocksFree * blockSize
-      const available = blocksAvailable * blockSize
-      found.push({ region, label, size, used, available, files, filesFree, atCheckpoint: false })
+      found.push(now(await (await session.volume(region, 'read')).statfs()))
     })
     return found[0]!
   } catch (error) {

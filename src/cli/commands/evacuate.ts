@@ -1,7 +1,7 @@
 /** holdfast evacuate: no file has blocks in a range of the region any more. */
 import type { Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
-import { parseRange, parseRegion, type Range } from '../arguments.js'
+import { parseRange, parseVolume, type Range } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { moving } from '../moving.js'
 import { examples, JSON_OPTION, type JsonOption } from '../options.js'
@@ -23,7 +23,7 @@ export function evacuateCommand(program: Command): Command {
         'in the end that is a failure, which names the inodes. Blocks that are held or of a fixed ' +
         'file are a failure before anything moves. `holdfast badblocks --add` keeps blocks from being used again.',
     )
-    .argument('<region>', 'path of the region', parseRegion)
+    .argument('<region>', 'path of the region, or hf://HOST:PORT', parseVolume)
     .requiredOption(
       '--range <offset:length>',
       'bytes of the region, as 1G:2M or 0x40000000:0x200000; whole blocks are moved',
@@ -42,7 +42,7 @@ export function evacuateCommand(program: Command): Command {
 async function evacuate(region: string, options: Options): Promise<void> {
   const { offset, length } = options.range
   await withSession(async (session) => {
-    const volume = session.volume(region, 'write')
+    const volume = await session.volume(region, 'write')
     const { moved, left, unreadable, unreadableOf } = await inVolume(region, () =>
       moving(region, 0, (moves) => volume.evacuate(offset, offset + length, moves)),
     )

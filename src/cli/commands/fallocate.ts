@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander'
 import { parseSize, parseVolumeTarget, type VolumeTarget } from '../arguments.js'
 import { newFileMode } from '../mode.js'
 import { examples } from '../options.js'
-import { onVolume, USER } from '../session.js'
+import { onVolume, creatorOf } from '../session.js'
 
 interface Options {
   readonly offset: number
@@ -57,7 +57,7 @@ async function allocate(target: VolumeTarget, options: Options): Promise<void> {
   const makes = KINDS.every((kind) => options[kind] !== true)
   await onVolume(target, 'write', async (volume, path) => {
     const flags = makes ? READ_WRITE | CREATE : READ_WRITE
-    const file = await volume.open(path, flags, newFileMode(), USER)
+    const file = await volume.open(path, flags, newFileMode(), creatorOf(volume))
     try {
       if (options.punchHole === true) await file.punch(offset, length)
       else if (options.zeroRange === true) await file.zeroRange(offset, length, { keepSize })

@@ -99,10 +99,7 @@ function openForCheck(path: string, force: boolean): Region {
     return openRegion(path, { describeOwner })
   } catch (error) {
     const code = error instanceof HoldfastError ? error.code : ''
-    if (code === 'EBUSY' && !force) {
-      const { detail } = error as HoldfastError
-      throw new HoldfastError('EBUSY', `${detail}; close it there first, or fsck --force`)
-    }
+    if (code === 'EBUSY' && !force) throw error
     if (!['EBUSY', 'EACCES', 'EPERM', 'EROFS'].includes(code)) throw error
     return openRegion(path, { readOnly: true })
   }

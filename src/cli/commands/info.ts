@@ -1,28 +1,31 @@
 /** holdfast info: what a volume is. */
 import type { Command } from 'commander'
 import { describeProcess } from '../../region/owner.js'
-import { inspectVolume, type VolumeSummary } from '../../layout/embedded.js'
-import { formatSize, parseRegion } from '../arguments.js'
+import type { VolumeSummary } from '../../layout/embedded.js'
+import { formatSize, parseVolume } from '../arguments.js'
 import { examples, JSON_OPTION } from '../options.js'
 import { print, printJson, table } from '../output.js'
+import { lookAt, type Known } from '../summary.js'
 
 export function infoCommand(program: Command): Command {
   return program
     .command('info')
     .summary('show what a volume is, and how full')
     .description(
-      'Shows what the volume in REGION is, how full, and who has it open. It is not opened for this.',
+      'Shows what the volume in REGION is, how full, and who has it open. It is not opened for this; ' +
+        'where it is served, the server is asked, and sessions and holds are counted.',
     )
-    .argument('<region>', 'path of the region', parseRegion)
+    .argument('<region>', 'path of the region, or hf://HOST:PORT', parseVolume)
     .option(...JSON_OPTION)
-    .addHelpText(...examples('holdfast info /dev/shm/v.hf', 'holdfast info --json ./disk.hf'))
+    .addHelpText(...examples('holdfast info /dev/shm/v.hf', 'holdfast info --json hf://10.0.0.7'))
     .action(showInfo)
 }
 
 async function showInfo(path: string, options: { readonly json?: boolean }): Promise<void> {
-  const summary = inspectVolume(path)
-  if (options.json === true) return printJson(asJson(path, summary))
-  const { space, blockSize, regionKind, persistence } = summary
+  const known = await lookAt(path)
+  const { summary, served } = known
+  if (options.json === true) return printJson(asJson(path, known))
+  const { owner, blockSize, regionKind, persistence } = summary
   const rows = [
     ['region', path],
     ['kind', `${regionKind}, made durable by ${HOW[persistence] ?? persistence}`],
@@ -30,9 +33,11 @@ async function showInfo(path: string, options: { readonly json?: boolean }): Pro
     ['uuid', summary.uuid],
     ['size', `${formatSize(summary.blocks * blockSize)} in ${summary.blocks} blocks`],
   ]
-  if (space !== null) {
-    const free = `${formatSize(space.blocksFree * blockSize)} in ${space.blocksFree} blocks`
-    rows.push(['free', `${free}${asOf(summary)}`], ['inodes', `${space.inodes} in use`])
+  const now = spaceOf(known)
+  if (now !== null) {
+    const free = `${formatSize(now.blocksFree * blockSize)} in ${now.blocksFree} blocks`
+    const asOf = served === null && owner !== null ? ', at the last checkpoint' : ''
+    rows.push(['free', `${free}${asOf}`], ['inodes', `${now.inodes} in use`])
   }
   rows.push(
     ['log', formatSize(summary.logBytes)],
@@ -42,6 +47,9 @@ async function showInfo(path: string, options: { readonly json?: boolean }): Pro
     ['mounts', String(summary.epoch)],
     ['owner', ownerText(summary)],
   )
+  if (served !== null) {
+    rows.push(['sessions', String(served.sessions)], ['holds', String(served.holds)])
+  }
   await print(table(rows, []))
 }
 
@@ -56,9 +64,10 @@ function layoutText({ static: isStatic, policy, unlink }: VolumeSummary): string
   return isStatic ? `static, ${rules}` : rules
 }
 
-/** What came after the last checkpoint is in the log only. */
-function asOf({ owner }: VolumeSummary): string {
-  return owner === null ? '' : ', at the last checkpoint'
+/** What came after the last checkpoint is in the log only: then its server knows. */
+function spaceOf({ summary, served }: Known): VolumeSummary['space'] {
+  if (served === null) return summary.space
+  return { blocksFree: served.full.blocksFree, inodes: served.full.files }
 }
 
 function ownerText({ owner }: VolumeSummary): string {
@@ -67,12 +76,15 @@ function ownerText({ owner }: VolumeSummary): string {
   return owner.alive ? who : `${who}, which did not close it`
 }
 
-function asJson(path: string, summary: VolumeSummary): unknown {
-  const { owner, createdMs, ...rest } = summary
+function asJson(path: string, known: Known): unknown {
+  const { owner, createdMs, ...rest } = known.summary
+  const { served } = known
   return {
     region: path,
     ...rest,
+    space: spaceOf(known),
     created: new Date(createdMs).toISOString(),
     owner: owner === null ? null : { ...owner, bootId: Buffer.from(owner.bootId).toString('hex') },
+    served: served === null ? null : { sessions: served.sessions, holds: served.holds },
   }
 }

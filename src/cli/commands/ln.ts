@@ -3,10 +3,11 @@ import { realpathSync } from 'node:fs'
 import type { Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
 import type { FileSystem } from '../../base/filesystem.js'
-import { parseTargets, type Target } from '../arguments.js'
+import { escapeBytes, parseTargets, unescapeBytes, type Target } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { examples } from '../options.js'
-import { baseName, isDirectory, joinPath, parentOf, USER, withSession } from '../session.js'
+import { baseName, isDirectory, joinPath, parentOf, creatorOf, withSession } from '../session.js'
+import { fileName, isRemote, serverKey } from '../volume_name.js'
 
 interface Options {
   readonly symbolic?: boolean
@@ -46,7 +47,7 @@ async function make(paths: Target[], options: Options, command: Command): Promis
     return command.error('error: a TARGET and a LINK are wanted; LINK is VOLUME:PATH')
   }
   await withSession(async (session) => {
-    const volume = session.volume(region, 'write')
+    const volume = await session.volume(region, 'write')
     await inVolume(region, async () => {
       const directory = options.targetDirectory && (await isDirectory(volume, link.path))
       if (targets.length > 1 && !directory) {
@@ -68,7 +69,7 @@ async function makeLink(
   path: Buffer,
   options: Options,
 ): Promise<void> {
-  const same = target.region !== null && sameFile(target.region, region)
+  const same = target.region !== null && sameVolume(target.region, region)
   if (options.symbolic !== true && !same) {
     const why = 'a hard link leads to a file of the same volume; ln -s takes any text'
     throw new HoldfastError('EXDEV', why, { path })
@@ -76,10 +77,10 @@ async function makeLink(
   const text =
     target.region === null || same
       ? target.path
-      : Buffer.concat([Buffer.from(`${target.region}:`), target.path])
+      : unescapeBytes(fileName(target.region, escapeBytes(target.path)))
   const link = (at: Buffer) =>
     options.symbolic === true
-      ? volume.symlink(text, at, USER)
+      ? volume.symlink(text, at, creatorOf(volume))
       : volume.link(target.path, at, { follow: false })
   try {
     await link(path)
@@ -106,7 +107,8 @@ async function replace(
   }
 }
 
-function sameFile(one: string, other: string): boolean {
+function sameVolume(one: string, other: string): boolean {
+  if (isRemote(one) && isRemote(other)) return serverKey(one) === serverKey(other)
   try {
     return realpathSync(one) === realpathSync(other)
   } catch {

@@ -4,7 +4,7 @@ import { HoldfastError } from '../../base/errors.js'
 import type { FileSystem } from '../../base/filesystem.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
 import { examples } from '../options.js'
-import { onVolumes, USER } from '../session.js'
+import { onVolumes, creatorOf } from '../session.js'
 
 const SLASH = 0x2f
 const DIRECTORY_MODE = 0o755
@@ -26,7 +26,7 @@ async function make(
 ): Promise<void> {
   await onVolumes(targets, 'write', async (volume, path) => {
     if (options.parents === true) await makeWithParents(volume, path)
-    else await volume.mkdir(path, DIRECTORY_MODE, USER)
+    else await volume.mkdir(path, DIRECTORY_MODE, creatorOf(volume))
   })
 }
 
@@ -36,7 +36,7 @@ async function makeWithParents(volume: FileSystem, path: Buffer): Promise<void> 
     if (path[end - 1] === SLASH) continue
     const upTo = path.subarray(0, end)
     try {
-      await volume.mkdir(upTo, DIRECTORY_MODE, USER)
+      await volume.mkdir(upTo, DIRECTORY_MODE, creatorOf(volume))
     } catch (error) {
       if (!(error instanceof HoldfastError) || error.code !== 'EEXIST') throw error
       if ((await volume.stat(upTo)).type !== 'directory') {

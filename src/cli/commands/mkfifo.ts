@@ -4,7 +4,7 @@ import { Mode } from '../../base/mode.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
 import { NEW_MODE_OPTION, newFileMode } from '../mode.js'
 import { examples } from '../options.js'
-import { onVolumes, USER } from '../session.js'
+import { onVolumes, creatorOf } from '../session.js'
 
 export function mkfifoCommand(program: Command): Command {
   return program
@@ -19,5 +19,7 @@ export function mkfifoCommand(program: Command): Command {
 
 async function make(targets: VolumeTarget[], options: { readonly mode?: number }): Promise<void> {
   const { mode = newFileMode() } = options
-  await onVolumes(targets, 'write', (volume, path) => volume.mknod(path, Mode.fifo | mode, 0, USER))
+  await onVolumes(targets, 'write', (volume, path) =>
+    volume.mknod(path, Mode.fifo | mode, 0, creatorOf(volume)),
+  )
 }

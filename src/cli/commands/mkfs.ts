@@ -89,7 +89,8 @@ async function makeVolume(path: string, options: Options): Promise<void> {
       filled: true,
       ...(maxSize === undefined ? {} : { maxBytes: maxSize }),
       ...rest,
-      ...USER,
+      uid: USER.uid,
+      gid: USER.gid,
     })
     // Told to stop while it was being made: then it was not made.
     await breatheDeep()

@@ -5,7 +5,7 @@ import { parseVolumeTarget, type VolumeTarget } from '../arguments.js'
 import { deviceNumber } from '../display.js'
 import { NEW_MODE_OPTION, newFileMode } from '../mode.js'
 import { examples, parseNumber } from '../options.js'
-import { onVolume, USER } from '../session.js'
+import { onVolume, creatorOf } from '../session.js'
 
 /** Letters of mknod(1), and s for a socket. */
 const TYPES: Readonly<Record<string, number>> = {
@@ -61,5 +61,7 @@ async function make(
   }
   const device = deviceNumber(major ?? 0, minor ?? 0)
   const { mode = newFileMode() } = options
-  await onVolume(target, 'write', (volume, path) => volume.mknod(path, type | mode, device, USER))
+  await onVolume(target, 'write', (volume, path) =>
+    volume.mknod(path, type | mode, device, creatorOf(volume)),
+  )
 }

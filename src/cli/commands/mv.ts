@@ -39,7 +39,7 @@ async function move(paths: VolumeTarget[], options: Options, command: Command): 
   const sources = paths.slice(0, -1)
   if (sources.length === 0) return command.error('error: a SOURCE and a DESTINATION are wanted')
   await withSession(async (session) => {
-    const volume = session.volume(destination.region, 'write')
+    const volume = await session.volume(destination.region, 'write')
     await inVolume(destination.region, async () => {
       const { exchange = false } = options
       const directory = !exchange && (await isDirectory(volume, destination.path))
@@ -50,7 +50,7 @@ async function move(paths: VolumeTarget[], options: Options, command: Command): 
         throw new HoldfastError('ENOTDIR', why, { path: destination.path })
       }
       for (const { region, path } of sources) {
-        if (session.volume(region, 'write') !== volume) {
+        if ((await session.volume(region, 'write')) !== volume) {
           throw new HoldfastError('EXDEV', 'another volume: cp there, then rm here', { path })
         }
         const name = baseName(path)

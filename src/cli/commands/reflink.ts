@@ -5,7 +5,7 @@ import { parseVolumeTarget, type VolumeTarget } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { untilStopped } from '../interrupt.js'
 import { examples, shareOption, type ShareOption } from '../options.js'
-import { baseName, isDirectory, joinPath, USER, withSession } from '../session.js'
+import { baseName, creatorOf, isDirectory, joinPath, withSession } from '../session.js'
 
 export function reflinkCommand(program: Command): Command {
   return program
@@ -35,17 +35,18 @@ async function reflink(
   { share }: ShareOption,
 ): Promise<void> {
   await withSession(async (session) => {
-    const volume = session.volume(to.region, 'write')
+    const volume = await session.volume(to.region, 'write')
     await inVolume(to.region, async () => {
       const { path } = from
-      if (session.volume(from.region, 'write') !== volume) {
+      if ((await session.volume(from.region, 'write')) !== volume) {
         throw new HoldfastError('EXDEV', 'another volume has other blocks: cp copies', { path })
       }
       const into = await isDirectory(volume, to.path)
       const target = into ? joinPath(to.path, baseName(path)) : to.path
       const there = await volume.lstat(target).catch(missing)
       await untilStopped((signal) => volume.reflink(path, target, { share, signal }))
-      if (there === null) await volume.chown(target, USER.uid, USER.gid)
+      const creator = there === null ? creatorOf(volume) : undefined
+      if (creator !== undefined) await volume.chown(target, creator.uid, creator.gid)
     })
   })
 }

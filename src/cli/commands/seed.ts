@@ -24,7 +24,7 @@ export function seedCommand(program: Command): Command {
 
 async function seedFile(target: Target, size: number, seed: number): Promise<void> {
   await withSession(async (session) => {
-    const place = placeOf(session, target, 'write')
+    const place = await placeOf(session, target, 'write')
     const writer = await place.openWriter(target.path, 0o644)
     let whole = false
     try {

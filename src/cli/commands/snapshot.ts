@@ -37,10 +37,10 @@ async function snapshot(
   { share }: ShareOption,
 ): Promise<void> {
   await withSession(async (session) => {
-    const volume = session.volume(to.region, 'write')
+    const volume = await session.volume(to.region, 'write')
     await inVolume(to.region, async () => {
       const { path } = from
-      if (session.volume(from.region, 'write') !== volume) {
+      if ((await session.volume(from.region, 'write')) !== volume) {
         throw new HoldfastError('EXDEV', 'another volume has other blocks: cp -a copies', { path })
       }
       await untilStopped((signal) => volume.snapshot(path, to.path, { share, signal }))

@@ -8,7 +8,7 @@ import { inVolume } from '../failure.js'
 import { timestampOf } from '../host_place.js'
 import { newFileMode } from '../mode.js'
 import { examples, NO_FOLLOW_OPTION } from '../options.js'
-import { USER, withSession, type Session } from '../session.js'
+import { creatorOf, withSession, type Session } from '../session.js'
 
 interface Options {
   readonly access?: boolean
@@ -88,7 +88,7 @@ async function touch(targets: VolumeTarget[], options: Options): Promise<void> {
       mtime: access && !modification ? 'omit' : from.mtime,
     }
     for (const { region, path } of targets) {
-      const volume = session.volume(region, 'write')
+      const volume = await session.volume(region, 'write')
       await inVolume(region, () => setTimes(volume, path, times, create, dereference))
     }
   })
@@ -104,7 +104,7 @@ async function timesOf(
     return { atime: timestampOf(atimeNs), mtime: timestampOf(mtimeNs) }
   }
   const written = targets.some((target) => target.region === region)
-  const volume = session.volume(region, written ? 'write' : 'read')
+  const volume = await session.volume(region, written ? 'write' : 'read')
   const stats = await inVolume(region, () => volume.stat(path))
   return {
     atime: { seconds: stats.atimeSeconds, nanoseconds: stats.atimeNanoseconds },
@@ -125,7 +125,7 @@ async function setTimes(
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.code !== 'ENOENT') throw error
     if (!create || !follow) return
-    await (await volume.open(path, 'a', newFileMode(), USER)).close()
+    await (await volume.open(path, 'a', newFileMode(), creatorOf(volume))).close()
     await set()
   }
 }

@@ -11,7 +11,7 @@ import {
 import { inVolume } from '../failure.js'
 import { newFileMode } from '../mode.js'
 import { examples } from '../options.js'
-import { USER, withSession } from '../session.js'
+import { creatorOf, withSession } from '../session.js'
 
 /** The size that a file of `size` bytes gets. */
 type SizeChange = (size: number) => number
@@ -80,14 +80,14 @@ async function truncate(
   await withSession(async (session) => {
     const change = size ?? (await sizeOf())
     for (const { region, path } of targets) {
-      const volume = session.volume(region, 'write')
+      const volume = await session.volume(region, 'write')
       await inVolume(region, () => cut(volume, path, change, create))
     }
 
     async function sizeOf(): Promise<SizeChange> {
       const { region, path } = reference!
       const written = targets.some((target) => target.region === region)
-      const volume = session.volume(region, written ? 'write' : 'read')
+      const volume = await session.volume(region, written ? 'write' : 'read')
       const stats = await inVolume(region, () => volume.stat(path))
       return () => stats.size
     }
@@ -107,7 +107,7 @@ async function cut(
   const stats = await volume.stat(path).catch(missing)
   if (stats !== null) return volume.truncate(path, change(stats.size))
   if (!create) return
-  const file = await volume.open(path, 'a', newFileMode(), USER)
+  const file = await volume.open(path, 'a', newFileMode(), creatorOf(volume))
   try {
     await file.truncate(change(0))
   } finally {

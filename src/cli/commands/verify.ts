@@ -31,7 +31,7 @@ async function verifyFile(
   options: { readonly size?: number },
 ): Promise<void> {
   await withSession(async (session) => {
-    const place = placeOf(session, target, 'read')
+    const place = await placeOf(session, target, 'read')
     const name = place.name(target.path)
     const entry = await place.look(target.path, true)
     if (entry === null) throw new HoldfastError('ENOENT', undefined, { path: name })

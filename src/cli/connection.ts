@@ -1,0 +1,62 @@
+/**
+ * Connections of a command to servers: over the socket of a region that one serves, over a network
+ * for hf://HOST:PORT.
+ *
+ * Being told to stop gives up what is under way at the server. A connection that is lost meanwhile is
+ * looked for a little while; then the call fails.
+ */
+import { statSync } from 'node:fs'
+import { HoldfastError } from '../base/errors.js'
+import type { Client } from '../client/index.js'
+import { whenStopped } from './interrupt.js'
+import { isRemote } from './volume_name.js'
+
+/** Milliseconds that a lost server is looked for. */
+const PATIENCE = 10_000
+/** Nobody is there. */
+const NOBODY: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ENODEV'])
+
+/** What the command line says of all its connections. */
+let command = ''
+let key: string | undefined
+
+/** From now on `command` is what connects, with this key: FILE or FILE#ID. */
+export function connectFor(name: string, spec: string | undefined): void {
+  command = name
+  key = spec
+}
+
+/** Connects to the server of a region, to one at its socket, or to hf://HOST:PORT. */
+export async function connectTo(where: string): Promise<Client> {
+  if (isRemote(where) && (key ?? process.env['HOLDFAST_KEY'] ?? '') === '') {
+    const detail = `${where} wants a key: --key FILE, or HOLDFAST_KEY with the path of one`
+    throw new HoldfastError('EACCES', `${detail} (holdfast keys make, at the server)`)
+  }
+  // Commands on regions of their own do without all of this.
+  const { connect } = await import('../client/index.js')
+  const client = await connect(where, {
+    name: `holdfast ${command} (process ${process.pid})`,
+    as: 'root',
+    umask: 0, // modes come without the bits of this process's umask
+    patience: PATIENCE,
+    ...(key === undefined ? {} : { key }),
+  })
+  const ignore = whenStopped(() => client.interrupt())
+  client.onClosed = ignore
+  return client
+}
+
+/** The server of a region on this host; null: there is none. */
+export async function serverOf(region: string): Promise<Client | null> {
+  try {
+    return await connectTo(region)
+  } catch (error) {
+    if (error instanceof HoldfastError && NOBODY.has(error.code)) return null
+    throw error
+  }
+}
+
+/** Whether only a server can be meant: a URL, or the path of a socket. */
+export function isServer(where: string): boolean {
+  return isRemote(where) || statSync(where, { throwIfNoEntry: false })?.isSocket() === true
+}
