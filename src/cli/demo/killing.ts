@@ -102,8 +102,8 @@ export const stop: Step = {
   linux: 'umount(8) is EBUSY while a file is open, or leaves it to the last user (umount -l).',
   async run({ alice, bob, nic, server, region }, told) {
     await Promise.all([alice, bob, nic].map((actor) => actor.finish()))
-    demand(await server.ask<boolean>('stop'), 'the server has left the volume to be recovered')
-    await server.finish()
+    const code = await server.stop()
+    demand(code === 0, `the server ended with exit code ${String(code)}: ${server.said}`)
     const opened = openRegion(region, { readOnly: true })
     try {
       const report = checkVolume(opened, { crc32cOf: native.crc32cOf })

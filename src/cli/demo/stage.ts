@@ -5,10 +5,11 @@
  * Invariant: nothing of it outlives the demo, however that ends: the janitor, a process of its own,
  * sees to that.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { accessSync, constants, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { systemEntropy } from '../../base/clock.js'
 import { formatKey, SECRET_BYTES } from '../../control/keys.js'
@@ -19,57 +20,86 @@ const MEMORY = '/dev/shm'
 const REGION_BYTES = 128 << 20
 const SOCKET_PATH_MAX = 100
 
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+
 /** A process of the demo. */
-export class Actor extends Asker {
+class Process {
   readonly name: string
+  readonly child: ChildProcessWithoutNullStreams
   readonly pid: number
-  readonly ended: Promise<void>
-  readonly #child: ChildProcess
-  readonly #told: { text: string }
-
-  constructor(name: string, child: ChildProcess) {
-    super(name, child.stdout!, child.stdin!)
-    this.name = name
-    this.pid = child.pid!
-    this.#child = child
-    const told = { text: '' }
-    this.#told = told
-    child.stderr!.on('data', (text: Buffer) => (told.text = (told.text + text).slice(-4000)))
-    this.ended = new Promise((resolve) => child.once('exit', () => resolve()))
-  }
-
+  /** Resolves with its exit code; null when a signal has ended it. */
+  readonly ended: Promise<number | null>
   /** What it said on its standard error, at last. */
-  get said(): string {
-    return this.#told.text
+  said = ''
+
+  constructor(name: string, janitor: ChildProcess, module: string, args: readonly string[]) {
+    this.name = name
+    // A group of its own: ^C is for the demo, which ends the others.
+    this.child = spawn(process.execPath, [join(HERE, module), ...args], { detached: true })
+    this.pid = this.child.pid!
+    this.child.stderr.on('data', (text: Buffer) => (this.said = `${this.said}${text}`.slice(-4000)))
+    janitor.stdin!.write(`+${this.pid}\n`)
+    this.ended = new Promise((resolve) => {
+      this.child.once('exit', (code) => {
+        janitor.stdin!.write(`-${this.pid}\n`)
+        resolve(code)
+      })
+    })
+  }
+}
+
+/** `holdfast serve`. */
+export class ServerProcess extends Process {
+  /** Where it listens; rejects when it has ended before. */
+  ready(): Promise<{ listen: { port: number } }> {
+    return new Promise((resolve, reject) => {
+      const lines = createInterface({ input: this.child.stdout })
+      lines.once('line', (line) => resolve(JSON.parse(line) as { listen: { port: number } }))
+      lines.once('close', () => reject(new Error('the server did not start')))
+    })
   }
 
-  /** Ends it at once, as SIGKILL does. */
+  /** Ends it at once. */
   async kill(): Promise<void> {
-    this.#child.kill('SIGKILL')
+    this.child.kill('SIGKILL')
     await this.ended
+  }
+
+  /** Ends it in order; its exit code. */
+  stop(): Promise<number | null> {
+    this.child.kill('SIGTERM')
+    return this.ended
+  }
+}
+
+/** A client, which does what it is asked. */
+export class Actor extends Process {
+  readonly #asker: Asker
+
+  constructor(name: string, janitor: ChildProcess, args: readonly string[]) {
+    super(name, janitor, 'peer.js', args)
+    this.#asker = new Asker(name, this.child.stdout, this.child.stdin)
+  }
+
+  ask<T>(ask: string, args?: unknown): Promise<T> {
+    return this.#asker.ask(ask, args)
+  }
+
+  event<T>(name: string): Promise<T> {
+    return this.#asker.event(name)
   }
 
   /** Ends it in order. */
   async finish(): Promise<void> {
-    this.#child.stdin!.end()
+    this.child.stdin.end()
     await this.ended
   }
-}
-
-function start(janitor: ChildProcess, name: string, module: string, args: string[]): Actor {
-  const file = fileURLToPath(new URL(module, import.meta.url))
-  // A group of its own: ^C is for the demo, which ends the others in order.
-  const child = spawn(process.execPath, [file, ...args], { detached: true })
-  const actor = new Actor(name, child)
-  janitor.stdin!.write(`+${actor.pid}\n`)
-  void actor.ended.then(() => janitor.stdin!.write(`-${actor.pid}\n`))
-  return actor
 }
 
 export class Stage {
   readonly directory: string
   readonly region: string
-  server!: Actor
+  server!: ServerProcess
   /** Two processes of this machine. */
   alice!: Actor
   bob!: Actor
@@ -78,7 +108,7 @@ export class Stage {
   #port = 0
   readonly #janitor: ChildProcess
   readonly #cleaned: Promise<void>
-  readonly #actors: Actor[] = []
+  readonly #all: Process[] = []
 
   private constructor(directory: string) {
     this.directory = directory
@@ -135,27 +165,23 @@ export class Stage {
 
   /** Starts the server, also the next one after one that was killed. */
   async startServer(): Promise<void> {
-    const args = [this.region, this.#socket, this.#keys, String(this.#port)]
-    this.server = this.#start('the server', './daemon.js', args)
-    this.#port = await this.server.event<number>('ready')
+    const places = ['--socket', this.#socket, '--listen', `127.0.0.1:${this.#port}`]
+    const args = ['serve', '--json', ...places, '--keys', this.#keys, this.region]
+    this.server = new ServerProcess('server', this.#janitor, '../main.js', args)
+    this.#all.push(this.server)
+    this.#port = (await this.server.ready()).listen.port
   }
 
-  async #peer(name: string, ...args: string[]): Promise<Actor> {
-    const [where, key] = args as [string, string?]
-    const actor = this.#start(name, './peer.js', [where, name, ...(key === undefined ? [] : [key])])
+  async #peer(name: string, where: string, ...key: string[]): Promise<Actor> {
+    const actor = new Actor(name, this.#janitor, [where, name, ...key])
+    this.#all.push(actor)
     await actor.event('ready')
-    return actor
-  }
-
-  #start(name: string, module: string, args: string[]): Actor {
-    const actor = start(this.#janitor, name, module, args)
-    this.#actors.push(actor)
     return actor
   }
 
   /** What the processes said on their standard errors, for who looks why something failed. */
   said(): string {
-    return this.#actors
+    return this.#all
       .filter(({ said }) => said !== '')
       .map(({ name, said }) => `--- ${name}:\n${said}`)
       .join('')
