@@ -81,6 +81,7 @@ const DIRECTORIES = [
   'kill',
   'processes',
   'network',
+  'demo',
 ]
 
 /** Compiled tests whose source is still there: a test taken out leaves its compiled form behind. */

@@ -4,9 +4,9 @@
  *     node peer.js WHERE NAME [KEY]
  */
 import type { FileMapping } from '../../base/mapping.js'
+import type { LocalFile } from '../../client/index.js'
 import {
   connect,
-  LocalFile,
   RemoteFile,
   type ClientHold,
   type FileLayout,

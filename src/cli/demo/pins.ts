@@ -18,7 +18,7 @@ async function pinned({ alice, nic }: Stage, path: string, seed: number) {
 
 export const truncate: Step = {
   name: 'truncate',
-  title: 'truncating a file that is pinned is refused, and says whose pin it is',
+  title: 'truncating a pinned file is refused, naming the holder',
   linux:
     'ftruncate(2) succeeds: the next load from the mapping is SIGBUS, and a NIC goes on writing to ' +
     'pages that no file has. With DAX it waits for the pin, without a bound.',
@@ -44,7 +44,7 @@ export const truncate: Step = {
 
 export const defer: Step = {
   name: 'defer',
-  title: 'with `defer` it succeeds, and the blocks are freed when the peer lets go',
+  title: 'its blocks go when the peer lets go, and not before',
   linux: 'There is no such choice: it is the mapping that loses, or the caller that waits.',
   async run(stage, told) {
     const { alice, bob, nic } = stage

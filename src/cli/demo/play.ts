@@ -7,8 +7,10 @@ import { fence, recall } from './recalls.js'
 import { map, oneSided } from './sharing.js'
 import type { Outcome, Show } from './show.js'
 import { Stage } from './stage.js'
-import { Differs, type Step, type Told } from './step.js'
-import { Refused } from './talk.js'
+import type { Step, Told } from './step.js'
+
+/** The end of a process is told a little later than that of its connections. */
+const LOST_MS = 100
 
 /** In their order; each can do without the others. */
 export const STEPS: readonly Step[] = [
@@ -38,9 +40,9 @@ export async function play({ steps, show, pause: between }: PlayOptions): Promis
   try {
     const { directory, server, alice, bob, nic, url } = stage
     await show.opening(
-      `A volume in ${directory}, which goes away at the end, and four processes:\n` +
-        `  server ${server.pid}, alice ${alice.pid} and bob ${bob.pid} on this machine, ` +
-        `nic ${nic.pid} through ${url}`,
+      `A volume in ${directory}, which goes away at the end, and\n` +
+        `  server ${server.pid}, alice ${alice.pid} and bob ${bob.pid}: processes of this machine;\n` +
+        `  nic ${nic.pid}: a peer that reaches the server by ${url} alone.`,
     )
     ok = await untilStopped(async (signal) => {
       for (const step of steps) {
@@ -95,12 +97,15 @@ async function run(step: Step, stage: Stage, show: Show): Promise<Outcome> {
   }
   let outcome: Outcome
   try {
-    await step.run(stage, told)
+    await Promise.race([step.run(stage, told), stage.lost])
     outcome = { ...facts(), ok: true }
   } catch (error) {
-    const known = error instanceof Differs || error instanceof Refused
-    const text = error instanceof Error ? (known ? error.message : error.stack) : String(error)
-    outcome = { ...facts(), ok: false, error: text ?? '' }
+    // A process that has ended is why others had no answer.
+    const lost = await Promise.race([
+      stage.lost.catch((why: unknown) => why),
+      pause(LOST_MS, error),
+    ])
+    outcome = { ...facts(), ok: false, error: (lost as Error).message }
   }
   await show.end(outcome)
   return outcome

@@ -31,6 +31,8 @@ class Process {
   readonly ended: Promise<number | null>
   /** What it said on its standard error, at last. */
   said = ''
+  /** It is to end. */
+  leaving = false
 
   constructor(name: string, janitor: ChildProcess, module: string, args: readonly string[]) {
     this.name = name
@@ -61,12 +63,14 @@ export class ServerProcess extends Process {
 
   /** Ends it at once. */
   async kill(): Promise<void> {
+    this.leaving = true
     this.child.kill('SIGKILL')
     await this.ended
   }
 
   /** Ends it in order; its exit code. */
   stop(): Promise<number | null> {
+    this.leaving = true
     this.child.kill('SIGTERM')
     return this.ended
   }
@@ -91,6 +95,7 @@ export class Actor extends Process {
 
   /** Ends it in order. */
   async finish(): Promise<void> {
+    this.leaving = true
     this.child.stdin.end()
     await this.ended
   }
@@ -109,6 +114,10 @@ export class Stage {
   readonly #janitor: ChildProcess
   readonly #cleaned: Promise<void>
   readonly #all: Process[] = []
+  #lose!: (error: Error) => void
+  #closing = false
+  /** Rejects when a process has ended that was not to. */
+  readonly lost: Promise<never>
 
   private constructor(directory: string) {
     this.directory = directory
@@ -120,6 +129,8 @@ export class Stage {
       stdio: [...stdio],
     })
     this.#janitor.stdin!.on('error', () => {})
+    this.lost = new Promise((_, reject) => (this.#lose = reject))
+    this.lost.catch(() => {})
     this.#cleaned = new Promise((resolve) => this.#janitor.once('exit', () => resolve()))
   }
 
@@ -168,15 +179,24 @@ export class Stage {
     const places = ['--socket', this.#socket, '--listen', `127.0.0.1:${this.#port}`]
     const args = ['serve', '--json', ...places, '--keys', this.#keys, this.region]
     this.server = new ServerProcess('server', this.#janitor, '../main.js', args)
-    this.#all.push(this.server)
+    this.#add(this.server)
     this.#port = (await this.server.ready()).listen.port
   }
 
   async #peer(name: string, where: string, ...key: string[]): Promise<Actor> {
     const actor = new Actor(name, this.#janitor, [where, name, ...key])
-    this.#all.push(actor)
+    this.#add(actor)
     await actor.event('ready')
     return actor
+  }
+
+  #add(process: Process): void {
+    this.#all.push(process)
+    void process.ended.then((code) => {
+      if (process.leaving || this.#closing) return
+      const how = code === null ? 'by a signal' : `with exit code ${code}`
+      this.#lose(new Error(`${process.name} has ended ${how}, and was not to`))
+    })
   }
 
   /** What the processes said on their standard errors, for who looks why something failed. */
@@ -189,6 +209,7 @@ export class Stage {
 
   /** Everything of it is gone when this resolves. */
   async close(): Promise<void> {
+    this.#closing = true
     this.#janitor.stdin!.end()
     await this.#cleaned
   }
