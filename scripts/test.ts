@@ -82,6 +82,7 @@ const DIRECTORIES = [
   'processes',
   'clients',
   'network',
+  'demo',
 ]
 
 /** Compiled tests whose source is still there: a test taken out leaves its compiled form behind. */

@@ -9,6 +9,7 @@ import { chownCommand } from './commands/chown.js'
 import { completionCommand } from './commands/completion.js'
 import { cpCommand } from './commands/cp.js'
 import { defragCommand } from './commands/defrag.js'
+import { demoCommand } from './commands/demo.js'
 import { dfCommand } from './commands/df.js'
 import { doctorCommand } from './commands/doctor.js'
 import { duCommand } from './commands/du.js'
@@ -115,7 +116,7 @@ const COMMANDS = {
     sealWritesCommand,
     policyCommand,
   ],
-  'Serving:': [serveCommand, keysCommand],
+  'Serving:': [serveCommand, keysCommand, demoCommand],
   'RDMA:': [rdmaTargetCommand, rpingCommand],
   'Tests:': [seedCommand, verifyCommand],
   'Shells:': [completionCommand],

@@ -68,7 +68,7 @@ export class Client extends ServedFileSystem implements Follower {
   readonly #holding = new Set<(event: HoldNotice) => void>()
   /** Called when the connection is lost, and when there is none to be had any more. */
   onLost: ((error: HoldfastError) => void) | null = null
-  /** Called when a new session has begun. */
+  /** Called when a new session has begun, and calls are made in it. */
   onConnected: (() => void) | null = null
   /** Called when events were dropped, as this side was too slow for them. */
   onEventsLost: ((events: number) => void) | null = null
@@ -270,6 +270,9 @@ export class Client extends ServedFileSystem implements Follower {
     }
     this.#reclaimed.clear()
     if (this.#changes.size + this.#holding.size > 0) await this.#subscribe(alive)
+  }
+
+  begun(): void {
     this.onConnected?.()
   }
 

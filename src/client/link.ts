@@ -55,6 +55,8 @@ export interface Follower {
   lost(error: HoldfastError): void
   /** A new one has begun: takes up in it what there was. Failures are its own affair. */
   again(alive: Alive): Promise<void>
+  /** Calls are made in the new one from now on. */
+  begun(): void
   notice(notice: Notice): void
   /** No other will come. */
   closed(error: HoldfastError): void
@@ -170,6 +172,12 @@ export class Link {
     for (const wake of this.#waiting.splice(0)) wake()
   }
 
+  #resume(alive: Alive): void {
+    this.#begin(alive)
+    // What the program does then is its own affair, and no failure of the session.
+    queueMicrotask(() => this.#follower.begun())
+  }
+
   #notice(caller: Caller, notice: Notice): void {
     if (notice.name === 'ended' && !notice.body.stops && this.#alive?.caller === caller) {
       this.#finish(
@@ -204,7 +212,7 @@ export class Link {
       try {
         alive = await this.#open()
         await this.#follower.again(alive)
-        if (!alive.caller.ended) return this.#begin(alive)
+        if (!alive.caller.ended) return this.#resume(alive)
       } catch (error) {
         last = error
         alive?.caller.abort()

@@ -17,6 +17,7 @@ import type { Stats } from '../base/stats.js'
 import type { Client } from './client.js'
 import type { DataConnections } from './data_connections.js'
 import type { OpenOptions, Opened } from './file.js'
+import type { ClientHold } from './hold.js'
 import { HoldingFile } from './holding_file.js'
 import type { FileLayout, Piece } from './layout.js'
 import { OneSided, RemoteLayout } from './one_sided.js'
@@ -74,15 +75,19 @@ export class RemoteFile extends HoldingFile {
     const { iomode = 'read' } = options
     const hold = await this.lease(options)
     try {
-      const one = await this.#register(hold, iomode === 'rw')
-      return new RemoteLayout(hold, one)
+      return await this.register(hold, { write: iomode === 'rw' })
     } catch (error) {
       await hold.release().catch(() => {})
       throw error
     }
   }
 
-  async #register(hold: Awaited<ReturnType<HoldingFile['pin']>> | null, write: boolean) {
+  /** The way to the bytes under a hold of this file, a pin say. It ends with the hold. */
+  async register(hold: ClientHold, { write = false } = {}): Promise<FileLayout> {
+    return new RemoteLayout(hold, await this.#register(hold, write))
+  }
+
+  async #register(hold: ClientHold | null, write: boolean) {
     const handle = await this.handle()
     const session = await this.connection.session()
     return OneSided.register(session, this.#data, handle, hold, write)
