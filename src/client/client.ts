@@ -90,7 +90,7 @@ export class Client extends ServedFileSystem implements Follower {
     options: ClientOptions = {},
   ): Promise<Client> {
     const { name = programName(), patience = PATIENCE, timers = systemTimers, signal } = options
-    const { umask = 0o022 } = options
+    const { umask = 0 } = options
     const client = new Client(ways, options.as)
     const link = { where, connect, name, umask, patience, timers, random: Math.random }
     ;(client as { connection: Link }).connection = await Link.connect(link, client, signal)
