@@ -2,8 +2,8 @@
  * Connections of a command to servers: over the socket of a region that one serves, over a network
  * for hf://HOST:PORT.
  *
- * Being told to stop gives up what is under way at the server. A connection that is lost meanwhile is
- * looked for a little while; then the call fails.
+ * Being told to stop gives up what is under way at the server. A connection that is lost meanwhile
+ * is looked for a little while; then the call fails.
  */
 import { statSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'

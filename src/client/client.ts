@@ -32,7 +32,9 @@ export interface ClientOptions {
    * where the session may ask in it, as in a volume of one's own.
    */
   readonly as?: Credentials | 'root'
-  /** Permission bits that new files do not get, of calls in the session's name: none unless given. */
+  /**
+   * Permission bits that new files do not get, of calls in the session's name: none unless given.
+   */
   readonly umask?: number
   /** Milliseconds that a lost server is looked for: 60 000 unless given; 0: not at all. */
   readonly patience?: number

@@ -3,12 +3,13 @@
  * enough.
  *
  * Each connection has an STag of its own, which it is told with the Reply (address and length of 64
- * bits, STag of 32, big-endian), and in answer to each message (as rping has it: address of 64 bits,
- * STag and length of 32). A message is answered when all that was placed before it is durable.
+ * bits, STag of 32, big-endian), and in answer to each message (as rping has it: address of 64
+ * bits, STag and length of 32). A message is answered when all that was placed before it is
+ * durable.
  *
- * A message that says where a buffer of the peer is, as rping's do, is taken as rping's server takes
- * it: the first buffer is read into the memory, the second is written from there, and so on by
- * turns. What may only be read is not stored to: then the first is left alone.
+ * A message that says where a buffer of the peer is, as rping's do, is taken as rping's server
+ * takes it: the first buffer is read into the memory, the second is written from there, and so on
+ * by turns. What may only be read is not stored to: then the first is left alone.
  */
 import { HoldfastError } from '../base/errors.js'
 import { ADVERT_BYTES, decodeAdvert, encodeAdvert } from './advert.js'

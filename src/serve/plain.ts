@@ -1,6 +1,7 @@
 /**
- * The plain endpoint: files for clients that speak verbs and nothing of ours (rping, perftest, any).
- * Nobody is asked who they are: it is off unless asked for, and has the files that are named for it.
+ * The plain endpoint: files for clients that speak verbs and nothing of ours (rping, perftest,
+ * any). Nobody is asked who they are: it is off unless asked for, and has the files that are named
+ * for it.
  *
  * A client says which file with its Request: private data that is the path, as it was named here;
  * any other, or none, is the first. What it may reach it is told as `rdma/exposed.ts` has it.

@@ -2,9 +2,10 @@
  * What a server counts: its clients, what they hold, their calls, and what becomes of the region.
  *
  * Invariants:
- * - what happens often is counted in place and allocates nothing but at the first time of a verb, and
- *   of an error of it: there are as many as the protocol has;
- * - all else is asked for when somebody wants to know, in time that does not grow with what is held.
+ * - what happens often is counted in place and allocates nothing but at the first time of a verb,
+ *   and of an error of it: there are as many as the protocol has;
+ * - all else is asked for when somebody wants to know, in time that does not grow with what is
+ *   held.
  */
 import type { ErrorCode } from '../base/errors.js'
 import type { VerbName } from '../control/verbs/index.js'

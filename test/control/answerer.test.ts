@@ -1,4 +1,6 @@
-/** The answering end: each call is answered once, and nobody is kept waiting by who takes nothing. */
+/**
+ * The answering end: each call is answered once, and nobody is kept waiting by who takes nothing.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HoldfastError } from '../../src/base/errors.js'

@@ -374,7 +374,8 @@ function textOf(length: number, random: Prng): string {
   return text
 }
 
-// ---- the document --------------------------------------------------------------------------------
+// ---- the document
+// --------------------------------------------------------------------------------
 
 export interface DocumentedVerb {
   readonly number: number
