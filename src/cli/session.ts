@@ -32,8 +32,8 @@ const opened = new WeakMap<FileSystem, { readonly id: string; readonly client: C
 
 /** In whose name files are made; undefined: the server knows who asks. */
 export function creatorOf(volume: FileSystem): Credentials | undefined {
-  const client = opened.get(volume)?.client
-  if (client == null || client.hello.privileged) return USER
+  const client = opened.get(volume)?.client ?? null
+  if (client === null || client.hello.privileged) return USER
   // Whom a key stands for is the server's affair.
   return isRemote(client.where) ? undefined : USER
 }

@@ -17,7 +17,7 @@ import {
 import { heapRegion, MemoryRegion } from '../region/memory_region.js'
 import { ownProcess } from '../region/owner.js'
 import type { Region } from '../region/region.js'
-import { heldSlots, whoMaps } from '../region/survivor_locks.js'
+import { heldSlots } from '../region/survivor_locks.js'
 import { formatVolume, type FormatOptions } from '../volume/format.js'
 import { describeOwner, summarize } from '../volume/inspect.js'
 import { mountVolume } from '../volume/mount.js'
@@ -29,13 +29,8 @@ import { LayoutVolume, type LayoutOptions } from './volume.js'
 export { inspectVolume, type VolumeSummary } from '../volume/inspect.js'
 
 export type OpenVolumeOptions = Omit<LayoutOptions, 'owner' | 'memory' | 'survivors'> &
-  Pick<OpenRegionOptions, 'coherent'> & {
-    /**
-     * Processes may still map the region for its last owner: then the volume begins in its grace
-     * period. Unless that is asked for, opening it is EBUSY then.
-     */
-    readonly survivors?: 'grace'
-  }
+  /** `survivors`: the volume begins in its grace period, where processes still map the region. */
+  Pick<OpenRegionOptions, 'coherent' | 'survivors'>
 
 /** How `shrinkVolume` tells of its work, and is stopped. */
 export type ShrinkOptions = Pick<MoveOptions, 'signal' | 'onProgress'>
@@ -53,10 +48,12 @@ export class EmbeddedVolume extends LayoutVolume {
   static open(path: string, options: OpenVolumeOptions = {}): EmbeddedVolume {
     const readOnly = options.readOnly === true
     const shared = readOnly
-    const { coherent } = options
+    const { coherent, survivors } = options
     const region = openRegion(
       path,
-      readOnly ? { describeOwner, readOnly, shared, coherent } : { describeOwner, coherent },
+      readOnly
+        ? { describeOwner, readOnly, shared, coherent }
+        : { describeOwner, coherent, survivors },
     )
     return EmbeddedVolume.#mount(region, options)
   }
@@ -86,7 +83,6 @@ export class EmbeddedVolume extends LayoutVolume {
   static #mount(region: Region, options: OpenVolumeOptions): EmbeddedVolume {
     try {
       const survivors = options.readOnly !== true && isMapped(region)
-      if (survivors && options.survivors !== 'grace') throw stillMapped(region)
       const mount = { ...options, survivors, owner: ownProcess() }
       return new EmbeddedVolume(mountVolume(region, mount), mount)
     } catch (error) {
@@ -107,17 +103,6 @@ export class EmbeddedVolume extends LayoutVolume {
 /** Whether processes map it that its last owner had passed a descriptor to. */
 const isMapped = (region: Region) =>
   region instanceof MemoryRegion && region.fd >= 0 && heldSlots(region).length > 0
-
-function stillMapped({ path }: Region): HoldfastError {
-  const others = whoMaps(path).filter(({ pid }) => pid !== ownProcess().pid)
-  const who = others.map(({ pid, name }) => `process ${pid} (${name})`).join(', ')
-  const whose = who === '' ? 'processes of its last owner' : who
-  return new HoldfastError(
-    'EBUSY',
-    `${path} is still mapped by ${whose}, who hold blocks of it; end them, or start ` +
-      'holdfast serve, to which they come back',
-  )
-}
 
 /** Opens the volume in the region at `path`. */
 export function openVolume(path: string, options: OpenVolumeOptions = {}): EmbeddedVolume {

@@ -23,6 +23,7 @@ import { probe, type Kind } from './kind.js'
 import { MemoryRegion } from './memory_region.js'
 import type { Persistence } from './region.js'
 import { requireMemory, requireSpace } from './space.js'
+import { heldSlots, whoMaps } from './survivor_locks.js'
 import { systemCall } from '../base/system_call.js'
 
 const F_SEAL_SHRINK = 2
@@ -43,6 +44,11 @@ export interface OpenRegionOptions {
   readonly coherent?: boolean | undefined
   /** Of a file the last part of a grain, too: for bytes that are no volume. */
   readonly whole?: boolean
+  /**
+   * Processes may still map it for its last owner, and hold what is in it: who asks for this sees to
+   * that. Unless it is asked for, opening it to write is EBUSY then.
+   */
+  readonly survivors?: 'grace' | undefined
   /** What to say of the owner when the region is locked. */
   readonly describeOwner?: (path: string) => string
 }
@@ -191,7 +197,10 @@ function bytesOf(
 
 function lockOwner(fd: number, path: string, options: OpenRegionOptions): void {
   const exclusive = options.readOnly !== true
-  if (native.lock(fd, 0, 1, exclusive)) return
+  if (native.lock(fd, 0, 1, exclusive)) {
+    if (exclusive && options.survivors !== 'grace') demandUnmapped(fd, path)
+    return
+  }
   if (exclusive && !native.locked(fd, 0, 1, false)) {
     throw new HoldfastError('EBUSY', `${path} is being read by another process; try again later`)
   }
@@ -199,5 +208,18 @@ function lockOwner(fd: number, path: string, options: OpenRegionOptions): void {
   throw new HoldfastError(
     'EBUSY',
     `${path} is open in ${owner}; one process owns a region at a time`,
+  )
+}
+
+/** EBUSY while processes map it that its last owner had passed a descriptor to. */
+function demandUnmapped(fd: number, path: string): void {
+  if (heldSlots({ fd }).length === 0) return
+  const others = whoMaps(path).filter(({ pid }) => pid !== process.pid)
+  const who = others.map(({ pid, name }) => `process ${pid} (${name})`).join(', ')
+  const whose = who === '' ? 'processes of its last owner' : who
+  throw new HoldfastError(
+    'EBUSY',
+    `${path} is still mapped by ${whose}, who hold blocks of it; end them, or start ` +
+      'holdfast serve, to which they come back',
   )
 }

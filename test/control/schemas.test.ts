@@ -6,8 +6,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HoldfastError } from '../../src/base/errors.js'
 import { Prng } from '../../src/base/prng.js'
-import { Kind, readCallHead, writeCallHead } from '../../src/control/message.js'
-import { readNotice, readResult, writeFailure, writeReply } from '../../src/control/message.js'
+import {
+  Kind,
+  readCallHead,
+  readNotice,
+  readResult,
+  writeCallHead,
+  writeFailure,
+  writeReply,
+} from '../../src/control/message.js'
 import { NOTICES } from '../../src/control/notices.js'
 import type { Schema } from '../../src/control/schema.js'
 import { credentials } from '../../src/control/types.js'

@@ -43,13 +43,20 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   repair: { imports: ['base', 'region', 'media', 'native', 'volume', 'check'], node: false },
   rdma: { imports: ['base', 'native'], node: false },
   control: { imports: ['base'], node: false },
-  client: { imports: ['base', 'native', 'region', 'media', 'mapping', 'rdma', 'control'], node: true },
+  client: {
+    imports: ['base', 'native', 'region', 'media', 'mapping', 'rdma', 'control'],
+    node: true,
+  },
   serve: { imports: BELOW_SERVE, node: true },
   cli: { imports: ALL, node: true },
 }
 
 /** The public entries: what they export is the package. */
-export const ENTRIES: readonly string[] = ['src/index.ts', 'src/rdma/index.ts', 'src/client/index.ts']
+export const ENTRIES: readonly string[] = [
+  'src/index.ts',
+  'src/rdma/index.ts',
+  'src/client/index.ts',
+]
 
 /** Files that stand apart from their layer, each with what it may do beyond it. */
 export const EXCEPTIONS: ReadonlyMap<string, { readonly node: boolean }> = new Map([
