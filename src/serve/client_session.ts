@@ -79,6 +79,8 @@ export class ClientSession {
   reclaiming = false
   /** Its connection is gone; what it holds may not be. */
   gone = false
+  /** Its end, once that has begun. */
+  leaving: Promise<void> | null = null
   readonly #handles = new Map<number, LayoutFile>()
   #handle = 0
 

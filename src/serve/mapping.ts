@@ -90,8 +90,11 @@ export class Mapping {
     }
   }
 
-  /** Resolves when nobody maps anything any more that a session was given a descriptor for. */
-  async released(session: ClientSession): Promise<void> {
+  /**
+   * Resolves with true when nobody maps anything any more that a session was given a descriptor
+   * for; with false when the server has closed before.
+   */
+  async released(session: ClientSession): Promise<boolean> {
     const region = this.#region()
     for (let wait = LOOK_MILLISECONDS_MIN; ; wait = Math.min(2 * wait, LOOK_MILLISECONDS_MAX)) {
       for (const slot of session.slots) {
@@ -100,7 +103,8 @@ export class Mapping {
           this.#slots.delete(slot)
         }
       }
-      if (session.slots.size === 0) return
+      if (session.slots.size === 0) return true
+      if (this.#server.closed) return false
       await new Promise<void>((resolve) => this.#server.timers.after(wait, resolve))
     }
   }

@@ -40,6 +40,8 @@ export interface ServerOptions {
 
 const SESSIONS_MAX = 4096
 const RECALL_MILLISECONDS_MAX = 60_000
+/** To take a session down that maps nothing takes no longer. */
+const LEAVE_MILLISECONDS = 100
 
 export class Server {
   readonly files: VolumeFileSystem
@@ -60,6 +62,7 @@ export class Server {
   readonly keepalive: number
   readonly #ends: (() => void)[] = []
   #stopping = false
+  #closed = false
 
   constructor(files: VolumeFileSystem, options: ServerOptions) {
     this.files = files
@@ -74,6 +77,11 @@ export class Server {
     this.metrics = new ServerMetrics(this)
     this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
     this.#look()
+  }
+
+  /** Nobody is looked after any more. */
+  get closed(): boolean {
+    return this.#closed
   }
 
   get stopping(): boolean {
@@ -126,13 +134,17 @@ export class Server {
   }
 
   /** Its connection is gone. Resolves when nothing of it is in use any more. */
-  async left(session: ClientSession, error: Error | null): Promise<void> {
+  left(session: ClientSession, error: Error | null): Promise<void> {
+    return (session.leaving ??= this.#end(session, error))
+  }
+
+  async #end(session: ClientSession, error: Error | null): Promise<void> {
     session.disconnected()
     if (!session.greeted) return
     const why = error === null ? 'it has closed' : error.message
     this.log.info('session ends', { session: session.id, name: session.name, why })
     try {
-      await this.mapping.released(session)
+      if (!(await this.mapping.released(session))) return
       await session.over()
     } catch (failure) {
       this.log.error('a session could not be ended', {
@@ -241,11 +253,12 @@ export class Server {
   }
 
   /**
-   * The server stops: leases are asked back, everybody is told, and has left, or is left, after so
-   * long.
+   * The server stops: leases are asked back, then everybody is told. Resolves when they have left,
+   * and at the latest after so long: what maps the region may be there still.
    */
   async dismissAll(milliseconds: number): Promise<void> {
     const { promises } = this.files.volume
+    const end = this.timers.now() + milliseconds
     const leases = [...this.sessions.values()]
       .flatMap((session) => [...session.holds.values()])
       .filter(({ hold }) => hold.kind === 'lease')
@@ -253,15 +266,18 @@ export class Server {
     await Promise.allSettled(leases.map(({ hold }) => promises.recall(hold.id, { deadline })))
     const sessions = [...this.sessions.values()]
     for (const session of sessions) session.dismiss('the server stops', true)
-    await Promise.race([
-      Promise.allSettled(sessions.map((session) => this.left(session, null))),
-      new Promise<void>((resolve) => this.timers.after(milliseconds, resolve)),
-    ])
+    const all = Promise.allSettled(sessions.map((session) => this.left(session, null)))
+    const left = Math.max(LEAVE_MILLISECONDS, end - this.timers.now())
+    let cancel = () => {}
+    const late = new Promise<void>((resolve) => (cancel = this.timers.after(left, resolve)))
+    await Promise.race([all, late])
+    cancel()
   }
 
   /** Nobody is looked after any more. Sessions are to have ended. */
   close(): void {
     this.#stopping = true
+    this.#closed = true
     for (const end of this.#ends) end()
     this.grace.close()
     this.sizes.close()

@@ -58,7 +58,6 @@ export interface ServiceOptions {
 const SOCKET_MODE = 0o666
 /** Milliseconds that clients have to give back what they hold, when the server stops. */
 const STOP_MILLISECONDS = 5000
-const LOOK_MILLISECONDS = 20
 const MILLISECONDS = 1000
 
 export class Service {
@@ -194,11 +193,6 @@ export class Service {
     this.remote?.close()
     this.plain?.close()
     await server.dismissAll(milliseconds)
-    const { timers } = server
-    const end = timers.now() + milliseconds
-    while (server.mapping.held > 0 && timers.now() < end) {
-      await new Promise<void>((resolve) => timers.after(LOOK_MILLISECONDS, resolve))
-    }
     server.close()
     this.#device.close()
     this.#loop?.close()

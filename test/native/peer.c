@@ -2,6 +2,7 @@
  * What the tests need of another process, without an engine of JavaScript in it: peer.ts starts it.
  *
  *   datagram PATH    binds a datagram socket there ('@': abstract), prints the first that comes
+ *   datagrams PATH   the same, prints all that come until it is killed
  *   hold FD          maps a page of FD and closes it; a line on stdin: unmaps it
  *   leave FD         the same in a process whose parent, which mapped it, has ended
  *   send PATH        sends "abc" with three descriptors, then "def", in one piece each
@@ -44,16 +45,19 @@ static socklen_t address_at(const char *path, struct sockaddr_un *address) {
   return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + (path[0] != '@'));
 }
 
-static int datagram(const char *path) {
+static int datagram(const char *path, int forever) {
   struct sockaddr_un address;
   socklen_t length = address_at(path, &address);
   char text[4096];
   int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
   if (bind(fd, (struct sockaddr *)&address, length) != 0) return fail("bind");
   say("bound");
-  ssize_t got = recv(fd, text, sizeof text, 0);
-  if (got < 0) return fail("recv");
-  fwrite(text, 1, (size_t)got, stdout);
+  do {
+    ssize_t got = recv(fd, text, sizeof text, 0);
+    if (got < 0) return fail("recv");
+    fwrite(text, 1, (size_t)got, stdout);
+    if (forever) say("");
+  } while (forever);
   return 0;
 }
 
@@ -154,7 +158,8 @@ static int own(const char *directory) {
 int main(int count, char **words) {
   if (count > 3 && strcmp(words[1], "activate") == 0) return activate(words[2], words + 3);
   if (count != 3) return 2;
-  if (strcmp(words[1], "datagram") == 0) return datagram(words[2]);
+  if (strcmp(words[1], "datagram") == 0) return datagram(words[2], 0);
+  if (strcmp(words[1], "datagrams") == 0) return datagram(words[2], 1);
   if (strcmp(words[1], "hold") == 0) return hold(atoi(words[2]));
   if (strcmp(words[1], "leave") == 0) return leave(atoi(words[2]));
   if (strcmp(words[1], "send") == 0) return send_loosely(words[2]);
