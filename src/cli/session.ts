@@ -33,7 +33,7 @@ const opened = new WeakMap<FileSystem, { readonly id: string; readonly client: C
 /** In whose name files are made; undefined: the server knows who asks. */
 export function creatorOf(volume: FileSystem): Credentials | undefined {
   const client = opened.get(volume)?.client
-  if (client == null || client.hello.privileged) return USER
+  if (client === undefined || client === null || client.hello.privileged) return USER
   // Whom a key stands for is the server's affair.
   return isRemote(client.where) ? undefined : USER
 }
