@@ -176,7 +176,7 @@ export function displayHolds(holds: readonly HoldInfo[]): string {
 }
 
 /** Names and reasons are another program's text, and are shown in terminals and logs. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
 }
 

@@ -98,7 +98,8 @@ export interface FollowOptions {
   readonly follow?: boolean
 }
 
-export interface RenameOptions {
+/** Of the file that is replaced, what it does to its pinned blocks. */
+export interface RenameOptions extends ConflictOptions {
   /** RENAME_NOREPLACE: EEXIST when the destination is there. */
   readonly noReplace?: boolean
   /** RENAME_EXCHANGE: both must be there, and trade places. */
@@ -128,10 +129,13 @@ export interface InodeFlags extends AttributeFlags {
   readonly policy: LayoutPolicy | null
 }
 
-/** A range of one file becomes a range of another, recalling and waiting for what is held. */
-export type ReflinkOptions = ShareOptions & ChangeOptions & WaitOptions
+/** How a change goes about what is held: recalled, waited for, refused or left behind. */
+export type ConflictOptions = ChangeOptions & WaitOptions
 
-export interface AllocateOptions {
+/** A range of one file becomes a range of another, recalling and waiting for what is held. */
+export type ReflinkOptions = ShareOptions & ConflictOptions
+
+export interface AllocateOptions extends ConflictOptions {
   /** The size stays, also when blocks past it are allocated (FALLOC_FL_KEEP_SIZE). */
   readonly keepSize?: boolean
   /** All of the range in one run of blocks, or ENOSPC and nothing done. */
@@ -201,8 +205,8 @@ export interface FileHandle extends AsyncDisposable {
    */
   read(buffer: Uint8Array, position?: number | null): Promise<number>
   /** Bytes written, all of them. On an append handle always at the end of the file. */
-  write(buffer: Uint8Array, position?: number | null): Promise<number>
-  truncate(size: number): Promise<void>
+  write(buffer: Uint8Array, position?: number | null, options?: ConflictOptions): Promise<number>
+  truncate(size: number, options?: ConflictOptions): Promise<void>
   stat(): Promise<Stats>
   /** Data and metadata of this file are durable when it returns. */
   sync(): Promise<void>
@@ -222,17 +226,17 @@ export interface FileHandle extends AsyncDisposable {
   /** Blocks for a range, zeroed where there were none (fallocate(2)). */
   allocate(offset: number, length: number, options?: AllocateOptions): Promise<void>
   /** Frees the blocks of a range, which reads as zeros from then on (FALLOC_FL_PUNCH_HOLE). */
-  punch(offset: number, length: number): Promise<void>
+  punch(offset: number, length: number, options?: ConflictOptions): Promise<void>
   /** The range reads as zeros and has blocks (FALLOC_FL_ZERO_RANGE). */
   zeroRange(
     offset: number,
     length: number,
-    options?: { readonly keepSize?: boolean },
+    options?: { readonly keepSize?: boolean } & ConflictOptions,
   ): Promise<void>
   /** Takes a range of whole blocks out; what is behind it moves down (FALLOC_FL_COLLAPSE_RANGE). */
-  collapse(offset: number, length: number): Promise<void>
+  collapse(offset: number, length: number, options?: ConflictOptions): Promise<void>
   /** Puts a hole of whole blocks in; what is behind it moves up (FALLOC_FL_INSERT_RANGE). */
-  insert(offset: number, length: number): Promise<void>
+  insert(offset: number, length: number, options?: ConflictOptions): Promise<void>
   /** The next byte from `offset` on that is in data or in a hole; ENXIO past the end (lseek(2)). */
   seek(offset: number, what: 'data' | 'hole'): Promise<number>
   /** Copies bytes to another file of the same volume; returns how many (copy_file_range(2)). */
@@ -270,15 +274,23 @@ export interface FileHandle extends AsyncDisposable {
 }
 
 export interface FileSystem extends AsyncDisposable {
-  open(path: Path, flags?: OpenFlags | number, mode?: number, as?: Credentials): Promise<FileHandle>
+  /** `options`: of O_TRUNC, which cuts what is there. */
+  open(
+    path: Path,
+    flags?: OpenFlags | number,
+    mode?: number,
+    as?: Credentials,
+    options?: ConflictOptions,
+  ): Promise<FileHandle>
   stat(path: Path, as?: Credentials): Promise<Stats>
   lstat(path: Path, as?: Credentials): Promise<Stats>
   /** `want`: sum of Want.read, write, execute; rejects with EACCES when it is not granted. */
   access(path: Path, want: number, as?: Credentials): Promise<void>
-  truncate(path: Path, size: number, as?: Credentials): Promise<void>
+  truncate(path: Path, size: number, as?: Credentials, options?: ConflictOptions): Promise<void>
   mkdir(path: Path, mode?: number, as?: Credentials): Promise<void>
   rmdir(path: Path, as?: Credentials): Promise<void>
-  unlink(path: Path, as?: Credentials): Promise<void>
+  /** `options`: of the last name, whose blocks go. */
+  unlink(path: Path, as?: Credentials, options?: ConflictOptions): Promise<void>
   /** Replaces `to` in one step, as rename(2) does. */
   rename(from: Path, to: Path, options?: RenameOptions, as?: Credentials): Promise<void>
   /** A second name. A symlink is linked itself unless `follow` is true (linkat(2)). */

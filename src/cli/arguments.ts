@@ -166,6 +166,18 @@ export function parseSize(text: string): number {
   return bytes
 }
 
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 }
+
+/** '500ms', '5s', '2m', or seconds: milliseconds. */
+export function parseDuration(text: string): number {
+  const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text) ?? []
+  const milliseconds = Math.round(Number(number) * MILLISECONDS[unit]!)
+  if (number === undefined || milliseconds > 0xffff_ffff) {
+    throw new InvalidArgumentError('a time is seconds, or like 500ms, 5s, 2m')
+  }
+  return milliseconds
+}
+
 /** A range of bytes. */
 export interface Range {
   readonly offset: number

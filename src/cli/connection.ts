@@ -7,7 +7,9 @@
  */
 import { statSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
-import type { Client } from '../client/index.js'
+import { connect, type Client } from '../client/index.js'
+import { inspectVolume } from '../layout/embedded.js'
+import { describeProcess } from '../region/owner.js'
 import { whenStopped } from './interrupt.js'
 import { isRemote } from './volume_name.js'
 
@@ -32,8 +34,6 @@ export async function connectTo(where: string): Promise<Client> {
     const detail = `${where} wants a key: --key FILE, or HOLDFAST_KEY with the path of one`
     throw new HoldfastError('EACCES', `${detail} (holdfast keys make, at the server)`)
   }
-  // Commands on regions of their own do without all of this.
-  const { connect } = await import('../client/index.js')
   const client = await connect(where, {
     name: `holdfast ${command} (process ${process.pid})`,
     as: 'root',
@@ -54,6 +54,22 @@ export async function serverOf(region: string): Promise<Client | null> {
     if (error instanceof HoldfastError && NOBODY.has(error.code)) return null
     throw error
   }
+}
+
+/** The server of a volume. ENOTCONN when nobody serves it. */
+export async function demandServer(where: string): Promise<Client> {
+  if (isServer(where)) return connectTo(where)
+  const { owner } = inspectVolume(where)
+  const client = await serverOf(where)
+  if (client !== null) return client
+  const detail =
+    owner?.alive === true
+      ? `${where} is open in ${describeProcess(owner)}, which does not serve it: its holds are its own`
+      : `nobody serves ${where}`
+  throw new HoldfastError(
+    'ENOTCONN',
+    `${detail}; holdfast serve shares a volume, and has its holds`,
+  )
 }
 
 /** Whether only a server can be meant: a URL, or the path of a socket. */

@@ -28,11 +28,14 @@ const stopping = new AbortController()
 let lastBreath = 0
 /** What SIGHUP does in a command that lasts until it is stopped; null: it is none. */
 let hangUp: (() => void) | null = null
+/** Who takes signals in place of the command, as long as it runs another one. */
+let taker: ((signal: NodeJS.Signals) => void) | null = null
 
 /** From now on signals end the command in order. */
 export function watchSignals(): void {
   for (const [signal, code] of Object.entries(EXIT_CODES)) {
     process.on(signal, () => {
+      if (taker !== null) return taker(signal as NodeJS.Signals)
       if (signal === 'SIGHUP' && hangUp !== null) return hangUp()
       if (exitCode !== 0) process.exit(code)
       exitCode = code
@@ -43,6 +46,7 @@ export function watchSignals(): void {
     if (error.code !== 'EPIPE') throw error
     if (hangUp !== null) return
     exitCode = EXIT_PIPE
+    stopping.abort()
   })
 }
 
@@ -55,6 +59,27 @@ export function whenStopped(run: () => void): () => void {
 /** The exit code of a command that was told to stop; 0: it was not. */
 export function stoppedWith(): number {
   return exitCode
+}
+
+/** While `run` is under way signals go to `take`, and stop nothing here. */
+export async function whileTaking<T>(
+  take: (signal: NodeJS.Signals) => void,
+  run: () => Promise<T>,
+): Promise<T> {
+  taker = take
+  try {
+    return await run()
+  } finally {
+    taker = null
+  }
+}
+
+/** As `lastUntilStopped`, for what SIGHUP stops too, and a reader that went away. */
+export async function stayUntilStopped(
+  run: (stopped: AbortSignal) => Promise<void>,
+): Promise<void> {
+  await run(stopping.signal)
+  if (exitCode !== EXIT_PIPE) exitCode = 0
 }
 
 /** Throws when the command is to stop. Cheap: call it in every turn of a loop. */

@@ -20,6 +20,8 @@ import { faclCommand } from './commands/facl.js'
 import { fallocateCommand } from './commands/fallocate.js'
 import { fixCommand } from './commands/fix.js'
 import { fsckCommand } from './commands/fsck.js'
+import { leaseCommand, pinCommand, sealCommand } from './commands/hold.js'
+import { holdsCommand, recallCommand } from './commands/holds.js'
 import { infoCommand } from './commands/info.js'
 import { keysCommand } from './commands/keys.js'
 import { labelCommand } from './commands/label.js'
@@ -43,6 +45,7 @@ import { rpingCommand } from './commands/rping.js'
 import { sealWritesCommand } from './commands/seal_writes.js'
 import { seedCommand } from './commands/seed.js'
 import { serveCommand } from './commands/serve.js'
+import { evictCommand, sessionsCommand } from './commands/sessions.js'
 import { snapshotCommand } from './commands/snapshot.js'
 import { statCommand } from './commands/stat.js'
 import { touchCommand } from './commands/touch.js'
@@ -50,6 +53,7 @@ import { treeCommand } from './commands/tree.js'
 import { truncateCommand } from './commands/truncate.js'
 import { unfixCommand } from './commands/unfix.js'
 import { verifyCommand } from './commands/verify.js'
+import { watchCommand } from './commands/watch.js'
 import { xattrCommand } from './commands/xattr.js'
 import { HoldfastError } from '../base/errors.js'
 import { reachesServers } from './arguments.js'
@@ -116,7 +120,8 @@ const COMMANDS = {
     sealWritesCommand,
     policyCommand,
   ],
-  'Serving:': [serveCommand, keysCommand, demoCommand],
+  'Serving:': [serveCommand, keysCommand, sessionsCommand, evictCommand, watchCommand, demoCommand],
+  'Holds:': [pinCommand, sealCommand, leaseCommand, holdsCommand, recallCommand],
   'RDMA:': [rdmaTargetCommand, rpingCommand],
   'Tests:': [seedCommand, verifyCommand],
   'Shells:': [completionCommand],

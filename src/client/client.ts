@@ -144,6 +144,11 @@ export class Client extends ServedFileSystem implements Follower {
     return hold
   }
 
+  /** Holds of this client. */
+  get own(): readonly ClientHold[] {
+    return [...this.#holds.values()]
+  }
+
   /** Holds of everybody. */
   async holds(): Promise<HoldInfo[]> {
     const all: HoldInfo[] = []

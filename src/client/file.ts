@@ -20,12 +20,12 @@ import type {
   RangeLock,
   Readable,
   ReflinkOptions,
+  ConflictOptions,
   StreamOptions,
   Time,
   Writable,
 } from '../base/filesystem.js'
 import { HoldfastError } from '../base/errors.js'
-import type { ChangeOptions, WaitOptions } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { O } from '../base/open_flags.js'
 import type { Stats } from '../base/stats.js'
@@ -50,8 +50,6 @@ export type FileFactory = (opened: Opened, flags: number, options: OpenOptions) 
 const PIECES_UNDER_WAY = 4
 /** What opening again does not do. */
 const ONCE = O.CREAT | O.EXCL | O.TRUNC | (O.TMPFILE & ~O.DIRECTORY)
-
-type Change = ChangeOptions & WaitOptions
 
 export class ServedFile implements FileHandle {
   readonly ino: number
@@ -163,7 +161,7 @@ export class ServedFile implements FileHandle {
   async write(
     buffer: Uint8Array,
     position: number | null = null,
-    options: Change = {},
+    options: ConflictOptions = {},
   ): Promise<number> {
     const own = position === null
     const at = own ? 0 : sizeOf(position, 'position')
@@ -198,7 +196,11 @@ export class ServedFile implements FileHandle {
   }
 
   /** Returns the first byte after what was written. */
-  protected async writeAt(buffer: Uint8Array, position: number, options: Change): Promise<number> {
+  protected async writeAt(
+    buffer: Uint8Array,
+    position: number,
+    options: ConflictOptions,
+  ): Promise<number> {
     const pieces = Math.max(1, Math.ceil(buffer.length / DATA_BYTES_MAX))
     const wish = wishOf(options)
     if (pieces > 1 && !this.append) await this.#makeRoom(buffer.length, position, options)
@@ -226,7 +228,7 @@ export class ServedFile implements FileHandle {
   }
 
   /** Blocks for all pieces of a write, or ENOSPC before any of it is written. */
-  async #makeRoom(length: number, offset: number, options: Change): Promise<void> {
+  async #makeRoom(length: number, offset: number, options: ConflictOptions): Promise<void> {
     const args = { offset, length, keepSize: true, contiguous: false, options: wishOf(options) }
     await this.call(VERBS.allocate, (handle) => ({ handle, ...args }), options)
   }
@@ -245,7 +247,7 @@ export class ServedFile implements FileHandle {
     return this.look(VERBS.stat, (handle) => ({ target: { handle } }))
   }
 
-  async truncate(size: number, options: Change = {}): Promise<void> {
+  async truncate(size: number, options: ConflictOptions = {}): Promise<void> {
     const wish = { size: sizeOf(size, 'size'), options: wishOf(options) }
     const { signal } = options
     await this.call(VERBS.truncate, (handle) => ({ target: { handle }, ...wish }), { signal })
@@ -302,17 +304,13 @@ export class ServedFile implements FileHandle {
 
   // ---- blocks ----------------------------------------------------------------------------------
 
-  async allocate(
-    offset: number,
-    length: number,
-    options: AllocateOptions & Change = {},
-  ): Promise<void> {
+  async allocate(offset: number, length: number, options: AllocateOptions = {}): Promise<void> {
     const { keepSize = false, contiguous = false } = options
     const args = { ...rangeOf(offset, length), keepSize, contiguous, options: wishOf(options) }
     await this.call(VERBS.allocate, (handle) => ({ handle, ...args }), options)
   }
 
-  async punch(offset: number, length: number, options: Change = {}): Promise<void> {
+  async punch(offset: number, length: number, options: ConflictOptions = {}): Promise<void> {
     const args = { ...rangeOf(offset, length), options: wishOf(options) }
     await this.call(VERBS.punch, (handle) => ({ handle, ...args }), options)
   }
@@ -320,19 +318,19 @@ export class ServedFile implements FileHandle {
   async zeroRange(
     offset: number,
     length: number,
-    options: { readonly keepSize?: boolean } & Change = {},
+    options: { readonly keepSize?: boolean } & ConflictOptions = {},
   ): Promise<void> {
     const { keepSize = false } = options
     const args = { ...rangeOf(offset, length), keepSize, options: wishOf(options) }
     await this.call(VERBS.zeroRange, (handle) => ({ handle, ...args }), options)
   }
 
-  async collapse(offset: number, length: number, options: Change = {}): Promise<void> {
+  async collapse(offset: number, length: number, options: ConflictOptions = {}): Promise<void> {
     const args = { ...rangeOf(offset, length), options: wishOf(options) }
     await this.call(VERBS.collapse, (handle) => ({ handle, ...args }), options)
   }
 
-  async insert(offset: number, length: number, options: Change = {}): Promise<void> {
+  async insert(offset: number, length: number, options: ConflictOptions = {}): Promise<void> {
     const args = { ...rangeOf(offset, length), options: wishOf(options) }
     await this.call(VERBS.insert, (handle) => ({ handle, ...args }), options)
   }

@@ -17,19 +17,13 @@ import type {
   ReflinkOptions,
   RenameOptions,
   SetXattrOptions,
+  ConflictOptions,
   StatFs,
   Stats,
   Time,
 } from '../base/filesystem.js'
 import { flagNumber } from '../base/open_flags.js'
-import type {
-  ChangeOptions,
-  Defragmented,
-  Evacuated,
-  LayoutPolicy,
-  MoveOptions,
-  WaitOptions,
-} from '../base/layout.js'
+import type { Defragmented, Evacuated, LayoutPolicy, MoveOptions } from '../base/layout.js'
 import type { CallOptions } from '../control/caller.js'
 import type { Verb } from '../control/verb.js'
 import { VERBS } from '../control/verbs/index.js'
@@ -64,7 +58,7 @@ export abstract class ServedFileSystem implements FileSystem {
     flags: OpenFlags | number = 'r',
     mode = 0o666,
     as?: Credentials,
-    options: OpenOptions & ChangeOptions & WaitOptions = {},
+    options: OpenOptions & ConflictOptions = {},
   ): Promise<ServedFile> {
     const number = flagNumber(flags)
     const args = { path: bytesOf(path), flags: u32Of(number, 'flags'), mode: u32Of(mode, 'mode') }
@@ -91,7 +85,7 @@ export abstract class ServedFileSystem implements FileSystem {
     path: Path,
     size: number,
     as?: Credentials,
-    options: ChangeOptions & WaitOptions = {},
+    options: ConflictOptions = {},
   ): Promise<void> {
     const args = { target: byPath(path), size: sizeOf(size, 'size'), options: wishOf(options) }
     await this.call(VERBS.truncate, args, as, { signal: options.signal })
@@ -105,21 +99,12 @@ export abstract class ServedFileSystem implements FileSystem {
     await this.call(VERBS.rmdir, { path: bytesOf(path) }, as)
   }
 
-  async unlink(
-    path: Path,
-    as?: Credentials,
-    options: ChangeOptions & WaitOptions = {},
-  ): Promise<void> {
+  async unlink(path: Path, as?: Credentials, options: ConflictOptions = {}): Promise<void> {
     const args = { path: bytesOf(path), options: wishOf(options) }
     await this.call(VERBS.unlink, args, as, { signal: options.signal })
   }
 
-  async rename(
-    from: Path,
-    to: Path,
-    options: RenameOptions & ChangeOptions & WaitOptions = {},
-    as?: Credentials,
-  ): Promise<void> {
+  async rename(from: Path, to: Path, options: RenameOptions = {}, as?: Credentials): Promise<void> {
     const { noReplace = false, exchange = false, signal } = options
     const paths = { from: bytesOf(from), to: bytesOf(to) }
     const args = { ...paths, noReplace, exchange, options: wishOf(options) }

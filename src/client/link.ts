@@ -105,6 +105,11 @@ export class Link {
     return this.#alive
   }
 
+  /** No session will come any more. */
+  get closed(): boolean {
+    return this.#closed !== null
+  }
+
   /** The session, or the next one. ECONNRESET when none comes. */
   async session(): Promise<Alive> {
     while (this.#alive === null) {

@@ -8,10 +8,14 @@
  *   be in its way;
  * - what was written is in the file when the promise resolves, and durable after `sync`.
  */
-import type { AllocateOptions, FileHandle, ReflinkOptions } from '../base/filesystem.js'
+import type {
+  AllocateOptions,
+  ConflictOptions,
+  FileHandle,
+  ReflinkOptions,
+} from '../base/filesystem.js'
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
-import type { ChangeOptions, WaitOptions } from '../base/layout.js'
 import { O } from '../base/open_flags.js'
 import type { Stats } from '../base/stats.js'
 import type { Client } from './client.js'
@@ -24,8 +28,6 @@ import { OneSided, RemoteLayout } from './one_sided.js'
 import type { Sizes } from './sizes.js'
 import { whenFree, type LayoutOptions } from './taking.js'
 import { sizeOf } from './wire.js'
-
-type Change = ChangeOptions & WaitOptions
 
 /** Layouts kept at a time; the one that was used longest ago goes for the next. */
 const KEPT_MAX = 8
@@ -294,7 +296,7 @@ export class RemoteFile extends HoldingFile {
   protected override async writeAt(
     buffer: Uint8Array,
     position: number,
-    options: Change,
+    options: ConflictOptions,
   ): Promise<number> {
     this.#read = false
     const end = position + buffer.length
@@ -331,7 +333,11 @@ export class RemoteFile extends HoldingFile {
     return !grows && end > this.#size ? null : way
   }
 
-  async #throughServer(buffer: Uint8Array, position: number, options: Change): Promise<number> {
+  async #throughServer(
+    buffer: Uint8Array,
+    position: number,
+    options: ConflictOptions,
+  ): Promise<number> {
     const end = await super.writeAt(buffer, position, options)
     this.#sizes.reach(this.ino, end)
     return end
@@ -344,12 +350,12 @@ export class RemoteFile extends HoldingFile {
 
   // ---- what changes the layout -----------------------------------------------------------------
 
-  override async truncate(size: number, options?: Change): Promise<void> {
+  override async truncate(size: number, options?: ConflictOptions): Promise<void> {
     await this.#forget()
     return super.truncate(size, options)
   }
 
-  override async punch(offset: number, length: number, options?: Change): Promise<void> {
+  override async punch(offset: number, length: number, options?: ConflictOptions): Promise<void> {
     await this.#forget()
     return super.punch(offset, length, options)
   }
@@ -357,7 +363,7 @@ export class RemoteFile extends HoldingFile {
   override async zeroRange(
     offset: number,
     length: number,
-    options?: { readonly keepSize?: boolean } & Change,
+    options?: { readonly keepSize?: boolean } & ConflictOptions,
   ): Promise<void> {
     await this.#forget()
     return super.zeroRange(offset, length, options)
@@ -366,18 +372,22 @@ export class RemoteFile extends HoldingFile {
   override async allocate(
     offset: number,
     length: number,
-    options?: AllocateOptions & Change,
+    options?: AllocateOptions,
   ): Promise<void> {
     await this.#forget()
     return super.allocate(offset, length, options)
   }
 
-  override async collapse(offset: number, length: number, options?: Change): Promise<void> {
+  override async collapse(
+    offset: number,
+    length: number,
+    options?: ConflictOptions,
+  ): Promise<void> {
     await this.#forget()
     return super.collapse(offset, length, options)
   }
 
-  override async insert(offset: number, length: number, options?: Change): Promise<void> {
+  override async insert(offset: number, length: number, options?: ConflictOptions): Promise<void> {
     await this.#forget()
     return super.insert(offset, length, options)
   }

@@ -24,6 +24,7 @@ import type {
   ReflinkOptions,
   RenameOptions,
   SetXattrOptions,
+  ConflictOptions,
   StatFs,
   Stats,
   StreamOptions,
@@ -31,14 +32,7 @@ import type {
   Writable,
 } from '../base/filesystem.js'
 import { HoldfastError } from '../base/errors.js'
-import type {
-  Defragmented,
-  Evacuated,
-  LayoutPolicy,
-  MoveOptions,
-  WaitOptions,
-  ChangeOptions,
-} from '../base/layout.js'
+import type { Defragmented, Evacuated, LayoutPolicy, MoveOptions } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { readStreamOf, writeStreamOf } from '../base/streams.js'
 import type { LayoutFile } from './file.js'
@@ -65,7 +59,7 @@ class VolumeHandle implements FileHandle {
   }
 
   /** What changes a layout recalls leases, and waits where the policy says so. */
-  #settle<T>(run: () => T, options?: ChangeOptions & WaitOptions): Promise<T> {
+  #settle<T>(run: () => T, options?: ConflictOptions): Promise<T> {
     return this.#files.volume.promises.settle(run, options)
   }
 
@@ -73,12 +67,16 @@ class VolumeHandle implements FileHandle {
     return this.#file.read(buffer, position)
   }
 
-  async write(buffer: Uint8Array, position: number | null = null): Promise<number> {
-    return this.#settle(() => this.#file.write(buffer, position))
+  async write(
+    buffer: Uint8Array,
+    position: number | null = null,
+    options?: ConflictOptions,
+  ): Promise<number> {
+    return this.#settle(() => this.#file.write(buffer, position), options)
   }
 
-  async truncate(size: number): Promise<void> {
-    return this.#settle(() => this.#file.truncate(size))
+  async truncate(size: number, options?: ConflictOptions): Promise<void> {
+    return this.#settle(() => this.#file.truncate(size), options)
   }
 
   async stat(): Promise<Stats> {
@@ -122,27 +120,27 @@ class VolumeHandle implements FileHandle {
   }
 
   async allocate(offset: number, length: number, options?: AllocateOptions): Promise<void> {
-    return this.#settle(() => this.#file.allocate(offset, length, options))
+    return this.#settle(() => this.#file.allocate(offset, length, options), options)
   }
 
-  async punch(offset: number, length: number): Promise<void> {
-    return this.#settle(() => this.#file.punch(offset, length))
+  async punch(offset: number, length: number, options?: ConflictOptions): Promise<void> {
+    return this.#settle(() => this.#file.punch(offset, length), options)
   }
 
   async zeroRange(
     offset: number,
     length: number,
-    options?: { readonly keepSize?: boolean },
+    options?: { readonly keepSize?: boolean } & ConflictOptions,
   ): Promise<void> {
-    return this.#settle(() => this.#file.zeroRange(offset, length, options))
+    return this.#settle(() => this.#file.zeroRange(offset, length, options), options)
   }
 
-  async collapse(offset: number, length: number): Promise<void> {
-    return this.#settle(() => this.#file.collapse(offset, length))
+  async collapse(offset: number, length: number, options?: ConflictOptions): Promise<void> {
+    return this.#settle(() => this.#file.collapse(offset, length), options)
   }
 
-  async insert(offset: number, length: number): Promise<void> {
-    return this.#settle(() => this.#file.insert(offset, length))
+  async insert(offset: number, length: number, options?: ConflictOptions): Promise<void> {
+    return this.#settle(() => this.#file.insert(offset, length), options)
   }
 
   async seek(offset: number, what: 'data' | 'hole'): Promise<number> {
@@ -238,8 +236,8 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   /** What changes a layout recalls leases, and waits where the policy says so. */
-  #settle<T>(run: () => T): Promise<T> {
-    return this.volume.promises.settle(run)
+  #settle<T>(run: () => T, options?: ConflictOptions): Promise<T> {
+    return this.volume.promises.settle(run, options)
   }
 
   async open(
@@ -247,8 +245,9 @@ export class VolumeFileSystem implements FileSystem {
     flags: OpenFlags | number = 'r',
     mode?: number,
     as?: Credentials,
+    options?: ConflictOptions,
   ): Promise<FileHandle> {
-    const file = await this.#settle(() => this.volume.open(path, flags, mode, as))
+    const file = await this.#settle(() => this.volume.open(path, flags, mode, as), options)
     return new VolumeHandle(this, file)
   }
 
@@ -264,8 +263,13 @@ export class VolumeFileSystem implements FileSystem {
     this.volume.access(path, want, as)
   }
 
-  async truncate(path: Path, size: number, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.truncate(path, size, as))
+  async truncate(
+    path: Path,
+    size: number,
+    as?: Credentials,
+    options?: ConflictOptions,
+  ): Promise<void> {
+    return this.#settle(() => this.volume.truncate(path, size, as), options)
   }
 
   async mkdir(path: Path, mode?: number, as?: Credentials): Promise<void> {
@@ -276,12 +280,12 @@ export class VolumeFileSystem implements FileSystem {
     return this.#settle(() => this.volume.rmdir(path, as))
   }
 
-  async unlink(path: Path, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.unlink(path, as))
+  async unlink(path: Path, as?: Credentials, options?: ConflictOptions): Promise<void> {
+    return this.#settle(() => this.volume.unlink(path, as), options)
   }
 
   async rename(from: Path, to: Path, options?: RenameOptions, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.rename(from, to, options, as))
+    return this.#settle(() => this.volume.rename(from, to, options, as), options)
   }
 
   async link(existing: Path, path: Path, options?: FollowOptions, as?: Credentials): Promise<void> {

@@ -2,10 +2,11 @@
 import { Option, type Command } from 'commander'
 import { parseSize, parseVolumeTarget, type VolumeTarget } from '../arguments.js'
 import { newFileMode } from '../mode.js'
+import { conflictOptions, takesConflictOptions, type ConflictFlags } from '../conflicts.js'
 import { examples } from '../options.js'
 import { onVolume, creatorOf } from '../session.js'
 
-interface Options {
+interface Options extends ConflictFlags {
   readonly offset: number
   readonly length: number
   readonly keepSize?: boolean
@@ -24,7 +25,7 @@ export function fallocateCommand(program: Command): Command {
     const others = KINDS.filter((one) => one !== name)
     return new Option(flags, text).conflicts([...others, ...also])
   }
-  return program
+  const command = program
     .command('fallocate')
     .summary('allocate, punch, zero, take out or put in a range of a file')
     .description(
@@ -50,20 +51,23 @@ export function fallocateCommand(program: Command): Command {
       ),
     )
     .action(allocate)
+  return takesConflictOptions(command)
 }
 
 async function allocate(target: VolumeTarget, options: Options): Promise<void> {
   const { offset, length, keepSize = false, contiguous = false } = options
+  const conflicts = conflictOptions(options)
   const makes = KINDS.every((kind) => options[kind] !== true)
   await onVolume(target, 'write', async (volume, path) => {
     const flags = makes ? READ_WRITE | CREATE : READ_WRITE
     const file = await volume.open(path, flags, newFileMode(), creatorOf(volume))
     try {
-      if (options.punchHole === true) await file.punch(offset, length)
-      else if (options.zeroRange === true) await file.zeroRange(offset, length, { keepSize })
-      else if (options.collapseRange === true) await file.collapse(offset, length)
-      else if (options.insertRange === true) await file.insert(offset, length)
-      else await file.allocate(offset, length, { keepSize, contiguous })
+      if (options.punchHole === true) await file.punch(offset, length, conflicts)
+      else if (options.zeroRange === true)
+        await file.zeroRange(offset, length, { ...conflicts, keepSize })
+      else if (options.collapseRange === true) await file.collapse(offset, length, conflicts)
+      else if (options.insertRange === true) await file.insert(offset, length, conflicts)
+      else await file.allocate(offset, length, { ...conflicts, keepSize, contiguous })
     } finally {
       await file.close()
     }

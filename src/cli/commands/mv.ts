@@ -3,17 +3,18 @@ import { Option, type Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
 import { inVolume } from '../failure.js'
+import { conflictOptions, takesConflictOptions, type ConflictFlags } from '../conflicts.js'
 import { examples } from '../options.js'
 import { baseName, isDirectory, joinPath, withSession } from '../session.js'
 
-interface Options {
+interface Options extends ConflictFlags {
   /** `-n` makes it false. */
   readonly clobber: boolean
   readonly exchange?: boolean
 }
 
 export function mvCommand(program: Command): Command {
-  return program
+  const command = program
     .command('mv')
     .summary('rename and move within a volume')
     .description(
@@ -32,6 +33,7 @@ export function mvCommand(program: Command): Command {
       ),
     )
     .action(move)
+  return takesConflictOptions(command)
 }
 
 async function move(paths: VolumeTarget[], options: Options, command: Command): Promise<void> {
@@ -56,7 +58,11 @@ async function move(paths: VolumeTarget[], options: Options, command: Command): 
         const name = baseName(path)
         const into = directory && name.length > 0
         const to = into ? joinPath(destination.path, name) : destination.path
-        await volume.rename(path, to, { noReplace: !options.clobber, exchange })
+        await volume.rename(path, to, {
+          ...conflictOptions(options),
+          noReplace: !options.clobber,
+          exchange,
+        })
       }
     })
   })

@@ -1,11 +1,12 @@
 /** holdfast punch: a hole in a file. */
 import type { Command } from 'commander'
 import { parseSize, parseVolumeTarget, type VolumeTarget } from '../arguments.js'
+import { conflictOptions, takesConflictOptions, type ConflictFlags } from '../conflicts.js'
 import { examples } from '../options.js'
 import { onVolume } from '../session.js'
 
 export function punchCommand(program: Command): Command {
-  return program
+  const command = program
     .command('punch')
     .summary('free the blocks of a range of a file')
     .description(
@@ -17,13 +18,19 @@ export function punchCommand(program: Command): Command {
     .argument('<length>', 'its length', parseSize)
     .addHelpText(...examples('holdfast punch v.hf:/sparse 1M 64K'))
     .action(punch)
+  return takesConflictOptions(command)
 }
 
-async function punch(target: VolumeTarget, offset: number, length: number): Promise<void> {
+async function punch(
+  target: VolumeTarget,
+  offset: number,
+  length: number,
+  flags: ConflictFlags,
+): Promise<void> {
   await onVolume(target, 'write', async (volume, path) => {
     const file = await volume.open(path, 'r+')
     try {
-      await file.punch(offset, length)
+      await file.punch(offset, length, conflictOptions(flags))
     } finally {
       await file.close()
     }

@@ -4,11 +4,12 @@ import { HoldfastError } from '../../base/errors.js'
 import { parseVolumeTarget, type VolumeTarget } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { untilStopped } from '../interrupt.js'
+import { conflictOptions, takesConflictOptions, type ConflictFlags } from '../conflicts.js'
 import { examples, shareOption, type ShareOption } from '../options.js'
 import { baseName, creatorOf, isDirectory, joinPath, withSession } from '../session.js'
 
 export function reflinkCommand(program: Command): Command {
-  return program
+  const command = program
     .command('reflink')
     .summary('clone a file without copying it')
     .description(
@@ -27,12 +28,13 @@ export function reflinkCommand(program: Command): Command {
       ),
     )
     .action(reflink)
+  return takesConflictOptions(command)
 }
 
 async function reflink(
   from: VolumeTarget,
   to: VolumeTarget,
-  { share }: ShareOption,
+  { share, ...flags }: ShareOption & ConflictFlags,
 ): Promise<void> {
   await withSession(async (session) => {
     const volume = await session.volume(to.region, 'write')
@@ -44,7 +46,9 @@ async function reflink(
       const into = await isDirectory(volume, to.path)
       const target = into ? joinPath(to.path, baseName(path)) : to.path
       const there = await volume.lstat(target).catch(missing)
-      await untilStopped((signal) => volume.reflink(path, target, { share, signal }))
+      await untilStopped((signal) =>
+        volume.reflink(path, target, { ...conflictOptions(flags), share, signal }),
+      )
       const creator = there === null ? creatorOf(volume) : undefined
       if (creator !== undefined) await volume.chown(target, creator.uid, creator.gid)
     })

@@ -1,19 +1,20 @@
 /** holdfast rm: takes names away. */
 import type { Command } from 'commander'
 import { HoldfastError } from '../../base/errors.js'
-import type { FileSystem } from '../../base/filesystem.js'
+import type { ConflictOptions, FileSystem } from '../../base/filesystem.js'
 import { parseVolumeTargets, type VolumeTarget } from '../arguments.js'
 import { breathe } from '../interrupt.js'
+import { conflictOptions, takesConflictOptions, type ConflictFlags } from '../conflicts.js'
 import { examples } from '../options.js'
 import { baseName, joinPath, onVolumes } from '../session.js'
 
-interface Options {
+interface Options extends ConflictFlags {
   readonly recursive?: boolean
   readonly force?: boolean
 }
 
 export function rmCommand(program: Command): Command {
-  return program
+  const command = program
     .command('rm')
     .summary('remove files and trees')
     .description('Removes each file, with -r each directory and all that is in it.')
@@ -22,6 +23,7 @@ export function rmCommand(program: Command): Command {
     .option('-f, --force', 'what is not there is no failure')
     .addHelpText(...examples('holdfast rm v.hf:/a.txt', 'holdfast rm -r v.hf:/directory'))
     .action(removeAll)
+  return takesConflictOptions(command)
 }
 
 async function removeAll(targets: VolumeTarget[], options: Options): Promise<void> {
@@ -33,16 +35,21 @@ async function removeAll(targets: VolumeTarget[], options: Options): Promise<voi
     }
     const stats = await volume.lstat(path).catch(missing)
     if (stats === null) return
-    if (stats.type !== 'directory') return volume.unlink(path)
+    const conflicts = conflictOptions(options)
+    if (stats.type !== 'directory') return volume.unlink(path, undefined, conflicts)
     if (options.recursive !== true) throw new HoldfastError('EISDIR', undefined, { path })
-    await removeTree(volume, path)
+    await removeTree(volume, path, conflicts)
   })
 }
 
 const REMOVE_STEP = 256
 
 /** Leaves first, with a stack of directories. */
-async function removeTree(volume: FileSystem, root: Buffer): Promise<void> {
+async function removeTree(
+  volume: FileSystem,
+  root: Buffer,
+  conflicts: ConflictOptions,
+): Promise<void> {
   if (['', '.', '..'].includes(baseName(root).toString('latin1'))) {
     throw new HoldfastError('EBUSY', 'the root, . and .. are not removed', { path: root })
   }
@@ -59,7 +66,7 @@ async function removeTree(volume: FileSystem, root: Buffer): Promise<void> {
     for (const { name, type } of entries) {
       const below = joinPath(path, name)
       if (type === 'directory') stack.push(below)
-      else await volume.unlink(below)
+      else await volume.unlink(below, undefined, conflicts)
     }
   }
 }

@@ -10,13 +10,14 @@ import {
 } from '../arguments.js'
 import { inVolume } from '../failure.js'
 import { newFileMode } from '../mode.js'
+import { conflictOptions, takesConflictOptions, type ConflictFlags } from '../conflicts.js'
 import { examples } from '../options.js'
 import { creatorOf, withSession } from '../session.js'
 
 /** The size that a file of `size` bytes gets. */
 type SizeChange = (size: number) => number
 
-interface Options {
+interface Options extends ConflictFlags {
   readonly size?: SizeChange
   readonly reference?: VolumeTarget
   /** `-c` makes it false. */
@@ -24,7 +25,7 @@ interface Options {
 }
 
 export function truncateCommand(program: Command): Command {
-  return program
+  const command = program
     .command('truncate')
     .summary('make files shorter or longer')
     .description(
@@ -48,6 +49,7 @@ export function truncateCommand(program: Command): Command {
       ),
     )
     .action(truncate)
+  return takesConflictOptions(command)
 }
 
 function parseChange(text: string): SizeChange {
@@ -73,7 +75,7 @@ async function truncate(
   options: Options,
   command: Command,
 ): Promise<void> {
-  const { size, reference, create } = options
+  const { size, reference } = options
   if ((size === undefined) === (reference === undefined)) {
     return command.error('error: one of --size and --reference is wanted')
   }
@@ -81,7 +83,7 @@ async function truncate(
     const change = size ?? (await sizeOf())
     for (const { region, path } of targets) {
       const volume = await session.volume(region, 'write')
-      await inVolume(region, () => cut(volume, path, change, create))
+      await inVolume(region, () => cut(volume, path, change, options))
     }
 
     async function sizeOf(): Promise<SizeChange> {
@@ -98,15 +100,17 @@ async function cut(
   volume: FileSystem,
   path: Buffer,
   change: SizeChange,
-  create: boolean,
+  options: Options,
 ): Promise<void> {
   const missing = (error: unknown) => {
     if (error instanceof HoldfastError && error.code === 'ENOENT') return null
     throw error
   }
   const stats = await volume.stat(path).catch(missing)
-  if (stats !== null) return volume.truncate(path, change(stats.size))
-  if (!create) return
+  if (stats !== null) {
+    return volume.truncate(path, change(stats.size), undefined, conflictOptions(options))
+  }
+  if (!options.create) return
   const file = await volume.open(path, 'a', newFileMode(), creatorOf(volume))
   try {
     await file.truncate(change(0))
