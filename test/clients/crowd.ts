@@ -193,7 +193,7 @@ export class Crowd {
     const ids = new Set(told.map(({ session }) => session))
     const report = await this.#scene.reported(
       ({ sessions }) => sessions.every(({ id }) => ids.has(id)),
-      'that sessions of the dead are gone',
+      `that sessions other than ${[...ids].join()} are gone`,
     )
     this.#mostHolds = Math.max(this.#mostHolds, report.holds.length)
     const text = (holds: readonly { kind: string; ino: number }[]) =>
