@@ -11,14 +11,14 @@ import type { Change, Credentials } from '../base/filesystem.js'
 import type { HoldInfo } from '../base/layout.js'
 import type { Timers } from '../base/timers.js'
 import { systemTimers } from '../base/timers.js'
-import { ITEMS_MAX } from '../control/limits.js'
 import type { Notice, NoticeBody } from '../control/message.js'
 import type { Granted } from '../control/types.js'
 import type { ResultOf } from '../control/verb.js'
 import { VERBS } from '../control/verbs/index.js'
 import type { FileFactory } from './file.js'
 import { ServedFileSystem } from './files.js'
-import { ClientHold, type HoldFacts } from './hold.js'
+import type { ClientHold, HoldFacts } from './hold.js'
+import { ClientHolds } from './holds.js'
 import { Link, type Alive, type Follower, type Greeting, type Hello } from './link.js'
 
 export type SessionInfo = ResultOf<typeof VERBS.sessions>['sessions'][number]
@@ -44,8 +44,6 @@ export interface ClientOptions {
 
 const ROOT: Credentials = { uid: 0, gid: 0 }
 const PATIENCE = 60_000
-/** Recalls that came before what they are about. */
-const EARLY_MAX = 256
 
 /** What a kind of client does in its own way. */
 export interface Ways {
@@ -64,8 +62,7 @@ export class Client extends ServedFileSystem implements Follower {
   readonly connection!: Link
   readonly #ways: Ways
   readonly #as: ClientOptions['as']
-  readonly #holds = new Map<number, ClientHold>()
-  readonly #early = new Map<number, NoticeBody<'recall'>>()
+  readonly #holds = new ClientHolds()
   readonly #changes = new Set<(change: Change) => void>()
   readonly #holding = new Set<(event: HoldNotice) => void>()
   /** Called when the connection is lost, and when there is none to be had any more. */
@@ -125,23 +122,9 @@ export class Client extends ServedFileSystem implements Follower {
 
   // ---- holds -----------------------------------------------------------------------------------
 
-  /** A hold was granted. */
-  async adopt(alive: Alive, facts: HoldFacts, granted: Granted): Promise<ClientHold> {
-    const extents = [...granted.extents]
-    for (let { more } = granted; more;) {
-      const { fileBlock, count } = extents.at(-1)!
-      const from = fileBlock + count
-      const next = await alive.caller.call(VERBS.heldExtents, { id: granted.id, from })
-      extents.push(...next.extents)
-      ;({ more } = next)
-    }
-    const hold = new ClientHold(alive, facts, granted, extents)
-    this.#holds.set(hold.id, hold)
-    hold.forget = () => this.#holds.delete(hold.id)
-    const early = this.#early.get(hold.id)
-    this.#early.delete(hold.id)
-    if (early !== undefined) this.#recall(hold, early)
-    return hold
+  /** Asks for a hold, which is looked after from then on. */
+  take(alive: Alive, facts: HoldFacts, ask: () => Promise<Granted>): Promise<ClientHold> {
+    return this.#holds.take(alive, facts, ask)
   }
 
   /** Holds of this client. */
@@ -227,16 +210,10 @@ export class Client extends ServedFileSystem implements Follower {
 
   notice(notice: Notice): void {
     switch (notice.name) {
-      case 'recall': {
-        const hold = this.#holds.get(notice.body.id)
-        if (hold !== undefined) this.#recall(hold, notice.body)
-        else if (this.#early.size < EARLY_MAX) this.#early.set(notice.body.id, notice.body)
-        return
-      }
+      case 'recall':
       case 'fence':
-        return this.#holds.get(notice.body.id)?.finish('fenced', FENCED)
       case 'released':
-        return this.#holds.get(notice.body.id)?.finish('released', 'a change of ours took it back')
+        return this.#holds.notice(notice)
       case 'changed': {
         for (const listener of [...this.#changes]) listener(notice.body as Change)
         return
@@ -253,29 +230,14 @@ export class Client extends ServedFileSystem implements Follower {
     }
   }
 
-  #recall(hold: ClientHold, { wanted, change, deadline }: NoticeBody<'recall'>): void {
-    void hold.recalled({ ...wanted, change, deadline })
-  }
-
   lost(error: HoldfastError): void {
-    this.#early.clear()
-    const mapped = this.#ways.slots !== undefined && this.#ways.slots().length > 0
-    for (const hold of [...this.#holds.values()]) {
-      hold.orphaned()
-      if (!mapped) hold.finish('gone', error.detail)
-    }
     this.#ways.lost?.()
+    this.#holds.lost(this.#slots.length > 0, error.detail)
     this.onLost?.(error)
   }
 
   async again(alive: Alive): Promise<void> {
-    if (alive.hello.grace) await this.#reclaim(alive)
-    for (const hold of [...this.#holds.values()]) {
-      if (this.#holds.get(hold.id) === hold && !this.#reclaimed.has(hold)) {
-        hold.finish('gone', 'the server has begun anew, without it')
-      }
-    }
-    this.#reclaimed.clear()
+    await this.#holds.again(alive, this.#slots)
     if (this.#changes.size + this.#holding.size > 0) await this.#subscribe(alive)
   }
 
@@ -283,36 +245,12 @@ export class Client extends ServedFileSystem implements Follower {
     this.onConnected?.()
   }
 
-  readonly #reclaimed = new Set<ClientHold>()
-
-  /** What mappings stand on is taken up again, hold by hold. */
-  async #reclaim(alive: Alive): Promise<void> {
-    const holds = [...this.#holds.values()]
-    this.#holds.clear()
-    for (const hold of holds) {
-      const { ino, generation, kind, iomode, reason } = hold.facts
-      const { layout, offset, length, extents } = hold
-      const file = { ino, generation, layout, kind, iomode: iomode ?? undefined, reason }
-      try {
-        const args = { ...file, offset, length, extents: extents.slice(0, ITEMS_MAX) }
-        if (extents.length > ITEMS_MAX) throw new HoldfastError('E2BIG', 'it has too many extents')
-        hold.reclaimed(alive, await alive.caller.call(VERBS.reclaim, args))
-        this.#holds.set(hold.id, hold)
-        this.#reclaimed.add(hold)
-        hold.forget = () => this.#holds.delete(hold.id)
-      } catch (error) {
-        if (alive.caller.ended) {
-          for (const one of holds) this.#holds.set(one.id, one)
-          throw error
-        }
-        hold.finish('gone', `the new server does not have it: ${(error as Error).message}`)
-      }
-    }
-    await alive.caller.call(VERBS.reclaimDone, { slots: this.#ways.slots?.() ?? [] })
+  get #slots(): readonly number[] {
+    return this.#ways.slots?.() ?? []
   }
 
   closed(error: HoldfastError): void {
-    for (const hold of [...this.#holds.values()]) hold.finish('gone', error.detail)
+    this.#holds.closed(error.detail)
     this.#ways.closed?.()
     this.onClosed?.()
     this.onLost?.(error)
@@ -323,9 +261,6 @@ export class Client extends ServedFileSystem implements Follower {
     return Promise.resolve()
   }
 }
-
-const FENCED =
-  'it was not given back in time, and is fenced: what it gave access to is not reached any more'
 
 function programName(): string {
   const path = process.argv[1] ?? process.title

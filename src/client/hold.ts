@@ -37,6 +37,9 @@ export interface HoldFacts {
   readonly onRecall?: OnRecall | undefined
 }
 
+const FENCED =
+  'it was not given back in time, and is fenced: what it gave access to is not reached any more'
+
 export type HoldEnd = 'released' | 'fenced' | 'gone'
 
 export class ClientHold implements AsyncDisposable {
@@ -133,6 +136,13 @@ export class ClientHold implements AsyncDisposable {
       return
     }
     await this.release().catch(() => {})
+  }
+
+  /** It was not given back in time. What a server could not cut off itself it waits for. */
+  fenced(): void {
+    const alive = this.#alive
+    this.finish('fenced', FENCED)
+    alive?.caller.call(VERBS.layoutReturn, { id: this.#id }).catch(() => {})
   }
 
   /** It ends, and nobody gave it back. */

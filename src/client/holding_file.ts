@@ -36,10 +36,10 @@ export class HoldingFile extends ServedFile {
     const handle = await this.handle()
     const alive = await this.connection.session()
     const wish = wishOf(handle, options)
-    const granted =
+    return this.client.take(alive, { ...facts, onRecall }, () =>
       kind === 'lease'
-        ? await alive.caller.call(VERBS.layoutGet, { wish, iomode }, call)
-        : await alive.caller.call(kind === 'pin' ? VERBS.pin : VERBS.seal, { wish }, call)
-    return this.client.adopt(alive, { ...facts, onRecall }, granted)
+        ? alive.caller.call(VERBS.layoutGet, { wish, iomode }, call)
+        : alive.caller.call(kind === 'pin' ? VERBS.pin : VERBS.seal, { wish }, call),
+    )
   }
 }

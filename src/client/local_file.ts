@@ -15,6 +15,7 @@ import type { PassedRegion } from '../region/passed_region.js'
 import { HoldingFile } from './holding_file.js'
 import type { ClientHold, OnRecall } from './hold.js'
 import type { Client } from './client.js'
+import type { RegionUse } from './passed.js'
 import { ServedLayout, type FileLayout } from './layout.js'
 import type { LayoutOptions } from './taking.js'
 import type { Opened } from './file.js'
@@ -28,9 +29,9 @@ export interface LocalMapOptions extends MapOptions {
 }
 
 export class LocalFile extends HoldingFile {
-  readonly #region: () => Promise<PassedRegion>
+  readonly #region: () => Promise<RegionUse>
 
-  constructor(client: Client, region: () => Promise<PassedRegion>, opened: Opened, flags: number) {
+  constructor(client: Client, region: () => Promise<RegionUse>, opened: Opened, flags: number) {
     super(client, opened, flags)
     this.#region = region
   }
@@ -51,32 +52,49 @@ export class LocalFile extends HoldingFile {
    * is asked back.
    */
   override async map(options: LocalMapOptions = {}): Promise<FileMapping> {
-    const { write = false, populate = false, direct = false } = options
+    const { write = false, direct = false } = options
     if (direct || options.sync === true) this.#demandDirect(options)
-    const region = await this.#region()
-    const { size } = await this.stat()
-    const range = rangeOf(options, size)
     if (write) this.demandWritable()
-    const { offset, byteLength: length } = range
+    for (;;) {
+      const region = await this.#region()
+      const mapping = await this.#mapped(region, options)
+      if (mapping !== null) return mapping
+    }
+  }
+
+  /** Null: the session was lost meanwhile, and the descriptor with it. It does not own the hold. */
+  async #mapped(use: RegionUse, options: LocalMapOptions): Promise<Mapping | null> {
+    const { write = false, populate = false, direct = false, onRecall } = options
     const reason = options.reason ?? (direct ? 'a direct mapping' : 'a mapping')
-    const { onRecall } = options
-    const hold = await this.take(direct ? 'seal' : 'lease', {
-      offset,
-      length,
-      reason,
-      iomode: write ? 'rw' : 'read',
-      ...(onRecall ? { onRecall } : {}),
-    })
+    let hold: ClientHold | null = null
     try {
-      hold.demandHeld()
-      const file = mappedFile(hold, size, region)
-      const mapping = new Mapping(region, file, { ...range, write, populate })
-      hold.cut = (why) => mapping.end(why)
-      return mapping
+      const { size } = await this.stat()
+      const range = rangeOf(options, size)
+      hold = await this.take(direct ? 'seal' : 'lease', {
+        offset: range.offset,
+        length: range.byteLength,
+        reason,
+        iomode: write ? 'rw' : 'read',
+        ...(onRecall ? { onRecall } : {}),
+      })
+      if (use.current) {
+        hold.demandHeld()
+        const file = mappedFile(hold, size, use.region)
+        const mapping = new Mapping(use.region, file, { ...range, write, populate })
+        hold.cut = (why) => {
+          mapping.end(why)
+          use.release()
+        }
+        return mapping
+      }
     } catch (error) {
-      await hold.release().catch(() => {})
+      use.release()
+      await hold?.release().catch(() => {})
       throw error
     }
+    use.release()
+    await hold.release().catch(() => {})
+    return null
   }
 
   /** EOPNOTSUPP where a page cache stands between, as the volume has it. */

@@ -81,10 +81,15 @@ export class Mapping {
     return { fd, slot, readOnly }
   }
 
-  /** A session is that of processes which mapped the region for the last owner. */
+  /**
+   * A session is that of processes which mapped the region for the last owner. One that was cut off
+   * after it had said so is followed by the next one of its process, which has taken the same holds.
+   */
   claim(session: ClientSession, slots: readonly number[]): void {
     for (const slot of slots) {
-      if (!this.#survivors.delete(slot)) continue
+      const last = this.#slots.get(slot)
+      if (last !== undefined && follows(session, last)) last.slots.delete(slot)
+      else if (!this.#survivors.delete(slot)) continue
       this.#slots.set(slot, session)
       session.slots.add(slot)
     }
@@ -128,4 +133,11 @@ export class Mapping {
     }
     throw new HoldfastError('ENFILE', `${SURVIVOR_LOCKS.slots} clients map the region`)
   }
+}
+
+/** Whether a session takes over what the mappings of one hold that has lost its connection. */
+function follows(session: ClientSession, last: ClientSession): boolean {
+  const { principal } = session
+  if (session === last || !last.gone || !session.reclaiming) return false
+  return last.principal.uid === principal.uid && last.principal.peer === principal.peer
 }

@@ -12,53 +12,74 @@ interface Begin {
 }
 
 const roamers: Roamer[] = []
+/** Those that were evicted. */
+const former: Roamer[] = []
+/** What one that comes for another is ahead of its number. */
+const NEXT = 4096
+let how!: Begin
 
-async function begin({ socket, seed, numbers }: Begin): Promise<void> {
-  for (const number of numbers) {
-    const client = await connect(socket, { name: `client ${number}` })
-    roamers.push(
-      new Roamer(client, number, new Prng(seed + number), {
-        durable: (what) => tell('durable', what),
-        forgotten: (name) => tell('forgotten', name),
-      }),
-    )
+async function roamer(number: number): Promise<Roamer> {
+  const client = await connect(how.socket, { name: `client ${number}` })
+  return new Roamer(client, number, new Prng(how.seed + number), {
+    durable: (what) => tell('durable', what),
+    forgotten: (name) => tell('forgotten', name),
+  })
+}
+
+async function begin(options: Begin): Promise<void> {
+  how = options
+  for (const number of how.numbers) roamers.push(await roamer(number))
+  for (const one of roamers) one.go()
+}
+
+/** Others come for those that were evicted. */
+async function replace(): Promise<void> {
+  for (const [i, one] of roamers.entries()) {
+    try {
+      // Who is asked for something gives it back, and the server knows after this.
+      await one.client.statfs()
+    } catch (error) {
+      if (!String((error as Error).message).includes('evicted')) throw error
+      await one.leave()
+      former.push(one)
+      roamers[i] = await roamer(one.number + NEXT)
+    }
   }
-  for (const roamer of roamers) roamer.go()
 }
 
 /** What was wrong, and what was done. */
 function said() {
   const done: Record<string, number> = {}
-  for (const roamer of roamers) {
-    for (const [name, count] of roamer.done) done[name] = (done[name] ?? 0) + count
+  const all = [...former, ...roamers]
+  for (const one of all) {
+    for (const [name, count] of one.done) done[name] = (done[name] ?? 0) + count
   }
-  return { faults: roamers.flatMap(({ faults }) => faults).slice(0, 20), done }
+  return { faults: all.flatMap(({ faults }) => faults).slice(0, 20), done }
 }
 
 serve({
   begin,
   pause: async () => {
-    await Promise.all(roamers.map((roamer) => roamer.pause()))
-    // Who is asked for something gives it back, and the server knows.
-    for (const { client } of roamers) await client.statfs()
+    await Promise.all(roamers.map((one) => one.pause()))
+    await replace()
     return said()
   },
-  go: () => roamers.forEach((roamer) => roamer.go()),
+  go: () => roamers.forEach((one) => one.go()),
   held: () =>
-    roamers.map((roamer) => ({
-      session: roamer.client.hello.session,
-      holds: roamer.held(),
+    roamers.map((one) => ({
+      session: one.client.hello.session,
+      holds: one.held(),
     })),
   /** Their sockets break. */
   disconnect: () => {
     for (const { client } of roamers) client.connection.alive?.caller.abort()
   },
   look: async () => {
-    await Promise.all(roamers.map((roamer) => roamer.look()))
+    await Promise.all(roamers.map((one) => one.look()))
     return said()
   },
   leave: async () => {
-    await Promise.all(roamers.map((roamer) => roamer.leave()))
+    await Promise.all(roamers.map((one) => one.leave()))
     for (const { client } of roamers) await client.close()
     return said()
   },

@@ -87,7 +87,7 @@ export class Roamer {
   /** What was wrong. */
   readonly faults: string[] = []
   readonly done = new Map<string, number>()
-  readonly #number: number
+  readonly number: number
   readonly #prng: Prng
   readonly #ears: Ears
   readonly #mapped: Mapped[] = []
@@ -101,7 +101,7 @@ export class Roamer {
 
   constructor(client: Client, number: number, prng: Prng, ears: Ears) {
     this.client = client
-    this.#number = number
+    this.number = number
     this.#prng = prng
     this.#ears = ears
   }
@@ -212,7 +212,7 @@ export class Roamer {
   }
 
   #id(): number {
-    return this.#number * NUMBERS_A_CLIENT + ++this.#count
+    return this.number * NUMBERS_A_CLIENT + ++this.#count
   }
 
   /** The name of some file. */

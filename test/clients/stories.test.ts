@@ -331,3 +331,44 @@ processTest(
     await scene.end()
   },
 )
+
+processTest(
+  'who is cut off in grace, and reclaims in another session, has each hold once',
+  {},
+  async (programs, t) => {
+    const scene = await sceneOf(programs, t)
+    const client = await scene.client()
+    await fill(client, '/a', 1, 8)
+    await fill(client, '/b', 1, 8)
+    await client.close()
+    const one = await keep(scene, '/a', 8)
+    const other = await keep(scene, '/b', 8)
+    await one.keeper.closeDescriptor()
+    await other.keeper.closeDescriptor()
+    await scene.kill()
+    await scene.serve()
+    const first = await Holder.connect(scene.socket)
+    await first.reclaim(one.held)
+    await first.reclaimDone([one.slot])
+    first.disconnect()
+    await scene.reported(({ sessions }) => sessions.some(({ state }) => state === 'gone'), 'gone')
+    const second = await Holder.connect(scene.socket)
+    // It has to hold again what it maps before it has the slot of that.
+    await second.reclaimDone([one.slot])
+    assert.equal((await scene.report()).holds.length, 1)
+    await second.reclaim(one.held)
+    await second.reclaimDone([one.slot])
+    const { holds } = await scene.reported(({ sessions }) => sessions.length === 1, 'one session')
+    assert.equal(holds.length, 1)
+    await other.keeper.kill()
+    await scene.reported(({ grace }) => !grace, 'the end of grace')
+    second.disconnect()
+    const now = await scene.client()
+    await assert.rejects(now.truncate('/a', 0), { code: 'ETXTBSY' })
+    await one.keeper.kill()
+    await scene.reported(({ holds: left }) => left.length === 0, 'the end of the hold')
+    await now.close()
+    await scene.quiet()
+    await scene.end()
+  },
+)

@@ -1,0 +1,142 @@
+/**
+ * The holds of a client, from one session to the next.
+ *
+ * Invariants:
+ * - ids are those of one session: a hold of the last one is never taken for another of this one;
+ * - what a server says of a hold before its grant is known here finds it: the notice may come with
+ *   the reply, or while the rest of its extents is asked for;
+ * - a hold that was not taken up again in a new session has ended, and what stood on it was cut,
+ *   before a call is made in that session.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { ITEMS_MAX } from '../control/limits.js'
+import type { Notice, NoticeBody } from '../control/message.js'
+import type { Granted } from '../control/types.js'
+import { VERBS } from '../control/verbs/index.js'
+import { ClientHold, type HoldFacts } from './hold.js'
+import type { Alive } from './link.js'
+
+export class ClientHolds {
+  /** All that have not ended. */
+  readonly #all = new Set<ClientHold>()
+  /** Those of the session that there is. */
+  readonly #byId = new Map<number, ClientHold>()
+  /** What was said of holds that nobody knows yet, while some are being granted. */
+  readonly #early = new Map<number, Notice[]>()
+  #granting = 0
+
+  /** Asks for a hold. */
+  async take(alive: Alive, facts: HoldFacts, ask: () => Promise<Granted>): Promise<ClientHold> {
+    this.#granting++
+    try {
+      return await this.#adopt(alive, facts, await ask())
+    } finally {
+      if (--this.#granting === 0) this.#early.clear()
+    }
+  }
+
+  async #adopt(alive: Alive, facts: HoldFacts, granted: Granted): Promise<ClientHold> {
+    const extents = [...granted.extents]
+    for (let { more } = granted; more;) {
+      const { fileBlock, count } = extents.at(-1)!
+      const from = fileBlock + count
+      const next = await alive.caller.call(VERBS.heldExtents, { id: granted.id, from })
+      extents.push(...next.extents)
+      ;({ more } = next)
+    }
+    const hold = new ClientHold(alive, facts, granted, extents)
+    this.#all.add(hold)
+    hold.forget = () => {
+      this.#all.delete(hold)
+      if (this.#byId.get(hold.id) === hold) this.#byId.delete(hold.id)
+    }
+    if (alive.caller.ended) hold.finish('gone', 'the connection was lost as it was granted')
+    else this.#known(hold)
+    return hold
+  }
+
+  #known(hold: ClientHold): void {
+    this.#byId.set(hold.id, hold)
+    const early = this.#early.get(hold.id) ?? []
+    this.#early.delete(hold.id)
+    for (const notice of early) this.notice(notice)
+  }
+
+  notice(notice: Notice): void {
+    if (notice.name !== 'recall' && notice.name !== 'fence' && notice.name !== 'released') return
+    const hold = this.#byId.get(notice.body.id)
+    if (hold === undefined) this.#comesEarly(notice.body.id, notice)
+    else if (notice.name === 'recall') this.#recall(hold, notice.body)
+    else if (notice.name === 'fence') hold.fenced()
+    else hold.finish('released', 'a change of ours took it back')
+  }
+
+  #comesEarly(id: number, notice: Notice): void {
+    // Nobody waits for a hold: it has been given back meanwhile.
+    if (this.#granting === 0) return
+    const early = this.#early.get(id) ?? []
+    this.#early.set(id, early)
+    early.push(notice)
+  }
+
+  #recall(hold: ClientHold, { wanted, change, deadline }: NoticeBody<'recall'>): void {
+    void hold.recalled({ ...wanted, change, deadline })
+  }
+
+  // ---- sessions --------------------------------------------------------------------------------
+
+  /** The session is over. Unless something is mapped, nothing is taken up in another one. */
+  lost(mapped: boolean, why: string): void {
+    this.#early.clear()
+    this.#byId.clear()
+    for (const hold of [...this.#all]) {
+      hold.orphaned()
+      if (!mapped) hold.finish('gone', why)
+    }
+  }
+
+  /** A new one has begun. */
+  async again(alive: Alive, slots: readonly number[]): Promise<void> {
+    // One before it may have ended in the middle of this.
+    this.#byId.clear()
+    this.#early.clear()
+    if (alive.hello.grace) await this.#reclaim(alive, slots)
+    for (const hold of [...this.#all]) {
+      if (this.#byId.get(hold.id) === hold) continue
+      hold.finish('gone', 'the server has begun anew, without it')
+    }
+  }
+
+  /** What mappings stand on is taken up again, hold by hold. */
+  async #reclaim(alive: Alive, slots: readonly number[]): Promise<void> {
+    for (const hold of [...this.#all]) {
+      if (!hold.held) continue
+      try {
+        await this.#reclaimOne(alive, hold)
+      } catch (error) {
+        if (alive.caller.ended) throw error
+        hold.finish('gone', `the new server does not have it: ${(error as Error).message}`)
+      }
+    }
+    await alive.caller.call(VERBS.reclaimDone, { slots })
+  }
+
+  async #reclaimOne(alive: Alive, hold: ClientHold): Promise<void> {
+    const { ino, generation, kind, iomode, reason } = hold.facts
+    const { layout, offset, length, extents } = hold
+    if (extents.length > ITEMS_MAX) throw new HoldfastError('E2BIG', 'it has too many extents')
+    const file = { ino, generation, layout, kind, iomode: iomode ?? undefined, reason }
+    const granted = await alive.caller.call(VERBS.reclaim, { ...file, offset, length, extents })
+    if (hold.held) {
+      hold.reclaimed(alive, granted)
+      return this.#known(hold)
+    }
+    // Its user has given it back while it was taken again.
+    await alive.caller.call(VERBS.layoutReturn, { id: granted.id })
+  }
+
+  /** No other session comes. */
+  closed(why: string): void {
+    for (const hold of [...this.#all]) hold.finish('gone', why)
+  }
+}

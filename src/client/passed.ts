@@ -1,0 +1,117 @@
+/**
+ * The region, as far as this client was passed it: in each session in which something is mapped, a
+ * descriptor of its own, which holds a lock by which servers know that the mappings are there.
+ *
+ * Invariants:
+ * - a descriptor is open as long as a mapping was made with it, and while its session lasts: what
+ *   the mapping does with it later does not reach another file;
+ * - a slot is listed exactly as long: then it may be somebody else's.
+ */
+import { HoldfastError } from '../base/errors.js'
+import { VERBS } from '../control/verbs/index.js'
+import { PassedRegion } from '../region/passed_region.js'
+import type { Client } from './client.js'
+
+/** What one session has passed. */
+class Grant {
+  readonly region: PassedRegion
+  readonly slot: number
+  readonly #onClose: (grant: Grant) => void
+  #users = 0
+  /** Its session is the one that there is. */
+  current = true
+
+  constructor(region: PassedRegion, slot: number, onClose: (grant: Grant) => void) {
+    this.region = region
+    this.slot = slot
+    this.#onClose = onClose
+  }
+
+  use(): RegionUse {
+    this.#users++
+    return new RegionUse(this)
+  }
+
+  left(): void {
+    this.#users--
+    this.#look()
+  }
+
+  retire(): void {
+    this.current = false
+    this.#look()
+  }
+
+  #look(): void {
+    if (this.current || this.#users > 0) return
+    this.region.close()
+    this.#onClose(this)
+  }
+}
+
+/** One mapping's part in it. */
+export class RegionUse {
+  readonly #grant: Grant
+  #over = false
+
+  constructor(grant: Grant) {
+    this.#grant = grant
+  }
+
+  get region(): PassedRegion {
+    return this.#grant.region
+  }
+
+  /** Whether the session that passed it is still the one that there is. */
+  get current(): boolean {
+    return this.#grant.current
+  }
+
+  /** Nothing of it is mapped. Once is enough. */
+  release(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#grant.left()
+  }
+}
+
+export class Passed {
+  #current: Promise<Grant> | null = null
+  readonly #grants = new Set<Grant>()
+
+  /** Lock bytes of the region that mappings of this client hold, or are about to. */
+  get slots(): readonly number[] {
+    return [...this.#grants].map(({ slot }) => slot)
+  }
+
+  /** The descriptor is asked for once a session, when something is mapped. */
+  async use(client: Client): Promise<RegionUse> {
+    this.#current ??= this.#ask(client).catch((error: unknown) => {
+      this.#current = null
+      throw error
+    })
+    return (await this.#current).use()
+  }
+
+  async #ask(client: Client): Promise<Grant> {
+    const { caller, hello } = await client.connection.session()
+    const { stream } = caller.channel
+    const { slot } = await caller.call(VERBS.descriptor, {})
+    const [received] = stream.takeDescriptors?.() ?? []
+    if (received === undefined) throw new HoldfastError('EPROTO', 'no descriptor came')
+    const { path, kind, bytes, grain, persistence, coherent } = hello.region
+    const told = { path, kind, byteLength: bytes, grain, persistence, coherent }
+    const region = new PassedRegion(received.fd, told)
+    const grant = new Grant(region, slot, (one) => this.#grants.delete(one))
+    this.#grants.add(grant)
+    // The session may have been lost since: `lost` has not seen this one.
+    if (caller.ended) grant.retire()
+    return grant
+  }
+
+  /** Mappings live on; what is mapped from now on comes from the next server. */
+  lost(): void {
+    this.#current = null
+    for (const grant of [...this.#grants]) grant.retire()
+  }
+}

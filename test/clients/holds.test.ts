@@ -1,0 +1,147 @@
+/** What a client knows of its holds, from one session to the next. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { HoldfastError } from '../../src/base/errors.js'
+import { VERBS } from '../../src/control/verbs/index.js'
+import type { HoldFacts } from '../../src/client/hold.js'
+import { ClientHolds } from '../../src/client/holds.js'
+import type { Alive } from '../../src/client/link.js'
+
+/** A session with a server that answers as it is told, and what it was asked. */
+class Session {
+  ended = false
+  readonly asked: [verb: unknown, args: { id?: number; ino?: number }][] = []
+  readonly alive: Alive
+
+  constructor(answer: (verb: unknown, args: { ino?: number }) => unknown, grace = true) {
+    const call = (verb: unknown, args: { id?: number; ino?: number }) => {
+      if (this.ended) return Promise.reject(new HoldfastError('ECONNRESET', 'it has ended'))
+      this.asked.push([verb, args])
+      return Promise.resolve().then(() => answer(verb, args))
+    }
+    const caller = Object.defineProperty({ call }, 'ended', { get: () => this.ended })
+    this.alive = { caller, hello: { grace }, secret: null } as unknown as Alive
+  }
+
+  of(verb: unknown): { id?: number; ino?: number }[] {
+    return this.asked.filter(([one]) => one === verb).map(([, args]) => args)
+  }
+}
+
+const extents = [{ fileBlock: 0, regionBlock: 100, count: 1 }]
+const granted = (id: number, more = false) => {
+  return { id, layout: { epoch: 1, generation: 1 }, offset: 0, length: 4096, extents, more }
+}
+const facts = (ino: number): HoldFacts => {
+  return { kind: 'seal', iomode: null, ino, generation: 1, reason: '' }
+}
+const quiet = () => new Session(() => ({}))
+
+test('holds of two mounts with the same id are not taken for each other', async () => {
+  const holds = new ClientHolds()
+  const first = quiet()
+  const one = await holds.take(first.alive, facts(11), () => Promise.resolve(granted(1)))
+  const two = await holds.take(first.alive, facts(12), () => Promise.resolve(granted(2)))
+  first.ended = true
+  holds.lost(true, 'killed')
+  // The second server calls the first of them 2, and is killed before it is asked for the other.
+  const second = new Session((verb) => {
+    if (verb !== VERBS.reclaim) return {}
+    second.ended = true
+    return granted(2)
+  })
+  await assert.rejects(holds.again(second.alive, [0]), { code: 'ECONNRESET' })
+  let next = 0
+  const third = new Session((verb) => (verb === VERBS.reclaim ? granted(++next) : {}))
+  await holds.again(third.alive, [0])
+  assert.deepEqual(
+    third.of(VERBS.reclaim).map(({ ino }) => ino),
+    [11, 12],
+  )
+  assert.deepEqual([one.held, two.held], [true, true])
+  holds.notice({ name: 'released', body: { id: 1 } })
+  assert.deepEqual([one.held, two.held], [false, true])
+})
+
+test('what a server said in the middle of a session that has ended does not count', async () => {
+  const holds = new ClientHolds()
+  const first = quiet()
+  const one = await holds.take(first.alive, facts(11), () => Promise.resolve(granted(1)))
+  const two = await holds.take(first.alive, facts(12), () => Promise.resolve(granted(2)))
+  first.ended = true
+  holds.lost(true, 'killed')
+  const second = new Session(() => {
+    second.ended = second.asked.length === 2
+    return granted(7)
+  })
+  await assert.rejects(holds.again(second.alive, [0]), { code: 'ECONNRESET' })
+  // The third one has no grace period any more.
+  await holds.again(new Session(() => ({}), false).alive, [0])
+  assert.deepEqual([one.end, two.end], ['gone', 'gone'])
+})
+
+test('a hold that was taken away before its grant was read has ended', async () => {
+  for (const name of ['released', 'fence'] as const) {
+    const holds = new ClientHolds()
+    const session = new Session(() => {
+      const body = { id: 5, stags: [] }
+      holds.notice(name === 'fence' ? { name, body } : { name, body })
+      return { extents: [], more: false }
+    })
+    const hold = await holds.take(session.alive, facts(11), () => Promise.resolve(granted(5, true)))
+    assert.equal(hold.held, false, name)
+  }
+})
+
+test('a hold is recalled however many others were recalled when they had ended', async () => {
+  const holds = new ClientHolds()
+  const session = quiet()
+  const recall = (id: number) => {
+    const wanted = { offset: 0, length: 4096 }
+    holds.notice({ name: 'recall', body: { id, ino: 1, wanted, change: 'move', deadline: 5 } })
+  }
+  for (let id = 1000; id < 3000; id++) recall(id)
+  let told = 0
+  const lease: HoldFacts = { ...facts(11), kind: 'lease', onRecall: () => void told++ }
+  await holds.take(session.alive, lease, () => {
+    recall(5)
+    return Promise.resolve(granted(5))
+  })
+  assert.equal(told, 1)
+})
+
+test('what its user gives back while it is taken again is given back to the new server', async () => {
+  const holds = new ClientHolds()
+  const first = quiet()
+  const one = await holds.take(first.alive, facts(11), () => Promise.resolve(granted(1)))
+  holds.lost(true, 'killed')
+  const second = new Session((verb) => {
+    if (verb !== VERBS.reclaim) return {}
+    void one.release()
+    return granted(9)
+  })
+  await holds.again(second.alive, [0])
+  assert.deepEqual(second.of(VERBS.layoutReturn), [{ id: 9 }])
+})
+
+test('a mapping that is fenced gives its hold back, once it is cut', async () => {
+  const holds = new ClientHolds()
+  const session = quiet()
+  const hold = await holds.take(session.alive, facts(11), () => Promise.resolve(granted(1)))
+  let cutBefore: boolean | null = null
+  hold.cut = () => (cutBefore = session.of(VERBS.layoutReturn).length === 0)
+  holds.notice({ name: 'fence', body: { id: 1, stags: [] } })
+  assert.equal(cutBefore, true)
+  assert.deepEqual(session.of(VERBS.layoutReturn), [{ id: 1 }])
+})
+
+test('a hold whose connection was lost as it was granted is none', async () => {
+  const holds = new ClientHolds()
+  const session = quiet()
+  const hold = await holds.take(session.alive, facts(11), () => {
+    session.ended = true
+    holds.lost(true, 'killed')
+    return Promise.resolve(granted(1))
+  })
+  assert.equal(hold.end, 'gone')
+})
