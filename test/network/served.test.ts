@@ -8,7 +8,7 @@ import type { Actor } from '../processes/actor.js'
 import { patternOf } from '../interop/pattern.js'
 import { until } from '../processes/program.js'
 import { Relay } from './relayed.js'
-import { digestOf, Field, fieldTest, GONE_MILLISECONDS, LONG } from './served.js'
+import { digestOf, fieldTest, type Field, GONE_MILLISECONDS, LONG } from './served.js'
 
 const BLOCK = 4096
 const FILE_BYTES = (1 << 20) + 1000
