@@ -44,8 +44,8 @@ export interface ClientOptions {
 
 const ROOT: Credentials = { uid: 0, gid: 0 }
 const PATIENCE = 60_000
-/** Recalls that came before what they are about. */
-const EARLY_MAX = 256
+/** Notices kept that came before the hold that they are about, or after it had ended. */
+const EARLY_MAX = 1024
 
 /** What a kind of client does in its own way. */
 export interface Ways {
@@ -53,6 +53,8 @@ export interface Ways {
   readonly file: (client: Client) => FileFactory
   /** The session is lost. */
   lost?(): void
+  /** Why an access on demand was refused. */
+  unplaced?(stag: number, why: string): void
   /** Lock bytes that its mappings hold, by which a new server knows them. */
   slots?(): readonly number[]
   closed?(): void
@@ -65,7 +67,7 @@ export class Client extends ServedFileSystem implements Follower {
   readonly #ways: Ways
   readonly #as: ClientOptions['as']
   readonly #holds = new Map<number, ClientHold>()
-  readonly #early = new Map<number, NoticeBody<'recall'>>()
+  readonly #early = new Map<number, ((hold: ClientHold) => void)[]>()
   readonly #changes = new Set<(change: Change) => void>()
   readonly #holding = new Set<(event: HoldNotice) => void>()
   /** Called when the connection is lost, and when there is none to be had any more. */
@@ -135,12 +137,15 @@ export class Client extends ServedFileSystem implements Follower {
       extents.push(...next.extents)
       ;({ more } = next)
     }
+    if (this.connection.alive !== alive) {
+      throw new HoldfastError('ECONNRESET', 'the session has ended, and the hold with it')
+    }
     const hold = new ClientHold(alive, facts, granted, extents)
     this.#holds.set(hold.id, hold)
     hold.forget = () => this.#holds.delete(hold.id)
-    const early = this.#early.get(hold.id)
+    const early = this.#early.get(hold.id) ?? []
     this.#early.delete(hold.id)
-    if (early !== undefined) this.#recall(hold, early)
+    for (const tell of early) tell(hold)
     return hold
   }
 
@@ -222,16 +227,14 @@ export class Client extends ServedFileSystem implements Follower {
 
   notice(notice: Notice): void {
     switch (notice.name) {
-      case 'recall': {
-        const hold = this.#holds.get(notice.body.id)
-        if (hold !== undefined) this.#recall(hold, notice.body)
-        else if (this.#early.size < EARLY_MAX) this.#early.set(notice.body.id, notice.body)
-        return
-      }
+      case 'recall':
+        return this.#about(notice.body.id, (hold) => this.#recall(hold, notice.body))
       case 'fence':
-        return this.#holds.get(notice.body.id)?.finish('fenced', FENCED)
+        return this.#about(notice.body.id, (hold) => hold.finish('fenced', FENCED))
       case 'released':
-        return this.#holds.get(notice.body.id)?.finish('released', 'a change of ours took it back')
+        return this.#about(notice.body.id, (hold) => hold.finish('released', TAKEN_BACK))
+      case 'unplaced':
+        return this.#ways.unplaced?.(notice.body.stag, notice.body.why)
       case 'changed': {
         for (const listener of [...this.#changes]) listener(notice.body as Change)
         return
@@ -246,6 +249,17 @@ export class Client extends ServedFileSystem implements Follower {
         return this.onEventsLost?.(notice.body.events)
       default:
     }
+  }
+
+  /** Tells a hold something, or when it is there: the reply which grants it may come later. */
+  #about(id: number, tell: (hold: ClientHold) => void): void {
+    const hold = this.#holds.get(id)
+    if (hold !== undefined) return tell(hold)
+    const early = this.#early.get(id) ?? []
+    this.#early.set(id, [...early, tell])
+    if (this.#early.size <= EARLY_MAX) return
+    const [oldest] = this.#early.keys()
+    this.#early.delete(oldest!)
   }
 
   #recall(hold: ClientHold, { wanted, change, deadline }: NoticeBody<'recall'>): void {
@@ -319,6 +333,7 @@ export class Client extends ServedFileSystem implements Follower {
   }
 }
 
+const TAKEN_BACK = 'a change of ours took it back'
 const FENCED =
   'it was not given back in time, and is fenced: what it gave access to is not reached any more'
 
