@@ -84,6 +84,8 @@ export interface ErrorContext {
 /** Holds that a message names; the error lists all. */
 const HOLDS_SHOWN = 3
 
+export const isErrorCode = (name: string): name is ErrorCode => Object.hasOwn(ERRNO, name)
+
 /** An error of the world, with the errno's name in `code` and its (negative) number in `errno`. */
 export class HoldfastError extends Error {
   override readonly name = 'HoldfastError'

@@ -51,6 +51,8 @@ export interface Ways {
   readonly file: (client: Client) => FileFactory
   /** The session is lost. */
   lost?(): void
+  /** Why an access on demand was refused. */
+  unplaced?(stag: number, why: string): void
   /** Lock bytes that its mappings hold, by which a new server knows them. */
   slots?(): readonly number[]
   closed?(): void
@@ -129,7 +131,7 @@ export class Client extends ServedFileSystem implements Follower {
 
   /** Holds of this client. */
   get own(): readonly ClientHold[] {
-    return [...this.#holds.values()]
+    return this.#holds.all
   }
 
   /** Holds of everybody. */
@@ -214,6 +216,8 @@ export class Client extends ServedFileSystem implements Follower {
       case 'fence':
       case 'released':
         return this.#holds.notice(notice)
+      case 'unplaced':
+        return this.#ways.unplaced?.(notice.body.stag, notice.body.why)
       case 'changed': {
         for (const listener of [...this.#changes]) listener(notice.body as Change)
         return

@@ -9,6 +9,9 @@ import { encodePurpose } from '../control/greeting.js'
 import { connectPeer, type Device, type Peer } from '../rdma/index.js'
 import type { Alive } from './link.js'
 
+/** Reasons that nobody has asked for yet. */
+const REASONS_MAX = 256
+
 export class DataConnections {
   readonly #device: Device
   readonly #host: string
@@ -17,6 +20,8 @@ export class DataConnections {
   #peer: Peer | null = null
   #opening: Promise<Peer> | null = null
   #counter = 0
+  /** Why the last access through an STag was refused, as the server has told it. */
+  readonly #reasons = new Map<number, string>()
 
   constructor(device: Device, host: string, port: number) {
     this.#device = device
@@ -32,8 +37,25 @@ export class DataConnections {
   async get(session: Alive): Promise<Peer> {
     if (session !== this.#session) this.#begin(session)
     if (this.#peer !== null) return this.#peer
-    this.#opening ??= this.#open(session)
-    return this.#opening
+    if (this.#opening !== null) return this.#opening
+    const opening = this.#open(session).finally(() => {
+      if (this.#opening === opening) this.#opening = null
+    })
+    this.#opening = opening
+    return opening
+  }
+
+  /** An access was refused. */
+  refused(stag: number, why: string): void {
+    if (this.#reasons.size === REASONS_MAX) this.#reasons.clear()
+    this.#reasons.set(stag, why)
+  }
+
+  /** Why an access through an STag was refused, once; null: nobody has said. */
+  reason(stag: number): string | null {
+    const why = this.#reasons.get(stag) ?? null
+    this.#reasons.delete(stag)
+    return why
   }
 
   #begin(session: Alive): void {
@@ -45,23 +67,19 @@ export class DataConnections {
   async #open(session: Alive): Promise<Peer> {
     const { secret } = session
     if (secret === null) throw new HoldfastError('EOPNOTSUPP', 'only remote clients read one-sided')
-    try {
-      const token = secret.dataToken(this.#counter++)
-      const privateData = encodePurpose({ kind: 'data', token })
-      const where = { host: this.#host, port: this.#port }
-      const peer = await connectPeer(this.#device, { ...where, privateData, messages: 0 })
-      if (session !== this.#session) {
-        peer.abort()
-        throw new HoldfastError('ECONNRESET', 'the session is over')
-      }
-      this.#peer = peer
-      void peer.closed.then(() => {
-        if (this.#peer === peer) this.#peer = null
-      })
-      return peer
-    } finally {
-      this.#opening = null
+    const token = secret.dataToken(this.#counter++)
+    const privateData = encodePurpose({ kind: 'data', token })
+    const where = { host: this.#host, port: this.#port }
+    const peer = await connectPeer(this.#device, { ...where, privateData, messages: 0 })
+    if (session !== this.#session) {
+      peer.abort()
+      throw new HoldfastError('ECONNRESET', 'the session is over')
     }
+    this.#peer = peer
+    void peer.closed.then(() => {
+      if (this.#peer === peer) this.#peer = null
+    })
+    return peer
   }
 
   close(): void {
@@ -69,5 +87,6 @@ export class DataConnections {
     this.#peer = null
     this.#session = null
     this.#opening = null
+    this.#reasons.clear()
   }
 }

@@ -46,6 +46,12 @@ export interface OpenOptions {
 export type Opened = ResultOf<typeof VERBS.open>
 export type FileFactory = (opened: Opened, flags: number, options: OpenOptions) => ServedFile
 
+/** The number of a file in a session. */
+export interface OpenedIn {
+  readonly handle: number
+  readonly session: Alive
+}
+
 /** Calls for one piece of data each that are under way at a time. */
 const PIECES_UNDER_WAY = 4
 /** What opening again does not do. */
@@ -91,14 +97,14 @@ export class ServedFile implements FileHandle {
 
   // ---- calls -----------------------------------------------------------------------------------
 
-  /** Its number in the session that there is. EBADF once it is closed. */
-  protected async handle(): Promise<number> {
+  /** Its number, and the session that it is of: the one that there is. EBADF once it is closed. */
+  protected async opened(): Promise<OpenedIn> {
     if (this.#closed) throw new HoldfastError('EBADF', 'the file was closed')
     while (this.connection.alive === null || this.#session !== this.connection.alive) {
       const alive = await this.connection.session()
       if (this.#session !== alive) await (this.#reopening ??= this.#reopen(alive))
     }
-    return this.#handle
+    return { handle: this.#handle, session: this.#session }
   }
 
   async #reopen(alive: Alive): Promise<void> {
@@ -119,17 +125,16 @@ export class ServedFile implements FileHandle {
   /** A call about this file; `safe`: it may be made again. */
   protected async call<A, R>(
     verb: Verb<A, R>,
-    argsOf: (handle: number) => A,
+    argsOf: (handle: number, session: Alive) => A,
     options: CallOptions = {},
     safe = false,
   ): Promise<R> {
     for (;;) {
-      const handle = await this.handle()
-      const session = this.#session
+      const { handle, session } = await this.opened()
       try {
-        return await session!.caller.call(verb, argsOf(handle), options)
+        return await session.caller.call(verb, argsOf(handle, session), options)
       } catch (error) {
-        const lost = session!.caller.ended && (error as HoldfastError).code === 'ECONNRESET'
+        const lost = session.caller.ended && (error as HoldfastError).code === 'ECONNRESET'
         if (!lost || !safe) throw error
       }
     }
@@ -347,8 +352,11 @@ export class ServedFile implements FileHandle {
     length: number,
   ): Promise<number> {
     const into = await this.#sibling(to)
-    const args = { ...rangeOf(offset, length), to: into, toOffset: sizeOf(toOffset, 'offset') }
-    const argsOf = (handle: number) => ({ handle, ...args, options: wishOf() })
+    const args = { ...rangeOf(offset, length), toOffset: sizeOf(toOffset, 'offset') }
+    const argsOf = (handle: number, session: Alive) => ({
+      ...{ handle, to: numberIn(into, session) },
+      ...{ ...args, options: wishOf() },
+    })
     return (await this.call(VERBS.copyRange, argsOf)).count
   }
 
@@ -360,17 +368,20 @@ export class ServedFile implements FileHandle {
     options: ReflinkOptions = {},
   ): Promise<void> {
     const into = await this.#sibling(to)
-    const args = { ...rangeOf(offset, length), to: into, toOffset: sizeOf(toOffset, 'offset') }
+    const args = { ...rangeOf(offset, length), toOffset: sizeOf(toOffset, 'offset') }
     const wish = wishOf(options)
-    const argsOf = (handle: number) => ({ handle, ...args, options: wish })
+    const argsOf = (handle: number, session: Alive) => ({
+      ...{ handle, to: numberIn(into, session) },
+      ...{ ...args, options: wish },
+    })
     await this.call(VERBS.reflinkRange, argsOf, { signal: options.signal })
   }
 
   /** The number of another file of the same session. EXDEV when it is of another server. */
-  #sibling(to: FileHandle): Promise<number> {
+  #sibling(to: FileHandle): Promise<OpenedIn> {
     if (!(to instanceof ServedFile) || to.connection !== this.connection)
       throw new HoldfastError('EXDEV')
-    return to.handle()
+    return to.opened()
   }
 
   // ---- locks -----------------------------------------------------------------------------------
@@ -439,6 +450,12 @@ export class ServedFile implements FileHandle {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** ECONNRESET when it is of another session: numbers mean nothing there. */
+function numberIn({ handle, session }: OpenedIn, wanted: Alive): number {
+  if (session === wanted) return handle
+  throw new HoldfastError('ECONNRESET', 'the connection was lost meanwhile')
 }
 
 const rangeOf = (offset: number, length: number) => ({

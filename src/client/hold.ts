@@ -49,8 +49,11 @@ export class ClientHold implements AsyncDisposable {
   readonly length: number
   /** Where its blocks are, in file order; holes are left out. */
   readonly extents: readonly Extent[]
-  /** Called once, before anything else, when it ends: nothing may use it any more. */
-  cut: (why: string) => void = () => {}
+  /**
+   * Called once, before anything else, when it ends: nothing may use it any more. What it returns
+   * resolves when nothing does: then it is given back.
+   */
+  cut: (why: string) => unknown = () => {}
   /** Resolves with how it ended. */
   readonly over: Promise<HoldEnd>
   /** What comes of it is not needed any more. */
@@ -61,6 +64,7 @@ export class ClientHold implements AsyncDisposable {
   #end: HoldEnd | null = null
   #why = ''
   #ended!: (end: HoldEnd) => void
+  #unused: unknown = undefined
 
   constructor(alive: Alive, facts: HoldFacts, granted: Granted, extents: readonly Extent[]) {
     this.facts = facts
@@ -86,6 +90,11 @@ export class ClientHold implements AsyncDisposable {
     return this.#end
   }
 
+  /** The session that it is of; null: that is over. */
+  get session(): Alive | null {
+    return this.#alive
+  }
+
   get held(): boolean {
     return this.#end === null
   }
@@ -101,7 +110,7 @@ export class ClientHold implements AsyncDisposable {
    */
   async commit(size?: number, options: CallOptions = {}): Promise<void> {
     this.demandHeld()
-    await this.#session().caller.call(VERBS.layoutCommit, { id: this.#id, size }, options)
+    await this.#demandSession().caller.call(VERBS.layoutCommit, { id: this.#id, size }, options)
   }
 
   /** Gives it back. Once is enough. */
@@ -109,6 +118,7 @@ export class ClientHold implements AsyncDisposable {
     if (this.#end !== null) return
     const alive = this.#alive
     this.finish('released', 'it was released')
+    await this.#unused
     if (alive === null) return
     await alive.caller.call(VERBS.layoutReturn, { id: this.#id }).catch((error: unknown) => {
       // It may have been fenced meanwhile, or its session has ended: it is back either way.
@@ -120,7 +130,7 @@ export class ClientHold implements AsyncDisposable {
     return this.release()
   }
 
-  #session(): Alive {
+  #demandSession(): Alive {
     if (this.#alive !== null) return this.#alive
     throw new HoldfastError('ECONNRESET', `hold ${this.#id}: the server is gone, and looked for`)
   }
@@ -150,7 +160,7 @@ export class ClientHold implements AsyncDisposable {
     if (this.#end !== null) return
     this.#end = end
     this.#why = why
-    this.cut(why)
+    this.#unused = this.cut(why)
     this.forget()
     this.#ended(end)
   }

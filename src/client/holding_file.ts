@@ -33,8 +33,7 @@ export class HoldingFile extends ServedFile {
     const { ino, generation } = this
     const facts = { kind, iomode: kind === 'lease' ? iomode : null, ino, generation, reason }
     const call: CallOptions = { signal }
-    const handle = await this.handle()
-    const alive = await this.connection.session()
+    const { handle, session: alive } = await this.opened()
     const wish = wishOf(handle, options)
     return this.client.take(alive, { ...facts, onRecall }, () =>
       kind === 'lease'

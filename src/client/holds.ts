@@ -25,6 +25,11 @@ export class ClientHolds {
   readonly #early = new Map<number, Notice[]>()
   #granting = 0
 
+  /** Those that have not ended. */
+  get all(): readonly ClientHold[] {
+    return [...this.#all]
+  }
+
   /** Asks for a hold. */
   async take(alive: Alive, facts: HoldFacts, ask: () => Promise<Granted>): Promise<ClientHold> {
     this.#granting++

@@ -6,7 +6,7 @@
  * - an access that failed says why as the contract has it: ESTALE when the hold was fenced, which
  *   the server tells on the other connection, and is asked there.
  */
-import { HoldfastError } from '../base/errors.js'
+import { HoldfastError, isErrorCode } from '../base/errors.js'
 import { VERBS } from '../control/verbs/index.js'
 import { WorkError, type Peer } from '../rdma/index.js'
 import type { DataConnections } from './data_connections.js'
@@ -54,7 +54,11 @@ export class OneSided {
     const args = { handle, hold: hold?.id, offset: 0, write }
     const { stag } = await session.caller.call(VERBS.register, args)
     const one = new OneSided(session, data, hold, stag, write)
-    if (hold !== null) hold.cut = () => void one.close()
+    if (hold !== null) {
+      hold.demandHeld()
+      const before = hold.cut
+      hold.cut = (why) => Promise.all([before(why), one.close()])
+    }
     return one
   }
 
@@ -94,10 +98,16 @@ export class OneSided {
 
   /** What was written is durable when it resolves. */
   async commit(size?: number): Promise<void> {
-    this.dirty = false
     const { hold, session, stag } = this
-    if (hold !== null) return hold.commit(size)
-    await session.caller.call(VERBS.commit, { stag })
+    // What is written from now on is not in it.
+    this.dirty = false
+    try {
+      if (hold !== null) await hold.commit(size)
+      else await session.caller.call(VERBS.commit, { stag })
+    } catch (error) {
+      this.dirty = true
+      throw error
+    }
   }
 
   /** Nothing is begun through it any more. Resolves when nothing is under way. */
@@ -146,13 +156,22 @@ export class OneSided {
   async #explain(error: unknown, tries: number): Promise<void> {
     const { caller } = this.session
     const { code } = error as Partial<HoldfastError>
-    if (code !== 'ECONNRESET' && code !== 'EACCES') throw error
+    if (code !== 'ECONNRESET' && code !== 'EACCES' && code !== 'EIO') throw error
     // What the server told before it is heard before its answer.
     await caller.call(VERBS.ping, {})
     this.#demandOpen()
+    const refusal = this.#data.reason(this.stag)
+    if (refusal !== null) throw refusalOf(refusal)
+    if (code === 'EIO') throw error
     if (error instanceof WorkError && error.status === 'REM_ACCESS_ERR') throw error
     if (tries >= TRIES) throw error
   }
+}
+
+/** What the server said of an access that it refused: a message as HoldfastError has it. */
+function refusalOf(text: string): HoldfastError {
+  const [, code = '', detail = text] = /^([A-Z0-9]+): (.*)$/s.exec(text) ?? []
+  return new HoldfastError(isErrorCode(code) ? code : 'EIO', detail)
 }
 
 /** A layout of a remote file. */

@@ -52,6 +52,7 @@ export async function connectRemote(
       sizes.forget()
     },
     closed,
+    unplaced: (stag, why) => data.refused(stag, why),
     sized: (ino, size) => sizes.set(ino, size),
   }
   try {
@@ -84,7 +85,8 @@ function handshake(
       marked.set(message, MARK_BYTES)
       caller.channel.send(marked)
     }
-    caller.onEnd = () => finish(new HoldfastError('EACCES', 'the server refuses the connection'))
+    // Who is not let in is told so.
+    caller.onEnd = () => finish(new HoldfastError('ECONNRESET', 'the server has left'))
     caller.gate = (message) => {
       try {
         const { send: answer, established } = initiator.receive(message)

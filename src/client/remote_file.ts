@@ -90,8 +90,12 @@ export class RemoteFile extends HoldingFile {
   }
 
   async #register(hold: ClientHold | null, write: boolean) {
-    const handle = await this.handle()
-    const session = await this.connection.session()
+    const { handle, session } = await this.opened()
+    // Of another session, its number is another hold's there, or nobody's.
+    if (hold !== null && hold.session !== session) {
+      hold.demandHeld()
+      throw new HoldfastError('ECONNRESET', 'the hold was lost with the connection')
+    }
     return OneSided.register(session, this.#data, handle, hold, write)
   }
 
@@ -139,7 +143,8 @@ export class RemoteFile extends HoldingFile {
     const iomode = write ? ('rw' as const) : ('read' as const)
     const reason = write ? 'writes one-sided' : 'reads one-sided'
     let one: OneSided | null = null
-    const onRecall = () => one?.close()
+    // What was written is the commit's affair: it comes before the lease goes back.
+    const onRecall = () => (one === null ? undefined : this.#settle(one))
     const { timers } = this.connection.options
     const hold = await whenFree(
       (milliseconds, run) => void timers.after(milliseconds, run),
@@ -179,13 +184,17 @@ export class RemoteFile extends HoldingFile {
   }
 
   async #letGo(one: OneSided): Promise<void> {
+    await this.#settle(one)
+    await one.release().catch(() => {})
+  }
+
+  /** Nobody uses it any more. What was written is the file's already, and its times follow. */
+  async #settle(one: OneSided): Promise<void> {
     await one.close()
     const { hold } = one
-    // What was written is the file's already; its times and durability are the commit's.
     if (one.dirty && one.session === this.connection.alive && (hold === null || hold.held)) {
       await one.commit().catch(() => {})
     }
-    await one.release().catch(() => {})
   }
 
   // ---- bytes -----------------------------------------------------------------------------------

@@ -180,6 +180,11 @@ export class HeldSource implements MemorySource {
     this.#runs.cut(from, to)
   }
 
+  /** Nobody reaches it any more. */
+  close(): void {
+    this.dropped(0, this.length)
+  }
+
   /** What was stored there is written back: whoever syncs the file finds it durable. */
   #settle(from: number, to: number): void {
     const { region } = this.#volume

@@ -75,6 +75,6 @@ export class Registration {
     this.region.invalidate()
     this.#session.registrations.delete(this.region.stag)
     this.held?.registrations.delete(this)
-    if (this.source instanceof FileSource) this.source.close()
+    this.source.close()
   }
 }
