@@ -4,7 +4,6 @@ import { LISTED_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from '../../contro
 import { reclaim } from '../reclaiming.js'
 import type { Some } from './some.js'
 
-
 export const sessionVerbs: Some<
   | 'ping'
   | 'hello'
