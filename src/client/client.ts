@@ -146,8 +146,13 @@ export class Client extends ServedFileSystem implements Follower {
   }
 
   async sessions(): Promise<SessionInfo[]> {
-    const { sessions } = await this.connection.call(VERBS.sessions, {}, {}, true)
-    return [...sessions]
+    const all: SessionInfo[] = []
+    for (let from = 0; ;) {
+      const { sessions, more } = await this.connection.call(VERBS.sessions, { from }, {}, true)
+      all.push(...sessions)
+      if (!more) return all
+      from = all.at(-1)!.id + 1
+    }
   }
 
   /** Ends a session and all that it holds. Root may, and the owner of the server. */

@@ -62,6 +62,7 @@ export class ServedFile implements FileHandle {
   readonly generation: number
   protected readonly connection: Link
   protected readonly flags: number
+  readonly #key: Uint8Array
   #handle: number
   /** The session that has it open. */
   #session: Alive | null
@@ -72,10 +73,11 @@ export class ServedFile implements FileHandle {
   #closed = false
   readonly #owners = new Map<unknown, number>()
 
-  constructor(connection: Link, { handle, ino, generation }: Opened, flags: number) {
+  constructor(connection: Link, { handle, ino, generation, key }: Opened, flags: number) {
     this.connection = connection
     this.ino = ino
     this.generation = generation
+    this.#key = key.slice()
     this.flags = flags
     this.#handle = handle
     this.#session = connection.alive
@@ -113,8 +115,8 @@ export class ServedFile implements FileHandle {
         throw new HoldfastError('ESTALE', 'its locks were lost with the connection; open it again')
       }
       const { ino, generation } = this
-      const flags = this.flags & ~ONCE
-      const again = await alive.caller.call(VERBS.openHandle, { ino, generation, flags })
+      const args = { ino, generation, key: this.#key, flags: this.flags & ~ONCE }
+      const again = await alive.caller.call(VERBS.openHandle, args)
       this.#handle = again.handle
       this.#session = alive
     } finally {

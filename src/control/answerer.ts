@@ -10,7 +10,7 @@
  *   the other end until that is less.
  */
 import type { ByteStream } from '../base/byte_stream.js'
-import { HoldfastError } from '../base/errors.js'
+import { assert, HoldfastError } from '../base/errors.js'
 import type { Timers } from '../base/timers.js'
 import { Channel, MARK_BYTES } from './channel.js'
 import {
@@ -277,6 +277,7 @@ export class Answerer<S> {
     try {
       out.reset(MARK_BYTES)
       writeReply(out, id, VERBS[verb].result as Verb['result'], value)
+      assert(out.length <= MARK_BYTES + MESSAGE_BYTES_MAX, 'an answer fits into a message')
     } catch (error) {
       this.#events.bug(verb, error)
       return this.#fail(id, new HoldfastError('EIO', 'its answer is beyond the protocol'))

@@ -23,10 +23,18 @@ export const WORDS_BYTES_MAX = 512
 export const ERROR_BYTES_MAX = 4096
 /** Holds that an error lists. */
 export const ERROR_HOLDS_MAX = 64
-/** Ranges of a hold that a list shows. */
-export const RANGES_MAX = 256
-/** Items of one reply: directory entries, extents, holds, sessions. */
+/** Ranges of a hold that a list shows: as many holds as one message has fit into it. */
+export const RANGES_MAX = 32
+/** Items of one reply: directory entries, extents. */
 export const ITEMS_MAX = 4096
+/** Holds of one reply, and sessions. */
+export const LISTED_MAX = 128
+/** Holds that an event lists. */
+export const EVENT_HOLDS_MAX = 64
+/** Names of extended attributes: as many as their bytes have room for. */
+export const XATTR_NAMES_MAX = 16_384
+/** Bytes of what opens a file again by its number. */
+export const HANDLE_KEY_BYTES = 16
 /** Supplementary groups (NGROUPS_MAX is 65536; an NFS server takes 16). */
 export const GROUPS_MAX = 1024
 /** Milliseconds that a call may take at most. */

@@ -1,7 +1,7 @@
 /** What a server tells without being asked. */
 import { bool, choice, list, nothing, optional, size, struct, u32 } from './schema.js'
 import { byteRange, change, fileName, hold, words } from './types.js'
-import { ITEMS_MAX } from './limits.js'
+import { EVENT_HOLDS_MAX, ITEMS_MAX } from './limits.js'
 import { noticeType } from './verb.js'
 
 export const NOTICES = {
@@ -63,7 +63,7 @@ export const NOTICES = {
         'defer',
         'lost',
       ),
-      holds: list(hold, 64),
+      holds: list(hold, EVENT_HOLDS_MAX),
       change: optional(change),
       wanted: optional(byteRange),
     }),

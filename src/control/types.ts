@@ -6,6 +6,7 @@ import {
   ERROR_BYTES_MAX,
   ERROR_HOLDS_MAX,
   GROUPS_MAX,
+  HANDLE_KEY_BYTES,
   ITEMS_MAX,
   RANGES_MAX,
   WORDS_BYTES_MAX,
@@ -14,6 +15,7 @@ import {
   bool,
   choice,
   either,
+  fixed,
   list,
   long,
   named,
@@ -94,7 +96,14 @@ export const fileType = choice(
   'block',
 )
 
-export const opened = struct('opened', { handle, ino: u32, generation: u32 })
+/** What opens a file again by its number (OPEN_HANDLE). */
+export const handleKey = named('handle_key', fixed(HANDLE_KEY_BYTES))
+export const opened = struct('opened', {
+  handle,
+  ino: u32,
+  generation: u32,
+  key: handleKey,
+})
 
 export const entry = struct('entry', { name: fileName, ino: u32, type: fileType, cookie: size })
 

@@ -12,6 +12,7 @@ import { HoldfastError } from '../base/errors.js'
 import type { Credentials } from '../base/filesystem.js'
 import { O, parseFlags } from '../base/open_flags.js'
 import type { CallContext } from '../control/answerer.js'
+import { EVENT_HOLDS_MAX, ITEMS_MAX } from '../control/limits.js'
 import type { NoticeBody } from '../control/message.js'
 import type { NoticeName } from '../control/notices.js'
 import type { ChangeWish } from '../control/types.js'
@@ -31,8 +32,6 @@ import type { Server } from './server.js'
 const HANDLES_MAX = 16_384
 /** Holds that one session may have. */
 const HOLDS_MAX = 65_536
-/** Holds that one event lists. */
-const EVENT_HOLDS_MAX = 64
 
 /** What takes messages to a client. */
 export interface Teller {
@@ -246,7 +245,10 @@ export class ClientSession {
     const held = hold === null ? undefined : this.holds.get(hold.id)
     if (held === undefined) return
     const stags = held.cutOff()
-    this.tell('fence', { id: held.hold.id, stags })
+    const { id } = held.hold
+    for (let at = 0; at === 0 || at < stags.length; at += ITEMS_MAX) {
+      this.tell('fence', { id, stags: stags.slice(at, at + ITEMS_MAX) })
+    }
     held.forget()
   }
 
@@ -291,13 +293,20 @@ export class ClientSession {
     if (!this.gone) this.#teller.tell(name, body)
   }
 
+  /** Of a long call: dropped where it takes too long to be taken. */
+  progress(call: number, moved: number): void {
+    if (!this.gone) this.#teller.tellEvent('progress', { call, moved })
+  }
+
   /** An access on demand was refused. */
   unplaced(stag: number, { message: why }: HoldfastError): void {
     this.tell('unplaced', { stag, why })
   }
 
+  /** EPERM for changes of the volume, which tell names, unless it may see everything. */
   watch(changes: boolean, holds: boolean): void {
     void this.layout
+    if (changes) this.demandPrivileged('watches changes, whose names not everybody may see')
     for (const end of this.watches.splice(0)) end()
     const { volume } = this
     if (changes) {

@@ -6,15 +6,18 @@
  * - when a remote client has given no sign of life for three keepalives it has ended: its
  *   registrations first, then its holds, then what waited for them goes on.
  */
+import { systemCrypto, type Crypto } from '../base/crypto.js'
 import { HoldfastError } from '../base/errors.js'
 import type { Timers } from '../base/timers.js'
 import type { CallContext } from '../control/answerer.js'
+import { LISTED_MAX } from '../control/limits.js'
 import type { VerbName } from '../control/verbs/index.js'
 import type { HoldEvent } from '../layout/events.js'
 import type { VolumeFileSystem } from '../layout/filesystem.js'
 import type { Device } from '../rdma/index.js'
 import type { ClientSession } from './client_session.js'
 import { GracePeriod } from './grace.js'
+import { HandleKeys } from './handle_keys.js'
 import type { Log } from './log.js'
 import { Mapping } from './mapping.js'
 import { Registry } from './metrics.js'
@@ -30,6 +33,7 @@ export interface ServerOptions {
   readonly timers: Timers
   readonly log: Log
   readonly device: Device
+  readonly crypto?: Crypto
   /** Who is trusted with the region itself, besides root and who owns the server. */
   readonly mapGroup?: { readonly gid: number; readonly readOnly: boolean } | null
   /** Sessions at a time. */
@@ -51,6 +55,7 @@ export class Server {
   readonly mapping: Mapping
   readonly grace: GracePeriod
   readonly sizes: Sizes
+  readonly handleKeys: HandleKeys
   readonly registry = new Registry()
   readonly metrics: ServerMetrics
   /** Those that have said HELLO, by id. */
@@ -75,6 +80,7 @@ export class Server {
     this.grace = new GracePeriod(this)
     this.sizes = new Sizes(files.volume)
     this.metrics = new ServerMetrics(this)
+    this.handleKeys = new HandleKeys(files.volume, options.crypto ?? systemCrypto)
     this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
     this.#look()
   }
@@ -161,9 +167,12 @@ export class Server {
     throw new HoldfastError('ESTALE', `session ${id}: there is none`)
   }
 
-  list() {
+  /** Sessions from an id on: those of one reply, and one more where there are more. */
+  list(from = 0) {
     const now = this.timers.now()
-    return [...this.sessions.values()].map((session) => ({
+    const ids = [...this.sessions.keys()].filter((id) => id >= from).sort((a, b) => a - b)
+    const some = ids.slice(0, LISTED_MAX + 1).map((id) => this.sessions.get(id)!)
+    return some.map((session) => ({
       id: session.id,
       name: session.name,
       uid: session.principal.uid,

@@ -98,6 +98,7 @@ export class Service {
     })
     const server = new Server(files, {
       timers,
+      crypto: options.crypto,
       log,
       device,
       mapGroup: options.mapGroup ?? null,

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HoldfastError } from '../../src/base/errors.js'
 import { Prng } from '../../src/base/prng.js'
+import { MESSAGE_BYTES_MAX } from '../../src/control/limits.js'
 import {
   Kind,
   readCallHead,
@@ -209,4 +210,19 @@ test('an errno that nobody knows is EIO, a notice that nobody knows is passed ov
   notice.word(4094)
   notice.word(1)
   assert.equal(readNotice(new XdrReader(notice.all)), null)
+})
+
+test('every notice and every failure fits into a message, whatever it says', () => {
+  const most = (name: string, type: Type) => {
+    const bytes = language.most(type)
+    assert.ok(bytes <= MESSAGE_BYTES_MAX - 16, `${name} may have ${bytes} bytes`)
+  }
+  for (const { title, body } of document.notices) most(title, body)
+  most('a failure', language.type('failure'))
+  // What else may list as much as there is: what carries it out keeps to a message.
+  const lists = ['READDIR', 'LISTXATTR', 'SUMMARY']
+  for (const { title, args, result } of document.verbs) {
+    if (!lists.includes(title)) most(`the result of ${title}`, result)
+    most(`the arguments of ${title}`, args)
+  }
 })

@@ -263,6 +263,37 @@ export class XdrLanguage {
     }
   }
 
+  /** Bytes that a value may have at most. */
+  most(type: Type): number {
+    const whole = (bytes: number) => (bytes + 3) & -4
+    switch (type.is) {
+      case 'void':
+        return 0
+      case 'unsigned hyper':
+      case 'hyper':
+        return 8
+      case 'opaque':
+      case 'string':
+        return 4 + whole(type.most)
+      case 'fixed':
+        return whole(type.length)
+      case 'list':
+        return 4 + type.most * this.most(type.of)
+      case 'optional':
+        return 4 + this.most(type.of)
+      case 'named': {
+        const definition = this.types.get(type.name)!
+        if (definition.is === 'typedef') return this.most(definition.of)
+        if (definition.is === 'enum') return 4
+        const all = (fields: Iterable<Field>) => [...fields].map((field) => this.most(field.type))
+        if (definition.is === 'struct') return all(definition.fields).reduce((a, b) => a + b, 0)
+        return 4 + Math.max(...all(definition.arms.values()))
+      }
+      default:
+        return 4
+    }
+  }
+
   // ---- writing ---------------------------------------------------------------------------------
 
   encode(type: Type, value: Value, out: Encoder): void {

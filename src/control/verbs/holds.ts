@@ -1,5 +1,5 @@
 /** HOLDS. */
-import { ITEMS_MAX } from '../limits.js'
+import { LISTED_MAX } from '../limits.js'
 import { bool, list, size, struct } from '../schema.js'
 import { hold } from '../types.js'
 import { verb } from '../verb.js'
@@ -9,5 +9,5 @@ export const holds = verb(
   'HOLDS',
   'Holds of everybody, from an id on.',
   struct('holds_args', { from: size }),
-  struct('holds_result', { holds: list(hold, ITEMS_MAX), more: bool }),
+  struct('holds_result', { holds: list(hold, LISTED_MAX), more: bool }),
 )

@@ -1,5 +1,5 @@
 /** LISTXATTR. */
-import { ITEMS_MAX } from '../limits.js'
+import { XATTR_NAMES_MAX } from '../limits.js'
 import { list, struct } from '../schema.js'
 import { target, xattrName } from '../types.js'
 import { verb } from '../verb.js'
@@ -9,5 +9,5 @@ export const listXattrs = verb(
   'LISTXATTR',
   'Their names.',
   struct('listxattr_args', { target }),
-  struct('listxattr_result', { names: list(xattrName, ITEMS_MAX) }),
+  struct('listxattr_result', { names: list(xattrName, XATTR_NAMES_MAX) }),
 )

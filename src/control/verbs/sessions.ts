@@ -1,13 +1,13 @@
 /** SESSIONS. */
-import { ITEMS_MAX } from '../limits.js'
-import { list, nothing, struct } from '../schema.js'
+import { LISTED_MAX } from '../limits.js'
+import { bool, list, struct, u32 } from '../schema.js'
 import { sessionInfo } from '../types.js'
 import { verb } from '../verb.js'
 
 export const sessions = verb(
   71,
   'SESSIONS',
-  'Who is connected.',
-  nothing,
-  struct('sessions_result', { sessions: list(sessionInfo, ITEMS_MAX) }),
+  'Who is connected, from an id on.',
+  struct('sessions_args', { from: u32 }),
+  struct('sessions_result', { sessions: list(sessionInfo, LISTED_MAX), more: bool }),
 )

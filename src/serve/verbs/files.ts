@@ -34,10 +34,12 @@ export const fileVerbs: Some<
     return opened(session, file)
   },
 
-  openHandle: (session, { ino, generation, flags }) => {
+  openHandle: (session, { ino, generation, key, flags }) => {
     session.demandHandleRoom()
     session.demandFlags(flags)
-    return opened(session, session.volume.openHandle(session.layout, { ino, generation }, flags))
+    const { layout, principal, server, volume } = session
+    if (!principal.privileged) server.handleKeys.demand(ino, generation, key)
+    return opened(session, volume.openHandle(layout, { ino, generation }, flags))
   },
 
   close: (session, { handle }) => {
@@ -129,5 +131,6 @@ function opened(session: ClientSession, file: LayoutFile) {
     throw new HoldfastError('ECONNRESET', 'the session has ended')
   }
   const { ino, generation } = file.handle
-  return { handle: session.addHandle(file), ino, generation }
+  const key = session.server.handleKeys.keyOf(ino, generation)
+  return { handle: session.addHandle(file), ino, generation, key }
 }

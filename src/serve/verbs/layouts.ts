@@ -16,7 +16,7 @@ function stepwise(session: ClientSession, call: CallContext, options: ChangeWish
     deadline,
     force,
     signal: call.signal,
-    onProgress: (moved: number) => session.tell('progress', { call: call.id, moved }),
+    onProgress: (moved: number) => session.progress(call.id, moved),
   }
 }
 

@@ -1,11 +1,8 @@
 /** Verbs on the session itself, on those of others, and on what happens. */
 import { HoldfastError } from '../../base/errors.js'
-import { ITEMS_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from '../../control/limits.js'
+import { LISTED_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from '../../control/limits.js'
 import { reclaim } from '../reclaiming.js'
 import type { Some } from './some.js'
-
-/** Holds of one reply. */
-const HOLDS_A_REPLY = 128
 
 export const sessionVerbs: Some<
   | 'ping'
@@ -65,12 +62,13 @@ export const sessionVerbs: Some<
     void session.layout
     const all = session.volume.holds().filter(({ id }) => id >= from)
     all.sort((a, b) => a.id - b.id)
-    return { holds: all.slice(0, HOLDS_A_REPLY), more: all.length > HOLDS_A_REPLY }
+    return { holds: all.slice(0, LISTED_MAX), more: all.length > LISTED_MAX }
   },
 
-  sessions: (session) => {
+  sessions: (session, { from }) => {
     void session.layout
-    return { sessions: session.server.list().slice(0, ITEMS_MAX) }
+    const all = session.server.list(from)
+    return { sessions: all.slice(0, LISTED_MAX), more: all.length > LISTED_MAX }
   },
 
   recall: (session, { id, deadline }, call) => session.server.recall(session, id, deadline, call),
