@@ -16,7 +16,7 @@
  * under it; truncate, punch and defragment are refused as long as one process has it.
  */
 import { createHash } from 'node:crypto'
-import { connect, HoldfastError, type Client, type FileMapping } from 'holdfast/client'
+import { connect, type Client, type FileMapping, type HoldfastError } from 'holdfast/client'
 
 type File = Awaited<ReturnType<Client['open']>>
 

@@ -55,7 +55,8 @@ interface Loaded {
 
 /** Loads a model, checks it, and says how fast that was. */
 async function load(client: Client, path: string): Promise<Loaded> {
-  const file = (await client.open(path)) as RemoteFile
+  const file = await client.open(path)
+  if (!(file instanceof RemoteFile)) throw new Error('this loads from another host: hf://HOST:PORT')
   const tensors = await readHeader(file)
   const bytes = tensors.reduce((sum, { length }) => sum + length, 0)
   // A read lease: it allocates nothing, and is given back when somebody wants to change the file.

@@ -126,6 +126,11 @@ export class Program {
     return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
   }
 
+  /** Lines that nobody has taken. */
+  rest(): string[] {
+    return this.#lines.splice(0)
+  }
+
   kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<End> {
     this.#child.kill(signal)
     return this.ended()

@@ -101,11 +101,11 @@ interface Ban {
   readonly instead: string
 }
 
-const CLOCK = /^src\/base\/(clock|timers)\.ts$|^(test|bench|scripts)\//
+const CLOCK = /^src\/base\/(clock|timers)\.ts$|^(test|bench|scripts|examples)\//
 /** A program may look how long it has taken: what it shows, and no state, depends on it. */
-const TIMED = /^src\/base\/(clock|timers)\.ts$|^(src\/cli|test|bench|scripts)\//
-const WAITS = /^src\/base\/timers\.ts$|^src\/cli\/|^(test|bench|scripts)\//
-const PROGRAM = /^src\/cli\/|^(test|bench|scripts)\//
+const TIMED = /^src\/base\/(clock|timers)\.ts$|^(src\/cli|test|bench|scripts|examples)\//
+const WAITS = /^src\/base\/timers\.ts$|^src\/cli\/|^(test|bench|scripts|examples)\//
+const PROGRAM = /^src\/cli\/|^(test|bench|scripts|examples)\//
 
 /**
  * Calls with a better form: time, chance and output are parameters here, so that a seed decides.

@@ -33,7 +33,7 @@ export function sources(directories: readonly string[], endings: readonly string
 
 /** Everything written by hand that is code. */
 export function code(): Source[] {
-  return sources(['src', 'test', 'scripts', 'bench'], ['.ts', '.mjs', '.c', '.h'])
+  return sources(['src', 'test', 'scripts', 'bench', 'examples'], ['.ts', '.mjs', '.c', '.h'])
 }
 
 export const isTypeScript = (source: Source): boolean => /\.(ts|mjs)$/.test(source.path)
