@@ -47,6 +47,7 @@ const REMEDY: Readonly<Record<string, string>> = {
 const DETAIL_REMEDY: Readonly<Record<string, string>> = {
   'it is immutable': 'chattr -i lifts that',
   'it is append-only': 'chattr -a lifts that',
+  'cutting blocks off: blocks are held': '--policy wait or defer goes on, holdfast evict ends them',
   'giving blocks a second owner: blocks are': '--share copy copies those',
   'giving blocks a second owner: it is fixed': '--share copy copies it',
   'blocks of it have other owners': 'remove its clones first, or overwrite them',

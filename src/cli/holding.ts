@@ -41,11 +41,12 @@ export async function holdFile(
   command: readonly string[],
   options: HoldingOptions,
 ): Promise<void> {
+  const runs = command.length > 0
+  if (kind === 'seal') await inVolume(target.region, async () => refuseRemote(target))
+  await using client = await demandServer(target.region)
+  const holding = new Holding(kind, target, options, client, runs)
   await inVolume(target.region, async () => {
-    if (kind === 'seal') refuseRemote(target)
-    await using client = await demandServer(target.region)
-    const holding = new Holding(kind, target, options, client, command.length > 0)
-    if (command.length === 0) return stayUntilStopped((stopped) => holding.stay(stopped))
+    if (!runs) return stayUntilStopped((stopped) => holding.stay(stopped))
     await holding.take()
     process.exitCode = await holding.run(command)
   })

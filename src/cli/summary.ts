@@ -3,7 +3,6 @@ import type { StatFs } from '../base/filesystem.js'
 import type { Client } from '../client/index.js'
 import { inspectVolume, type VolumeSummary } from '../layout/embedded.js'
 import { connectTo, isServer, serverOf } from './connection.js'
-import { inVolume } from './failure.js'
 
 export interface Known {
   readonly summary: VolumeSummary
@@ -15,15 +14,13 @@ export interface Known {
   } | null
 }
 
-export function lookAt(volume: string): Promise<Known> {
-  return inVolume(volume, async () => {
-    if (isServer(volume)) return ask(await connectTo(volume))
-    const summary = inspectVolume(volume)
-    if (summary.owner?.alive !== true) return { summary, served: null }
-    // Whoever has it open need not serve it, nor serve us: then the superblock has to do.
-    const client = await serverOf(volume).catch(() => null)
-    return client === null ? { summary, served: null } : ask(client)
-  })
+export async function lookAt(volume: string): Promise<Known> {
+  if (isServer(volume)) return ask(await connectTo(volume))
+  const summary = inspectVolume(volume)
+  if (summary.owner?.alive !== true) return { summary, served: null }
+  // Whoever has it open need not serve it, nor serve us: then the superblock has to do.
+  const client = await serverOf(volume).catch(() => null)
+  return client === null ? { summary, served: null } : ask(client)
 }
 
 async function ask(client: Client): Promise<Known> {

@@ -35,8 +35,8 @@ export function holdsCommand(program: Command): Command {
 }
 
 async function list(volume: string, options: Options): Promise<void> {
+  await using client = await demandServer(volume)
   await inVolume(volume, async () => {
-    await using client = await demandServer(volume)
     const holds = await client.holds()
     const paths = options.paths === true ? await pathsOf(client, holds) : null
     if (options.json === true) {
@@ -126,8 +126,8 @@ export function recallCommand(program: Command): Command {
 }
 
 async function recall(id: number, volume: string, options: RecallOptions): Promise<void> {
+  await using client = await demandServer(volume)
   await inVolume(volume, async () => {
-    await using client = await demandServer(volume)
     const { deadline } = options
     const outcome = await client.recall(id, deadline === undefined ? {} : { deadline })
     if (options.json === true) await printJson({ id, outcome })

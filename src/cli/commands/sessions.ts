@@ -25,8 +25,8 @@ export function sessionsCommand(program: Command): Command {
 }
 
 async function list(volume: string, options: JsonOption): Promise<void> {
+  await using client = await demandServer(volume)
   await inVolume(volume, async () => {
-    await using client = await demandServer(volume)
     const own = client.hello.session
     const sessions = await client.sessions()
     if (options.json === true) {
@@ -66,8 +66,6 @@ export function evictCommand(program: Command): Command {
 }
 
 async function evict(session: number, volume: string): Promise<void> {
-  await inVolume(volume, async () => {
-    await using client = await demandServer(volume)
-    await client.evict(session)
-  })
+  await using client = await demandServer(volume)
+  await inVolume(volume, () => client.evict(session))
 }

@@ -35,8 +35,8 @@ export function watchCommand(program: Command): Command {
 }
 
 async function watch(volume: string, options: Options): Promise<void> {
+  await using client = await demandServer(volume)
   await inVolume(volume, async () => {
-    await using client = await demandServer(volume)
     const output = new Lines(options.json === true)
     await stayUntilStopped(async (stopped) => {
       const gone = listen(client, output, options)
@@ -98,10 +98,10 @@ class Lines {
   }
 
   holding({ kind, holds, change, wanted }: HoldNotice): void {
-    const inode = holds[0] === undefined ? '' : ` of inode ${holds[0].ino}`
+    const inode = holds[0] === undefined ? '' : `inode ${holds[0].ino}: `
     const range = wanted === undefined ? '' : `, ${wanted.length} bytes at ${wanted.offset}`
     const why = change === undefined ? '' : ` (${change}${range})`
-    this.write(kind, { holds, change, wanted }, `${displayHolds(holds)}${inode}${why}`)
+    this.write(kind, { holds, change, wanted }, `${inode}${displayHolds(holds)}${why}`)
   }
 
   write(event: string, json: object, text: string): void {
