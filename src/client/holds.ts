@@ -134,7 +134,10 @@ export class ClientHolds {
     const granted = await alive.caller.call(VERBS.reclaim, { ...file, offset, length, extents })
     if (hold.held) {
       hold.reclaimed(alive, granted)
-      return this.#known(hold)
+      this.#known(hold)
+      // It was fenced, and the word of that was lost with the last server.
+      if (kind === 'lease' && blocksOf(granted.extents) < blocksOf(extents)) hold.fenced()
+      return
     }
     // Its user has given it back while it was taken again.
     await alive.caller.call(VERBS.layoutReturn, { id: granted.id })
@@ -145,3 +148,6 @@ export class ClientHolds {
     for (const hold of [...this.#all]) hold.finish('gone', why)
   }
 }
+
+const blocksOf = (extents: Granted['extents']) =>
+  extents.reduce((blocks, { count }) => blocks + count, 0)

@@ -145,3 +145,22 @@ test('a hold whose connection was lost as it was granted is none', async () => {
   })
   assert.equal(hold.end, 'gone')
 })
+
+test('a lease that was fenced as its server died is fenced when it is taken up again', async () => {
+  for (const kind of ['lease', 'pin'] as const) {
+    const holds = new ClientHolds()
+    const iomode = kind === 'lease' ? ('rw' as const) : null
+    const first = quiet()
+    const hold = await holds.take(first.alive, { ...facts(11), kind, iomode }, () =>
+      Promise.resolve(granted(1)),
+    )
+    holds.lost(true, 'killed')
+    // Its block has left the file. A pin was deferred by then, and stays.
+    const second = new Session((verb) => {
+      return verb === VERBS.reclaim ? { ...granted(2), extents: [] } : {}
+    })
+    await holds.again(second.alive, [0])
+    assert.equal(hold.end, kind === 'lease' ? 'fenced' : null)
+    assert.equal(second.of(VERBS.layoutReturn).length, kind === 'lease' ? 1 : 0)
+  }
+})

@@ -76,9 +76,12 @@ class Own {
     return ++this.sequence
   }
 
-  /** What was stored may have been lost: it was fenced. */
+  /** How often something that was stored may have been lost: its mapping was fenced. */
+  doubts = 0
+
   doubt(): void {
     this.least.fill(0)
+    this.doubts++
   }
 }
 
@@ -291,11 +294,13 @@ export class Roamer {
     try {
       const { size } = await file.stat()
       const bytes = new Uint8Array(Math.min(size, FILE_BLOCKS * BLOCK_BYTES))
-      const before = own === null ? null : [...own.least]
+      const before = [...(own?.least ?? [])]
+      const doubts = this.#doubts(own)
       const got = await file.read(bytes, 0)
       if (got % BLOCK_BYTES !== 0) return
       this.#demand(wordsOf(bytes.subarray(0, got)), family, `read ${name}`)
-      if (own !== null && !own.busy) this.#demandOwn(own, wordsOf(bytes.subarray(0, got)), before!)
+      if (this.#doubts(own) !== doubts) return
+      if (own !== null && !own.busy) this.#demandOwn(own, wordsOf(bytes.subarray(0, got)), before)
     } finally {
       await file.close()
     }
@@ -425,10 +430,21 @@ export class Roamer {
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
       if (!EXPECTED.has(String(code))) throw error
-      // Stores after a fence are lost to the file.
-      if (message.includes('fenced')) own?.doubt()
+      // Stores after a fence are lost to the file; of one, who is cut off is not told.
+      if (!message.includes('released')) own?.doubt()
       return null
     }
+  }
+
+  /** What is known of a file after all that is known of its mappings. */
+  #doubts(own: Own | null): number {
+    if (own === null) return 0
+    for (const one of [...this.#mapped]) {
+      if (one.own !== own || this.#words(one) !== null) continue
+      this.#mapped.splice(this.#mapped.indexOf(one), 1)
+      one.file.close().catch(() => {})
+    }
+    return own.doubts
   }
 
   /** Stores through one mapping, and looks at some. */
@@ -461,6 +477,7 @@ export class Roamer {
       return
     }
     this.#demand(words, one.family, `mapping of ${one.name}`)
+    this.#doubts(one.own)
     if (one.own !== null && !one.own.busy) this.#demandOwn(one.own, words, one.own.least)
   }
 
