@@ -118,7 +118,8 @@ export class ClientHold implements AsyncDisposable {
     if (this.#end !== null) return
     const alive = this.#alive
     this.finish('released', 'it was released')
-    await this.#unused
+    // At once where nothing is under way: a call that is made next comes behind it.
+    if (this.#unused instanceof Promise) await this.#unused
     if (alive === null) return
     await alive.caller.call(VERBS.layoutReturn, { id: this.#id }).catch((error: unknown) => {
       // It may have been fenced meanwhile, or its session has ended: it is back either way.

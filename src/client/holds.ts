@@ -9,7 +9,7 @@
  *   before a call is made in that session.
  */
 import { HoldfastError } from '../base/errors.js'
-import { ITEMS_MAX } from '../control/limits.js'
+import { RECLAIM_EXTENTS_MAX } from '../control/limits.js'
 import type { Notice, NoticeBody } from '../control/message.js'
 import type { Granted } from '../control/types.js'
 import { VERBS } from '../control/verbs/index.js'
@@ -129,7 +129,8 @@ export class ClientHolds {
   async #reclaimOne(alive: Alive, hold: ClientHold): Promise<void> {
     const { ino, generation, kind, iomode, reason } = hold.facts
     const { layout, offset, length, extents } = hold
-    if (extents.length > ITEMS_MAX) throw new HoldfastError('E2BIG', 'it has too many extents')
+    if (extents.length > RECLAIM_EXTENTS_MAX)
+      throw new HoldfastError('E2BIG', 'it has too many extents')
     const file = { ino, generation, layout, kind, iomode: iomode ?? undefined, reason }
     const granted = await alive.caller.call(VERBS.reclaim, { ...file, offset, length, extents })
     if (hold.held) {

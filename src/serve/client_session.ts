@@ -240,8 +240,12 @@ export class ClientSession {
     throw new HoldfastError('ESTALE', `STag ${stag}: it is none of the session, or has ended`)
   }
 
-  /** A lease was not given back in time: what it gave access to is cut off, at once. */
+  /**
+   * A lease was not given back in time: what it gave access to is cut off, at once. EBUSY where a
+   * client may map it: that nobody takes away.
+   */
   revoke(hold: Hold | null): void {
+    if (this.maps) throw new HoldfastError('EBUSY', 'who maps the region cannot be cut off from it')
     const held = hold === null ? undefined : this.holds.get(hold.id)
     if (held === undefined) return
     const stags = held.cutOff()

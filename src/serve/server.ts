@@ -43,6 +43,8 @@ export interface ServerOptions {
 }
 
 const SESSIONS_MAX = 4096
+/** Milliseconds that the mappings of an evicted client are waited for. */
+const EVICT_MILLISECONDS = 5000
 const RECALL_MILLISECONDS_MAX = 60_000
 /** To take a session down that maps nothing takes no longer. */
 const LEAVE_MILLISECONDS = 100
@@ -197,7 +199,19 @@ export class Server {
     const session = this.find(id)
     this.log.warn('session is evicted', { session: id, name: session.name })
     session.dismiss('it was evicted', false)
-    await this.left(session, new HoldfastError('ECONNRESET', 'it was evicted'))
+    const left = this.left(session, new HoldfastError('ECONNRESET', 'it was evicted'))
+    let late = () => {}
+    const patience = new Promise<boolean>((resolve) => {
+      late = this.timers.after(EVICT_MILLISECONDS, () => resolve(true))
+    })
+    const stays = await Promise.race([left, patience])
+    late()
+    if (stays !== true) return
+    throw new HoldfastError(
+      'EBUSY',
+      `session ${id} is cut off, but ${session.principal.peer} still maps the region: what it ` +
+        'holds ends when that process unmaps it, or is ended',
+    )
   }
 
   /** Asks a lease back: of its own, or as root. */

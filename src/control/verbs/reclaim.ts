@@ -1,5 +1,5 @@
 /** RECLAIM. */
-import { ITEMS_MAX } from '../limits.js'
+import { RECLAIM_EXTENTS_MAX } from '../limits.js'
 import { list, optional, size, struct, u32 } from '../schema.js'
 import { extent, granted, holdKind, iomode, layoutId, words } from '../types.js'
 import { verb } from '../verb.js'
@@ -17,7 +17,7 @@ export const reclaim = verb(
     iomode: optional(iomode),
     offset: size,
     length: size,
-    extents: list(extent, ITEMS_MAX),
+    extents: list(extent, RECLAIM_EXTENTS_MAX),
     reason: words,
   }),
   granted,

@@ -61,8 +61,7 @@ export const holdVerbs: Some<
     const file = session.file(wish.handle)
     const onRecall = (id: number, recall: Parameters<typeof tellRecall>[2]) =>
       tellRecall(session, id, recall)
-    // What a client maps nobody takes away from it; all else goes through here, and ends here.
-    const revoke = session.maps ? undefined : () => session.revoke(taken)
+    const revoke = () => session.revoke(taken)
     let taken: Hold | null = null
     return take(session, wish, call, async (options) => {
       const lease = { ...options, iomode, onRecall, revoke }
