@@ -98,6 +98,9 @@ export class Passed {
     const { stream } = caller.channel
     const { slot } = await caller.call(VERBS.descriptor, {})
     const [received] = stream.takeDescriptors?.() ?? []
+    if (received === undefined && caller.ended) {
+      throw new HoldfastError('ECONNRESET', 'the connection was lost as the descriptor came')
+    }
     if (received === undefined) throw new HoldfastError('EPROTO', 'no descriptor came')
     const { path, kind, bytes, grain, persistence, coherent } = hello.region
     const told = { path, kind, byteLength: bytes, grain, persistence, coherent }

@@ -23,6 +23,10 @@ const RECEIVES_A_TURN = 16
 const GROWTH = 16
 /** Messages that are dealt with before others have their turn. */
 const MESSAGES_A_TURN = 64
+/** After so many turns without a byte nothing is on its way here, through whatever carries it. */
+const IDLE_TURNS = 4
+/** Milliseconds that who goes on sending is listened to. */
+const CATCH_UP_MILLISECONDS = 1000
 /** Milliseconds that the other end has to take what it was sent, once the channel is closed. */
 const CLOSE_MILLISECONDS = 5000
 
@@ -57,6 +61,8 @@ export class Channel {
   #backlog = 0
   #paused = false
   #handing = false
+  /** Bytes that have come. */
+  #received = 0
   #ended = false
   #closing = false
   #stopClosing = () => {}
@@ -131,6 +137,16 @@ export class Channel {
     this.#paused = !wanted
     this.stream.reading(wanted)
     if (wanted && !this.#handing && this.#to > this.#from) void this.#again()
+  }
+
+  /** Resolves when what had come until now was handed over: nothing more came for some turns. */
+  async caughtUp(): Promise<void> {
+    const end = this.#timers.now() + CATCH_UP_MILLISECONDS
+    for (let idle = 0; idle < IDLE_TURNS && !this.#ended && this.#timers.now() < end;) {
+      const before = this.#received
+      await this.#timers.turn()
+      idle = this.#received === before && !this.#handing ? idle + 1 : 0
+    }
   }
 
   /**
@@ -223,7 +239,10 @@ export class Channel {
 
   #read(bytes: Uint8Array, start: number, length: number): number {
     const got = this.stream.receive(bytes, start, length)
-    if (got >= 0) return got
+    if (got >= 0) {
+      this.#received += got
+      return got
+    }
     const half = this.#to > this.#from
     this.#end(half ? new HoldfastError('ECONNRESET', 'it ended within a message') : null)
     return 0

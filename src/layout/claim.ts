@@ -8,6 +8,11 @@ export interface HoldUser {
   /** The lease is asked back. */
   readonly onRecall?: (id: number, recall: Recall) => void
   /**
+   * Resolves when all that had come from the holder was dealt with. After a turn unless given: its
+   * deadline is missed only then.
+   */
+  readonly caughtUp?: () => Promise<void>
+  /**
    * Access through the hold ends now, all of it: to file blocks [from, to) at most. Returns, or
    * resolves, when none is under way any more: only then does the change go on.
    */

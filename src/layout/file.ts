@@ -265,10 +265,11 @@ export class LayoutFile extends OpenFile {
   }
 }
 
-function userOf({ onRecall, revoke }: LeaseOptions): HoldUser | null {
+function userOf({ onRecall, revoke, caughtUp }: LeaseOptions): HoldUser | null {
   if (onRecall === undefined && revoke === undefined) return null
   return {
     ...(onRecall === undefined ? {} : { onRecall }),
+    ...(caughtUp === undefined ? {} : { caughtUp }),
     ...(revoke === undefined
       ? {}
       : {

@@ -46,6 +46,8 @@ export interface LeaseOptions extends HoldOptions {
    * ended. Without it, or when it fails, the blocks stay as they are until the session ends.
    */
   readonly revoke?: ((offset: number, length: number) => void | Promise<void>) | undefined
+  /** Resolves when all that had come from the holder was dealt with: its deadline waits for that. */
+  readonly caughtUp?: (() => Promise<void>) | undefined
 }
 
 export interface Wanted {

@@ -289,9 +289,10 @@ export class Waiting {
 
   /** The deadline of a recall has come, unless it was called off and another one has its own. */
   async #expire(id: number, due: number): Promise<void> {
-    const { table, draining } = this.#arbiter.holds
+    const { table, draining, users } = this.#arbiter.holds
     // What the holder has sent and nobody has looked at yet counts.
-    await this.#timers.turn()
+    const holder = users.get(table.find(id))
+    await (holder?.caughtUp === undefined ? this.#timers.turn() : holder.caughtUp())
     const slot = table.find(id)
     if (slot < 0 || table.stateOf(slot) !== 'recalled' || draining.has(id)) return
     if (table.deadlineOf(slot) === due) await this.#fence(id, slot)

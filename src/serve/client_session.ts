@@ -41,6 +41,8 @@ export interface Teller {
   attach(fd: number): void
   /** All that clients say is taken from now on. */
   greeted(): void
+  /** Resolves when what had come from the client was dealt with. */
+  caughtUp(): Promise<void>
   close(): void
   abort(why: Error): void
 }
@@ -254,6 +256,11 @@ export class ClientSession {
       this.tell('fence', { id, stags: stags.slice(at, at + ITEMS_MAX) })
     }
     held.forget()
+  }
+
+  /** Resolves when what it had sent was dealt with: a return that had come in time is in time. */
+  caughtUp(): Promise<void> {
+    return this.#teller.caughtUp()
   }
 
   /** Whether it has, or may have, mappings that nobody can take from it. */

@@ -60,6 +60,7 @@ export function serveConnection(server: Server, options: ConnectionOptions): Cli
       cancel()
       answerer.greeted()
     },
+    caughtUp: () => answerer.channel.caughtUp(),
     close: () => answerer.close(),
     abort: (why) => answerer.abort(why),
   })

@@ -30,6 +30,7 @@ export interface Exposure {
 }
 
 const NOTHING: Teller = {
+  caughtUp: () => Promise.resolve(),
   tell: () => {},
   tellEvent: () => {},
   attach: () => {},

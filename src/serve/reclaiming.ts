@@ -1,6 +1,7 @@
 /** RECLAIM: a client takes a hold again that the last owner of the region had granted. */
 import type { ArgsOf } from '../control/verb.js'
 import type { VERBS } from '../control/verbs/index.js'
+import type { Recall } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { HeldExtent } from '../layout/reclaim.js'
 import type { ClientSession } from './client_session.js'
@@ -17,12 +18,16 @@ export function reclaim(session: ClientSession, claim: Claim) {
   const { ino, generation, kind, iomode, reason } = claim
   const file = volume.openHandle(session.layout, { ino, generation }, 'r')
   try {
+    const user = {
+      onRecall: (id: number, recall: Recall) => tellRecall(session, id, recall),
+      caughtUp: () => session.caughtUp(),
+    }
     const hold = volume.reclaim(session.layout, file, {
       kind,
       iomode: iomode ?? null,
       extents: withHoles(claim),
       reason,
-      user: kind === 'lease' ? { onRecall: (id, recall) => tellRecall(session, id, recall) } : null,
+      user: kind === 'lease' ? user : null,
     })
     return new HeldByClient(session, hold).granted(file)
   } finally {

@@ -54,6 +54,7 @@ function report(): Report {
 
 /** Nothing else runs for so long. */
 function busy({ milliseconds }: { milliseconds: number }): void {
+  tell('busy')
   const end = performance.now() + milliseconds
   while (performance.now() < end) randomBytes(1)
 }

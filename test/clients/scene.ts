@@ -47,8 +47,8 @@ export class Scene {
     return scene
   }
 
-  /** The daemon begins to serve. */
-  async serve(): Promise<void> {
+  /** The daemon begins to serve; with keys, remote clients, too: at the port that this returns. */
+  async serve(keys?: string): Promise<number> {
     const seconds = this.#seconds
     const daemon = await Actor.start(this.programs, import.meta.url, './daemon.js', { seconds })
     this.#daemon = daemon
@@ -56,7 +56,8 @@ export class Scene {
       (line) => this.wrong.push(line),
       () => {},
     )
-    await daemon.call('start', { region: this.region, socket: this.socket })
+    const { region, socket } = this
+    return (await daemon.call<{ port: number }>('start', { region, socket, keys })).port
   }
 
   get daemon(): Actor {

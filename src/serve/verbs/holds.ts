@@ -64,7 +64,8 @@ export const holdVerbs: Some<
     const revoke = () => session.revoke(taken)
     let taken: Hold | null = null
     return take(session, wish, call, async (options) => {
-      const lease = { ...options, iomode, onRecall, revoke }
+      const caughtUp = () => session.caughtUp()
+      const lease = { ...options, iomode, onRecall, revoke, caughtUp }
       return (taken = await session.volume.promises.lease(file, lease))
     })
   },
