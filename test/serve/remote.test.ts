@@ -195,3 +195,33 @@ servedTest('remote: files of more than 4 GiB are reached at every offset', {}, a
   }
   assert.equal(served.volume.stat('/f').size, 9 * GIB)
 })
+
+servedTest(
+  'remote: who syncs is told when the server began anew in between',
+  {},
+  async (served) => {
+    make(served, '/f', 64 * BLOCK)
+    const client = await served.remote()
+    const leased = await client.open('/f', 'r+')
+    const followed = await client.open('/f', 'r+', 0, undefined, { fault: true })
+    const { port } = served.service.address!
+    const again = async () => {
+      const connected = new Promise<void>((resolve) => (client.onConnected = resolve))
+      await served.service.stop(100)
+      await served.start({ listen: { host: '127.0.0.1', port, keys: served.keys } })
+      await connected
+    }
+    await leased.write(patternOf(1, 32 * BLOCK), 0)
+    await leased.sync()
+    await again()
+    await leased.sync()
+    await leased.write(patternOf(2, 32 * BLOCK), 0)
+    await followed.write(patternOf(3, 10), 40 * BLOCK)
+    await again()
+    for (const file of [leased, followed]) {
+      await assert.rejects(file.sync(), refused('ESTALE', /what was not synced may be lost/))
+      await file.write(patternOf(4, 10), 0)
+      await file.sync()
+    }
+  },
+)
