@@ -36,6 +36,8 @@ import type { ResultOf, Verb } from '../control/verb.js'
 import { VERBS } from '../control/verbs/index.js'
 import type { Alive, Link } from './link.js'
 import { allExtents, listDirectory } from './paging.js'
+import { eachPiece, PIECES_UNDER_WAY } from './pieces.js'
+import { Unsynced } from './unsynced.js'
 import { bytesOf, longOf, ownerOf, sizeOf, timeOf, u32Of, wishOf } from './wire.js'
 
 export interface OpenOptions {
@@ -52,8 +54,6 @@ export interface OpenedIn {
   readonly session: Alive
 }
 
-/** Calls for one piece of data each that are under way at a time. */
-const PIECES_UNDER_WAY = 4
 /** What opening again does not do. */
 const ONCE = O.CREAT | O.EXCL | O.TRUNC | (O.TMPFILE & ~O.DIRECTORY)
 
@@ -62,6 +62,7 @@ export class ServedFile implements FileHandle {
   readonly generation: number
   protected readonly connection: Link
   protected readonly flags: number
+  protected readonly unsynced = new Unsynced()
   readonly #key: Uint8Array
   #handle: number
   /** The session that has it open. */
@@ -143,7 +144,10 @@ export class ServedFile implements FileHandle {
   }
 
   /** What may be asked twice. */
-  protected look<A, R>(verb: Verb<A, R>, argsOf: (handle: number) => A): Promise<R> {
+  protected look<A, R>(
+    verb: Verb<A, R>,
+    argsOf: (handle: number, session: Alive) => A,
+  ): Promise<R> {
     return this.call(verb, argsOf, {}, true)
   }
 
@@ -218,12 +222,10 @@ export class ServedFile implements FileHandle {
       async (piece) => {
         const from = piece * DATA_BYTES_MAX
         const data = buffer.subarray(from, Math.min(buffer.length, from + DATA_BYTES_MAX))
-        const argsOf = (handle: number) => ({
-          handle,
-          position: position + from,
-          data,
-          options: wish,
-        })
+        const argsOf = (handle: number, session: Alive) => {
+          this.unsynced.wrote(session)
+          return { handle, position: position + from, data, options: wish }
+        }
         // Written twice it is the same, unless it is appended.
         const { signal } = options
         const { end } = await this.call(VERBS.write, argsOf, { signal }, !this.append)
@@ -261,7 +263,12 @@ export class ServedFile implements FileHandle {
   }
 
   async sync(): Promise<void> {
-    await this.look(VERBS.sync, (handle) => ({ handle }))
+    const last: { session: Alive | null } = { session: null }
+    await this.look(VERBS.sync, (handle, session) => {
+      last.session = session
+      return { handle }
+    })
+    if (last.session !== null) this.unsynced.synced(last.session)
   }
 
   extents(): Promise<Layout> {
@@ -464,20 +471,6 @@ const rangeOf = (offset: number, length: number) => ({
   offset: sizeOf(offset, 'offset'),
   length: sizeOf(length, 'length'),
 })
-
-/** Runs `work` for pieces 0, 1, …, some at a time, begun in their order. */
-async function eachPiece(
-  pieces: number,
-  work: (piece: number) => Promise<void>,
-  atOnce = PIECES_UNDER_WAY,
-): Promise<void> {
-  if (pieces === 1) return work(0)
-  let next = 0
-  const run = async () => {
-    while (next < pieces) await work(next++)
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, pieces) }, run))
-}
 
 const ownerNumbers = new Map<unknown, number>()
 const ownersByNumber = new Map<number, unknown>()

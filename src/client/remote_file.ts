@@ -313,6 +313,7 @@ export class RemoteFile extends HoldingFile {
     if (one === null) return this.#throughServer(buffer, position, options)
     for (let tries = 1, way = one; ; tries++) {
       try {
+        this.unsynced.wrote(way.session)
         await way.write(position, buffer)
         if (end > this.#size) await way.commit(end)
         this.#sizes.reach(this.ino, end)

@@ -13,6 +13,7 @@ import { testErrors } from './errors.js'
 import { bootGuest } from './guest.js'
 import { makeImage } from './image.js'
 import { testMessages } from './messages.js'
+import { testServed } from './served.js'
 import { testSetups } from './setups.js'
 import { testTransfers } from './transfers.js'
 import { World } from './world.js'
@@ -34,6 +35,7 @@ async function main(only: string | undefined): Promise<void> {
     errors: () => testErrors(world),
     deaths: () => testDeaths(world),
     commands: () => testCommands(world),
+    served: () => testServed(world),
   }
   for (const [name, suite] of Object.entries(suites)) {
     if (only === undefined || only === name) suite()

@@ -1,10 +1,13 @@
 /** A client of a server on another host, as a program (served.test.ts). */
+import { createHash } from 'node:crypto'
 import { connect, type Client } from '../../src/client/index.js'
 import type { FileLayout } from '../../src/client/layout.js'
 import type { RemoteFile } from '../../src/client/remote_file.js'
 import { Prng } from '../../src/base/prng.js'
 import { patternOf } from '../interop/pattern.js'
 import { serve, tell } from '../processes/serve.js'
+
+const PIECE_BYTES = 8 << 20
 
 let client!: Client
 const files = new Map<string, RemoteFile>()
@@ -42,6 +45,15 @@ async function work(args: At & { seed: number; operations: number; longest: numb
   }
   await file.sync()
   return model
+}
+
+async function eachPiece(
+  length: number,
+  run: (at: number, hash: ReturnType<typeof createHash>) => Promise<void>,
+): Promise<string> {
+  const hash = createHash('sha1')
+  for (let at = 0; at < length; at += PIECE_BYTES) await run(at, hash)
+  return hash.digest('hex')
 }
 
 serve({
@@ -98,6 +110,23 @@ serve({
   layoutCommit: ({ path, size }: { path: string; size?: number }) =>
     layouts.get(path)!.commit(size),
   pin: async ({ path }: { path: string }) => (await fileOf(path).pin({ reason: 'a test' })).id,
+
+  /** Writes a file in large pieces, or reads it; what it has. */
+  writeLarge: ({ path, length, seed }: At & { seed: number }) =>
+    eachPiece(length, async (at, hash) => {
+      const bytes = patternOf(seed + at / PIECE_BYTES, Math.min(PIECE_BYTES, length - at))
+      hash.update(bytes)
+      await fileOf(path).write(bytes, at)
+    }).then(async (found) => {
+      await fileOf(path).sync()
+      return found
+    }),
+  readLarge: ({ path, length }: At) => {
+    const bytes = new Uint8Array(PIECE_BYTES)
+    return eachPiece(length, async (at, hash) => {
+      hash.update(bytes.subarray(0, await fileOf(path).read(bytes, at)))
+    })
+  },
 
   /** Writes through a layout again and again, until it fails: why. */
   flood: async ({ path, length, seed }: At & { seed: number }) => {

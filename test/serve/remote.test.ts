@@ -168,3 +168,60 @@ servedTest(
     )
   },
 )
+
+servedTest('remote: files of more than 4 GiB are reached at every offset', {}, async (served) => {
+  const GIB = 2 ** 30
+  make(served, '/f', 10)
+  served.volume.truncate('/f', 9 * GIB)
+  const client = await served.remote()
+  for (const fault of [false, true]) {
+    const file = (await client.open('/f', 'r+', 0, undefined, { fault })) as RemoteFile
+    for (const [i, at] of [4 * GIB - 100, 5 * GIB + 3, 9 * GIB - 300].entries()) {
+      const bytes = patternOf(20 + i, 200)
+      await file.write(bytes, at)
+      await file.write(patternOf(i, 70_000), at - 2 * GIB)
+      const got = new Uint8Array(400)
+      assert.equal(await file.read(got, at - 100), 400)
+      const wanted = new Uint8Array(400)
+      wanted.set(bytes, 100)
+      assert.deepEqual(got, wanted)
+      const far = new Uint8Array(70_000)
+      assert.equal(await file.read(far, at - 2 * GIB), 70_000)
+      assert.deepEqual(far, patternOf(i, 70_000))
+    }
+    const pieces = [4 * GIB - 100, 9 * GIB - 300].map((offset) => ({ offset, length: 200 }))
+    assert.deepEqual(await file.readMany(pieces), [patternOf(20, 200), patternOf(22, 200)])
+    await file.close()
+  }
+  assert.equal(served.volume.stat('/f').size, 9 * GIB)
+})
+
+servedTest(
+  'remote: who syncs is told when the server began anew in between',
+  {},
+  async (served) => {
+    make(served, '/f', 64 * BLOCK)
+    const client = await served.remote()
+    const leased = await client.open('/f', 'r+')
+    const followed = await client.open('/f', 'r+', 0, undefined, { fault: true })
+    const { port } = served.service.address!
+    const again = async () => {
+      const connected = new Promise<void>((resolve) => (client.onConnected = resolve))
+      await served.service.stop(100)
+      await served.start({ listen: { host: '127.0.0.1', port, keys: served.keys } })
+      await connected
+    }
+    await leased.write(patternOf(1, 32 * BLOCK), 0)
+    await leased.sync()
+    await again()
+    await leased.sync()
+    await leased.write(patternOf(2, 32 * BLOCK), 0)
+    await followed.write(patternOf(3, 10), 40 * BLOCK)
+    await again()
+    for (const file of [leased, followed]) {
+      await assert.rejects(file.sync(), refused('ESTALE', /what was not synced may be lost/))
+      await file.write(patternOf(4, 10), 0)
+      await file.sync()
+    }
+  },
+)
