@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { O } from '../../src/base/open_flags.js'
 import { PATH_BYTES_MAX } from '../../src/base/limits.js'
+import { LONG } from '../rdma/random.js'
 import { connectUnix } from '../../src/native/unix.js'
 import { contentOf, hostileTest, type HostileScene, type Step } from './hostile_scene.js'
 import { byPath, callBytes, cancelBytes, codeOf, framed, RawClient } from './raw_client.js'
@@ -94,8 +95,11 @@ step('files of others are nobody else’s, whichever way they are asked for', as
     const to = Buffer.from('/shared/stolen')
     assert.equal(await codeOf(bob.call('reflink', { from, to, options: EMPTY })), 'EACCES')
     assert.match(await codeOf(bob.call('snapshot', { from, to, options: EMPTY })), /EACCES|ENOTDIR/)
+    // A name more, where POSIX lets have one, shows nothing more.
     const linked = await codeOf(bob.call('link', { target: byPath(path), path: to }))
-    assert.match(linked, /EACCES|EPERM|EEXIST/)
+    assert.match(linked, /ok|EACCES|EPERM/)
+    assert.match(await codeOf(open(bob, to)), /EACCES|ENOENT/)
+    if (linked === 'ok') await root.call('unlink', { path: to, options: EMPTY })
   }
   for (const uid of [0, 1000]) {
     const as = { uid, gid: uid }
@@ -196,7 +200,7 @@ step('nothing is done before HELLO, and HELLO is said once', async (scene) => {
 })
 
 step('handles, holds and registrations have their bounds', async (scene) => {
-  const bob = await scene.greeted('bob')
+  const bob = await scene.greetedLocal()
   const { handle } = await open(bob, '/bob', O.RDWR)
   const until = async (wanted: string, call: () => Promise<unknown>, most: number) => {
     for (let made = 0; made < most; made += 256) {
@@ -212,10 +216,12 @@ step('handles, holds and registrations have their bounds', async (scene) => {
   await until('EMFILE', () => open(bob, '/public'), 20_000)
   assert.equal(await codeOf(bob.call('close', { handle: handle + 1 })), 'ok')
   assert.equal(await codeOf(open(bob, '/public')), 'ok')
-  const register = () => bob.call('register', { handle, offset: 0, write: false })
-  await until('ENOMEM', register, 20_000)
   const lease = () => bob.call('layoutGet', { wish: wish(handle), iomode: 'read' })
-  await until('ENOMEM', lease, 80_000)
+  if (LONG > 1) {
+    const register = () => bob.call('register', { handle, offset: 0, write: false })
+    await until('ENOMEM', register, 20_000)
+    await until('ENOMEM', lease, 80_000)
+  } else for (let i = 0; i < 200; i++) await lease()
   // Who asks for all of them gets them in messages that fit, and others are served.
   const root = await scene.greetedLocal()
   const { holds, more } = await root.call('holds', { from: 0 })
@@ -283,14 +289,15 @@ step('who watches and never reads loses events, and nobody waits for it', async 
   }
   const { handle } = await open(root, '/public', O.RDWR)
   const before = await scene.ask<{ external: number; heap: number }>('memory')
-  const name = 'n'.repeat(250)
-  for (let i = 0; i < 3000; i++) {
-    const calls = [
-      root.call('symlink', { content: Buffer.from('x'), path: Buffer.from(`/shared/${name}`) }),
-      root.call('unlink', { path: Buffer.from(`/shared/${name}`), options: EMPTY }),
-      root.call('layoutGet', { wish: wish(handle), iomode: 'read' }),
-    ] as const
-    const { id } = (await Promise.all(calls))[2]
+  const names = ['a', 'b'].map((letter) => Buffer.from(`/shared/${letter.repeat(250)}`))
+  await root.call('symlink', { content: Buffer.from('x'), path: names[0]! })
+  for (let i = 0; i < 40; i++) {
+    const renames = Array.from({ length: 60 }, (_, j) => {
+      const [from, to] = j % 2 === 0 ? [names[0]!, names[1]!] : [names[1]!, names[0]!]
+      return root.call('rename', { from, to, noReplace: false, exchange: false, options: EMPTY })
+    })
+    await Promise.all(renames)
+    const { id } = await root.call('layoutGet', { wish: wish(handle), iomode: 'read' })
     await root.call('layoutReturn', { id })
   }
   const after = await scene.ask<{ external: number; heap: number }>('memory')
