@@ -27,6 +27,8 @@ const MESSAGES_A_TURN = 64
 const IDLE_TURNS = 4
 /** Milliseconds that who goes on sending is listened to. */
 const CATCH_UP_MILLISECONDS = 1000
+/** Messages that wait share pieces of memory of so many bytes: small ones take no more than that. */
+const GATHERED_BYTES = 16 << 10
 /** Milliseconds that the other end has to take what it was sent, once the channel is closed. */
 const CLOSE_MILLISECONDS = 5000
 
@@ -114,8 +116,27 @@ export class Channel {
       return this.#end(error as Error)
     }
     if (item.bytes.length === 0) return
-    this.#queue.push({ bytes: item.bytes.slice(), fd: item.fd })
     this.#backlog += item.bytes.length
+    if (item.fd !== null || !this.#gather(item.bytes)) {
+      this.#queue.push({ bytes: item.bytes.slice(), fd: item.fd })
+    }
+  }
+
+  /** Puts what waits into one piece of memory with what waits before it, where there is room. */
+  #gather(bytes: Uint8Array): boolean {
+    const last = this.#queue.at(-1)
+    if (last === undefined || bytes.length > GATHERED_BYTES / 4) return false
+    const { buffer, byteOffset, length } = last.bytes
+    const to = byteOffset + length
+    if (buffer.byteLength === GATHERED_BYTES && to + bytes.length <= GATHERED_BYTES) {
+      last.bytes = new Uint8Array(buffer, byteOffset, length + bytes.length)
+      last.bytes.set(bytes, length)
+      return true
+    }
+    const gathered = new Uint8Array(GATHERED_BYTES)
+    gathered.set(bytes)
+    this.#queue.push({ bytes: gathered.subarray(0, bytes.length), fd: null })
+    return true
   }
 
   /** Gives the stream what it takes: that is left out afterwards. */

@@ -205,7 +205,7 @@ export const granted = struct('granted', {
   offset: size,
   length: size,
   extents: list(extent, ITEMS_MAX),
-  /** More extents follow: EXTENTS OF HOLD has them. */
+  /** More extents follow: HELD_EXTENTS has them. */
   more: bool,
 })
 export type Granted = Of<typeof granted>

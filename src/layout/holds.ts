@@ -95,6 +95,16 @@ export class Holds {
     return all
   }
 
+  listFrom(id: number, most: number): HoldInfo[] {
+    const ids: number[] = []
+    this.table.each((slot) => {
+      const one = this.table.idOf(slot)
+      if (one >= id) ids.push(one)
+    })
+    const some = Float64Array.from(ids).sort().subarray(0, most)
+    return [...some].map((one) => this.info(this.table.slotOf(one)))
+  }
+
   tell(kind: HoldEvent['kind'], slots: readonly number[]): void {
     if (this.events.watched) this.events.tell({ kind, holds: slots.map((slot) => this.info(slot)) })
   }

@@ -158,6 +158,18 @@ export class LayoutVolume extends Volume {
     this.waiting.wake()
   }
 
+  /** Whose a hold is, by its session; null: there is none. */
+  holderOf(id: number): number | null {
+    const { table } = this.holding
+    const slot = table.find(id)
+    return slot < 0 ? null : table.ownerOf(slot)
+  }
+
+  /** Holds from an id on, in the order of their ids, so many at most. */
+  holdsFrom(id: number, most: number): HoldInfo[] {
+    return this.call('holds', undefined, undefined, () => this.holding.listFrom(id, most))
+  }
+
   /** Every hold there is. */
   holds(): HoldInfo[] {
     return this.call('holds', undefined, undefined, () => this.holding.list())

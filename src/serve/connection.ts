@@ -46,6 +46,7 @@ export function serveConnection(server: Server, options: ConnectionOptions): Cli
     ended: (error) => {
       cancel()
       server.connections--
+      server.unknown.delete(session)
       void server.left(session, error)
     },
   })
@@ -64,6 +65,7 @@ export function serveConnection(server: Server, options: ConnectionOptions): Cli
     close: () => answerer.close(),
     abort: (why) => answerer.abort(why),
   })
+  server.unknown.add(session)
   if (principal !== undefined) session.identify(principal)
   else answerer.gate = handshake(server, session, answerer, gate!)
   return session

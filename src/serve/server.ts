@@ -20,6 +20,7 @@ import { GracePeriod } from './grace.js'
 import { HandleKeys } from './handle_keys.js'
 import type { Log } from './log.js'
 import { Mapping } from './mapping.js'
+import type { Principal } from './principal.js'
 import { Registry } from './metrics.js'
 import { Sizes } from './sizes.js'
 import { ServerMetrics } from './server_metrics.js'
@@ -62,6 +63,8 @@ export class Server {
   readonly metrics: ServerMetrics
   /** Those that have said HELLO, by id. */
   readonly sessions = new Map<number, ClientSession>()
+  /** Those that have not said it yet, in the order in which they came. */
+  readonly unknown = new Set<ClientSession>()
   /** Connections that are open, with those that have not said it. */
   connections = 0
   readonly maxSessions: number
@@ -128,14 +131,29 @@ export class Server {
   /** EAGAIN when there are as many clients as there may be, or the server stops. */
   demandRoom(): void {
     if (this.#stopping) throw new HoldfastError('EAGAIN', 'the server stops')
+    // Who has not said HELLO makes room for who comes: silence keeps nobody away.
+    const [silent] = this.unknown
+    if (this.connections >= this.maxSessions && silent !== undefined) {
+      silent.abort(new HoldfastError('EAGAIN', 'it has said nothing, and others come'))
+    }
     if (this.connections < this.maxSessions) return
     throw new HoldfastError('EAGAIN', `${this.connections} clients are connected: no more may`)
   }
 
   // ---- sessions --------------------------------------------------------------------------------
 
+  /** EAGAIN for a user who has half of all sessions already, unless it may see everything. */
+  demandSession({ uid, privileged }: Principal): void {
+    if (privileged) return
+    let own = 0
+    for (const { principal } of this.sessions.values()) if (principal.uid === uid) own++
+    if (2 * (own + 1) <= this.maxSessions) return
+    throw new HoldfastError('EAGAIN', `user ${uid} has ${own} sessions: no more may`)
+  }
+
   /** A session has said HELLO. */
   greeted(session: ClientSession): void {
+    this.unknown.delete(session)
     this.sessions.set(session.id, session)
     const { kind, name, principal } = session
     this.log.info('session begins', { session: session.id, kind, name, peer: principal.peer })
@@ -218,9 +236,9 @@ export class Server {
   async recall(session: ClientSession, id: number, deadline: number, call: CallContext) {
     const { volume } = this.files
     void session.layout
-    const [hold] = volume.holds().filter((one) => one.id === id)
-    if (hold === undefined) throw new HoldfastError('ESTALE', `hold ${id}: there is none`)
-    if (hold.owner.session !== session.id) session.demandPrivileged('recalls holds of others')
+    const owner = volume.holderOf(id)
+    if (owner === null) throw new HoldfastError('ESTALE', `hold ${id}: there is none`)
+    if (owner !== session.id) session.demandPrivileged('recalls holds of others')
     const outcome = await volume.promises.recall(id, { deadline, signal: call.signal })
     return { outcome }
   }

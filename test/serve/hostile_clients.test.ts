@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { O } from '../../src/base/open_flags.js'
 import { PATH_BYTES_MAX } from '../../src/base/limits.js'
+import { LONG } from '../rdma/random.js'
 import { connectUnix } from '../../src/native/unix.js'
-import { contentOf, hostileTest, type HostileScene } from './hostile_scene.js'
+import { contentOf, hostileTest, type HostileScene, type Step } from './hostile_scene.js'
 import { byPath, callBytes, cancelBytes, codeOf, framed, RawClient } from './raw_client.js'
 
 const EMPTY = { force: false }
@@ -23,7 +24,10 @@ const open = (client: RawClient, path: string | Uint8Array, flags = 0, options =
 
 const wish = (handle: number, length = 4096) => ({ handle, offset: 0, length, reason: 'hostile' })
 
-hostileTest('paths lead where they say, and never out of the volume', async (scene) => {
+const steps: Step[] = []
+const step = (name: string, run: Step['run']) => steps.push({ name, run })
+
+step('paths lead where they say, and never out of the volume', async (scene) => {
   const ada = await scene.greeted('ada')
   const code = (path: string | Uint8Array, flags = 0) => codeOf(open(ada, path, flags))
   // A volume has no outside: what is above the root is the root.
@@ -67,71 +71,68 @@ hostileTest('paths lead where they say, and never out of the volume', async (sce
   }
 })
 
-hostileTest(
-  'files of others are nobody else’s, whichever way they are asked for',
-  async (scene) => {
-    const root = await scene.greetedLocal()
-    const bob = await scene.greeted('bob')
-    const facts = async (path: string) => {
-      const { ino, generation, key } = await open(root, path)
-      return { ino, generation, key }
+step('files of others are nobody else’s, whichever way they are asked for', async (scene) => {
+  const root = await scene.greetedLocal()
+  const bob = await scene.greeted('bob')
+  const facts = async (path: string) => {
+    const { ino, generation, key } = await open(root, path)
+    return { ino, generation, key }
+  }
+  for (const path of ['/secret', '/ada', '/locked/open']) {
+    assert.equal(await codeOf(open(bob, path)), 'EACCES', path)
+    const { ino, generation, key } = await facts(path)
+    // By its number, with every key but its own.
+    const keys = [undefined, new Uint8Array(16), (await open(bob, '/bob')).key]
+    for (const wrong of keys) {
+      const args = { ino, generation, key: wrong, flags: 0 }
+      assert.equal(await codeOf(bob.call('openHandle', args)), 'EACCES', path)
     }
-    for (const path of ['/secret', '/ada', '/locked/open']) {
-      assert.equal(await codeOf(open(bob, path)), 'EACCES', path)
-      const { ino, generation, key } = await facts(path)
-      // By its number, with every key but its own.
-      const keys = [undefined, new Uint8Array(16), (await open(bob, '/bob')).key]
-      for (const wrong of keys) {
-        const args = { ino, generation, key: wrong, flags: 0 }
-        assert.equal(await codeOf(bob.call('openHandle', args)), 'EACCES', path)
-      }
-      // With it, the mode of the file counts still.
-      const code = await codeOf(bob.call('openHandle', { ino, generation, key, flags: 0 }))
-      assert.equal(code, path === '/locked/open' ? 'ok' : 'EACCES')
-      // Whose blocks: a clone, a copy, a link.
-      const from = Buffer.from(path)
-      const to = Buffer.from('/shared/stolen')
-      assert.equal(await codeOf(bob.call('reflink', { from, to, options: EMPTY })), 'EACCES')
-      assert.equal(await codeOf(bob.call('snapshot', { from, to, options: EMPTY })), 'EACCES')
-      const linked = await codeOf(bob.call('link', { target: byPath(path), path: to }))
-      assert.match(linked, /EACCES|EPERM/)
-    }
-    for (const uid of [0, 1000]) {
-      const as = { uid, gid: uid }
-      assert.equal(await codeOf(open(bob, '/ada', 0, { as })), 'EPERM')
-    }
-    assert.equal(
-      await codeOf(open(bob, '/bob', 0, { as: { uid: 1001, gid: 1001, groups: [0] } })),
-      'EPERM',
-    )
-    assert.equal(
-      await codeOf(open(root, '/ada', O.RDWR, { as: { uid: 1001, gid: 1001 } })),
-      'EACCES',
-    )
-    const { session } = root
-    assert.equal(await codeOf(bob.call('evict', { session })), 'EPERM')
-    assert.equal(
-      await codeOf(bob.call('evacuate', { from: 0, to: 1 << 26, options: EMPTY })),
-      'EPERM',
-    )
-    assert.equal(await codeOf(bob.call('watch', { changes: true, holds: true })), 'EPERM')
-    assert.equal(await codeOf(bob.call('descriptor', {})), 'EPERM')
-    assert.equal(await codeOf(bob.call('reclaimDone', { slots: [0, 1, 2] })), 'EPERM')
-    // Holds of others are not asked back.
-    const handle = (await open(root, '/public', O.RDWR)).handle
-    const { id } = await root.call('layoutGet', { wish: wish(handle), iomode: 'read' })
-    assert.equal(await codeOf(bob.call('recall', { id, deadline: 1 })), 'EPERM')
-    for (const call of [
-      bob.call('layoutReturn', { id }),
-      bob.call('layoutCommit', { id, size: 1 }),
-      bob.call('heldExtents', { id, from: 0 }),
-    ]) {
-      assert.equal(await codeOf(call), 'ESTALE')
-    }
-  },
-)
+    // With it, the mode of the file counts still.
+    const code = await codeOf(bob.call('openHandle', { ino, generation, key, flags: 0 }))
+    assert.equal(code, path === '/locked/open' ? 'ok' : 'EACCES')
+    // Whose blocks: a clone, a copy, a link.
+    const from = Buffer.from(path)
+    const to = Buffer.from('/shared/stolen')
+    assert.equal(await codeOf(bob.call('reflink', { from, to, options: EMPTY })), 'EACCES')
+    assert.match(await codeOf(bob.call('snapshot', { from, to, options: EMPTY })), /EACCES|ENOTDIR/)
+    // A name more, where POSIX lets have one, shows nothing more.
+    const linked = await codeOf(bob.call('link', { target: byPath(path), path: to }))
+    assert.match(linked, /ok|EACCES|EPERM/)
+    assert.match(await codeOf(open(bob, to)), /EACCES|ENOENT/)
+    if (linked === 'ok') await root.call('unlink', { path: to, options: EMPTY })
+  }
+  for (const uid of [0, 1000]) {
+    const as = { uid, gid: uid }
+    assert.equal(await codeOf(open(bob, '/ada', 0, { as })), 'EPERM')
+  }
+  assert.equal(
+    await codeOf(open(bob, '/bob', 0, { as: { uid: 1001, gid: 1001, groups: [0] } })),
+    'EPERM',
+  )
+  assert.equal(await codeOf(open(root, '/ada', O.RDWR, { as: { uid: 1001, gid: 1001 } })), 'EACCES')
+  const { session } = root
+  assert.equal(await codeOf(bob.call('evict', { session })), 'EPERM')
+  assert.equal(
+    await codeOf(bob.call('evacuate', { from: 0, to: 1 << 26, options: EMPTY })),
+    'EPERM',
+  )
+  assert.equal(await codeOf(bob.call('watch', { changes: true, holds: true })), 'EPERM')
+  assert.equal(await codeOf(bob.call('descriptor', {})), 'EPERM')
+  assert.equal(await codeOf(bob.call('reclaimDone', { slots: [0, 1, 2] })), 'EPERM')
+  // Holds of others are not asked back.
+  const handle = (await open(root, '/public', O.RDWR)).handle
+  const { id } = await root.call('layoutGet', { wish: wish(handle), iomode: 'read' })
+  assert.equal(await codeOf(bob.call('recall', { id, deadline: 1 })), 'EPERM')
+  for (const code of [
+    codeOf(bob.call('layoutReturn', { id })),
+    codeOf(bob.call('layoutCommit', { id, size: 1 })),
+    codeOf(bob.call('heldExtents', { id, from: 0 })),
+  ]) {
+    assert.equal(await code, 'ESTALE')
+  }
+})
 
-hostileTest('who may only read changes nothing, and takes no hold that would', async (scene) => {
+step('who may only read changes nothing, and takes no hold that would', async (scene) => {
   const reader = await scene.greeted('reader')
   const ada = await scene.greeted('ada')
   const readOnly: [string, RawClient, string][] = [
@@ -143,17 +144,20 @@ hostileTest('who may only read changes nothing, and takes no hold that would', a
     for (const flags of [O.RDWR, O.WRONLY, O.TRUNC | O.WRONLY]) {
       assert.equal(await codeOf(open(client, path, flags)), refusal)
     }
-    const kinds: [string, Promise<unknown>][] = [
-      ['pin', client.call('pin', { wish: wish(handle) })],
-      ['rw lease', client.call('layoutGet', { wish: wish(handle), iomode: 'rw' })],
-      ['register', client.call('register', { handle, offset: 0, write: true })],
-      ['truncate', client.call('truncate', { target: byPath(path), size: 0, options: EMPTY })],
-      ['chmod', client.call('chmod', { target: byPath(path), mode: 0o777 })],
-      ['fix', client.call('fix', { path: Buffer.from(path), options: EMPTY })],
-      ['policy', client.call('setPolicy', { path: Buffer.from(path), policy: 'defer' })],
+    const kinds: [string, () => Promise<unknown>][] = [
+      ['pin', () => client.call('pin', { wish: wish(handle) })],
+      ['rw lease', () => client.call('layoutGet', { wish: wish(handle), iomode: 'rw' })],
+      ['register', () => client.call('register', { handle, offset: 0, write: true })],
+      [
+        'truncate',
+        () => client.call('truncate', { target: byPath(path), size: 0, options: EMPTY }),
+      ],
+      ['chmod', () => client.call('chmod', { target: byPath(path), mode: 0o777 })],
+      ['fix', () => client.call('fix', { path: Buffer.from(path), options: EMPTY })],
+      ['policy', () => client.call('setPolicy', { path: Buffer.from(path), policy: 'defer' })],
     ]
     for (const [what, call] of kinds) {
-      assert.match(await codeOf(call), /EROFS|EACCES|EPERM|EBADF/, what)
+      assert.match(await codeOf(call()), /EROFS|EACCES|EPERM|EBADF/, what)
     }
     assert.equal(await codeOf(client.call('seal', { wish: wish(handle) })), 'EPERM')
     const data = new Uint8Array(10)
@@ -169,7 +173,7 @@ hostileTest('who may only read changes nothing, and takes no hold that would', a
   }
 })
 
-hostileTest('nothing is done before HELLO, and HELLO is said once', async (scene) => {
+step('nothing is done before HELLO, and HELLO is said once', async (scene) => {
   const mute = await scene.local()
   const codes = await Promise.all([
     codeOf(open(mute, '/public')),
@@ -195,8 +199,8 @@ hostileTest('nothing is done before HELLO, and HELLO is said once', async (scene
   await large.gone()
 })
 
-hostileTest('handles, holds and registrations have their bounds', async (scene) => {
-  const bob = await scene.greeted('bob')
+step('handles, holds and registrations have their bounds', async (scene) => {
+  const bob = await scene.greetedLocal()
   const { handle } = await open(bob, '/bob', O.RDWR)
   const until = async (wanted: string, call: () => Promise<unknown>, most: number) => {
     for (let made = 0; made < most; made += 256) {
@@ -212,10 +216,12 @@ hostileTest('handles, holds and registrations have their bounds', async (scene) 
   await until('EMFILE', () => open(bob, '/public'), 20_000)
   assert.equal(await codeOf(bob.call('close', { handle: handle + 1 })), 'ok')
   assert.equal(await codeOf(open(bob, '/public')), 'ok')
-  const register = () => bob.call('register', { handle, offset: 0, write: false })
-  await until('ENOMEM', register, 20_000)
   const lease = () => bob.call('layoutGet', { wish: wish(handle), iomode: 'read' })
-  await until('ENOMEM', lease, 80_000)
+  if (LONG > 1) {
+    const register = () => bob.call('register', { handle, offset: 0, write: false })
+    await until('ENOMEM', register, 20_000)
+    await until('ENOMEM', lease, 80_000)
+  } else for (let i = 0; i < 200; i++) await lease()
   // Who asks for all of them gets them in messages that fit, and others are served.
   const root = await scene.greetedLocal()
   const { holds, more } = await root.call('holds', { from: 0 })
@@ -227,7 +233,7 @@ hostileTest('handles, holds and registrations have their bounds', async (scene) 
 const many = <T>(count: number, make: () => Promise<T>) =>
   Promise.all(Array.from({ length: count }, make))
 
-hostileTest('connections that say nothing keep nobody away', async (scene) => {
+step('connections that say nothing keep nobody away', async (scene) => {
   const silent = await many(400, () => RawClient.unix(scene.socket).catch(() => null))
   scene.clients.push(...silent.filter((client) => client !== null))
   const remote = await many(100, () => scene.remote(null).catch(() => null))
@@ -239,7 +245,7 @@ hostileTest('connections that say nothing keep nobody away', async (scene) => {
   assert.equal(await codeOf(open(away, '/ada')), 'ok')
 })
 
-hostileTest('half messages are kept as they come, and no more', async (scene) => {
+step('half messages are kept as they come, and no more', async (scene) => {
   const before = await scene.ask<{ external: number }>('memory')
   const clients = await many(150, () => scene.greetedLocal())
   const half = framed(new Uint8Array(260 << 10)).subarray(0, 5000)
@@ -251,33 +257,30 @@ hostileTest('half messages are kept as they come, and no more', async (scene) =>
   assert.ok(each < 64 << 10, `${each} bytes for each`)
 })
 
-hostileTest(
-  'who never takes its answers is kept in bounds, with all that others want',
-  async (scene) => {
-    const before = await scene.ask<{ external: number; heap: number }>('memory')
-    const clients = await many(40, () => scene.greetedLocal())
-    for (const client of clients) {
-      const { handle } = await open(client, '/public', O.RDWR)
-      await client.call('truncate', { target: { handle }, size: 1 << 20, options: EMPTY })
-      client.greedy(false)
-      for (let id = 0; id < 64; id++) {
-        client.send(callBytes('read', { handle, position: 0, length: 256 << 10 }, { id }))
-      }
+step('who never takes its answers is kept in bounds, with all that others want', async (scene) => {
+  const before = await scene.ask<{ external: number; heap: number }>('memory')
+  const clients = await many(40, () => scene.greetedLocal())
+  for (const client of clients) {
+    const { handle } = await open(client, '/public', O.RDWR)
+    await client.call('truncate', { target: { handle }, size: 1 << 20, options: EMPTY })
+    client.greedy(false)
+    for (let id = 0; id < 64; id++) {
+      client.send(callBytes('read', { handle, position: 0, length: 256 << 10 }, { id }))
     }
-    const probe = await scene.greetedLocal()
-    for (let i = 0; i < 50; i++) await probe.call('ping', {})
-    const after = await scene.ask<{ external: number; heap: number }>('memory')
-    const each = (after.external + after.heap - before.external - before.heap) / clients.length
-    assert.ok(each < 2 << 20, `${each} bytes for each`)
-    // They are told in the end.
-    const [first] = clients
-    first!.greedy(true)
-    await first!.until(() => first!.strays.length === 64)
-    assert.equal(new Set(first!.strays).size, 64)
-  },
-)
+  }
+  const probe = await scene.greetedLocal()
+  for (let i = 0; i < 50; i++) await probe.call('ping', {})
+  const after = await scene.ask<{ external: number; heap: number }>('memory')
+  const each = (after.external + after.heap - before.external - before.heap) / clients.length
+  assert.ok(each < 2 << 20, `${each} bytes for each`)
+  // They are told in the end.
+  const [first] = clients
+  first!.greedy(true)
+  await first!.until(() => first!.strays.length === 64)
+  assert.equal(new Set(first!.strays).size, 64)
+})
 
-hostileTest('who watches and never reads loses events, and nobody waits for it', async (scene) => {
+step('who watches and never reads loses events, and nobody waits for it', async (scene) => {
   const root = await scene.greetedLocal()
   const watchers = await many(20, () => scene.greetedLocal())
   for (const watcher of watchers) {
@@ -286,14 +289,15 @@ hostileTest('who watches and never reads loses events, and nobody waits for it',
   }
   const { handle } = await open(root, '/public', O.RDWR)
   const before = await scene.ask<{ external: number; heap: number }>('memory')
-  const name = 'n'.repeat(250)
-  for (let i = 0; i < 3000; i++) {
-    const calls = [
-      root.call('symlink', { content: Buffer.from('x'), path: Buffer.from(`/shared/${name}`) }),
-      root.call('unlink', { path: Buffer.from(`/shared/${name}`), options: EMPTY }),
-      root.call('layoutGet', { wish: wish(handle), iomode: 'read' }),
-    ] as const
-    const { id } = (await Promise.all(calls))[2]
+  const names = ['a', 'b'].map((letter) => Buffer.from(`/shared/${letter.repeat(250)}`))
+  await root.call('symlink', { content: Buffer.from('x'), path: names[0]! })
+  for (let i = 0; i < 40; i++) {
+    const renames = Array.from({ length: 60 }, (_, j) => {
+      const [from, to] = j % 2 === 0 ? [names[0]!, names[1]!] : [names[1]!, names[0]!]
+      return root.call('rename', { from, to, noReplace: false, exchange: false, options: EMPTY })
+    })
+    await Promise.all(renames)
+    const { id } = await root.call('layoutGet', { wish: wish(handle), iomode: 'read' })
     await root.call('layoutReturn', { id })
   }
   const after = await scene.ask<{ external: number; heap: number }>('memory')
@@ -304,7 +308,7 @@ hostileTest('who watches and never reads loses events, and nobody waits for it',
   await first!.until(() => first!.notices.some((notice) => notice.name === 'lost'))
 })
 
-hostileTest(
+step(
   'calls that are given up, ids that are used again, and calls that never end',
   async (scene) => {
     const holder = await scene.greetedLocal()
@@ -345,7 +349,7 @@ hostileTest(
   },
 )
 
-hostileTest('long lists come in pieces, whoever made them long', async (scene) => {
+step('long lists come in pieces, whoever made them long', async (scene) => {
   const bob = await scene.greeted('bob')
   const { handle } = await open(bob, '/shared/many', O.RDWR | O.CREAT)
   const value = new Uint8Array(0)
@@ -404,7 +408,7 @@ hostileTest('long lists come in pieces, whoever made them long', async (scene) =
   assert.equal(root.ended, false)
 })
 
-hostileTest('a client that asks for everything at once gets what fits', async (scene) => {
+step('a client that asks for everything at once gets what fits', async (scene) => {
   const bob = await scene.greeted('bob')
   const { handle } = await open(bob, '/bob', O.RDWR)
   const read = await bob.call('read', { handle, position: 0, length: 0xffff_ffff })
@@ -425,20 +429,28 @@ hostileTest('a client that asks for everything at once gets what fits', async (s
   assert.ok(end && entries.length >= 0)
   const huge = { offset: 0, length: 2 ** 53 - 1 }
   const options = { force: false, timeout: 1 }
-  for (const call of [
-    bob.call('allocate', { handle, ...huge, keepSize: true, contiguous: false, options } as never),
-    bob.call('pin', { wish: { handle, ...huge, reason: '' } }),
-    bob.call('layoutGet', { wish: { handle, ...huge, reason: '' }, iomode: 'rw' }),
-    bob.call('zeroRange', { handle, ...huge, keepSize: true, options }),
-    bob.call('insert', { handle, offset: 0, length: 2 ** 52, options }),
-    bob.call('truncate', { target: { handle }, size: 2 ** 53 - 1, options }),
-    bob.call('write', { handle, position: 2 ** 53 - 1, data: new Uint8Array(9), options }),
+  for (const code of [
+    codeOf(
+      bob.call('allocate', {
+        handle,
+        ...huge,
+        keepSize: true,
+        contiguous: false,
+        options,
+      } as never),
+    ),
+    codeOf(bob.call('pin', { wish: { handle, ...huge, reason: '' } })),
+    codeOf(bob.call('layoutGet', { wish: { handle, ...huge, reason: '' }, iomode: 'rw' })),
+    codeOf(bob.call('zeroRange', { handle, ...huge, keepSize: true, options })),
+    codeOf(bob.call('insert', { handle, offset: 0, length: 2 ** 52, options })),
+    codeOf(bob.call('truncate', { target: { handle }, size: 2 ** 53 - 1, options })),
+    codeOf(bob.call('write', { handle, position: 2 ** 53 - 1, data: new Uint8Array(9), options })),
   ]) {
-    assert.match(await codeOf(call), /EFBIG|ENOSPC|EINVAL|ENOMEM/)
+    assert.match(await code, /EFBIG|ENOSPC|EINVAL|ENOMEM/)
   }
 })
 
-hostileTest('local clients of other users connect, and are who they are', async (scene) => {
+step('local clients of other users connect, and are who they are', async (scene) => {
   if (process.getuid?.() !== 0) return
   const stranger = await asUser(scene, 1001)
   await stranger.hello()
@@ -462,3 +474,5 @@ async function asUser(scene: HostileScene, uid: number): Promise<RawClient> {
     process.setegid!(0)
   }
 }
+
+hostileTest('clients that lie, guess, flood and never listen', steps)

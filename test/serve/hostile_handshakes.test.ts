@@ -7,13 +7,16 @@ import { encodePurpose } from '../../src/control/greeting.js'
 import { Initiator } from '../../src/control/handshake.js'
 import { encodeHello } from '../../src/control/handshake_messages.js'
 import { connectPeer, type Peer } from '../../src/rdma/index.js'
-import { contentOf, hostileTest, type HostileScene } from './hostile_scene.js'
+import { contentOf, hostileTest, type HostileScene, type Step } from './hostile_scene.js'
 import { callBytes, codeOf, type RawClient } from './raw_client.js'
 
 const NOTHING = new Uint8Array(0)
 const EMPTY = { force: false }
 
-hostileTest('who does not have the key is refused, and learns nothing', async (scene) => {
+const steps: Step[] = []
+const step = (name: string, run: Step['run']) => steps.push({ name, run })
+
+step('who does not have the key is refused, and learns nothing', async (scene) => {
   const { secret } = scene.keys.get('ada')!
   const wrong = { id: 'ada', secret: new Uint8Array(randomBytes(32)) }
   const unknown = { id: 'nobody', secret }
@@ -36,7 +39,7 @@ hostileTest('who does not have the key is refused, and learns nothing', async (s
   assert.equal(lengths[0], lengths[1])
 })
 
-hostileTest('handshakes that were recorded, reflected or changed are refused', async (scene) => {
+step('handshakes that were recorded, reflected or changed are refused', async (scene) => {
   const key = scene.keys.get('ada')!
   // A handshake that succeeds is recorded.
   const recorded = new Initiator(key, NOTHING, systemCrypto)
@@ -73,7 +76,7 @@ hostileTest('handshakes that were recorded, reflected or changed are refused', a
   tampered.abort()
 })
 
-hostileTest('whatever else is said before the handshake ends the connection', async (scene) => {
+step('whatever else is said before the handshake ends the connection', async (scene) => {
   const nonce = new Uint8Array(32)
   const hello = { version: 1, versionMin: 1, capabilities: 0, name: 'x', umask: 0 }
   const said: Uint8Array[] = [
@@ -120,44 +123,41 @@ function connectData(scene: HostileScene, token: Uint8Array): Promise<Peer> {
   return connectPeer(scene.device, { ...there, messages: 0 })
 }
 
-hostileTest(
-  'a token opens one data connection, of its session, as long as that lives',
-  async (scene) => {
-    const ada = await scene.greeted('ada')
-    const bob = await scene.greeted('bob')
-    const token = ada.secret!.dataToken(0)
-    const peers = [await connectData(scene, token)]
-    const refused = async (bytes: Uint8Array) => {
-      await assert.rejects(connectData(scene, bytes), 'no data connection with it')
-    }
-    await refused(token)
-    for (let at = 0; at < token.length; at += 5) {
-      const changed = ada.secret!.dataToken(1)
-      changed[at]! ^= 0x10
-      await refused(changed)
-    }
-    // The session of one with the MAC of another.
-    const mixed = bob.secret!.dataToken(1)
-    mixed.set(ada.secret!.dataToken(1).subarray(0, 24))
-    await refused(mixed)
-    await refused(randomBytes(56))
-    await refused(token.subarray(1))
-    for (let counter = 1; counter < 64; counter++) {
-      peers.push(await connectData(scene, ada.secret!.dataToken(counter)))
-    }
-    await refused(ada.secret!.dataToken(64))
-    await refused(ada.secret!.dataToken(65))
-    // One goes, another may come: with a token that is new.
-    peers[7]!.abort()
-    let [again, counter] = [null as Peer | null, 66]
-    while (again === null)
-      again = await connectData(scene, ada.secret!.dataToken(counter++)).catch(() => null)
-    const late = ada.secret!.dataToken(counter)
-    ada.abort()
-    await Promise.all([...peers, again].map((peer) => peer.closed))
-    await refused(late)
-  },
-)
+step('a token opens one data connection, of its session, as long as that lives', async (scene) => {
+  const ada = await scene.greeted('ada')
+  const bob = await scene.greeted('bob')
+  const token = ada.secret!.dataToken(0)
+  const peers = [await connectData(scene, token)]
+  const refused = async (bytes: Uint8Array) => {
+    await assert.rejects(connectData(scene, bytes), 'no data connection with it')
+  }
+  await refused(token)
+  for (let at = 0; at < token.length; at += 5) {
+    const changed = ada.secret!.dataToken(1)
+    changed[at]! ^= 0x10
+    await refused(changed)
+  }
+  // The session of one with the MAC of another.
+  const mixed = bob.secret!.dataToken(1)
+  mixed.set(ada.secret!.dataToken(1).subarray(0, 24))
+  await refused(mixed)
+  await refused(randomBytes(56))
+  await refused(token.subarray(1))
+  for (let counter = 1; counter < 64; counter++) {
+    peers.push(await connectData(scene, ada.secret!.dataToken(counter)))
+  }
+  await refused(ada.secret!.dataToken(64))
+  await refused(ada.secret!.dataToken(65))
+  // One goes, another may come: with a token that is new.
+  peers[7]!.abort()
+  let [again, counter] = [null as Peer | null, 66]
+  while (again === null)
+    again = await connectData(scene, ada.secret!.dataToken(counter++)).catch(() => null)
+  const late = ada.secret!.dataToken(counter)
+  ada.abort()
+  await Promise.all([...peers, again].map((peer) => peer.closed))
+  await refused(late)
+})
 
 // ---- STags -------------------------------------------------------------------------------------
 
@@ -178,73 +178,69 @@ async function steal(scene: HostileScene, client: RawClient, stag: number, count
   return got
 }
 
-hostileTest(
-  'an STag is of one session, of one life, and of what it was made for',
-  async (scene) => {
-    const ada = await scene.greeted('ada')
-    const bob = await scene.greeted('bob')
-    const handle = await opened(ada, '/ada', O.RDWR)
-    const { stag } = await register(ada, handle, false)
-    const mine = await steal(scene, ada, stag, 0)
-    assert.equal(Buffer.compare(mine!, contentOf('/ada').subarray(0, 4096)), 0)
-    // Of another session.
-    assert.equal(await steal(scene, bob, stag, 0), null)
-    for (let guess = 1; guess < 6; guess++) {
-      assert.equal(await steal(scene, bob, (stag + guess) >>> 0, guess), null)
-    }
-    assert.equal(await codeOf(bob.call('deregister', { stag })), 'ESTALE')
-    assert.equal(await codeOf(bob.call('commit', { stag })), 'ESTALE')
-    // It was made for reading.
-    const writer = await connectData(scene, ada.secret!.dataToken(1))
-    await assert.rejects(
-      writer.write(stag, 0, new Uint8Array(16)).then(() => writer.read(stag, 0, 1)),
-    )
-    // Its handle is closed: the file is still open for it, and nobody else's.
-    await ada.call('close', { handle })
-    assert.equal(await codeOf(register(ada, handle, false)), 'EBADF')
-    assert.equal((await steal(scene, ada, stag, 2))?.length, 4096)
-    await ada.call('deregister', { stag })
-    assert.equal(await steal(scene, ada, stag, 3), null)
-    assert.equal(await codeOf(ada.call('deregister', { stag })), 'ESTALE')
-  },
-)
+step('an STag is of one session, of one life, and of what it was made for', async (scene) => {
+  const ada = await scene.greeted('ada')
+  const bob = await scene.greeted('bob')
+  const handle = await opened(ada, '/ada', O.RDWR)
+  const { stag } = await register(ada, handle, false)
+  const mine = await steal(scene, ada, stag, 0)
+  assert.equal(Buffer.compare(mine!, contentOf('/ada').subarray(0, 4096)), 0)
+  // Of another session.
+  assert.equal(await steal(scene, bob, stag, 0), null)
+  for (let guess = 1; guess < 6; guess++) {
+    assert.equal(await steal(scene, bob, (stag + guess) >>> 0, guess), null)
+  }
+  assert.equal(await codeOf(bob.call('deregister', { stag })), 'ESTALE')
+  assert.equal(await codeOf(bob.call('commit', { stag })), 'ESTALE')
+  // It was made for reading.
+  const writer = await connectData(scene, ada.secret!.dataToken(1))
+  await assert.rejects(
+    writer.write(stag, 0, new Uint8Array(16)).then(() => writer.read(stag, 0, 1)),
+  )
+  // Its handle is closed: the file is still open for it, and nobody else's.
+  await ada.call('close', { handle })
+  assert.equal(await codeOf(register(ada, handle, false)), 'EBADF')
+  assert.equal((await steal(scene, ada, stag, 2))?.length, 4096)
+  await ada.call('deregister', { stag })
+  assert.equal(await steal(scene, ada, stag, 3), null)
+  assert.equal(await codeOf(ada.call('deregister', { stag })), 'ESTALE')
+})
 
-hostileTest(
-  'after a fence, a return and the end of its session an STag is nothing',
-  async (scene) => {
-    const ada = await scene.greeted('ada')
-    const root = await scene.greetedLocal()
-    const handle = await opened(ada, '/shared/leased', O.RDWR | O.CREAT)
-    const bytes = new Uint8Array(8192).fill(7)
-    await ada.call('write', { handle, position: 0, data: bytes, options: EMPTY })
-    const wish = { handle, offset: 0, length: 8192, reason: 'a lease', unshare: undefined }
-    const lease = () => ada.call('layoutGet', { wish, iomode: 'rw' })
-    const returned = await lease()
-    const one = await register(ada, handle, true, returned.id)
-    await ada.call('layoutReturn', { id: returned.id })
-    assert.equal(await steal(scene, ada, one.stag, 0), null)
-    assert.equal(await codeOf(register(ada, handle, true, returned.id)), 'ESTALE')
-    // Another asks for the blocks: nobody answers the recall.
-    const kept = await lease()
-    const two = await register(ada, handle, true, kept.id)
-    const options = { force: false, deadline: 50 }
-    const truncated = root.call('truncate', {
-      target: { path: { path: Buffer.from('/shared/leased'), follow: true } },
-      size: 0,
-      options,
-    })
-    await truncated
-    assert.equal(await steal(scene, ada, two.stag, 1), null)
-    const names = ada.notices.map(({ name }) => name)
-    assert.ok(names.includes('recall') && names.includes('fence'), names.join())
-    assert.equal(await codeOf(ada.call('layoutCommit', { id: kept.id, size: 4096 })), 'ESTALE')
-    assert.equal(await codeOf(ada.call('layoutReturn', { id: kept.id })), 'ESTALE')
-    // The session ends while its data connection reads.
-    const file = await opened(ada, '/ada', 0)
-    const { stag } = await register(ada, file, false)
-    const peer = await connectData(scene, ada.secret!.dataToken(2))
-    assert.equal((await peer.read(stag, 0, 10)).length, 10)
-    ada.abort()
-    await peer.closed
-  },
-)
+step('after a fence, a return and the end of its session an STag is nothing', async (scene) => {
+  const ada = await scene.greeted('ada')
+  const root = await scene.greetedLocal()
+  const handle = await opened(ada, '/shared/leased', O.RDWR | O.CREAT)
+  const bytes = new Uint8Array(8192).fill(7)
+  await ada.call('write', { handle, position: 0, data: bytes, options: EMPTY })
+  const wish = { handle, offset: 0, length: 8192, reason: 'a lease', unshare: undefined }
+  const lease = () => ada.call('layoutGet', { wish, iomode: 'rw' })
+  const returned = await lease()
+  const one = await register(ada, handle, true, returned.id)
+  await ada.call('layoutReturn', { id: returned.id })
+  assert.equal(await steal(scene, ada, one.stag, 0), null)
+  assert.equal(await codeOf(register(ada, handle, true, returned.id)), 'ESTALE')
+  // Another asks for the blocks: nobody answers the recall.
+  const kept = await lease()
+  const two = await register(ada, handle, true, kept.id)
+  const options = { force: false, deadline: 50 }
+  const truncated = root.call('truncate', {
+    target: { path: { path: Buffer.from('/shared/leased'), follow: true } },
+    size: 0,
+    options,
+  })
+  await truncated
+  assert.equal(await steal(scene, ada, two.stag, 1), null)
+  const names = ada.notices.map(({ name }) => name)
+  assert.ok(names.includes('recall') && names.includes('fence'), names.join())
+  assert.equal(await codeOf(ada.call('layoutCommit', { id: kept.id, size: 4096 })), 'ESTALE')
+  assert.equal(await codeOf(ada.call('layoutReturn', { id: kept.id })), 'ESTALE')
+  // The session ends while its data connection reads.
+  const file = await opened(ada, '/ada', 0)
+  const { stag } = await register(ada, file, false)
+  const peer = await connectData(scene, ada.secret!.dataToken(2))
+  assert.equal((await peer.read(stag, 0, 10)).length, 10)
+  ada.abort()
+  await peer.closed
+})
+
+hostileTest('who has no key, or the words and tokens of others', steps)

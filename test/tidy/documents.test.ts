@@ -60,7 +60,7 @@ const DOCUMENTED = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
-  ...['SPEC', 'DESIGN', 'TESTING', 'OPERATIONS', 'BENCHMARKS', 'ERRORS', 'RDMA'].map(
+  ...['SPEC', 'DESIGN', 'TESTING', 'OPERATIONS', 'BENCHMARKS', 'ERRORS', 'RDMA', 'PROTOCOL'].map(
     (name) => `docs/${name}.md`,
   ),
 ]

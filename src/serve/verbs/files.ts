@@ -130,6 +130,12 @@ function opened(session: ClientSession, file: LayoutFile) {
     file.close()
     throw new HoldfastError('ECONNRESET', 'the session has ended')
   }
+  try {
+    session.demandHandleRoom() // others were opened while this one waited
+  } catch (error) {
+    file.close()
+    throw error
+  }
   const { ino, generation } = file.handle
   const key = session.server.handleKeys.keyOf(ino, generation)
   return { handle: session.addHandle(file), ino, generation, key }

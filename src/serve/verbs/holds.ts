@@ -25,7 +25,15 @@ async function take(
     hold.release()
     throw new HoldfastError('ECONNRESET', 'the session has ended')
   }
-  return new HeldByClient(session, hold).granted(file)
+  try {
+    session.demandHoldRoom() // others were taken while this one waited
+    return new HeldByClient(session, hold).granted(file)
+  } catch (error) {
+    // Whoever does not learn of it could not give it back: its handle was closed meanwhile, say.
+    if (session.holds.has(hold.id)) session.held(hold.id).release()
+    else hold.release()
+    throw error
+  }
 }
 
 function optionsOf(session: ClientSession, wish: Wish, { signal }: CallContext) {

@@ -29,6 +29,7 @@ export const sessionVerbs: Some<
           `${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION}: update the older one`,
       )
     }
+    session.server.demandSession(session.principal)
     session.begin(name, umask)
     session.server.greeted(session)
     const { principal, server } = session
@@ -60,8 +61,7 @@ export const sessionVerbs: Some<
 
   holds: (session, { from }) => {
     void session.layout
-    const all = session.volume.holds().filter(({ id }) => id >= from)
-    all.sort((a, b) => a.id - b.id)
+    const all = session.volume.holdsFrom(from, LISTED_MAX + 1)
     return { holds: all.slice(0, LISTED_MAX), more: all.length > LISTED_MAX }
   },
 
