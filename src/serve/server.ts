@@ -46,6 +46,9 @@ const SESSIONS_MAX = 4096
 const RECALL_MILLISECONDS_MAX = 60_000
 /** To take a session down that maps nothing takes no longer. */
 const LEAVE_MILLISECONDS = 100
+/** Extents that are freed at once, and how long others wait for the freeing of more. */
+const EXTENTS_AT_ONCE = 128
+const SLICE_MILLISECONDS = 2
 
 export class Server {
   readonly files: VolumeFileSystem
@@ -67,6 +70,7 @@ export class Server {
   readonly keepalive: number
   readonly #ends: (() => void)[] = []
   #stopping = false
+  #freeing: Promise<void> | null = null
   #closed = false
 
   constructor(files: VolumeFileSystem, options: ServerOptions) {
@@ -81,6 +85,7 @@ export class Server {
     this.sizes = new Sizes(files.volume)
     this.metrics = new ServerMetrics(this)
     this.handleKeys = new HandleKeys(files.volume, options.crypto ?? systemCrypto)
+    files.volume.leaveFreeing(EXTENTS_AT_ONCE)
     this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
     this.#look()
   }
@@ -152,6 +157,7 @@ export class Server {
     try {
       if (!(await this.mapping.released(session))) return
       await session.over()
+      await this.freed()
     } catch (failure) {
       this.log.error('a session could not be ended', {
         session: session.id,
@@ -159,6 +165,25 @@ export class Server {
       })
     }
     this.sessions.delete(session.id)
+  }
+
+  /** What calls have left to be freed goes in turns of its own. Resolves when nothing is left. */
+  freed(): Promise<void> {
+    return (this.#freeing ??= this.#free().finally(() => (this.#freeing = null)))
+  }
+
+  async #free(): Promise<void> {
+    const { volume } = this.files
+    try {
+      for (let more = true; more;) {
+        await this.timers.turn()
+        const end = this.timers.now() + SLICE_MILLISECONDS
+        do more = !volume.closed && volume.freeLeft()
+        while (more && this.timers.now() < end)
+      }
+    } catch (error) {
+      this.log.warn('blocks are left to be freed by the next owner', { error: error as Error })
+    }
   }
 
   find(id: number): ClientSession {
