@@ -77,10 +77,11 @@ export class Hold implements Disposable {
   /**
    * What was stored through it is durable when it returns; with `size`, the file has at least that
    * many bytes, which the hold covers (LAYOUTCOMMIT, RFC 8881 18.42). ESTALE once its blocks have
-   * left the file.
+   * left the file. `stored`: what was stored there is durable already, and the caller sees to the
+   * rest (`EmbeddedVolume.syncAsync`).
    */
-  commit(size?: number): void {
-    this.#batch.volume.commitHold(this.id, size)
+  commit(size?: number, { stored = false } = {}): void {
+    this.#batch.volume.commitHold(this.id, size, stored)
   }
 
   /** Writes stores of this side back, for devices to see, where the region is not coherent. */

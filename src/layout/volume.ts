@@ -232,7 +232,7 @@ export class LayoutVolume extends Volume {
     return run()
   }
 
-  commitHold(id: number, size: number | undefined): void {
+  commitHold(id: number, size: number | undefined, stored = false): void {
     this.call('commit', undefined, undefined, () => {
       const { table } = this.holding
       this.checkWritable()
@@ -253,11 +253,11 @@ export class LayoutVolume extends Volume {
         }
       }
       // What was stored there went past the volume, and may be in a cache yet.
-      for (const [file, block, count] of this.holding.pieces(slot)) {
+      for (const [file, block, count] of stored ? [] : this.holding.pieces(slot)) {
         if (file >= 0) this.region.flush(block * BLOCK_BYTES, count * BLOCK_BYTES)
       }
       this.files.commit(inode, size ?? 0)
-      this.syncInode(inode)
+      if (!stored) this.syncInode(inode)
     })
   }
 

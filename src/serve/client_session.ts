@@ -32,6 +32,8 @@ import type { Server } from './server.js'
 const HANDLES_MAX = 16_384
 /** Holds that one session may have. */
 const HOLDS_MAX = 65_536
+/** What is zeroed or allocated in one turn of the event loop. */
+export const PART_BYTES = 8 << 20
 
 /** What takes messages to a client. */
 export interface Teller {
@@ -182,16 +184,39 @@ export class ClientSession {
   }
 
   /** A call that may have to wait; what it changes, if anything, was allowed. */
-  request<T>(call: CallContext, options: ChangeWish | null, run: () => T): Promise<T> {
+  async request<T>(call: CallContext, options: ChangeWish | null, run: () => T): Promise<T> {
     const { layout: session, volume } = this
     const { policy, share, timeout, deadline, force = false } = options ?? {}
-    return volume.promises.settle(() => volume.arbiter.during({ session, policy, share }, run), {
-      policy,
-      force,
-      timeout,
-      deadline,
-      signal: call.signal,
-    })
+    const { work } = volume
+    let leaves = false
+    const change = () => {
+      const { left } = work
+      const value = volume.arbiter.during({ session, policy, share }, run)
+      leaves = work.left > left
+      return value
+    }
+    const { signal } = call
+    const value = await volume.promises.settle(change, { policy, force, timeout, deadline, signal })
+    // What it frees is free when it is answered; others do not wait for that.
+    if (leaves) await this.server.freed()
+    return value
+  }
+
+  /**
+   * A change of a range that may be long, part by part: others have their turns in between. What
+   * stops it leaves the parts before it changed.
+   */
+  async inParts(
+    call: CallContext,
+    { offset, length, options }: { offset: number; length: number; options: ChangeWish },
+    run: (offset: number, length: number) => void,
+  ): Promise<void> {
+    const end = offset + length
+    for (let at = offset, next; at < end; at = next) {
+      if (at > offset) await this.server.timers.turn()
+      next = Math.min(end, at - (at % PART_BYTES) + PART_BYTES)
+      await this.settle(call, options, () => run(at, next! - at))
+    }
   }
 
   // ---- handles ---------------------------------------------------------------------------------
@@ -217,10 +242,13 @@ export class ClientSession {
     throw new HoldfastError('EBADF', `handle ${handle}, which the session does not have`)
   }
 
-  closeHandle(handle: number): void {
+  async closeHandle(handle: number): Promise<void> {
     const file = this.file(handle)
+    const { work } = this.volume
+    const { left } = work
     this.#handles.delete(handle)
     file.close()
+    if (work.left > left) await this.server.freed()
   }
 
   // ---- holds -----------------------------------------------------------------------------------
@@ -285,9 +313,11 @@ export class ClientSession {
     return { slot, readOnly }
   }
 
-  /** In group mode metadata is durable when it returns; else it is already. */
+  /** What stands in a page cache, or is to be durable later, is durable when it returns. */
   async durable(): Promise<void> {
-    if (this.volume.core.transaction.syncMode === 'group') await this.server.files.sync()
+    const { core, region } = this.volume
+    const later = core.transaction.syncMode === 'group' || region.persistence === 'sync'
+    if (later) await this.server.files.sync()
   }
 
   /** A hold has ended. Whoever did not give it back is told. */

@@ -10,6 +10,9 @@ import { ITEMS_MAX } from '../control/limits.js'
 import type { ClientSession } from './client_session.js'
 import type { Registration } from './registrations.js'
 
+/** What is written back in one turn of the event loop. */
+const FLUSH_BYTES = 8 << 20
+
 type Wish = ArgsOf<typeof VERBS.pin>['wish']
 export type Extents = Granted['extents']
 
@@ -49,6 +52,25 @@ export class HeldByClient {
     const end = last === undefined ? 0 : last.offset + last.length
     const layout = { epoch, generation }
     return { id: this.hold.id, layout, offset, length: end - offset, ...this.extents(0) }
+  }
+
+  /**
+   * What its holder has stored through a mapping of its own is written back, by turns: lines of it
+   * may be in a cache still.
+   */
+  async flush(): Promise<void> {
+    const { volume, server } = this.session
+    const { region } = volume
+    if (region.persistence !== 'flush') return
+    for (const { offset, regionOffset, length } of this.hold.runs()) {
+      if (offset === null) continue
+      for (let at = 0; at < length; at += FLUSH_BYTES) {
+        region.flush(regionOffset + at, Math.min(FLUSH_BYTES, length - at))
+        await server.timers.turn()
+        if (volume.closed || this.hold.released) return
+      }
+    }
+    region.fence()
   }
 
   /** Its holder gives back a range, or all of it. */

@@ -49,6 +49,9 @@ const EVICT_MILLISECONDS = 5000
 const RECALL_MILLISECONDS_MAX = 60_000
 /** To take a session down that maps nothing takes no longer. */
 const LEAVE_MILLISECONDS = 100
+/** Extents that are freed at once, and how long others wait for the freeing of more. */
+const EXTENTS_AT_ONCE = 128
+const SLICE_MILLISECONDS = 2
 
 export class Server {
   readonly files: VolumeFileSystem
@@ -72,6 +75,7 @@ export class Server {
   readonly keepalive: number
   readonly #ends: (() => void)[] = []
   #stopping = false
+  #freeing: Promise<void> | null = null
   #closed = false
 
   constructor(files: VolumeFileSystem, options: ServerOptions) {
@@ -86,6 +90,7 @@ export class Server {
     this.sizes = new Sizes(files.volume)
     this.metrics = new ServerMetrics(this)
     this.handleKeys = new HandleKeys(files.volume, options.crypto ?? systemCrypto)
+    files.volume.leaveFreeing(EXTENTS_AT_ONCE)
     this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
     this.#look()
   }
@@ -172,6 +177,7 @@ export class Server {
     try {
       if (!(await this.mapping.released(session))) return
       await session.over()
+      await this.freed()
     } catch (failure) {
       this.log.error('a session could not be ended', {
         session: session.id,
@@ -179,6 +185,25 @@ export class Server {
       })
     }
     this.sessions.delete(session.id)
+  }
+
+  /** What calls have left to be freed goes in turns of its own. Resolves when nothing is left. */
+  freed(): Promise<void> {
+    return (this.#freeing ??= this.#free().finally(() => (this.#freeing = null)))
+  }
+
+  async #free(): Promise<void> {
+    const { volume } = this.files
+    try {
+      for (let more = true; more;) {
+        await this.timers.turn()
+        const end = this.timers.now() + SLICE_MILLISECONDS
+        do more = !volume.closed && volume.freeLeft()
+        while (more && this.timers.now() < end)
+      }
+    } catch (error) {
+      this.log.warn('blocks are left to be freed by the next owner', { error: error as Error })
+    }
   }
 
   find(id: number): ClientSession {

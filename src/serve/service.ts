@@ -64,9 +64,10 @@ export class Service {
   readonly server: Server
   readonly local: UnixListener
   readonly remote: Listener | null
+  /** How long its event loop keeps clients waiting, where that is measured. */
+  loop: LoopDelay | null = null
   /** Where monitors ask; null: nowhere. */
   #monitor: Monitor | null = null
-  #loop: LoopDelay | null = null
   /** Where clients that speak verbs alone are listened to. */
   readonly plain: Listener | null
   readonly #endpoint: RemoteEndpoint | null
@@ -125,7 +126,7 @@ export class Service {
 
   #watchLoop(): void {
     const { timers, registry } = this.server
-    const loop = (this.#loop = new LoopDelay(timers, registry))
+    const loop = (this.loop = new LoopDelay(timers, registry))
     const ask = (quantile: string, of: (delay: Quantiles) => number) => {
       registry.asked(
         'holdfast_event_loop_delay_quantile_seconds',
@@ -196,7 +197,7 @@ export class Service {
     await server.dismissAll(milliseconds)
     server.close()
     this.#device.close()
-    this.#loop?.close()
+    this.loop?.close()
     await this.#monitor?.close()
     const survivors = server.mapping.held
     if (survivors > 0 || server.files.volume.inGrace) {

@@ -205,7 +205,7 @@ export class MountedVolume {
     }
     if (!opens.close(inode) || !inode.unlinked || !transaction.usable) return
     if (grace.active) return // it is an orphan, and goes after it
-    while (!this.work.freeStep(inode.number));
+    this.work.freeRest(inode.number)
   }
 
   // ---- durability ------------------------------------------------------------------------------
@@ -247,7 +247,10 @@ export class MountedVolume {
       this.core.limbo.end(this.work)
       for (const file of [...this.#handles]) file.close()
       this.core.pages.tick()
-      if (this.core.transaction.usable && !this.readOnly) unmountVolume(this.mounted)
+      if (this.core.transaction.usable && !this.readOnly) {
+        while (this.work.left > 0 && !this.core.grace.active) this.work.leftStep()
+        unmountVolume(this.mounted)
+      }
     } finally {
       this.#open = false
       if (this.#ownsMemory) releaseMemory(this.mounted.memory)
@@ -295,6 +298,22 @@ export class MountedVolume {
   /** EROFS when nothing may be changed. */
   checkWritable(): void {
     this.core.access.demandWritable()
+  }
+
+  /**
+   * From here on calls free so many extents themselves, and leave the rest to `freeLeft`. What is
+   * left is seen by nobody, and is freed after a crash.
+   */
+  leaveFreeing(extents: number): void {
+    this.work.extentsAtOnce = extents
+  }
+
+  /** Frees some of what calls have left. False: nothing is left, or may be freed now. */
+  freeLeft(): boolean {
+    const { work, core } = this
+    if (work.left === 0 || core.grace.active || !core.transaction.usable) return false
+    this.call('free', undefined, undefined, () => work.leftStep())
+    return work.left > 0
   }
 
   /** What finds no room now waits for whoever looks at the inode, or the next mount. */

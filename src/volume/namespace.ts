@@ -250,7 +250,7 @@ export class Namespace {
       left = this.#drop(number, w)
     })
     if (changes.watched) this.#tell('remove', number, name)
-    if (left) this.#freeRest(number)
+    if (left) this.#work.freeRest(number)
   }
 
   rmdir(name: PathName): void {
@@ -276,7 +276,7 @@ export class Namespace {
       left = this.#dropDirectory(number, w)
     })
     if (changes.watched) this.#tell('remove', number, name)
-    if (left) this.#freeRest(number)
+    if (left) this.#work.freeRest(number)
   }
 
   /** The last name of a fixed file stays, and what else the guard says. */
@@ -379,7 +379,7 @@ export class Namespace {
       } else left = this.#drop(target, replaced)
     })
     if (changes.watched) this.#tellRename('rename', number, from, to, target)
-    if (left) this.#freeRest(target)
+    if (left) this.#work.freeRest(target)
   }
 
   /** A directory gets another parent. */
@@ -463,10 +463,6 @@ export class Namespace {
     if (this.#work.freeWithin(number)) return false
     orphans.add(number, OrphanKind.unlinked)
     return true
-  }
-
-  #freeRest(number: number): void {
-    while (!this.#work.freeStep(number));
   }
 
   // ---- telling ---------------------------------------------------------------------------------

@@ -27,6 +27,10 @@ export class Work {
   #next = 0
   /** Of a receive by a file without a name, which has no record. */
   #exact = false
+  /** Extents that a step frees at most. A call leaves more than that to `leftStep`. */
+  extentsAtOnce = Infinity
+  /** Inodes of which blocks are left to be freed. */
+  readonly #left = new Set<number>()
 
   constructor(core: Core) {
     this.#core = core
@@ -88,6 +92,36 @@ export class Work {
     throw new HoldfastError('EUCLEAN', `inode ${orphans.first} does not receive from ${number}`)
   }
 
+  // ---- what calls leave ------------------------------------------------------------------------
+
+  /** Inodes of which calls have left something to be freed. */
+  get left(): number {
+    return this.#left.size
+  }
+
+  /** One step of what calls have left. Between transactions. */
+  leftStep(): void {
+    const { orphans, opens, pages } = this.#core
+    const [number] = this.#left
+    if (number === undefined) return
+    pages.tick()
+    // Who looked at it has done it meanwhile; and one that is opened again goes when it is closed.
+    const there = orphans.from(number) === number && opens.get(number)?.unlinked !== true
+    let done = true
+    try {
+      done = !there || this.step(number)
+    } finally {
+      // What finds no room now waits for the next mount.
+      if (done) this.#left.delete(number)
+    }
+  }
+
+  /** Frees an inode that has no name and is open nowhere. */
+  freeRest(number: number): void {
+    if (this.extentsAtOnce < Infinity) this.#left.add(number)
+    else while (!this.freeStep(number));
+  }
+
   // ---- the end of a file -----------------------------------------------------------------------
 
   /** Inside a transaction: frees blocks past file block `keep`. True: some are left. */
@@ -102,9 +136,9 @@ export class Work {
   #cut(w: number, from: number, to: number): boolean {
     const { extents, transaction, ownership } = this.#core
     ownership.sent = 0
-    for (;;) {
+    for (let cut = 1; ; cut++) {
       if (!extents.cutLast(w, from, to)) return false
-      if (transaction.full || ownership.sent > 0) {
+      if (transaction.full || ownership.sent > 0 || cut >= this.extentsAtOnce) {
         return extents.before(w, to) && extents.fileBlock + extents.count > from
       }
     }
@@ -112,7 +146,12 @@ export class Work {
 
   /** Frees what an unfinished truncate or append left past the end. */
   freeBeyond(number: number): void {
-    while (!this.beyondStep(number));
+    const { guard, inodes, pages } = this.#core
+    const recorded = pages.u32[inodes.get(number) + at.links]! > 0
+    // What a holder has there goes at once, while it is known for whose sake.
+    const later = recorded && !guard.watches(number) && this.extentsAtOnce < Infinity
+    if (later) this.#left.add(number)
+    else while (!this.beyondStep(number));
   }
 
   beyondStep(number: number): boolean {

@@ -116,7 +116,7 @@ processTest('the next server takes over from one that was killed', {}, async (pr
   await until(() => third.logged(over) !== undefined, 'the end of the grace period')
   mapping.unmap()
   await one.truncate('/mapped', 0)
-  one.close()
+  await one.close()
   await third.stop()
 })
 
@@ -143,7 +143,7 @@ processTest('who maps when it stops is waited for by the next one', {}, async (p
   await file.read(read, 0)
   assert.deepEqual([...read], [1, 7])
   await file.close()
-  one.close()
+  await one.close()
   mapping.unmap()
   await until(
     () => second.logged('grace period is over') !== undefined,

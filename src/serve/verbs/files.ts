@@ -1,10 +1,13 @@
 /** Verbs on files that are open: opening, reading, writing, ranges. */
 import { HoldfastError } from '../../base/errors.js'
+import { FILE_BYTES_MAX } from '../../base/limits.js'
 import { DATA_BYTES_MAX } from '../../control/limits.js'
 import type { LayoutFile } from '../../layout/file.js'
 import type { ClientSession } from '../client_session.js'
 import type { Some } from './some.js'
 
+/** What one call copies at most, in one turn of the event loop. */
+const COPY_BYTES_MAX = 4 << 20
 /** What is read stands here until it is answered, before anything else runs. */
 const scratch = new Uint8Array(DATA_BYTES_MAX)
 
@@ -42,8 +45,8 @@ export const fileVerbs: Some<
     return opened(session, volume.openHandle(layout, { ino, generation }, flags))
   },
 
-  close: (session, { handle }) => {
-    session.closeHandle(handle)
+  close: async (session, { handle }) => {
+    await session.closeHandle(handle)
     return {}
   },
 
@@ -65,7 +68,15 @@ export const fileVerbs: Some<
   allocate: async (session, { handle, offset, length, keepSize, contiguous, options }, call) => {
     const file = session.file(handle)
     const wish = { keepSize, contiguous }
-    await session.settle(call, options, () => file.allocate(offset, length, wish))
+    const whole = () => file.allocate(offset, length, wish)
+    // As one it is refused for want of space before anything has changed.
+    const { blockSize, blocksAvailable } = session.volume.statfs()
+    if (contiguous || length > blockSize * blocksAvailable || !isRange(offset, length)) {
+      await session.settle(call, options, whole)
+    } else {
+      const range = { offset, length, options }
+      await session.inParts(call, range, (at, some) => file.allocate(at, some, wish))
+    }
     return {}
   },
 
@@ -77,7 +88,13 @@ export const fileVerbs: Some<
 
   zeroRange: async (session, { handle, offset, length, keepSize, options }, call) => {
     const file = session.file(handle)
-    await session.settle(call, options, () => file.zeroRange(offset, length, { keepSize }))
+    const { blockSize, blocksAvailable } = session.volume.statfs()
+    if (length > blockSize * blocksAvailable || !isRange(offset, length)) {
+      await session.settle(call, options, () => file.zeroRange(offset, length, { keepSize }))
+    } else {
+      const zero = (at: number, some: number) => file.zeroRange(at, some, { keepSize })
+      await session.inParts(call, { offset, length, options }, zero)
+    }
     return {}
   },
 
@@ -99,7 +116,9 @@ export const fileVerbs: Some<
 
   copyRange: async (session, { handle, offset, to, toOffset, length, options }, call) => {
     const [from, into] = [session.file(handle), session.file(to)]
-    const copy = () => from.copyRange(offset, into, toOffset, length)
+    // Fewer may be copied than are asked for, as with copy_file_range(2).
+    const some = Math.min(length, COPY_BYTES_MAX)
+    const copy = () => from.copyRange(offset, into, toOffset, some)
     return { count: await session.settle(call, options, copy) }
   },
 
@@ -140,3 +159,6 @@ function opened(session: ClientSession, file: LayoutFile) {
   const key = session.server.handleKeys.keyOf(ino, generation)
   return { handle: session.addHandle(file), ino, generation, key }
 }
+
+/** What is no range is refused as a whole. */
+const isRange = (offset: number, length: number) => length > 0 && offset + length <= FILE_BYTES_MAX

@@ -84,9 +84,10 @@ export const holdVerbs: Some<
   },
 
   layoutCommit: async (session, { id, size }, call) => {
-    const held = session.held(id)
-    for (const { source } of held.registrations) await source.persist()
-    await session.settle(call, null, () => held.hold.commit(size))
+    for (const { source } of session.held(id).registrations) await source.persist()
+    if (session.maps) await session.held(id).flush()
+    const { hold } = session.held(id)
+    await session.settle(call, null, () => hold.commit(size, { stored: true }))
     await session.durable()
     return {}
   },
