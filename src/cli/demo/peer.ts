@@ -234,7 +234,6 @@ const answers: Answers = {
     timed(() => client.truncate(path, size, undefined, options)),
   reflink: ({ path, to, share = 'strict' }: Changing) =>
     timed(() => client.reflink(path, to!, { share })),
-  unlink: ({ path }: Blocks) => client.unlink(path),
   size: async ({ path }: Blocks) => (await client.stat(path)).size,
   extents: async ({ path }: Blocks) => (await client.extents(path)).extents,
   holds: () => client.holds(),

@@ -33,7 +33,7 @@ export const fence: Step = {
   name: 'fence',
   title: 'another does not answer, and is fenced when its time is over',
   linux:
-    'A registration cannot be taken back from a process: its device writes on until the process ' +
+    'A pinned registration cannot be taken back: the device writes on until the process ' +
     'deregisters it or dies. Who does not answer keeps everybody waiting.',
   async run({ alice, nic }, told) {
     const file = { path: '/kept.bin', seed: 7, count: BLOCKS }
