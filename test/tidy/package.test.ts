@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   cpSync,
@@ -81,6 +81,23 @@ describe('the packed package', () => {
     return done.stdout
   }
 
+  /** Serves a volume at the port, with what the program of a client reads; what stops it. */
+  async function serve(port: number): Promise<() => Promise<void>> {
+    const bin = join(installed, manifest.bin['holdfast']!)
+    const holdfast = (...args: string[]) => run(process.execPath, [bin, ...args], folder)
+    holdfast('mkfs', '--size', '16M', 'served.hf')
+    holdfast('seed', 'served.hf:/weights', '2M', '1')
+    holdfast('keys', 'make', '--id', 'readme', '--uid', '0', 'keys')
+    const places = ['--socket', 'socket', '--listen', `127.0.0.1:${port}`, '--keys', 'keys']
+    const server = spawn(process.execPath, [bin, 'serve', ...places, 'served.hf'], { cwd: folder })
+    await once(server.stdout, 'data')
+    return async () => {
+      server.kill()
+      const [status] = (await once(server, 'exit')) as [number]
+      assert.equal(status, 0)
+    }
+  }
+
   before(() => {
     run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], ROOT)
     const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))
@@ -159,9 +176,10 @@ process.stdout.write(error.code)
     const programs = [...readSource('README.md').text.matchAll(/^```ts\n(.*?)^```$/gms)]
     assert.deepEqual(
       programs.map((found) => /'holdfast[^']*'/.exec(found[1]!)![0]),
-      ["'holdfast'", "'holdfast/rdma'"],
+      ["'holdfast'", "'holdfast/client'", "'holdfast/rdma'"],
     )
     const port = await freePort()
+    const stop = await serve(port)
     const names = programs.map((found, i) => {
       const text = found[1]!
         .replaceAll('/dev/shm/models.hf', join(folder, 'models.hf'))
@@ -180,9 +198,11 @@ process.stdout.write(error.code)
     const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
     const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
     run(process.execPath, [tsc, ...flags, ...names.map((name) => `${name}.mts`)], folder)
-    const printed = names.map((name) => run(process.execPath, [`${name}.mjs`], folder))
-    assert.match(printed[0]!, /^67108864\n/)
-    assert.match(printed[1]!, /^Uint8Array\(5\) \[ 104, 101, 108, 108, 111 \]\n$/)
+    const print = (name: string) => run(process.execPath, [`${name}.mjs`], folder)
+    assert.match(print(names[0]!), /^67108864\n/)
+    assert.equal(print(names[1]!), `${2 << 20}\n`)
+    await stop()
+    assert.match(print(names[2]!), /^Uint8Array\(5\) \[ 104, 101, 108, 108, 111 \]\n$/)
   })
 
   test('has a command line that tells its version', () => {
