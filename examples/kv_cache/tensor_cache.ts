@@ -1,12 +1,13 @@
 /**
- * A cache of tensors in one file that many processes map: `get` and `put` are loads and stores, with
- * one copy and no call to anybody.
+ * A cache of tensors in one file that many processes map: `get` and `put` are loads and stores,
+ * with one copy and no call to anybody.
  *
- *     header | entries of all slots | slots of 4 KiB | of 16 KiB | of 64 KiB | of 256 KiB | of 1 MiB
+ *     header | entries of all slots | slots of 4 KiB | 16 KiB | 64 KiB | 256 KiB | 1 MiB
  *
  * Each class of slots is set-associative: a key belongs to one set of WAYS slots in each class, and
  * takes the place of what was used longest ago there. An entry's `state` is a seqlock and a lock at
- * once: a positive number is the version of a value that can be read; -W says that process W writes.
+ * once: a positive number is the version of a value that can be read; -W says that process W
+ * writes.
  *
  * What holds when a process dies in the middle of a put: its entry stays locked, and no other is
  * touched. Whoever comes across it asks the server whether W still has its file lock, which the
@@ -117,8 +118,8 @@ export class TensorCache {
   }
 
   /**
-   * Puts a value, by one copy; what was used longest ago makes room. False when somebody else writes
-   * the same key, or all its places.
+   * Puts a value, by one copy; what was used longest ago makes room. False when somebody else
+   * writes the same key, or all its places.
    */
   put(key: string, value: Uint8Array): boolean {
     const capacity = SLOT_BYTES.find((bytes) => bytes >= value.length)

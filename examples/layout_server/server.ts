@@ -4,8 +4,8 @@
  *
  * What a server like this must hold to:
  * - a range is registered only while the client holds a lease on it, and by blocks of that lease;
- * - when the volume asks a lease back, the client is told; a return deregisters first, and gives the
- *   lease back then, never the other way round;
+ * - when the volume asks a lease back, the client is told; a return deregisters first, and gives
+ *   the lease back then, never the other way round;
  * - when the client does not answer, `revoke` deregisters: nothing reaches the blocks any more when
  *   it returns, and then the volume moves or frees them;
  * - a client that is gone takes its session with it.

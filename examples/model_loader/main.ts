@@ -5,8 +5,8 @@
  *     HOLDFAST_KEY=keys node build/examples/model_loader/main.js load hf://HOST:PORT PATH [--swap]
  *
  * `publish` writes a model aside and renames it over the one there was, so that nobody ever opens
- * half of one. `load` reads all tensors and checks each; with `--swap` it pins two layers of what it
- * has loaded, waits until another model is published, and then finds that the pinned layers are
+ * half of one. `load` reads all tensors and checks each; with `--swap` it pins two layers of what
+ * it has loaded, waits until another model is published, and then finds that the pinned layers are
  * those of the old model still, though the file has no name any more, and loads the new one.
  */
 import { crc32 } from 'node:zlib'
