@@ -83,7 +83,7 @@ for (const [signal, end] of [
   ['SIGKILL', [null, 'SIGKILL']],
 ] as const) {
   test(`a demo that gets ${signal} leaves nothing behind`, async (t) => {
-    const run = demo(t, '--slow')
+    const run = demo(t, '--slow', '--step', 'recall')
     const there = await begun(run)
     run.child.kill(signal)
     assert.deepEqual(await run.ended, end, run.out + run.errors)
