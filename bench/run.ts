@@ -1,9 +1,10 @@
 /**
- * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers | sources]
- * [-- options]: each part says its options at its top.
+ * npm run bench [-- operations | scale | ageing | layout | loop | peers | rdma | rdma-peers |
+ * sources] [-- options]: each part says its options at its top.
  */
 import { ageing } from './ageing.js'
 import { layout } from './layout.js'
+import { loop } from './loop.js'
 import { operations } from './operations.js'
 import { peers } from './peers.js'
 import { rdma } from './rdma.js'
@@ -18,6 +19,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   scale,
   ageing,
   layout,
+  loop,
   peers,
   rdma,
   'rdma-peers': rdmaPeers,

@@ -26,7 +26,12 @@ export interface Work {
 const BLOCK = 4096
 const MiB = 1 << 20
 
-export function longWorks(client: Client, { extents, bytes, names }: LoadSize): Work[] {
+/** In a directory of its own. */
+export function longWorks(
+  client: Client,
+  folder: string,
+  { extents, bytes, names }: LoadSize,
+): Work[] {
   const open = async (path: string) =>
     (await client.open(path, 'a+'))
       .close()
@@ -43,14 +48,15 @@ export function longWorks(client: Client, { extents, bytes, names }: LoadSize): 
   return [
     {
       name: 'create names',
-      prepare: () => client.mkdir('/d'),
-      run: () => parallel(names, 64, async (i) => (await client.open(`/d/name${i}`, 'w')).close()),
+      prepare: () => client.mkdir(`${folder}/d`),
+      run: () =>
+        parallel(names, 64, async (i) => (await client.open(`${folder}/d/name${i}`, 'w')).close()),
     },
-    { name: 'list names', run: () => client.readdir('/d') },
-    { name: 'snapshot the directory', run: () => client.snapshot('/d', '/s') },
+    { name: 'list names', run: () => client.readdir(`${folder}/d`) },
+    { name: 'snapshot the directory', run: () => client.snapshot(`${folder}/d`, `${folder}/s`) },
     {
       name: 'allocate',
-      prepare: async () => (file = await open('/large')),
+      prepare: async () => (file = await open(`${folder}/large`)),
       run: () => file.allocate(0, bytes),
     },
     { name: 'zero a range', run: () => file.zeroRange(0, bytes) },
@@ -59,20 +65,20 @@ export function longWorks(client: Client, { extents, bytes, names }: LoadSize): 
     { name: 'fsync', prepare: () => held.release(), run: () => file.sync() },
     {
       name: 'pin a hole',
-      prepare: async () => (other = await open('/hole')).truncate(bytes),
+      prepare: async () => (other = await open(`${folder}/hole`)).truncate(bytes),
       run: async () => (held = await other.pin({})),
     },
     { name: 'release', run: () => held.release() },
     { name: 'copy', run: () => copy(file, other, 1, bytes - MiB) },
-    { name: 'reflink', run: () => client.reflink('/large', '/clone') },
-    { name: 'truncate a clone', run: () => client.truncate('/clone', 0) },
+    { name: 'reflink', run: () => client.reflink(`${folder}/large`, `${folder}/clone`) },
+    { name: 'truncate a clone', run: () => client.truncate(`${folder}/clone`, 0) },
     {
       name: 'unlink',
-      prepare: () => Promise.all([file.close(), other.close(), client.unlink('/hole')]),
-      run: () => client.unlink('/large'),
+      prepare: () => Promise.all([file.close(), other.close(), client.unlink(`${folder}/hole`)]),
+      run: () => client.unlink(`${folder}/large`),
     },
-    { name: 'write pieces', run: async () => (file = await pieces('/pieces')) },
-    { name: 'extents of pieces', run: () => client.extents('/pieces') },
+    { name: 'write pieces', run: async () => (file = await pieces(`${folder}/pieces`)) },
+    { name: 'extents of pieces', run: () => client.extents(`${folder}/pieces`) },
     { name: 'lease of pieces', run: async () => (held = await file.lease({ iomode: 'read' })) },
     { name: 'release pieces', run: () => held.release() },
     {
@@ -80,20 +86,23 @@ export function longWorks(client: Client, { extents, bytes, names }: LoadSize): 
       run: async () => (held = await file.pin({ offset: 0, length: extents * BLOCK })),
     },
     { name: 'release them', run: () => held.release() },
-    { name: 'reflink pieces', run: () => client.reflink('/pieces', '/clone2') },
-    { name: 'unlink the clone', run: () => client.unlink('/clone2') },
+    { name: 'reflink pieces', run: () => client.reflink(`${folder}/pieces`, `${folder}/clone2`) },
+    { name: 'unlink the clone', run: () => client.unlink(`${folder}/clone2`) },
     { name: 'collapse pieces', run: () => file.collapse(0, BLOCK) },
     { name: 'insert into pieces', run: () => file.insert(0, BLOCK) },
     { name: 'punch pieces', run: () => file.punch(extents * BLOCK, (extents / 2) * BLOCK) },
     { name: 'truncate pieces', run: () => file.truncate(0) },
     {
       name: 'unlink pieces',
-      prepare: async () => (await file.close(), await (await pieces('/pieces')).close()),
-      run: () => client.unlink('/pieces'),
+      prepare: async () => (await file.close(), await (await pieces(`${folder}/pieces`)).close()),
+      run: () => client.unlink(`${folder}/pieces`),
     },
     {
       name: 'close unlinked pieces',
-      prepare: async () => ((file = await pieces('/pieces')), await client.unlink('/pieces')),
+      prepare: async () => (
+        (file = await pieces(`${folder}/pieces`)),
+        await client.unlink(`${folder}/pieces`)
+      ),
       run: () => file.close(),
     },
   ]

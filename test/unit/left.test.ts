@@ -186,8 +186,13 @@ class Files {
     const what = random.below(10)
     if (what < 4) this.#write(path, bytes ?? new Uint8Array(0))
     else if (what < 6) volume.freeLeft()
-    else if (bytes === undefined) return
-    else if (what === 6) {
+    else if (bytes !== undefined) this.#change(what, path, bytes)
+  }
+
+  #change(what: number, path: string, bytes: Uint8Array): void {
+    const { volume } = this
+    const random = this.#random
+    if (what === 6) {
       const size = random.below(bytes.length + 1)
       volume.truncate(path, size)
       this.#wanted.set(path, bytes.slice(0, size))
