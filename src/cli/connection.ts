@@ -15,6 +15,8 @@ import { isRemote } from './volume_name.js'
 
 /** Milliseconds that a lost server is looked for. */
 const PATIENCE = 10_000
+/** Milliseconds that one call may take once the command was told to stop. */
+const CLEANUP_CALL = 500
 /** Nobody is there. */
 const NOBODY: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ENODEV'])
 
@@ -41,8 +43,16 @@ export async function connectTo(where: string): Promise<Client> {
     patience: PATIENCE,
     ...(key === undefined ? {} : { key }),
   })
-  const ignore = whenStopped(() => client.interrupt())
-  client.onClosed = ignore
+  let timer: NodeJS.Timeout | undefined
+  const ignore = whenStopped(() => {
+    client.interrupt()
+    // What is called from now on takes back what is half done; it is not to wait for others.
+    timer = setInterval(() => client.interrupt(CLEANUP_CALL), CLEANUP_CALL)
+  })
+  client.onClosed = () => {
+    ignore()
+    clearInterval(timer)
+  }
   return client
 }
 

@@ -17,6 +17,17 @@ export async function inVolume<T>(region: string, what: () => Promise<T>): Promi
   }
 }
 
+/** A handle does not know the path that it was opened by; a message should. */
+export async function onFile<T>(path: Uint8Array, what: () => Promise<T>): Promise<T> {
+  try {
+    return await what()
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.path !== undefined) throw error
+    const { code, detail, holds = [] } = error
+    throw new HoldfastError(code, detail, { path, holds, cause: error })
+  }
+}
+
 /** A failure that is not of one call: the sentence is all there is to say. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
@@ -47,7 +58,6 @@ const REMEDY: Readonly<Record<string, string>> = {
 const DETAIL_REMEDY: Readonly<Record<string, string>> = {
   'it is immutable': 'chattr -i lifts that',
   'it is append-only': 'chattr -a lifts that',
-  'cutting blocks off: blocks are held': '--policy wait or defer goes on, holdfast evict ends them',
   'giving blocks a second owner: blocks are': '--share copy copies those',
   'giving blocks a second owner: it is fixed': '--share copy copies it',
   'blocks of it have other owners': 'remove its clones first, or overwrite them',

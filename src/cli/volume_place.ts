@@ -2,7 +2,7 @@
 import { displayPath, HoldfastError } from '../base/errors.js'
 import type { FileHandle, FileSystem, Timestamp } from '../base/filesystem.js'
 import { deviceNumber, deviceOf, timesOf } from './display.js'
-import { inVolume } from './failure.js'
+import { inVolume, onFile } from './failure.js'
 import type { Attribute, Entry, Place, Reader, Writer } from './places.js'
 import { creatorOf, entriesOf, volumeId } from './session.js'
 import { fileName } from './volume_name.js'
@@ -92,17 +92,8 @@ export class VolumePlace implements Place {
     })
   }
 
-  /** A handle does not know the path that it was opened by; a message should. */
   #onFile<T>(path: Uint8Array, what: () => Promise<T>): Promise<T> {
-    return this.#run(async () => {
-      try {
-        return await what()
-      } catch (error) {
-        if (!(error instanceof HoldfastError) || error.path !== undefined) throw error
-        const { code, detail, holds = [] } = error
-        throw new HoldfastError(code, detail, { path, holds, cause: error })
-      }
-    })
+    return this.#run(() => onFile(path, what))
   }
 
   makeDirectory(path: Uint8Array, mode: number): Promise<void> {

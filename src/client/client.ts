@@ -115,11 +115,14 @@ export class Client extends ServedFileSystem implements Follower {
     return this.connection.alive?.hello.privileged === true ? ROOT : undefined
   }
 
-  /** Gives up all calls that are under way; they end with EINTR, or as they do. */
-  interrupt(): void {
+  /**
+   * Gives up the calls that are under way, for so many milliseconds at least: they end with EINTR,
+   * or as they do. Without a connection they fail.
+   */
+  interrupt(milliseconds = 0): void {
     const { alive } = this.connection
     if (alive === null) this.connection.close()
-    else alive.caller.giveUp()
+    else alive.caller.giveUp(milliseconds)
   }
 
   // ---- holds -----------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ export interface CallOptions {
 }
 
 class Pending {
+  /** When it was asked (`Timers.now`). */
+  readonly since: number
   readonly result: Schema<unknown>
   readonly options: CallOptions
   readonly resolve: (value: unknown) => void
@@ -36,11 +38,13 @@ class Pending {
   giveUp: (() => void) | null = null
 
   constructor(
+    since: number,
     result: Schema<unknown>,
     options: CallOptions,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
   ) {
+    this.since = since
     this.result = result
     this.options = options
     this.resolve = resolve
@@ -109,7 +113,8 @@ export class Caller {
       }
       const id = this.#nextId()
       this.#write(verb, id, args, options)
-      const pending = new Pending(verb.result, options, resolve as (value: unknown) => void, reject)
+      const take = resolve as (value: unknown) => void
+      const pending = new Pending(this.#timers.now(), verb.result, options, take, reject)
       this.#pending.set(id, pending)
       if (signal !== undefined) {
         pending.giveUp = () => this.#cancel(id)
@@ -119,9 +124,10 @@ export class Caller {
     })
   }
 
-  /** Gives up all calls that are under way. */
-  giveUp(): void {
-    for (const id of [...this.#pending.keys()]) this.#cancel(id)
+  /** Gives up the calls that are under way for so many milliseconds at least. */
+  giveUp(milliseconds: number): void {
+    const latest = this.#timers.now() - milliseconds
+    for (const [id, { since }] of [...this.#pending]) if (since <= latest) this.#cancel(id)
   }
 
   /** Ends the channel, in order or at once. */

@@ -70,6 +70,7 @@ export class LayoutFile extends OpenFile {
    */
   reclaim(session: Session, options: ReclaimOptions): Hold {
     return this.enter('reclaim', () => {
+      this.demandBytes()
       if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
       this.#volume.core.guard.ask({ session })
       return this.#volume.newHold(reclaim(this.#volume, this.inode, session, options))
@@ -117,6 +118,7 @@ export class LayoutFile extends OpenFile {
     run: (wanted: Wanted) => T,
   ): T {
     return this.enter(kind, () => {
+      this.demandBytes()
       if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
       const session = options.session ?? this.session
       const lease = kind === 'lease' ? (options as LeaseOptions) : null

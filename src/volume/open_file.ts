@@ -289,6 +289,11 @@ export class OpenFile {
     if (this.#isDirectory) throw new HoldfastError('ENODEV', 'a directory has no bytes to map')
   }
 
+  /** EISDIR: what a directory is made of is the volume's. */
+  protected demandBytes(): void {
+    if (this.#isDirectory) throw new HoldfastError('EISDIR')
+  }
+
   /** Gives a file that was opened with O_TMPFILE a name. */
   link(path: Path, as: Credentials = this.#as): void {
     this.#enter('link', true, 0)

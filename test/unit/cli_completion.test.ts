@@ -55,6 +55,8 @@ test('bash offers commands, options, choices, files, and names in a volume', () 
   assert.deepEqual(offered(`holdfast ls ${region}:/dir/`), ['/dir/other', '/dir/sub one'])
   assert.deepEqual(offered(`holdfast ls ${region}:/d`), ['/dir'])
   assert.deepEqual(offered(`holdfast ls ${region}:/none/`), [])
+  assert.deepEqual(offered('holdfast ls hf://127.0.0.1:1'), [])
+  assert.deepEqual(offered('holdfast ls hf://127.0.0.1:1/x'), [])
 })
 
 test('every shell has every command and every long option', () => {

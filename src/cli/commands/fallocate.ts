@@ -1,8 +1,10 @@
 /** holdfast fallocate: blocks of a range, given, taken, zeroed, moved. */
 import { Option, type Command } from 'commander'
+import type { FileHandle } from '../../base/filesystem.js'
 import { parseSize, parseVolumeTarget, type VolumeTarget } from '../arguments.js'
 import { newFileMode } from '../mode.js'
 import { conflictOptions, takesConflictOptions, type ConflictFlags } from '../conflicts.js'
+import { onFile } from '../failure.js'
 import { examples } from '../options.js'
 import { onVolume, creatorOf } from '../session.js'
 
@@ -55,23 +57,26 @@ export function fallocateCommand(program: Command): Command {
 }
 
 async function allocate(target: VolumeTarget, options: Options): Promise<void> {
-  const { offset, length, keepSize = false, contiguous = false } = options
-  const conflicts = conflictOptions(options)
   const makes = KINDS.every((kind) => options[kind] !== true)
   await onVolume(target, 'write', async (volume, path) => {
     const flags = makes ? READ_WRITE | CREATE : READ_WRITE
     const file = await volume.open(path, flags, newFileMode(), creatorOf(volume))
     try {
-      if (options.punchHole === true) await file.punch(offset, length, conflicts)
-      else if (options.zeroRange === true)
-        await file.zeroRange(offset, length, { ...conflicts, keepSize })
-      else if (options.collapseRange === true) await file.collapse(offset, length, conflicts)
-      else if (options.insertRange === true) await file.insert(offset, length, conflicts)
-      else await file.allocate(offset, length, { ...conflicts, keepSize, contiguous })
+      await onFile(path, () => change(file, options))
     } finally {
       await file.close()
     }
   })
+}
+
+async function change(file: FileHandle, options: Options): Promise<void> {
+  const { offset, length, keepSize = false, contiguous = false } = options
+  const conflicts = conflictOptions(options)
+  if (options.punchHole === true) return file.punch(offset, length, conflicts)
+  if (options.zeroRange === true) return file.zeroRange(offset, length, { ...conflicts, keepSize })
+  if (options.collapseRange === true) return file.collapse(offset, length, conflicts)
+  if (options.insertRange === true) return file.insert(offset, length, conflicts)
+  return file.allocate(offset, length, { ...conflicts, keepSize, contiguous })
 }
 
 /** open(2). */

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { parseSize, parseVolumeTarget, type VolumeTarget } from '../arguments.js'
 import { conflictOptions, takesConflictOptions, type ConflictFlags } from '../conflicts.js'
+import { onFile } from '../failure.js'
 import { examples } from '../options.js'
 import { onVolume } from '../session.js'
 
@@ -30,7 +31,7 @@ async function punch(
   await onVolume(target, 'write', async (volume, path) => {
     const file = await volume.open(path, 'r+')
     try {
-      await file.punch(offset, length, conflictOptions(flags))
+      await onFile(path, () => file.punch(offset, length, conflictOptions(flags)))
     } finally {
       await file.close()
     }

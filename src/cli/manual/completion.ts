@@ -78,6 +78,8 @@ _holdfast() {
 ${cases.join('')}  esac
   if [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "$flags" -- "$cur"))
+  elif [[ $cur == hf://* ]]; then
+    [[ $cur == hf://*/* ]] && _holdfast_names "$cur"
   elif [[ $cur == *:/* ]]; then
     _holdfast_names "$cur"
   else
@@ -88,12 +90,14 @@ ${cases.join('')}  esac
 
 # Names in the directory of a volume; readline quotes them (-o filenames).
 _holdfast_names() {
-  local volume=\${1%%:/*} path=/\${1#*:/} directory name start
+  local volume=\${1%%:/*}: path=/\${1#*:/} directory name start
+  [[ $1 == hf://* ]] && path=\${1#hf://} && volume=hf://\${path%%/*} path=/\${path#*/}
   directory=\${path%/*}/
-  start=$volume:
-  [[ $COMP_WORDBREAKS == *:* ]] && start=
+  start=$volume
+  # Only what is behind the last colon is replaced then.
+  [[ $COMP_WORDBREAKS == *:* ]] && start=\${volume##*:}
   local IFS=$'\\n'
-  for name in $(holdfast ls -a "$volume:$directory" 2>/dev/null); do
+  for name in $(holdfast ls -a "$volume$directory" 2>/dev/null); do
     [[ $directory$name == "$path"* ]] && COMPREPLY+=("$start$directory$name")
   done
   compopt -o nospace 2>/dev/null
@@ -121,12 +125,17 @@ function zsh(program: Command): string {
   return `#compdef holdfast
 # Completion of holdfast for zsh: holdfast completion zsh > "\${fpath[1]}/_holdfast"
 _holdfast_file() {
-  if [[ $PREFIX == *:/* ]]; then
-    local volume=\${PREFIX%%:/*} path=/\${PREFIX#*:/}
+  if [[ $PREFIX == *:/* && ($PREFIX != hf://* || $PREFIX == hf://*/*) ]]; then
+    local volume=\${PREFIX%%:/*}: path=/\${PREFIX#*:/}
+    if [[ $PREFIX == hf://* ]]; then
+      path=\${PREFIX#hf://}
+      volume=hf://\${path%%/*}
+      path=/\${path#*/}
+    fi
     local directory=\${path%/*}/
     local -a names
-    names=(\${(f)"$(holdfast ls -a "$volume:$directory" 2>/dev/null)"})
-    compadd -S '' -p "$volume:$directory" -- $names
+    names=(\${(f)"$(holdfast ls -a "$volume$directory" 2>/dev/null)"})
+    compadd -S '' -p "$volume$directory" -- $names
   else
     _files
   fi
@@ -195,11 +204,16 @@ function fish(program: Command): string {
 function __holdfast_names
     set -l word (commandline -ct)
     string match -q '*:/*' -- $word; or return
-    set -l volume (string replace -r ':/.*' '' -- $word)
+    set -l volume (string replace -r ':/.*' ':' -- $word)
     set -l path (string replace -r '^.*?:/' '/' -- $word)
+    if string match -q 'hf://*' -- $word
+        string match -q 'hf://*/*' -- $word; or return
+        set volume (string match -r '^hf://[^/]*' -- $word)
+        set path (string replace -r '^hf://[^/]*' '' -- $word)
+    end
     set -l directory (string replace -r '[^/]*$' '' -- $path)
-    for name in (holdfast ls -a "$volume:$directory" 2>/dev/null)
-        echo "$volume:$directory$name"
+    for name in (holdfast ls -a "$volume$directory" 2>/dev/null)
+        echo "$volume$directory$name"
     end
 end
 

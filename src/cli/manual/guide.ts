@@ -37,17 +37,27 @@ export const GUIDE_BEFORE: readonly GuideSection[] = [
           [
             'REGION',
             'the path of a region: a file, or a device-DAX node as /dev/dax0.0. A volume is named by ' +
-              'its region.',
+              'its region; one that is served also by the path of its socket.',
           ],
           [
             'VOLUME:PATH',
             'a file in the volume of a region, split at the first `:/`, as /dev/shm/v.hf:/photos/a.jpg. ' +
               'Names are bytes: any but `/` and NUL, UTF-8 or not.',
           ],
+          [
+            'hf://HOST:PORT/PATH',
+            'a file of a volume that another host serves (`holdfast serve --listen`); port 7174 unless ' +
+              'given, an IPv6 address in brackets. PATH is bytes as they are: nothing is encoded, and ' +
+              '%20 is three characters. `--key FILE` or HOLDFAST_KEY names the key.',
+          ],
           ['SIZE', 'bytes, or with K, M, G, T for powers of 1024: 4K, 2M, 1.5G.'],
           ['--', 'what follows is no option, whatever it begins with.'],
         ],
       },
+      'A region that a process serves (`holdfast serve`) is reached through it, by the same names and ' +
+        'with the same results; who may open the region itself, or runs the server, asks as root does ' +
+        'there too, everybody else as who they are. What is about the region as a whole wants the ' +
+        'server stopped: `resize`, `label`, `fsck --repair`.',
       'Options are those of the GNU tools of the same names where there are some. `--json` is there ' +
         'wherever something is listed or shown; times in it are UTC with nanoseconds, and a name that ' +
         'is no UTF-8 has its bytes beside it, in base64, under nameBase64 or pathBase64.',
@@ -203,6 +213,7 @@ export const GUIDE_AFTER: readonly GuideSection[] = [
           ['1', 'failed; one line on standard error tells what, where, and often the remedy'],
           ['2', 'the command line was wrong'],
           ['130, 143', 'interrupted (^C), terminated: nothing half done is left'],
+          ['other', '`holdfast pin`, `seal`, `lease`: of the command that ran under the hold'],
         ],
       },
       '`holdfast fsck` has those of e2fsck(8): 0 clean, 1 errors repaired, 4 errors left, 8 could not ' +
@@ -218,6 +229,7 @@ export const GUIDE_AFTER: readonly GuideSection[] = [
         items: [
           ['ENODEV', 'there is no volume in the region: `holdfast mkfs` makes one'],
           ['EBUSY', 'another process has it open, or a pin is in the way; the message says which'],
+          ['ENOTCONN', 'nobody serves the volume, and holds are those of the clients of a server'],
           ['ETXTBSY', 'blocks are mapped directly; the message says by whom'],
           ['EPERM', 'the file is fixed (`holdfast unfix`), write-sealed, or has a flag of chattr'],
           ['EUCLEAN', 'a structure is damaged: `holdfast fsck`'],

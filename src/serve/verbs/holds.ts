@@ -97,6 +97,7 @@ export const holdVerbs: Some<
   register: (session, { handle, hold, write }) => {
     const file = session.file(handle)
     if (write) session.demandWritable()
+    if (file.stat().type === 'directory') throw new HoldfastError('EISDIR')
     if (write && !file.wish.write) {
       throw new HoldfastError('EBADF', 'the handle is not open for writing')
     }
