@@ -234,20 +234,21 @@ export class Arbiter implements LayoutGuard {
 
   /** Sorts the holds in the way by what is to be done about them. */
   #judge(change: LayoutChange, inode: number, from: number, to: number) {
-    const { table } = this.holds
+    const { table, users } = this.holds
     const refused: number[] = []
     const waits: number[] = []
     const recalls: number[] = []
     const own: number[] = []
     const seen = new Set<number>()
     table.pieces.overlapping(inode, from, to, (slot) => {
-      if (seen.has(slot) || this.holds.users.get(slot)?.follows === true) return
+      if (seen.has(slot) || users.get(slot)?.follows === true) return
       seen.add(slot)
       const verdict = this.#verdict(change, inode, slot)
       if (verdict === 'recall') {
         // Of one that is being cut off, transfers may be under way whoever asks.
         const draining = this.holds.draining.has(table.idOf(slot))
-        const mine = table.ownerOf(slot) === this.asking.session.id && !draining
+        const apart = users.get(slot)?.apart?.() === true
+        const mine = table.ownerOf(slot) === this.asking.session.id && !draining && !apart
         ;(mine ? own : recalls).push(slot)
       } else if (verdict === 'policy') {
         const policy = this.policyOf(inode)

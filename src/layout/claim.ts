@@ -17,6 +17,11 @@ export interface HoldUser {
    * resolves, when none is under way any more: only then does the change go on.
    */
   readonly revoke?: (from: number, to: number) => void | Promise<void>
+  /**
+   * Whether its addresses are in use where nobody here can end that, as in another process: then it
+   * is asked back for what its own session wants, too, and does not count as returned.
+   */
+  readonly apart?: () => boolean
   /** It follows its file by itself, at once: it is in the way of nothing. */
   readonly follows?: boolean
   /** It ends: what reaches its blocks in this process reaches them no more. Never throws. */

@@ -267,11 +267,12 @@ export class LayoutFile extends OpenFile {
   }
 }
 
-function userOf({ onRecall, revoke, caughtUp }: LeaseOptions): HoldUser | null {
+function userOf({ onRecall, revoke, caughtUp, apart }: LeaseOptions): HoldUser | null {
   if (onRecall === undefined && revoke === undefined) return null
   return {
     ...(onRecall === undefined ? {} : { onRecall }),
     ...(caughtUp === undefined ? {} : { caughtUp }),
+    ...(apart === undefined ? {} : { apart }),
     ...(revoke === undefined
       ? {}
       : {

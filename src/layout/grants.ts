@@ -48,6 +48,11 @@ export interface LeaseOptions extends HoldOptions {
   readonly revoke?: ((offset: number, length: number) => void | Promise<void>) | undefined
   /** Resolves when all that had come from the holder was dealt with: its deadline waits for that. */
   readonly caughtUp?: (() => Promise<void>) | undefined
+  /**
+   * Whether its addresses are in use where nobody here can end that: then what its own session
+   * asks for does not count as its return, and asks it back.
+   */
+  readonly apart?: (() => boolean) | undefined
 }
 
 export interface Wanted {

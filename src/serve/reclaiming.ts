@@ -21,6 +21,7 @@ export function reclaim(session: ClientSession, claim: Claim) {
     const user = {
       onRecall: (id: number, recall: Recall) => tellRecall(session, id, recall),
       caughtUp: () => session.caughtUp(),
+      apart: () => true,
     }
     const hold = volume.reclaim(session.layout, file, {
       kind,

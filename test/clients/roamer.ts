@@ -30,7 +30,9 @@ const EXPECTED = new Set(
   'EBUSY ETXTBSY EAGAIN ENOSPC ESTALE ENOENT EEXIST ECONNRESET EINTR ENOMEM EINVAL'.split(' '),
 )
 const MAPPINGS_MAX = 24
-const PINS_MAX = 60
+const PINS_MAX = 100
+/** Pins that are taken at once. */
+const PINS_A_TIME = 10
 const OWN_MAX = 4
 const FILE_BLOCKS = 12
 const NUMBERS_A_CLIENT = 1 << 14
@@ -193,6 +195,7 @@ export class Roamer {
       [8, 'map own', () => this.#map(this.#one())],
       [6, 'unmap', () => this.#unmap()],
       [this.#pins.length < PINS_MAX ? 12 : 2, 'pin', async () => this.#pin(await this.#any())],
+      [this.#pins.length < PINS_MAX ? 3 : 0, 'pins', async () => this.#pinMany(await this.#any())],
       [6, 'unpin', () => this.#unpin()],
       [10, 'read', async () => this.#read(await this.#any())],
       [8, 'write', async () => this.#write(await this.#any())],
@@ -370,6 +373,10 @@ export class Roamer {
       await file.close().catch(() => {})
       throw error
     }
+  }
+
+  async #pinMany(name: string): Promise<void> {
+    await Promise.all(Array.from({ length: PINS_A_TIME }, () => this.#pin(name)))
   }
 
   async #unpin(): Promise<void> {

@@ -73,7 +73,8 @@ export const holdVerbs: Some<
     let taken: Hold | null = null
     return take(session, wish, call, async (options) => {
       const caughtUp = () => session.caughtUp()
-      const lease = { ...options, iomode, onRecall, revoke, caughtUp }
+      const apart = () => session.maps
+      const lease = { ...options, iomode, onRecall, revoke, caughtUp, apart }
       return (taken = await session.volume.promises.lease(file, lease))
     })
   },
