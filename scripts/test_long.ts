@@ -26,7 +26,18 @@ function settings(seed: number, scale: number): Record<string, string> {
   }
 }
 
-const SUITES = ['unit', 'model', 'crash', 'fire', 'repair', 'rdma', 'kill', 'processes', 'network']
+const SUITES = [
+  'unit',
+  'model',
+  'crash',
+  'fire',
+  'repair',
+  'rdma',
+  'kill',
+  'serve',
+  'processes',
+  'network',
+]
 
 const SOAK_SECONDS_MAX = 3600
 
