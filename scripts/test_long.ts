@@ -34,6 +34,7 @@ const SUITES = [
   'repair',
   'rdma',
   'kill',
+  'serve',
   'processes',
   'clients',
   'network',

@@ -40,6 +40,8 @@ export interface ClientOptions {
   readonly patience?: number
   readonly signal?: AbortSignal
   readonly timers?: Timers
+  /** By chance, from 0 to 1: not all look for a lost server at the same moments. */
+  readonly random?: () => number
 }
 
 const ROOT: Credentials = { uid: 0, gid: 0 }
@@ -91,9 +93,9 @@ export class Client extends ServedFileSystem implements Follower {
     options: ClientOptions = {},
   ): Promise<Client> {
     const { name = programName(), patience = PATIENCE, timers = systemTimers, signal } = options
-    const { umask = 0 } = options
+    const { umask = 0, random = Math.random } = options
     const client = new Client(ways, options.as)
-    const link = { where, connect, name, umask, patience, timers, random: Math.random }
+    const link = { where, connect, name, umask, patience, timers, random }
     ;(client as { connection: Link }).connection = await Link.connect(link, client, signal)
     return client
   }

@@ -1,6 +1,6 @@
 /**
- * Whether what was written, and not synced, may be lost: a server that begins anew, after a crash of
- * its machine say, has what its medium had.
+ * Whether what was written, and not synced, may be lost: a server that begins anew, after a crash
+ * of its machine say, has what its medium had.
  */
 import { HoldfastError } from '../base/errors.js'
 import type { Alive } from './link.js'
