@@ -352,6 +352,20 @@ step(
   },
 )
 
+step('a directory is no file, whichever way it is asked for', async (scene) => {
+  for (const client of [await scene.greetedLocal(), await scene.greeted('bob')]) {
+    const { handle } = await open(client, '/shared')
+    const codes = await Promise.all([
+      codeOf(client.call('pin', { wish: wish(handle) })),
+      codeOf(client.call('layoutGet', { wish: wish(handle), iomode: 'rw' })),
+      codeOf(client.call('layoutGet', { wish: wish(handle), iomode: 'read' })),
+      codeOf(client.call('register', { handle, offset: 0, write: false })),
+      codeOf(client.call('read', { handle, position: 0, length: 4096 })),
+    ])
+    assert.deepEqual(new Set(codes), new Set(['EISDIR']))
+  }
+})
+
 step('long lists come in pieces, whoever made them long', async (scene) => {
   const bob = await scene.greeted('bob')
   const { handle } = await open(bob, '/shared/many', O.RDWR | O.CREAT)
