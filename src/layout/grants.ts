@@ -120,7 +120,11 @@ export function takeStep(
 /** File blocks that are asked for. */
 function rangeOf(volume: LayoutVolume, open: OpenInode, options: HoldOptions): [number, number] {
   const { inodes } = volume.core
-  const size = inodes.size(inodes.get(open.number))
+  const w = inodes.get(open.number)
+  // What else has blocks, or a tree in the same place, has none that a hold could cover.
+  if (inodes.isDirectory(w)) throw new HoldfastError('EISDIR', 'only files are held')
+  if (!inodes.isFile(w)) throw new HoldfastError('EINVAL', 'only files are held')
+  const size = inodes.size(w)
   const { offset = 0 } = options
   const { length = size - offset } = options
   const good = Number.isSafeInteger(offset) && Number.isSafeInteger(length)

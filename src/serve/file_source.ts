@@ -73,7 +73,11 @@ export class FileSource implements MemorySource {
     this.#volume = volume
     this.#memory = memoryOf(volume.region)
     this.#o = options
-    this.#inode = volume.core.opens.open(file.ino)
+    const { inodes, opens } = volume.core
+    if (!inodes.isFile(inodes.get(file.ino))) {
+      throw new HoldfastError('EISDIR', 'only files are registered')
+    }
+    this.#inode = opens.open(file.ino)
   }
 
   /** The file is let go of. The memory regions over it were invalidated before. */

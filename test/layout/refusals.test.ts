@@ -248,3 +248,21 @@ function codeOf(run: () => unknown): string {
   }
   return 'done'
 }
+
+test('a directory is not held, by nobody and in no way, and stays what it is', () => {
+  using scene = new Scene()
+  const { volume } = scene
+  volume.mkdir('/directory', 0o755)
+  using directory = volume.open('/directory', 'r')
+  const range = { offset: 0, length: 2 * B }
+  for (const take of [
+    () => directory.pin(range),
+    () => directory.lease({ ...range, iomode: 'rw' }),
+    () => directory.lease({ ...range, iomode: 'read' }),
+  ]) {
+    const before = scene.image()
+    assert.throws(take, { code: 'EISDIR' })
+    scene.assertSameImage(before, 'the call')
+    assert.deepEqual(volume.holds(), [])
+  }
+})

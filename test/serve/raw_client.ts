@@ -51,6 +51,8 @@ export class RawClient {
   readonly strays: number[] = []
   ended = false
   secret: SessionSecret | null = null
+  /** Sees every message that comes. */
+  onMessage: ((message: Uint8Array) => void) | null = null
   /** What the server said to HELLO. */
   session = 0
   #raw = true
@@ -230,6 +232,7 @@ export class RawClient {
   }
 
   #one(message: Uint8Array): void {
+    this.onMessage?.(message)
     if (this.#raw) {
       this.messages.push(message)
       return
