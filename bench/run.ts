@@ -1,6 +1,6 @@
 /**
- * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers | sources]
- * [-- options]: each part says its options at its top.
+ * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers | sources |
+ * serve] [-- options]: each part says its options at its top.
  */
 import { ageing } from './ageing.js'
 import { layout } from './layout.js'
@@ -9,6 +9,7 @@ import { peers } from './peers.js'
 import { rdma } from './rdma.js'
 import { rdmaPeers } from './rdma_peers.js'
 import { scale } from './scale.js'
+import { serve } from './serve.js'
 import { sources } from './sources.js'
 
 type Part = (args: string[]) => void | Promise<void>
@@ -22,6 +23,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   rdma,
   'rdma-peers': rdmaPeers,
   sources,
+  serve,
 }
 
 const args = process.argv.slice(2)
