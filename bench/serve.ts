@@ -2,15 +2,15 @@
  * npm run bench -- serve [--rounds 9] [--mebibytes 512] [--patience 20] [--profile DIRECTORY]
  *                        [--only remote,writes,control,mapped,opening,recalls,idle,counts]
  *
- * What a daemon's clients pay, each number beside its peer in the same rounds: sides take turns, the
- * first round does not count, ratios are of rounds. The daemon is a process of its own, and so is
- * each client and each peer's server and client; client and server have a processor each.
+ * What clients of a daemon pay, each number beside its peer in the same rounds: sides take turns,
+ * the first round does not count, ratios are of rounds. The daemon is a process of its own, and so
+ * is each client and each peer's server and client; client and server have a processor each.
  *
  * - remote: Reads of 4 KiB one after the other (p50, p99) and of 1 MiB, 4 outstanding, of a file, of
- *   a layout and on demand, beside the RNIC alone over plain memory of another process with the same
+ *   a layout and on demand, beside the RNIC alone: plain memory of another process, with the same
  *   settings (serve/rnic_alone.ts). `writes` is the same for Writes of 1 MiB, each of which has
  *   arrived when it is done.
- * - control: NULL, STAT and READ of 4 KiB on the Unix socket beside a ping-pong of as many bytes
+ * - control: NULL, STAT and READ of 4 KiB on the Unix socket, beside a ping-pong of as many bytes
  *   there and back over the same kind of stream (serve/control.ts).
  * - mapped: 4 KiB and 1 MiB copied out of a mapped file, beside the same out of the heap.
  * - opening: from open() to the first remote bytes, beside two round trips of NULL.

@@ -1,6 +1,6 @@
 /**
- * A file that shrinks where somebody else may have lent it: the process that shrinks it, and the one
- * that gives it back at once when it is asked to.
+ * A file that shrinks where somebody else may have lent it: the process that shrinks it, and the
+ * one that gives it back at once when it is asked to.
  */
 import type { Client, ClientHold, HoldingFile, RemoteFile } from '../../src/client/index.js'
 import type { Round, Worker } from '../rdma/work.js'
