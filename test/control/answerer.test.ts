@@ -185,6 +185,7 @@ test('who looks at the signal of a call late learns that it was given up before'
     scene.call(id, 'sync', {})
     await scene.settle()
     if (id === 2) scene.cancel(id)
+    await scene.settle()
     goOn()
     await scene.settle()
   }
