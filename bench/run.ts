@@ -1,6 +1,11 @@
 /**
+<<<<<<< HEAD
  * npm run bench [-- operations | scale | ageing | layout | loop | peers | rdma | rdma-peers |
  * sources] [-- options]: each part says its options at its top.
+=======
+ * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers | sources |
+ * serve] [-- options]: each part says its options at its top.
+>>>>>>> b92fd005f006f862e0bbdb7b1e363aed3bd62369
  */
 import { ageing } from './ageing.js'
 import { layout } from './layout.js'
@@ -10,6 +15,7 @@ import { peers } from './peers.js'
 import { rdma } from './rdma.js'
 import { rdmaPeers } from './rdma_peers.js'
 import { scale } from './scale.js'
+import { serve } from './serve.js'
 import { sources } from './sources.js'
 
 type Part = (args: string[]) => void | Promise<void>
@@ -24,6 +30,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   rdma,
   'rdma-peers': rdmaPeers,
   sources,
+  serve,
 }
 
 const args = process.argv.slice(2)

@@ -29,6 +29,23 @@ const CLIENTS: Readonly<Record<string, Connect>> = {
     (await import('./http.js')).connectUndici(Number(place), Number(options)),
   ),
   grpc: objects(async ({ place }) => (await import('./grpc.js')).connectGrpc(Number(place))),
+  served: objects(async ({ place, options }) =>
+    (await import('../serve/served.js')).connectServed(place as never, options as never),
+  ),
+  alone: objects(async ({ place }) =>
+    (await import('../serve/rnic_alone.js')).connectAlone(place as never),
+  ),
+  calls: async ({ place }, content) =>
+    (await import('../serve/control.js')).connectCalls(place as never, content),
+  ping: async ({ place }) => (await import('../serve/control.js')).connectPing(String(place)),
+  mapped: async ({ place }, content) =>
+    (await import('../serve/mapped.js')).connectMapped(place as never, content),
+  opening: async ({ place }, content) =>
+    (await import('../serve/opening.js')).connectOpening(place as never, content),
+  shrinking: async ({ place }) =>
+    (await import('../serve/recalls.js')).connectShrinking(place as never),
+  holding: async ({ place }) =>
+    (await import('../serve/recalls.js')).connectHolding(place as never),
 }
 
 function objects(connect: (job: ClientJob) => Promise<Store>): Connect {

@@ -16,6 +16,8 @@ const SERVERS: Readonly<Record<string, Serve>> = {
   rnic: async ({ options }, content) =>
     (await import('./rnic.js')).serveRnic(content, options as never),
   grpc: async (_, content) => (await import('./grpc.js')).serveGrpc(content),
+  alone: async (_, content) => (await import('../serve/rnic_alone.js')).serveAlone(content),
+  pong: async ({ options }) => (await import('../serve/control.js')).servePong(options as never),
 }
 
 const given = job() as ServerJob

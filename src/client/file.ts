@@ -110,6 +110,13 @@ export class ServedFile implements FileHandle {
     return { handle: this.#handle, session: this.#session }
   }
 
+  /** The same where nothing is to be waited for, not even a promise; else null. */
+  #openedNow(): OpenedIn | null {
+    const session = this.#session
+    if (this.#closed || session === null || session !== this.connection.alive) return null
+    return { handle: this.#handle, session }
+  }
+
   async #reopen(alive: Alive): Promise<void> {
     try {
       if (this.#locked) {
@@ -133,7 +140,7 @@ export class ServedFile implements FileHandle {
     safe = false,
   ): Promise<R> {
     for (;;) {
-      const { handle, session } = await this.opened()
+      const { handle, session } = this.#openedNow() ?? (await this.opened())
       try {
         return await session.caller.call(verb, argsOf(handle, session), options)
       } catch (error) {

@@ -140,7 +140,9 @@ export class OneSided {
       }
     } finally {
       this.#users--
-      if (this.#users === 0) for (const wake of this.#idle.splice(0)) wake()
+      if (this.#users === 0 && this.#idle.length > 0) {
+        for (const wake of this.#idle.splice(0)) wake()
+      }
     }
   }
 

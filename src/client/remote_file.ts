@@ -218,7 +218,9 @@ export class RemoteFile extends HoldingFile {
 
   async #readOneSided(buffer: Uint8Array, position: number): Promise<number> {
     for (let tries = 1; ; tries++) {
-      let length = await this.#within(position, buffer.length)
+      let { length } = buffer
+      // Not even a promise is waited for where the bytes are known to be there.
+      if (position + length > this.#size) length = await this.#within(position, length)
       let one = this.#find(position, length, false)
       if (one === null && length > 0) {
         one = await this.#wayIfAny(position, length, false)

@@ -73,29 +73,40 @@ const verbs = new Map<number, VerbName>(
 /** Used by one message at a time: each is sent before the next is written. */
 const out = new XdrWriter(MESSAGE_BYTES_MAX)
 
-class Under {
+class Under implements CallContext {
+  readonly id: number
+  readonly as: CallHead['as']
   readonly #timers: Timers
-  readonly #controller = new AbortController()
+  /** Made for who asks: most calls are answered at once, and making it takes longer than that. */
+  #controller: AbortController | null = null
+  #aborted = false
   #stop: (() => void) | null = null
   timedOut = false
 
-  constructor(timers: Timers) {
+  constructor(timers: Timers, { id, as }: CallHead) {
     this.#timers = timers
+    this.id = id
+    this.as = as
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController()
+      if (this.#aborted) this.#controller.abort()
+    }
     return this.#controller.signal
   }
 
   limit(milliseconds: number): void {
     this.#stop = this.#timers.after(milliseconds, () => {
       this.timedOut = true
-      this.#controller.abort()
+      this.abort()
     })
   }
 
   abort(): void {
-    this.#controller.abort()
+    this.#aborted = true
+    this.#controller?.abort()
   }
 
   done(): void {
@@ -210,8 +221,7 @@ export class Answerer<S> {
 
   #run(verb: VerbName, args: unknown, id: number, head: CallHead): void {
     const begun = this.#timers.now()
-    const under = new Under(this.#timers)
-    const call: CallContext = { id, as: head.as, signal: under.signal }
+    const under = new Under(this.#timers, head)
     let result: unknown
     try {
       // The handler of a verb takes the arguments of that verb.
@@ -220,7 +230,7 @@ export class Answerer<S> {
         args: unknown,
         call: CallContext,
       ) => unknown
-      result = handler(this.#session, args, call)
+      result = handler(this.#session, args, under)
     } catch (error) {
       const failure = this.#failure(verb, error, under)
       this.#fail(id, failure)

@@ -47,6 +47,18 @@ export interface ChannelEvents {
 const stage = new Uint8Array(STAGE_BYTES)
 const NONE = new Uint8Array(0)
 
+/** Words byte by byte: a view for each of them takes longer than the word. */
+const wordAt = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+
+function mark(message: Uint8Array): void {
+  const word = LAST_FRAGMENT | (message.length - MARK_BYTES)
+  message[0] = word >>> 24
+  message[1] = word >>> 16
+  message[2] = word >>> 8
+  message[3] = word
+}
+
 export class Channel {
   readonly stream: ByteStream
   /** Bytes of a message that is taken. */
@@ -105,9 +117,7 @@ export class Channel {
       if (fd !== null) this.#events.spare!(fd)
       return
     }
-    const length = message.length - MARK_BYTES
-    const view = new DataView(message.buffer, message.byteOffset)
-    view.setUint32(0, (LAST_FRAGMENT | length) >>> 0)
+    mark(message)
     const item = { bytes: message, fd }
     try {
       if (this.#queue.length === 0) this.#give(item)
@@ -149,7 +159,9 @@ export class Channel {
       item.fd = null
       item.bytes = item.bytes.subarray(first)
     }
-    item.bytes = item.bytes.subarray(stream.send(item.bytes, 0, item.bytes.length))
+    const { length } = item.bytes
+    const taken = stream.send(item.bytes, 0, length)
+    item.bytes = taken === length ? NONE : item.bytes.subarray(taken)
   }
 
   /** Whether messages are taken. At first they are. */
@@ -273,10 +285,9 @@ export class Channel {
   #wanted(): number {
     const there = this.#to - this.#from
     if (there < MARK_BYTES) return MARK_BYTES
-    const view = new DataView(this.#held.buffer, this.#held.byteOffset + this.#from)
-    const mark = view.getUint32(0)
-    if (mark < LAST_FRAGMENT) throw malformed('a record in several fragments')
-    const length = mark - LAST_FRAGMENT
+    const word = wordAt(this.#held, this.#from)
+    if (word < LAST_FRAGMENT) throw malformed('a record in several fragments')
+    const length = word - LAST_FRAGMENT
     if (length > this.messageBytes) {
       throw malformed(`${length} bytes where ${this.messageBytes} are allowed`)
     }

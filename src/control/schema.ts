@@ -166,22 +166,23 @@ const words = (name: string) => name.replaceAll(/([a-z])([A-Z])/g, '$1_$2').toUp
 
 /** Fields one behind the other. */
 export function struct<F extends Fields>(typeName: string, fields: F): Schema<StructOf<F>> {
-  const entries = Object.entries(fields)
-  const listed = entries.map(([name, schema]) => `  ${schema.declare(snake(name))};`)
+  const names = Object.keys(fields)
+  const schemas = Object.values(fields)
+  const listed = names.map((name, i) => `  ${schemas[i]!.declare(snake(name))};`)
   return {
     write: (out, value) => {
-      for (const [name, schema] of entries) {
-        schema.write(out, (value as Readonly<Record<string, unknown>>)[name])
+      for (let i = 0; i < names.length; i++) {
+        schemas[i]!.write(out, (value as Readonly<Record<string, unknown>>)[names[i]!])
       }
     },
     read: (from) => {
       const value: Record<string, unknown> = {}
-      for (const [name, schema] of entries) value[name] = schema.read(from)
+      for (let i = 0; i < names.length; i++) value[names[i]!] = schemas[i]!.read(from)
       return value as StructOf<F>
     },
     declare: (name) => `${typeName} ${name}`,
     definition: `struct ${typeName} {\n${listed.join('\n')}\n};`,
-    uses: Object.values(fields),
+    uses: schemas,
   }
 }
 
@@ -193,8 +194,9 @@ export function either<A extends Fields>(typeName: string, arms: A): Schema<ArmO
   )
   return {
     write: (out, value) => {
-      const number = entries.findIndex(([name]) => name in (value as object))
-      assert(number >= 0, 'a union that is sent has one of its arms')
+      let number = 0
+      while (number < entries.length && !(entries[number]![0] in (value as object))) number++
+      assert(number < entries.length, 'a union that is sent has one of its arms')
       const [name, schema] = entries[number]!
       out.u32(number)
       schema.write(out, (value as Readonly<Record<string, unknown>>)[name])

@@ -79,10 +79,51 @@ const statFields = struct('stat', {
   birthtimeSeconds: long,
   birthtimeNanoseconds: u32,
 })
-/** stat(2). */
+/** stat(2). The message that is sent most: field by field, in the order of `statFields`. */
 export const stats: Schema<Stats> = {
   ...statFields,
-  read: (from) => Object.assign(new Stats(), statFields.read(from)),
+  write: (out, stats) => {
+    out.u32(stats.ino)
+    out.u32(stats.generation)
+    out.u32(stats.mode)
+    out.u32(stats.nlink)
+    out.u32(stats.uid)
+    out.u32(stats.gid)
+    out.u32(stats.rdev)
+    out.size(stats.size)
+    out.size(stats.blocks)
+    out.u32(stats.blksize)
+    out.long(stats.atimeSeconds)
+    out.u32(stats.atimeNanoseconds)
+    out.long(stats.mtimeSeconds)
+    out.u32(stats.mtimeNanoseconds)
+    out.long(stats.ctimeSeconds)
+    out.u32(stats.ctimeNanoseconds)
+    out.long(stats.birthtimeSeconds)
+    out.u32(stats.birthtimeNanoseconds)
+  },
+  read: (from) => {
+    const stats = new Stats()
+    stats.ino = from.u32()
+    stats.generation = from.u32()
+    stats.mode = from.u32()
+    stats.nlink = from.u32()
+    stats.uid = from.u32()
+    stats.gid = from.u32()
+    stats.rdev = from.u32()
+    stats.size = from.size()
+    stats.blocks = from.size()
+    stats.blksize = from.u32()
+    stats.atimeSeconds = from.long()
+    stats.atimeNanoseconds = from.u32()
+    stats.mtimeSeconds = from.long()
+    stats.mtimeNanoseconds = from.u32()
+    stats.ctimeSeconds = from.long()
+    stats.ctimeNanoseconds = from.u32()
+    stats.birthtimeSeconds = from.long()
+    stats.birthtimeNanoseconds = from.u32()
+    return stats
+  },
 }
 
 export const fileType = choice(

@@ -113,22 +113,20 @@ export class XdrWriter {
 /** Items of a message, in order. */
 export class XdrReader {
   readonly #bytes: Uint8Array
-  readonly #view: DataView
   #at = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#take(WORD))
+    return this.#word(this.#take(WORD)) >>> 0
   }
 
   /** An unsigned hyper. */
   size(): number {
     const at = this.#take(2 * WORD)
-    const value = this.#view.getUint32(at) * HYPER + this.#view.getUint32(at + WORD)
+    const value = (this.#word(at) >>> 0) * HYPER + (this.#word(at + WORD) >>> 0)
     if (!Number.isSafeInteger(value)) throw malformed('a number of 2^53 or more')
     return value
   }
@@ -136,7 +134,7 @@ export class XdrReader {
   /** A hyper. */
   long(): number {
     const at = this.#take(2 * WORD)
-    const value = this.#view.getInt32(at) * HYPER + this.#view.getUint32(at + WORD)
+    const value = this.#word(at) * HYPER + (this.#word(at + WORD) >>> 0)
     if (!Number.isSafeInteger(value)) throw malformed('a number beyond 2^53')
     return value
   }
@@ -176,6 +174,12 @@ export class XdrReader {
   end(): void {
     const left = this.#bytes.length - this.#at
     if (left !== 0) throw malformed(`${left} bytes too many`)
+  }
+
+  /** Byte by byte: a view of each message takes longer than the words of most. */
+  #word(at: number): number {
+    const bytes = this.#bytes
+    return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
   }
 
   #take(bytes: number): number {

@@ -74,10 +74,10 @@ export class UnixStream extends SocketStream {
 
   #receiveWith(into: Int32Array, parts: Parts, count: number): number {
     const room = Math.max(0, this.#most - this.#waiting.length)
-    const kept = into.subarray(0, 1 + room)
+    const kept = room === this.#most ? into : into.subarray(0, 1 + room)
     const got = this.#count(native.receiveDescriptors(this.poll, parts, count, kept))
-    for (const fd of kept.subarray(1, 1 + kept[0]!)) {
-      this.#waiting.push({ fd, at: this.#received - 1 })
+    for (let i = 1; i <= kept[0]!; i++) {
+      this.#waiting.push({ fd: kept[i]!, at: this.#received - 1 })
     }
     return got
   }

@@ -171,6 +171,27 @@ test('a handler that fails as none may is told of, answered with EIO, and nobody
   }
 })
 
+test('who looks at the signal of a call late learns that it was given up before', async () => {
+  let goOn = () => {}
+  const seen: boolean[] = []
+  const scene = new Scene({
+    sync: async (_session, _args, call) => {
+      await new Promise<void>((resolve) => (goOn = resolve))
+      seen.push(call.signal.aborted)
+      return {}
+    },
+  })
+  for (const id of [1, 2]) {
+    scene.call(id, 'sync', {})
+    await scene.settle()
+    if (id === 2) scene.cancel(id)
+    await scene.settle()
+    goOn()
+    await scene.settle()
+  }
+  assert.deepEqual(seen, [false, true])
+})
+
 test('a handler that rejects with nothing after its time is over is a bug, and answered', async () => {
   const scene = new Scene({
     sync: (_session, _args, { signal }) =>
