@@ -1,11 +1,6 @@
 /**
-<<<<<<< HEAD
  * npm run bench [-- operations | scale | ageing | layout | loop | peers | rdma | rdma-peers |
- * sources] [-- options]: each part says its options at its top.
-=======
- * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers | sources |
- * serve] [-- options]: each part says its options at its top.
->>>>>>> b92fd005f006f862e0bbdb7b1e363aed3bd62369
+ * sources | serve] [-- options]: each part says its options at its top.
  */
 import { ageing } from './ageing.js'
 import { layout } from './layout.js'
