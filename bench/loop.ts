@@ -11,7 +11,7 @@ import { createVolume } from '../src/layout/embedded.js'
 import type { Quantiles } from '../src/serve/loop_delay.js'
 import { Actor } from '../test/processes/actor.js'
 import { Programs } from '../test/processes/program.js'
-import { longWorks, rest } from '../test/serve/loop_load.js'
+import { longWorks } from '../test/serve/loop_load.js'
 import { table } from './table.js'
 
 const MiB = 1 << 20
@@ -56,12 +56,10 @@ async function measure(
   const rows: string[][] = []
   for (const work of longWorks(client, '', size)) {
     await work.prepare?.()
-    await rest()
     await server.call('delays')
     const begun = performance.now()
     await work.run()
     const took = performance.now() - begun
-    await rest()
     const { delay, gc } = await server.call<{ delay: Quantiles; gc: Quantiles }>('delays')
     const times = [took, delay.p50Ms, delay.p999Ms, delay.maxMs, gc.maxMs]
     rows.push([work.name, ...times.map((ms) => ms.toFixed(1))])

@@ -8,7 +8,7 @@ import type { Quantiles } from '../../src/serve/loop_delay.js'
 import { Actor } from '../processes/actor.js'
 import { processTest } from '../processes/program.js'
 import { placeOfVolume } from './daemon.js'
-import { longWorks, rest } from './loop_load.js'
+import { longWorks } from './loop_load.js'
 
 const MiB = 1 << 20
 /** A whole one of these takes several times as long. */
@@ -31,7 +31,6 @@ processTest('no request keeps the others waiting for long', {}, async (programs,
       await work.prepare?.()
       await server.call('delays')
       await work.run()
-      await rest()
       const { delay } = await server.call<{ delay: Quantiles }>('delays')
       least.set(work.name, Math.min(least.get(work.name) ?? Infinity, delay.maxMs))
     }

@@ -2,7 +2,6 @@
  * What clients ask of a server that is long: each a name, and how it is done. The same for the test,
  * which does a little of each, and the bench, which does much.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '../../src/client/index.js'
 import type { LocalFile } from '../../src/client/local_file.js'
 import { parallel } from './parallel.js'
@@ -112,6 +111,3 @@ async function copy(from: LocalFile, to: LocalFile, offset: number, length: numb
   for (let done = 0; done < length;)
     done += await from.copyRange(offset + done, to, done, length - done)
 }
-
-/** Lets the server come to rest, and its samples be counted. */
-export const rest = (): Promise<void> => sleep(60)

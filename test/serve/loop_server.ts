@@ -1,9 +1,13 @@
 /** A server in a process of its own, which says how long its event loop kept others waiting. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { systemCrypto } from '../../src/base/crypto.js'
 import { systemTimers } from '../../src/base/timers.js'
 import { Log } from '../../src/serve/log.js'
+import { LOOP_PERIOD_MS } from '../../src/serve/loop_delay.js'
 import { Service } from '../../src/serve/service.js'
 import { serve } from '../processes/serve.js'
+
+const SAMPLES = 8
 
 let service: Service | null = null
 
@@ -21,8 +25,9 @@ serve({
     })
     return service.address?.port ?? 0
   },
-  /** Delays since it was asked last. */
-  delays: () => {
+  /** Delays since it was asked last; those of a moment ago are counted after some more samples. */
+  delays: async () => {
+    for (let i = 0; i < SAMPLES; i++) await sleep(LOOP_PERIOD_MS)
     const { loop } = service!
     const { delay, gc } = loop!.summary()
     loop!.reset()
