@@ -6,10 +6,10 @@
  * the first round does not count, ratios are of rounds. The daemon is a process of its own, and so
  * is each client and each peer's server and client; client and server have a processor each.
  *
- * - remote: Reads of 4 KiB one after the other (p50, p99) and of 1 MiB, 4 outstanding, of a file, of
- *   a layout and on demand, beside the RNIC alone: plain memory of another process, with the same
- *   settings (serve/rnic_alone.ts). `writes` is the same for Writes of 1 MiB, each of which has
- *   arrived when it is done.
+ * - remote: Reads of 4 KiB one after the other (p50, p99) and of 1 MiB, 4 outstanding, of a file,
+ *   of a layout and on demand, beside the RNIC alone: plain memory of another process, with the
+ *   same settings (serve/rnic_alone.ts). `writes` is the same for Writes of 1 MiB, each of which
+ *   has arrived when it is done.
  * - control: NULL, STAT and READ of 4 KiB on the Unix socket, beside a ping-pong of as many bytes
  *   there and back over the same kind of stream (serve/control.ts).
  * - mapped: 4 KiB and 1 MiB copied out of a mapped file, beside the same out of the heap.

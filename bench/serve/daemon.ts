@@ -1,8 +1,8 @@
 /**
- * A daemon in a process of its own: a volume on tmpfs with two files of a size, one of them with the
- * content of the bench, served on a Unix socket and on loopback as `holdfast serve` does. Its first
- * line says where; then each line of its input is a question: `memory`, `counters`. The end of that
- * is its end.
+ * A daemon in a process of its own: a volume on tmpfs with two files of a size, one of them with
+ * the content of the bench, served on a Unix socket and on loopback as `holdfast serve` does. Its
+ * first line says where; then each line of its input is a question: `memory`, `counters`. The end
+ * of that is its end.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'

@@ -27,7 +27,9 @@ const MESSAGES_A_TURN = 64
 const IDLE_TURNS = 4
 /** Milliseconds that who goes on sending is listened to. */
 const CATCH_UP_MILLISECONDS = 1000
-/** Messages that wait share pieces of memory of so many bytes: small ones take no more than that. */
+/**
+ * Messages that wait share pieces of memory of so many bytes: small ones take no more than that.
+ */
 const GATHERED_BYTES = 16 << 10
 /** Milliseconds that the other end has to take what it was sent, once the channel is closed. */
 const CLOSE_MILLISECONDS = 5000

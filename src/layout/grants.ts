@@ -46,7 +46,9 @@ export interface LeaseOptions extends HoldOptions {
    * ended. Without it, or when it fails, the blocks stay as they are until the session ends.
    */
   readonly revoke?: ((offset: number, length: number) => void | Promise<void>) | undefined
-  /** Resolves when all that had come from the holder was dealt with: its deadline waits for that. */
+  /**
+   * Resolves when all that had come from the holder was dealt with: its deadline waits for that.
+   */
   readonly caughtUp?: (() => Promise<void>) | undefined
   /**
    * Whether its addresses are in use where nobody here can end that: then what its own session

@@ -45,8 +45,8 @@ export interface OpenRegionOptions {
   /** Of a file the last part of a grain, too: for bytes that are no volume. */
   readonly whole?: boolean
   /**
-   * Processes may still map it for its last owner, and hold what is in it: who asks for this sees to
-   * that. Unless it is asked for, opening it to write is EBUSY then.
+   * Processes may still map it for its last owner, and hold what is in it: who asks for this sees
+   * to that. Unless it is asked for, opening it to write is EBUSY then.
    */
   readonly survivors?: 'grace' | undefined
   /** What to say of the owner when the region is locked. */

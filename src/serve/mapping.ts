@@ -83,7 +83,8 @@ export class Mapping {
 
   /**
    * A session is that of processes which mapped the region for the last owner. One that was cut off
-   * after it had said so is followed by the next one of its process, which has taken the same holds.
+   * after it had said so is followed by the next one of its process, which has taken the same
+   * holds.
    */
   claim(session: ClientSession, slots: readonly number[]): void {
     for (const slot of slots) {

@@ -3,6 +3,7 @@
  * with the next seed, for two minutes unless told otherwise. `npm run test:serve -- 3600` is the
  * long form. Prints the seed of each; HOLDFAST_CROWD=2x3 has fewer programs and clients.
  */
+import { randomInt } from 'node:crypto'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
@@ -12,9 +13,7 @@ const SECONDS_MAX = 300
 const SECONDS_MIN = 20
 
 function main(): number {
-  const [seconds = 120, first = Math.floor(Math.random() * 0x7fff_0000)] = process.argv
-    .slice(2)
-    .map(Number)
+  const [seconds = 120, first = randomInt(0x7fff_0000)] = process.argv.slice(2).map(Number)
   if (!(seconds > 0) || !Number.isSafeInteger(first)) {
     process.stderr.write('usage: npm run test:serve -- [SECONDS] [SEED]\n')
     return 2

@@ -1,4 +1,6 @@
-/** Random sequences of every verb, from several sessions at once, against a server that others use. */
+/**
+ * Random sequences of every verb, from several sessions at once, against a server that others use.
+ */
 import assert from 'node:assert/strict'
 import { Prng } from '../../src/base/prng.js'
 import { LONG, seed } from '../rdma/random.js'

@@ -1,6 +1,6 @@
 /**
- * A well-behaved client beside hostile ones: `hostile_victim.js SOCKET`. Writes, reads what it wrote
- * and looks, again and again, until its input ends; then it says how long that took.
+ * A well-behaved client beside hostile ones: `hostile_victim.js SOCKET`. Writes, reads what it
+ * wrote and looks, again and again, until its input ends; then it says how long that took.
  */
 import assert from 'node:assert/strict'
 import { connect } from '../../src/client/index.js'

@@ -1,6 +1,6 @@
 /**
- * What clients ask of a server that is long: each a name, and how it is done. The same for the test,
- * which does a little of each, and the bench, which does much.
+ * What clients ask of a server that is long: each a name, and how it is done. The same for the
+ * test, which does a little of each, and the bench, which does much.
  */
 import type { Client } from '../../src/client/index.js'
 import type { LocalFile } from '../../src/client/local_file.js'
@@ -45,14 +45,7 @@ export function longWorks(
   let other: LocalFile
   let held: { release(): Promise<void>; commit(): Promise<void> }
   return [
-    {
-      name: 'create names',
-      prepare: () => client.mkdir(`${folder}/d`),
-      run: () =>
-        parallel(names, 64, async (i) => (await client.open(`${folder}/d/name${i}`, 'w')).close()),
-    },
-    { name: 'list names', run: () => client.readdir(`${folder}/d`) },
-    { name: 'snapshot the directory', run: () => client.snapshot(`${folder}/d`, `${folder}/s`) },
+    ...worksOnNames(client, folder, names),
     {
       name: 'allocate',
       prepare: async () => (file = await open(`${folder}/large`)),
@@ -104,6 +97,19 @@ export function longWorks(
       ),
       run: () => file.close(),
     },
+  ]
+}
+
+function worksOnNames(client: Client, folder: string, names: number): Work[] {
+  const create = async (i: number) => (await client.open(`${folder}/d/name${i}`, 'w')).close()
+  return [
+    {
+      name: 'create names',
+      prepare: () => client.mkdir(`${folder}/d`),
+      run: () => parallel(names, 64, create),
+    },
+    { name: 'list names', run: () => client.readdir(`${folder}/d`) },
+    { name: 'snapshot the directory', run: () => client.snapshot(`${folder}/d`, `${folder}/s`) },
   ]
 }
 

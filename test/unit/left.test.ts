@@ -1,4 +1,6 @@
-/** Freeing that calls leave for later: nobody sees it, no crash loses it, and it comes to its end. */
+/**
+ * Freeing that calls leave for later: nobody sees it, no crash loses it, and it comes to its end.
+ */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { Prng } from '../../src/base/prng.js'
