@@ -1,8 +1,8 @@
 /**
  * Holding a file: until a command ends that runs under the hold, or until being told to stop.
  *
- * Invariant: when the command of a user begins, the hold is granted; when nobody holds any more what
- * it relies on, it is told.
+ * Invariant: when the command of a user begins, the hold is granted; when nobody holds any more
+ * what it relies on, it is told.
  */
 import type { Iomode, UnshareMode } from '../base/layout.js'
 import { displayPath, HoldfastError } from '../base/errors.js'
