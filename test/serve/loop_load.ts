@@ -46,11 +46,8 @@ export function longWorks(
   let held: { release(): Promise<void>; commit(): Promise<void> }
   return [
     ...worksOnNames(client, folder, names),
-    {
-      name: 'allocate',
-      prepare: async () => (file = await open(`${folder}/large`)),
-      run: () => file.allocate(0, bytes),
-    },
+    { name: 'make a file', run: async () => (file = await open(`${folder}/large`)) },
+    { name: 'allocate', run: () => file.allocate(0, bytes) },
     { name: 'zero a range', run: () => file.zeroRange(0, bytes) },
     { name: 'pin', run: async () => (held = await file.pin({})) },
     { name: 'commit through a pin', run: () => held.commit() },
@@ -78,8 +75,7 @@ export function longWorks(
       run: async () => (held = await file.pin({ offset: 0, length: extents * BLOCK })),
     },
     { name: 'release them', run: () => held.release() },
-    { name: 'reflink pieces', run: () => client.reflink(`${folder}/pieces`, `${folder}/clone2`) },
-    { name: 'unlink the clone', run: () => client.unlink(`${folder}/clone2`) },
+    ...worksOnClones(client, folder),
     { name: 'collapse pieces', run: () => file.collapse(0, BLOCK) },
     { name: 'insert into pieces', run: () => file.insert(0, BLOCK) },
     { name: 'punch pieces', run: () => file.punch(extents * BLOCK, (extents / 2) * BLOCK) },
@@ -97,6 +93,14 @@ export function longWorks(
       ),
       run: () => file.close(),
     },
+  ]
+}
+
+function worksOnClones(client: Client, folder: string): Work[] {
+  const clone = `${folder}/clone2`
+  return [
+    { name: 'reflink pieces', run: () => client.reflink(`${folder}/pieces`, clone) },
+    { name: 'unlink the clone', run: () => client.unlink(clone) },
   ]
 }
 
