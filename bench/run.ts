@@ -1,8 +1,9 @@
 /**
  * npm run bench [-- operations | scale | ageing | layout | peers | rdma | rdma-peers | sources |
- * serve] [-- options]: each part says its options at its top.
+ * serve | cache] [-- options]: each part says its options at its top.
  */
 import { ageing } from './ageing.js'
+import { cache } from './cache.js'
 import { layout } from './layout.js'
 import { operations } from './operations.js'
 import { peers } from './peers.js'
@@ -24,6 +25,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'rdma-peers': rdmaPeers,
   sources,
   serve,
+  cache,
 }
 
 const args = process.argv.slice(2)
