@@ -1,14 +1,14 @@
 /** The filesystem suite over a server: of a client on its machine, and of a remote one. */
-import { contentCases } from './content.js'
-import { fullCases } from './full.js'
-import { runSuite } from './ground.js'
-import { handleCases } from './handles.js'
-import { linkCases } from './links.js'
-import { nameCases } from './names.js'
-import { posixCase } from './posix.js'
-import { posixCases } from './posix_cases.js'
-import { cloneCases } from './posix_cloning.js'
-import { local, remote } from './served.js'
+import { contentCases } from '../suite/content.js'
+import { fullCases } from '../suite/full.js'
+import { runSuite } from '../suite/ground.js'
+import { handleCases } from '../suite/handles.js'
+import { linkCases } from '../suite/links.js'
+import { nameCases } from '../suite/names.js'
+import { posixCase } from '../suite/posix.js'
+import { posixCases } from '../suite/posix_cases.js'
+import { cloneCases } from '../suite/posix_cloning.js'
+import { local, remote } from './setups.js'
 
 const cases = [...nameCases, ...linkCases, ...contentCases, ...handleCases, ...fullCases]
 const posix = [...posixCases, ...cloneCases].map(posixCase)

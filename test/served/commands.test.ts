@@ -7,8 +7,8 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Prng } from '../../src/base/prng.js'
-import { Shell, treeOf, type Outcome } from './cli_support.js'
-import { makeKey, memoryDirectory, remove, serveRegion, type Served } from './cli_served_support.js'
+import { Shell, treeOf, type Outcome } from '../unit/cli_support.js'
+import { makeKey, memoryDirectory, remove, serveRegion, type Served } from './support.js'
 
 const BLOCK = 4096
 const directory = memoryDirectory()

@@ -9,7 +9,7 @@ import { createVolume } from '../../src/layout/embedded.js'
 import { openRegion } from '../../src/region/file_region.js'
 import { Log } from '../../src/serve/log.js'
 import { Service } from '../../src/serve/service.js'
-import type { Setup } from './ground.js'
+import type { Setup } from '../suite/ground.js'
 
 const KEY = { id: 'suite', secret: new Uint8Array(32).map((_, i) => 7 * i + 1) }
 
