@@ -1,8 +1,9 @@
 /**
  * npm run bench [-- operations | scale | ageing | layout | loop | peers | rdma | rdma-peers |
- * sources | serve] [-- options]: each part says its options at its top.
+ * sources | serve | cache] [-- options]: each part says its options at its top.
  */
 import { ageing } from './ageing.js'
+import { cache } from './cache.js'
 import { layout } from './layout.js'
 import { loop } from './loop.js'
 import { operations } from './operations.js'
@@ -26,6 +27,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'rdma-peers': rdmaPeers,
   sources,
   serve,
+  cache,
 }
 
 const args = process.argv.slice(2)

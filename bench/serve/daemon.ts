@@ -37,10 +37,10 @@ function makeKeys(path: string): string {
   return path
 }
 
-async function serve({ directory, content }: DaemonJob): Promise<Service> {
+async function serve({ directory, content, spare = SPARE_BYTES }: DaemonJob): Promise<Service> {
   const region = `${directory}/served.hf`
   const bytes = readFileSync(content)
-  createVolume(region, 2 * bytes.length + SPARE_BYTES)
+  createVolume(region, 2 * bytes.length + spare)
   const keys = makeKeys(`${directory}/keys`)
   const service = await Service.start({
     region,

@@ -9,6 +9,8 @@ import { promised, type Area, type Store } from '../rdma/work.js'
 export interface DaemonJob {
   readonly directory: string
   readonly content: string
+  /** Bytes of the region for more files. */
+  readonly spare?: number
 }
 
 /** Where its clients find it. */
