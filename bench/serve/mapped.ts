@@ -1,8 +1,7 @@
 /**
  * Bytes of a file that a client on this machine has mapped, and as many of its heap: each is copied
- * to the same place, in the same order, one piece after the other or shuffled. In their order pages
- * of the heap come sooner where the kernel had a run of memory for them: a file of the kernel's
- * own, in memory and mapped (memfd), shows what of that is the volume's.
+ * to the same place, in the same order, one piece after the other or shuffled. A file of the
+ * kernel's own, in memory and mapped (memfd), shows what of the difference is the volume's.
  */
 import { native } from '../../src/native/native.js'
 import { memfdRegion } from '../../src/region/file_region.js'
