@@ -6,9 +6,8 @@
  * cache/stores.ts says what form each has). Nothing is durable in any of them. Sides take turns,
  * the first round does not count; ratios are of rounds.
  *
- * - latency: each process has one operation under way. throughput: eight; ours is done when its
- *   call returns, so that it has one.
- * - count: operations of a round for each process, 2000 of 4 KiB and 200 of 1 MiB, times --scale.
+ * - Each process has one operation under way, or eight; ours is done when its call returns.
+ * - scale: of the operations of a round for each process, 2000 of 4 KiB and 200 of 1 MiB.
  *
  * npm ci --prefix bench; apt install redis-server memcached
  */

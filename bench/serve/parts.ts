@@ -15,9 +15,9 @@ import {
   type Wish,
 } from '../rdma/rounds.js'
 import type { Round } from '../rdma/work.js'
-import { spread } from '../table.js'
+import { factors, spread } from '../table.js'
 import { CALLS, SIZES } from './control.js'
-import { MEMORIES } from './mapped.js'
+import { MEMORIES, SHUFFLED } from './mapped.js'
 import { OPENINGS } from './opening.js'
 import { HOLDERS } from './recalls.js'
 import { WAYS } from './served.js'
@@ -139,18 +139,27 @@ export async function control(setting: Setting): Promise<void> {
 export async function mapped(setting: Setting): Promise<void> {
   const pair = await served(setting, 'mapped')
   const rows: string[][] = []
-  for (const [bytes, count] of [
-    [4096, 1 << 16],
-    [MIB, 1 << 10],
+  for (const [size, bytes, count, order] of [
+    ['4 KiB, shuffled', 4096, 1 << 16, SHUFFLED],
+    ['4 KiB, in order', 4096, 1 << 16, 0],
+    ['1 MiB, in order', MIB, 1 << 10, 0],
   ] as const) {
-    const sides = MEMORIES.map((name, form): Side => {
-      return { name, pair, round: { operation: 'get', bytes, outstanding: 1, count, form } }
+    const sides = MEMORIES.map((name, i): Side => {
+      const round: Round = { operation: 'get', bytes, outstanding: 1, count, form: order + i }
+      return { name, pair, round }
     })
-    const [file, heap] = await takeTurns(sides, setting.turns)
-    const size = bytes === MIB ? '1 MiB' : '4 KiB'
-    rows.push([size, speeds(file!), speeds(heap!), ...judged(ratio(heap!, file!), atLeast(RATIO))])
+    const [file, heap, plain] = await takeTurns(sides, setting.turns)
+    rows.push([
+      size,
+      speeds(file!),
+      speeds(heap!),
+      ...judged(ratio(heap!, file!), atLeast(RATIO)),
+      speeds(plain!),
+      factors(ratio(plain!, file!)),
+    ])
   }
-  print('Copied, over 64 MiB', ['', 'mapped, GB/s', 'heap, GB/s', 'x heap', 'wanted', ''], rows)
+  const heads = ['', 'mapped, GB/s', 'heap, GB/s', 'x heap', 'wanted', '', 'memfd, GB/s', 'x memfd']
+  print('Copied, over 64 MiB', heads, rows)
   await pair.end()
 }
 
@@ -167,15 +176,10 @@ export async function opening(setting: Setting): Promise<void> {
     name,
     microseconds(found[i]!.map(p50)),
     microseconds(found[i]!.map(p99)),
-    i === 1 ? '' : factor(found[i]!, found[1]!),
+    i === 1 ? '' : factors(ratio(found[i]!, found[1]!, p50)),
   ])
   print('Until the first remote bytes', ['', 'p50, µs', 'p99, µs', 'x two round trips'], rows)
   await pair.end()
-}
-
-function factor(list: readonly Measured[], floor: readonly Measured[]): string {
-  const { median, min, max } = ratio(list, floor, p50)
-  return `${median.toFixed(2)} (${min.toFixed(2)} to ${max.toFixed(2)})`
 }
 
 // ---- recalls -----------------------------------------------------------------------------------
