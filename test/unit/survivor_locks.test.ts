@@ -31,6 +31,11 @@ after(() => rmSync(tmpfs, { recursive: true }))
 const hugeTlb = (): MemoryRegion => memfdRegion(2 * MIB, { hugeTlb: true })
 const onDisk = (): MemoryRegion => createRegion(join(folder, 'disk'), MIB)
 
+/** That there are none is said in the words of scripts/test_needs.ts. */
+function hugePages(lacks: string | false): string | false {
+  return lacks === false ? false : `no huge pages: ${lacks}`
+}
+
 /** Why there is no such region here; false: there is. */
 function lacking(make: () => MemoryRegion): string | false {
   if (peer === undefined) return 'no C compiler'
@@ -52,7 +57,7 @@ const kinds: ReadonlyArray<readonly [string, () => MemoryRegion, string | false]
   ['a memfd', () => memfdRegion(MIB), nobody.skip],
   // A container's own filesystem may be an overlay, which is refused.
   ['a file on disk', onDisk, lacking(onDisk)],
-  ['huge pages', hugeTlb, lacking(hugeTlb)],
+  ['huge pages', hugeTlb, hugePages(lacking(hugeTlb))],
 ]
 
 /** The lock went with what held it: the kernel ends it when the last reference goes. */
@@ -139,7 +144,8 @@ test('a new owner sees the survivors of the one before, and owns the region', no
   closeSync(fd)
   assert.equal(await holder.line(), 'mapped')
   first.close()
-  const second = openRegion(path)
+  assert.throws(() => openRegion(path), { code: 'EBUSY' })
+  const second = openRegion(path, { survivors: 'grace' })
   assert.deepEqual(heldSlots(second), [3])
   const known = whoMaps(path)
   assert.deepEqual(
