@@ -76,13 +76,12 @@ const DIRECTORIES = [
   'repair',
   'golden',
   'rdma',
-  'serve',
   'dissector',
   'kill',
 ]
 
 /** Those of servers and hosts, which take as long again: `npm run test:serve` names them. */
-const SERVING = ['processes', 'served', 'clients', 'network', 'demo']
+const SERVING = ['processes', 'serve', 'served', 'clients', 'network', 'demo']
 
 /** Compiled tests whose source is still there: a test taken out leaves its compiled form behind. */
 function testFiles(directory: string): string[] {
