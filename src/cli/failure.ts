@@ -51,6 +51,7 @@ const REMEDY: Readonly<Record<string, string>> = {
   'resize EBUSY': 'stop it there first: the region is resized as a whole',
   'mkfs EBUSY': 'stop it there first, or choose another region',
   'fsck EBUSY': 'stop it there first, or look at it as it is with fsck --force',
+  'watch EPERM': '--only holds shows what happens to holds',
   'reflink EISDIR': 'snapshot clones directories',
 }
 

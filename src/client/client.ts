@@ -205,10 +205,16 @@ export class Client extends ServedFileSystem implements Follower {
     const one = listener
     const before = listeners.size
     listeners.add(one)
-    if (before === 0) this.watching = this.#subscribe()
+    if (before === 0) this.#subscribeNext()
     return () => {
-      if (listeners.delete(one) && listeners.size === 0) this.watching = this.#subscribe()
+      if (listeners.delete(one) && listeners.size === 0) this.#subscribeNext()
     }
+  }
+
+  /** One after another, each with what is wanted by then; who asks is told what was refused. */
+  #subscribeNext(): void {
+    this.watching = this.watching.catch(() => {}).then(() => this.#subscribe())
+    this.watching.catch(() => {})
   }
 
   async #subscribe(alive = this.connection.alive): Promise<void> {

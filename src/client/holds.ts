@@ -9,6 +9,7 @@
  *   before a call is made in that session.
  */
 import { HoldfastError } from '../base/errors.js'
+import type { Extent } from '../base/filesystem.js'
 import { RECLAIM_EXTENTS_MAX } from '../control/limits.js'
 import type { Notice, NoticeBody } from '../control/message.js'
 import type { Granted } from '../control/types.js'
@@ -41,14 +42,7 @@ export class ClientHolds {
   }
 
   async #adopt(alive: Alive, facts: HoldFacts, granted: Granted): Promise<ClientHold> {
-    const extents = [...granted.extents]
-    for (let { more } = granted; more;) {
-      const { fileBlock, count } = extents.at(-1)!
-      const from = fileBlock + count
-      const next = await alive.caller.call(VERBS.heldExtents, { id: granted.id, from })
-      extents.push(...next.extents)
-      ;({ more } = next)
-    }
+    const extents = await this.#extentsOf(alive, granted)
     const hold = new ClientHold(alive, facts, granted, extents)
     this.#all.add(hold)
     hold.forget = () => {
@@ -58,6 +52,23 @@ export class ClientHolds {
     if (alive.caller.ended) hold.finish('gone', 'the connection was lost as it was granted')
     else this.#known(hold)
     return hold
+  }
+
+  /** All of them; what cannot be told is given back. */
+  async #extentsOf(alive: Alive, { id, extents: first, more: rest }: Granted): Promise<Extent[]> {
+    const extents = [...first]
+    try {
+      for (let more = rest; more;) {
+        const { fileBlock, count } = extents.at(-1)!
+        const next = await alive.caller.call(VERBS.heldExtents, { id, from: fileBlock + count })
+        extents.push(...next.extents)
+        ;({ more } = next)
+      }
+      return extents
+    } catch (error) {
+      if (!alive.caller.ended) await alive.caller.call(VERBS.layoutReturn, { id }).catch(() => {})
+      throw error
+    }
   }
 
   #known(hold: ClientHold): void {

@@ -54,6 +54,7 @@ export class RemoteFile extends HoldingFile {
   #dense = false
   /** Something was read through the server since the last write. */
   #read = false
+  #closing: Promise<void> | null = null
 
   constructor(
     client: Client,
@@ -254,8 +255,8 @@ export class RemoteFile extends HoldingFile {
   /** Bytes of the file among so many: what the server said, asked anew at its end. */
   async #within(position: number, length: number): Promise<number> {
     if (position + length <= this.#size) return length
-    await this.stat()
-    return Math.max(0, Math.min(length, this.#size - position))
+    const { size } = await this.stat()
+    return Math.max(0, Math.min(length, size - position))
   }
 
   /** Bytes, as the server last said; -1: not known. */
@@ -427,8 +428,12 @@ export class RemoteFile extends HoldingFile {
     return super.reflinkRange(offset, to, toOffset, length, options)
   }
 
-  override async close(): Promise<void> {
-    if (this.closed) return
+  /** Once is enough, also while it is being closed. */
+  override close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
     this.#sizes.close(this.ino)
     await this.#forget()
     return super.close()

@@ -125,7 +125,7 @@ export class Channel {
       if (this.#queue.length === 0) this.#give(item)
     } catch (error) {
       if (item.fd !== null) this.#events.spare!(item.fd)
-      return this.#end(error as Error)
+      return this.#end(error as Error, false, true)
     }
     if (item.bytes.length === 0) return
     this.#backlog += item.bytes.length
@@ -345,7 +345,8 @@ export class Channel {
     this.#from = this.#to = 0
   }
 
-  #end(error: Error | null, abort = false): void {
+  /** `later`: whoever sends may be in the middle of something, and is told when it is over. */
+  #end(error: Error | null, abort = false, later = false): void {
     if (this.#ended) return
     this.#ended = true
     this.#stopClosing()
@@ -355,6 +356,7 @@ export class Channel {
     this.#backlog = 0
     if (abort) this.stream.abort()
     else this.stream.close()
-    this.#events.ended(error)
+    if (later) queueMicrotask(() => this.#events.ended(error))
+    else this.#events.ended(error)
   }
 }

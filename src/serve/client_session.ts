@@ -381,8 +381,20 @@ export class ClientSession {
     for (const registration of [...this.registrations.values()]) registration.end()
     for (const connection of [...this.dataConnections]) connection.abort()
     if (this.volume.closed) return
-    for (const file of this.#handles.values()) file.close()
+    for (const file of this.#handles.values()) this.#closeLeft(file)
     this.#handles.clear()
+  }
+
+  /** One that cannot be closed, as the medium has failed, keeps no other from it. */
+  #closeLeft(file: LayoutFile): void {
+    try {
+      file.close()
+    } catch (error) {
+      this.server.log.error('a file could not be closed', {
+        session: this.id,
+        error: error as Error,
+      })
+    }
   }
 
   /** Its holds end. Resolves when nothing of it is in use any more. */
