@@ -211,10 +211,16 @@ export class Client extends ServedFileSystem implements Follower {
     }
   }
 
-  /** One after another, each with what is wanted by then; who asks is told what was refused. */
+  /**
+   * Asks at once, so that a change made by the next call is told; the server answers in the order
+   * asked, and each asks for all that is wanted by then. Who waits is told what was refused last.
+   */
   #subscribeNext(): void {
-    this.watching = this.watching.catch(() => {}).then(() => this.#subscribe())
+    const before = this.watching.catch(() => {})
+    const asked = this.#subscribe()
+    this.watching = before.then(() => asked)
     this.watching.catch(() => {})
+    asked.catch(() => {})
   }
 
   async #subscribe(alive = this.connection.alive): Promise<void> {
