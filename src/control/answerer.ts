@@ -6,8 +6,11 @@
  *   and the session lives on;
  * - a malformed call is answered EPROTO, a few times; then, or when it is not even a call, the
  *   channel ends; nothing of it has reached a handler;
- * - so many calls are under way at most, and so much waits to be sent: then nothing is taken from
- *   the other end until that is less.
+ * - so many calls are under way at most, and so much waits to be sent: calls that come beyond that
+ *   wait here in their order, so many of them; more are answered EAGAIN, or, when it is answers that
+ *   are not taken, left with who sends them;
+ * - a sign of life, a return and a cancellation never wait behind calls: each is dealt with as it
+ *   comes (CONTRACT: a return never queues behind anything).
  */
 import type { ByteStream } from '../base/byte_stream.js'
 import { assert, HoldfastError } from '../base/errors.js'
@@ -15,6 +18,8 @@ import type { Timers } from '../base/timers.js'
 import { Channel, MARK_BYTES } from './channel.js'
 import {
   CALLS_MAX,
+  DEFERRED_BYTES_MAX,
+  DEFERRED_MAX,
   EVENT_BYTES_MAX,
   GREETING_BYTES_MAX,
   MESSAGE_BYTES_MAX,
@@ -54,7 +59,7 @@ export type Handlers<S> = {
 }
 
 export interface AnswererEvents {
-  /** A call has come: the other end is there. */
+  /** Bytes have come, or were taken: the other end is there. */
   heard?(): void
   /** How long a call took (milliseconds of this thread, then in all), and how it ended. */
   answered?(verb: VerbName, running: number, total: number, error: HoldfastError | null): void
@@ -69,6 +74,12 @@ export interface AnswererEvents {
 const verbs = new Map<number, VerbName>(
   Object.entries(VERBS).map(([name, { number }]) => [number, name as VerbName]),
 )
+
+/** What is dealt with when it comes, whatever is under way: it takes no time, and frees others. */
+const URGENT: ReadonlySet<number> = new Set([VERBS.ping.number, VERBS.layoutReturn.number])
+
+/** Calls that waited and are begun before others have their turn. */
+const CALLS_A_TURN = 64
 
 /** Used by one message at a time: each is sent before the next is written. */
 const out = new XdrWriter(MESSAGE_BYTES_MAX)
@@ -123,6 +134,10 @@ export class Answerer<S> {
   readonly #timers: Timers
   readonly #events: AnswererEvents
   readonly #under = new Map<number, Under>()
+  /** Messages of calls that wait for others to be done, in their order. */
+  #deferred: Uint8Array[] = []
+  #deferredBytes = 0
+  #resuming = false
   #strikes = 0
   #dropped = 0
   #ended = false
@@ -144,6 +159,7 @@ export class Answerer<S> {
       ended: (error: Error | null) => this.#end(error),
       drained: () => this.#drained(),
       spare: (fd: number) => events.spare(fd),
+      moved: () => events.heard?.(),
     }
     this.channel = new Channel(stream, timers, channelEvents, messageBytes)
   }
@@ -153,9 +169,28 @@ export class Answerer<S> {
     this.channel.messageBytes = MESSAGE_BYTES_MAX
   }
 
-  /** Calls under way. */
+  /** Calls under way, without those that wait for them. */
   get calls(): number {
     return this.#under.size
+  }
+
+  /** Answers wait because they are not taken. */
+  get #unread(): boolean {
+    return this.channel.backlog > EVENT_BYTES_MAX
+  }
+
+  /** What is urgent is answered yet: not to who asks for ever and takes nothing. */
+  get #answers(): boolean {
+    return this.channel.backlog <= 2 * EVENT_BYTES_MAX
+  }
+
+  /** Nothing but what is urgent is begun now. */
+  get #busy(): boolean {
+    return this.#under.size >= CALLS_MAX || this.#unread
+  }
+
+  get #full(): boolean {
+    return this.#deferred.length >= DEFERRED_MAX || this.#deferredBytes >= DEFERRED_BYTES_MAX
   }
 
   /** Tells something that has to be known. */
@@ -185,18 +220,43 @@ export class Answerer<S> {
   // ---- calls -----------------------------------------------------------------------------------
 
   #message(bytes: Uint8Array): void {
-    this.#events.heard?.()
     if (this.gate !== null) return this.gate(bytes)
     const from = new XdrReader(bytes)
     const kind = from.u32()
     const id = from.u32()
     if (kind === Kind.cancel) {
       from.end()
-      return this.#under.get(id)?.abort()
+      return this.#cancel(id)
     }
     if (kind !== Kind.call) throw malformed(`kind ${kind} from a client`)
-    const name = this.#look(from, id)
-    if (name !== null) this.#run(name.verb, name.args, id, name.head)
+    const others = this.#busy || this.#deferred.length > 0
+    if (others && !(isUrgent(bytes) && this.#answers)) this.#defer(bytes, id)
+    else this.#begin(from, id)
+  }
+
+  #begin(from: XdrReader, id: number): void {
+    const call = this.#look(from, id)
+    if (call !== null) this.#run(call.verb, call.args, id, call.head)
+  }
+
+  #cancel(id: number): void {
+    const at = this.#deferred.findIndex((message) => headOf(message).id === id)
+    if (at < 0) return this.#under.get(id)?.abort()
+    const [message] = this.#deferred.splice(at, 1)
+    this.#deferredBytes -= message!.length
+    this.#fail(id, new HoldfastError('EINTR', 'it was given up before it was begun'))
+  }
+
+  /** Keeps a call for later; EAGAIN for one too many. */
+  #defer(bytes: Uint8Array, id: number): void {
+    if (this.#full && !this.#unread) {
+      const waiting = `${this.#under.size + this.#deferred.length} calls of the session`
+      return this.#fail(id, new HoldfastError('EAGAIN', `${waiting} are not done: wait for some`))
+    }
+    this.#deferred.push(bytes)
+    this.#deferredBytes += bytes.length
+    // Who takes no answers is not given more of them: what it sends stays with it.
+    if (this.#full && this.#unread) this.channel.reading(false)
   }
 
   /** What is asked for; null: it was malformed, and has been answered. */
@@ -246,7 +306,6 @@ export class Answerer<S> {
     }
     this.#under.set(id, under)
     if (head.limit > 0) under.limit(head.limit)
-    if (this.#under.size >= CALLS_MAX) this.channel.reading(false)
     void this.#await(verb, id, under, result, ran, begun)
   }
 
@@ -304,7 +363,6 @@ export class Answerer<S> {
 
   #send(): void {
     this.channel.send(out.bytes)
-    if (this.channel.backlog > EVENT_BYTES_MAX) this.channel.reading(false)
   }
 
   #drained(): void {
@@ -316,14 +374,58 @@ export class Answerer<S> {
     this.#resume()
   }
 
+  /** Begins what waits, as far as may be, some in a turn; takes more when there is room for it. */
   #resume(): void {
-    if (this.#ended || this.#under.size >= CALLS_MAX) return
-    if (this.channel.backlog <= EVENT_BYTES_MAX) this.channel.reading(true)
+    if (this.#resuming) return
+    for (let count = 0; count < CALLS_A_TURN && !this.#ended; count++) {
+      if (this.#deferred.length === 0 || this.#busy) break
+      this.#beginNext()
+    }
+    if (this.#ended) return
+    if (this.#deferred.length > 0 && !this.#busy) void this.#resumeLater()
+    else if (!this.#full || !this.#unread) this.channel.reading(true)
+  }
+
+  async #resumeLater(): Promise<void> {
+    this.#resuming = true
+    await this.#timers.turn()
+    this.#resuming = false
+    this.#resume()
+  }
+
+  #beginNext(): void {
+    const message = this.#deferred.shift()!
+    this.#deferredBytes -= message.length
+    const { from, id } = headOf(message)
+    try {
+      this.#begin(from, id)
+    } catch (error) {
+      this.channel.abort(error as Error)
+    }
   }
 
   #end(error: Error | null): void {
     this.#ended = true
+    this.#deferred = []
     for (const call of this.#under.values()) call.abort()
     this.#events.ended(error)
+  }
+}
+
+/** Kind and id of a message that has both. */
+function headOf(message: Uint8Array): { readonly from: XdrReader; readonly id: number } {
+  const from = new XdrReader(message)
+  from.u32()
+  const id = from.u32()
+  return { from, id }
+}
+
+/** Whether a call does not wait for others; a malformed one does, and is answered in its turn. */
+function isUrgent(message: Uint8Array): boolean {
+  const { from, id } = headOf(message)
+  try {
+    return URGENT.has(readCallHead(from, id).verb)
+  } catch {
+    return false
   }
 }

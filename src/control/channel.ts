@@ -41,6 +41,8 @@ export interface ChannelEvents {
   ended(error: Error | null): void
   /** All that was sent has been taken. */
   drained?(): void
+  /** Bytes have come, or some that waited were taken. */
+  moved?(): void
   /** A descriptor was passed on, or cannot be: it is to be closed. */
   spare?(fd: number): void
 }
@@ -209,7 +211,9 @@ export class Channel {
         const first = this.#queue[0]!
         const before = first.bytes.length
         this.#give(first)
-        this.#backlog -= before - first.bytes.length
+        const taken = before - first.bytes.length
+        this.#backlog -= taken
+        if (taken > 0) this.#events.moved?.()
         if (first.bytes.length > 0) return
         this.#queue.shift()
       }
@@ -276,6 +280,7 @@ export class Channel {
     const got = this.stream.receive(bytes, start, length)
     if (got >= 0) {
       this.#received += got
+      if (got > 0) this.#events.moved?.()
       return got
     }
     const half = this.#to > this.#from

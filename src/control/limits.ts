@@ -13,6 +13,9 @@ export const GREETING_BYTES_MAX = 1 << 10
 
 /** Calls of one session that may be under way at a time. */
 export const CALLS_MAX = 256
+/** Calls of one session that wait for those under way, and bytes of them, before one is refused. */
+export const DEFERRED_MAX = 4096
+export const DEFERRED_BYTES_MAX = 1 << 20
 /** Malformed messages that are answered; one more ends the connection. */
 export const STRIKES_MAX = 8
 /** Bytes of events that wait for a client; what comes beyond is dropped, and it is told so. */

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HoldfastError } from '../../src/base/errors.js'
 import { Answerer, type CallContext, type Handlers } from '../../src/control/answerer.js'
-import { CALLS_MAX, EVENT_BYTES_MAX, STRIKES_MAX } from '../../src/control/limits.js'
+import { CALLS_MAX, DEFERRED_MAX, EVENT_BYTES_MAX, STRIKES_MAX } from '../../src/control/limits.js'
 import { Kind, readNotice, writeCallHead, type Notice } from '../../src/control/message.js'
 import type { ArgsOf, Verb } from '../../src/control/verb.js'
 import { VERBS, type VerbName } from '../../src/control/verbs/index.js'
@@ -23,6 +23,7 @@ type Some = Partial<Record<VerbName, (session: string, args: never, call: CallCo
 
 const EIO = 5
 const EINTR = 4
+const EAGAIN = 11
 const EPROTO = 71
 const EOPNOTSUPP = 95
 const ETIMEDOUT = 110
@@ -313,7 +314,7 @@ test('a call is given up by its caller, by its time, and by the end of the chann
   assert.equal(scene.outcomes.length, 2)
 })
 
-test('so many calls are under way at most; others wait with who sent them', async () => {
+test('so many calls are under way at most; others wait in their order', async () => {
   const gates: (() => void)[] = []
   const scene = new Scene({
     sync: () => new Promise((resolve) => gates.push(() => resolve({}))),
@@ -321,7 +322,6 @@ test('so many calls are under way at most; others wait with who sent them', asyn
   for (let id = 0; id < 3 * CALLS_MAX; id++) scene.call(id, 'sync', {})
   await scene.settle()
   assert.deepEqual([gates.length, scene.answerer.calls], [CALLS_MAX, CALLS_MAX])
-  assert.equal(scene.stream.wanted, false)
   for (let done = 0; done < 3 * CALLS_MAX; done++) {
     assert.ok(gates.length - done <= CALLS_MAX)
     gates[done]!()
@@ -343,7 +343,6 @@ test('nothing is taken from who takes no answers, and all of it once they are ta
   await scene.settle()
   const { backlog } = scene.answerer.channel
   assert.ok(backlog > EVENT_BYTES_MAX && backlog < EVENT_BYTES_MAX + 2 * data.length, `${backlog}`)
-  assert.equal(scene.stream.wanted, false)
   for (let turn = 0; scene.stream.sent.length < count * (data.length + 20); turn++) {
     assert.ok(turn < 500, 'it goes on')
     scene.stream.take(100 << 10)
@@ -354,6 +353,70 @@ test('nothing is taken from who takes no answers, and all of it once they are ta
     Array.from({ length: count }, (_, id) => id),
   )
   assert.equal(scene.answerer.channel.backlog, 0)
+})
+
+test('a sign of life and a return are dealt with while as many calls wait as may', async () => {
+  const gates: (() => void)[] = []
+  const returned: number[] = []
+  const scene = new Scene({
+    sync: () => new Promise((resolve) => gates.push(() => resolve({}))),
+    ping: () => ({}),
+    layoutReturn: (_session, { id }: { id: number }) => {
+      returned.push(id)
+      return {}
+    },
+  })
+  for (let id = 0; id < 2 * CALLS_MAX; id++) scene.call(id, 'sync', {})
+  scene.call(9001, 'ping', PING)
+  scene.call(9002, 'layoutReturn', { id: 7 })
+  await scene.settle()
+  assert.deepEqual(scene.outcomes, [
+    [9001, 0],
+    [9002, 0],
+  ])
+  assert.deepEqual([returned, gates.length], [[7], CALLS_MAX])
+  scene.cancel(CALLS_MAX + 3)
+  await scene.settle()
+  assert.deepEqual(scene.outcomes.at(-1), [CALLS_MAX + 3, EINTR], 'one that waits is given up, too')
+})
+
+test('calls beyond those that may wait are refused, and the next are not', async () => {
+  const gates: (() => void)[] = []
+  const scene = new Scene({
+    sync: () => new Promise((resolve) => gates.push(() => resolve({}))),
+  })
+  for (let id = 0; id < CALLS_MAX; id++) scene.call(id, 'sync', {})
+  for (let id = 0; id < DEFERRED_MAX + 3; id++) scene.call(1000 + id, 'sync', {})
+  for (let turn = 0; turn < 200; turn++) await scene.settle()
+  assert.deepEqual(
+    scene.outcomes,
+    [0, 1, 2].map((beyond) => [1000 + DEFERRED_MAX + beyond, EAGAIN]),
+  )
+  for (let done = 0; done < CALLS_MAX + DEFERRED_MAX; done++) {
+    while (gates.length <= done) await scene.settle()
+    gates[done]!()
+  }
+  for (let turn = 0; turn < 20; turn++) await scene.settle()
+  assert.equal(scene.outcomes.length, CALLS_MAX + DEFERRED_MAX + 3)
+  assert.equal(scene.answerer.calls, 0)
+})
+
+test('who asks for signs of life and takes none makes nothing grow, and is not heard of', async () => {
+  const scene = new Scene({ ping: () => ({}) })
+  scene.stream.window = 0
+  for (let id = 0; id < 150_000; id++) {
+    scene.call(id, 'ping', PING)
+    if (id % 64 === 0) await scene.settle()
+  }
+  assert.ok(!scene.stream.wanted && scene.stream.unread > 0, 'it is read no more')
+  const { backlog } = scene.answerer.channel
+  assert.ok(backlog < 3 * EVENT_BYTES_MAX, `${backlog}`)
+  const { heard } = scene
+  await scene.time.pass(1000)
+  assert.equal(scene.heard, heard)
+  scene.stream.take(1000)
+  await scene.settle()
+  assert.ok(scene.heard > heard, 'what it takes is a sign of life')
 })
 
 test('events are dropped for who is too slow, who learns how many; what must be known is not', async () => {
