@@ -51,7 +51,7 @@ export class OneSided {
     hold: ClientHold | null,
     write: boolean,
   ): Promise<OneSided> {
-    const args = { handle, hold: hold?.id, offset: 0, write }
+    const args = { handle, hold: hold?.id, write }
     const { stag } = await session.caller.call(VERBS.register, args)
     const one = new OneSided(session, data, hold, stag, write)
     if (hold !== null) {

@@ -9,7 +9,7 @@ import { HoldfastError } from '../base/errors.js'
 import type { HoldKind, Iomode, Recall, UnshareMode } from '../base/layout.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
 import { Want } from '../base/mode.js'
-import { InodeFlag } from '../media/inode.js'
+import { InodeFlag, UNCHANGING } from '../media/inode.js'
 import { Incompat } from '../media/superblock.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import { blocksOf } from './arbiter.js'
@@ -164,8 +164,9 @@ function demandPermission(volume: LayoutVolume, open: OpenInode, iomode: Iomode 
   if (iomode === 'read') return access.demand(w, Want.read)
   volume.checkWritable()
   if (!access.owns(w)) access.demand(w, Want.write)
-  if (iomode === 'rw' && inodes.has(w, InodeFlag.writeSealed)) {
-    throw new HoldfastError('EPERM', 'it is write-sealed: take a lease for reading, or pin it')
+  if (iomode === 'rw' && inodes.has(w, UNCHANGING)) {
+    const why = inodes.has(w, InodeFlag.writeSealed) ? 'write-sealed' : 'append-only or immutable'
+    throw new HoldfastError('EPERM', `it is ${why}: take a lease for reading, or pin it`)
   }
 }
 

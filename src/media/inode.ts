@@ -84,6 +84,8 @@ export const InodeFlag = {
   policyHigh: 1024,
 } as const
 export const INODE_FLAGS_KNOWN = 2047
+/** Flags of files to whose bytes nobody stores. */
+export const UNCHANGING = InodeFlag.immutable | InodeFlag.append | InodeFlag.writeSealed
 
 /** Why the slot at `base` is not inode `number`, or null. */
 export function invalidInode(bytes: Bytes, base: number, number: number): string | null {

@@ -23,7 +23,7 @@ import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { LayoutFile } from '../layout/file.js'
 import type { LayoutVolume } from '../layout/volume.js'
-import { Inode, InodeFlag } from '../media/inode.js'
+import { Inode, InodeFlag, UNCHANGING } from '../media/inode.js'
 import type { MemoryId } from '../native/native.js'
 import type { Pieces } from '../rdma/pieces.js'
 import { Fault, type MemorySource } from '../rdma/source.js'
@@ -35,8 +35,6 @@ import { addZeros } from './zeros.js'
 const word = Inode.word
 /** Extents that are looked up before pages of their tree may go. */
 const WALK_EXTENTS = 64
-/** What nobody stores to. */
-const FOR_GOOD = InodeFlag.immutable | InodeFlag.append | InodeFlag.writeSealed
 /** Errors of who may not, as opposed to what cannot be done. */
 const RIGHTS: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EBADF', 'EROFS'])
 
@@ -122,7 +120,7 @@ export class FileSource implements MemorySource {
     const w = this.#settled()
     const end = offset + length
     if (end > core.inodes.size(w)) return Fault.bounds
-    if (store && core.inodes.has(w, FOR_GOOD)) return Fault.rights
+    if (store && core.inodes.has(w, UNCHANGING)) return Fault.rights
     const { u32 } = core.pages
     const whole =
       offset >= this.#first * BLOCK_BYTES &&

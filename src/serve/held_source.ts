@@ -10,7 +10,8 @@
  *   ended, or a part of one was given back, its own is looked at before the next access;
  * - blocks that left the file under it (`defer`) stay where they were, at their old offsets;
  * - what was given back, or never covered, is out of bounds: it is not there any more. A store
- *   through a lease for reading, or to a write-sealed file, is against its rights;
+ *   through a lease for reading, or to a file that is immutable, append-only or write-sealed when
+ *   it is registered, is against its rights;
  * - whole blocks are covered, past the end of the file, too: those bytes are the holder's until the
  *   file grows over them;
  * - stores are remembered until they are durable, and what is given back was written back first.
@@ -20,7 +21,7 @@ import { BLOCK_BYTES } from '../base/limits.js'
 import type { Hold } from '../layout/hold.js'
 import { NO_PIECE, type HoldIndex } from '../layout/hold_index.js'
 import type { LayoutVolume } from '../layout/volume.js'
-import { InodeFlag } from '../media/inode.js'
+import { UNCHANGING } from '../media/inode.js'
 import type { MemoryId } from '../native/native.js'
 import type { Pieces } from '../rdma/pieces.js'
 import { Fault, type MemorySource } from '../rdma/source.js'
@@ -57,8 +58,8 @@ export class HeldSource implements MemorySource {
     this.#removals = this.#pieces.removals
     const { ino, ranges } = hold.info()
     core.pages.tick()
-    const sealed = core.inodes.has(core.inodes.get(ino), InodeFlag.writeSealed)
-    this.#stores = hold.iomode !== 'read' && !sealed
+    const unchanging = core.inodes.has(core.inodes.get(ino), UNCHANGING)
+    this.#stores = hold.iomode !== 'read' && !unchanging
     this.#runs = new RunTable(ranges, hold.runs())
     this.length = this.#runs.end
     this.#blocks = this.#pieces.blocksOf(holding.table.slotOf(hold.id))

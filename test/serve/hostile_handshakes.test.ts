@@ -168,7 +168,7 @@ async function opened(client: RawClient, path: string, flags: number): Promise<n
 }
 
 const register = (client: RawClient, handle: number, write: boolean, hold?: number) =>
-  client.call('register', { handle, hold, offset: 0, length: undefined, write })
+  client.call('register', { handle, hold, write })
 
 /** Reads through an STag on a connection of its own: what comes, or null. */
 async function steal(scene: HostileScene, client: RawClient, stag: number, counter: number) {

@@ -3,6 +3,7 @@ import { HoldfastError } from '../../base/errors.js'
 import type { CallContext } from '../../control/answerer.js'
 import type { ArgsOf } from '../../control/verb.js'
 import type { VERBS } from '../../control/verbs/index.js'
+import type { LayoutFile } from '../../layout/file.js'
 import type { Hold } from '../../layout/hold.js'
 import type { ClientSession } from '../client_session.js'
 import { HeldByClient, holdOptions, tellRecall } from '../held.js'
@@ -38,6 +39,13 @@ async function take(
 
 function optionsOf(session: ClientSession, wish: Wish, { signal }: CallContext) {
   return { ...holdOptions(wish), session: session.layout, signal }
+}
+
+/** A hold of a file that is open: what one is opened for says nothing of another. */
+function held(session: ClientSession, id: number, { ino }: LayoutFile): HeldByClient {
+  const one = session.held(id)
+  if (one.hold.info().ino === ino) return one
+  throw new HoldfastError('EINVAL', `hold ${id} is of inode ${one.hold.info().ino}, not ${ino}`)
 }
 
 export const holdVerbs: Some<
@@ -106,7 +114,7 @@ export const holdVerbs: Some<
     const { region } =
       hold === undefined
         ? Registration.onDemand(session, file, write)
-        : Registration.ofHold(session, session.held(hold), write)
+        : Registration.ofHold(session, held(session, hold, file), write)
     return { stag: region.stag, address: region.address, length: region.length }
   },
 
