@@ -34,9 +34,9 @@ const verbs = Object.values(VERBS).sort((a, b) => a.number - b.number)
 const notices = Object.values(NOTICES).sort((a, b) => a.number - b.number)
 
 function verbTable(): string {
-  const rows = verbs.map(({ number, title, about, args, result }) => [
+  const rows = verbs.map(({ number, title, about, args, result, inNameOf }) => [
     String(number),
-    title,
+    inNameOf ? `${title} †` : title,
     code(args),
     code(result),
     about,

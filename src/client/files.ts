@@ -45,7 +45,8 @@ export abstract class ServedFileSystem implements FileSystem {
     options: CallOptions = {},
     safe = false,
   ): Promise<R> {
-    return this.connection.call(verb, args, { ...options, as: as ?? this.asker }, safe)
+    const asker = verb.inNameOf ? (as ?? this.asker) : undefined
+    return this.connection.call(verb, args, { ...options, as: asker }, safe)
   }
 
   /** What may be asked twice. */

@@ -268,6 +268,11 @@ export class Answerer<S> {
         const detail = `verb ${head.verb}, which this server does not have`
         throw new HoldfastError('EOPNOTSUPP', detail)
       }
+      const { title, inNameOf } = VERBS[verb]
+      if (head.as !== undefined && !inNameOf) {
+        const detail = `${title} goes by the rights of its session: leave out in whose name it is`
+        throw new HoldfastError('EINVAL', detail)
+      }
       const args: unknown = VERBS[verb].args.read(from)
       from.end()
       if (this.#under.has(id)) throw malformed(`call ${id}, which is under way`)

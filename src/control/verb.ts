@@ -9,6 +9,8 @@ export interface Verb<A = unknown, R = unknown> {
   readonly about: string
   readonly args: Schema<A>
   readonly result: Schema<R>
+  /** Whether a call may say in whose name it asks; all others go by their session or handle. */
+  readonly inNameOf: boolean
 }
 
 export const verb = <A, R>(
@@ -17,7 +19,8 @@ export const verb = <A, R>(
   about: string,
   args: Schema<A>,
   result: Schema<R>,
-): Verb<A, R> => ({ number, title, about, args, result })
+  { inNameOf = false } = {},
+): Verb<A, R> => ({ number, title, about, args, result, inNameOf })
 
 export type ArgsOf<V> = V extends Verb<infer A, unknown> ? A : never
 export type ResultOf<V> =

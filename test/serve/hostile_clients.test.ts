@@ -150,7 +150,7 @@ step('who may only read changes nothing, and takes no hold that would', async (s
     const kinds: [string, () => Promise<unknown>][] = [
       ['pin', () => client.call('pin', { wish: wish(handle) })],
       ['rw lease', () => client.call('layoutGet', { wish: wish(handle), iomode: 'rw' })],
-      ['register', () => client.call('register', { handle, offset: 0, write: true })],
+      ['register', () => client.call('register', { handle, write: true })],
       [
         'truncate',
         () => client.call('truncate', { target: byPath(path), size: 0, options: EMPTY }),
@@ -169,11 +169,53 @@ step('who may only read changes nothing, and takes no hold that would', async (s
     const punch = client.call('punch', { handle, offset: 0, length: 4096, options: EMPTY })
     assert.match(await codeOf(punch), /EBADF|EROFS/)
     const lease = await client.call('layoutGet', { wish: wish(handle), iomode: 'read' })
-    const stolen = client.call('register', { handle, hold: lease.id, offset: 0, write: true })
+    const stolen = client.call('register', { handle, hold: lease.id, write: true })
     assert.match(await codeOf(stolen), /EBADF|EROFS|EACCES/)
     const got = await client.call('read', { handle, position: 0, length: 8192 })
     assert.equal(Buffer.compare(got.data, contentOf(path)), 0)
   }
+})
+
+step('a hold of one file is not registered by the handle of another', async (scene) => {
+  const bob = await scene.greeted('bob')
+  const root = await scene.greetedLocal()
+  const append = Buffer.from('/shared/log')
+  const log = await open(bob, append, O.CREAT | O.RDWR)
+  const own = await open(bob, '/bob', O.RDWR)
+  const data = new Uint8Array(4096)
+  await bob.call('write', { handle: log.handle, position: 0, data, options: EMPTY })
+  await bob.call('close', { handle: log.handle })
+  await root.call('setInodeFlags', { path: append, append: true })
+  assert.equal(await codeOf(open(bob, append, O.RDWR)), 'EPERM')
+  const { handle } = await open(bob, append)
+  assert.equal(
+    await codeOf(bob.call('layoutGet', { wish: wish(handle), iomode: 'rw' })),
+    'EPERM',
+    'nobody stores to a log by a lease',
+  )
+  const { id } = await bob.call('pin', { wish: wish(handle) })
+  const register = (by: number, write: boolean) =>
+    codeOf(bob.call('register', { handle: by, hold: id, write }))
+  assert.equal(await register(own.handle, true), 'EINVAL')
+  assert.equal(await register(own.handle, false), 'EINVAL')
+  assert.equal(await register(handle, true), 'EBADF')
+  assert.equal(await register(handle, false), 'ok')
+  await root.call('setInodeFlags', { path: append, append: false })
+})
+
+step('in whose name it is says only who asks by a path', async (scene) => {
+  const root = await scene.greetedLocal()
+  const as = { uid: 1001, gid: 1001 }
+  const { ino, generation, key, handle } = await open(root, '/ada')
+  const refused = [
+    root.call('openHandle', { ino, generation, key, flags: 0 }, { as }),
+    root.call('pin', { wish: wish(handle) }, { as }),
+    root.call('layoutGet', { wish: wish(handle), iomode: 'read' }, { as }),
+    root.call('read', { handle, position: 0, length: 10 }, { as }),
+    root.call('ping', {}, { as }),
+  ]
+  for (const call of refused) assert.equal(await codeOf(call), 'EINVAL')
+  assert.equal(await codeOf(open(root, '/ada', 0, { as })), 'EACCES')
 })
 
 step('nothing is done before HELLO, and HELLO is said once', async (scene) => {
@@ -221,7 +263,7 @@ step('handles, holds and registrations have their bounds', async (scene) => {
     await until('EMFILE', () => open(bob, '/public'), 20_000)
     assert.equal(await codeOf(bob.call('close', { handle: handle + 1 })), 'ok')
     assert.equal(await codeOf(open(bob, '/public')), 'ok')
-    const register = () => bob.call('register', { handle, offset: 0, write: false })
+    const register = () => bob.call('register', { handle, write: false })
     await until('ENOMEM', register, 20_000)
     await until('ENOMEM', lease, 80_000)
   } else for (let i = 0; i < 200; i++) await lease()
@@ -359,7 +401,7 @@ step('a directory is no file, whichever way it is asked for', async (scene) => {
       codeOf(client.call('pin', { wish: wish(handle) })),
       codeOf(client.call('layoutGet', { wish: wish(handle), iomode: 'rw' })),
       codeOf(client.call('layoutGet', { wish: wish(handle), iomode: 'read' })),
-      codeOf(client.call('register', { handle, offset: 0, write: false })),
+      codeOf(client.call('register', { handle, write: false })),
       codeOf(client.call('read', { handle, position: 0, length: 4096 })),
     ])
     assert.deepEqual(new Set(codes), new Set(['EISDIR']))

@@ -9,4 +9,5 @@ export const access = verb(
   'EACCES unless the rights (4 read, 2 write, 1 execute) are had.',
   struct('access_args', { path, want: u32 }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const chmod = verb(
   'Changes permissions.',
   struct('chmod_args', { target, mode: u32 }),
   nothing,
+  { inNameOf: true },
 )

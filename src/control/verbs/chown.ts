@@ -9,4 +9,5 @@ export const chown = verb(
   'Changes the owner; 2^32-1 leaves it.',
   struct('chown_args', { target, uid: u32, gid: u32 }),
   nothing,
+  { inNameOf: true },
 )

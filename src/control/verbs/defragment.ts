@@ -9,4 +9,5 @@ export const defragment = verb(
   'Moves a file into one run of blocks. Tells of its progress.',
   struct('defragment_args', { path, options: changeOptions }),
   struct('defragment_result', { before: u32, after: u32 }),
+  { inNameOf: true },
 )

@@ -14,4 +14,5 @@ export const evacuate = verb(
     unreadable: u32,
     unreadableOf: list(u32, 128),
   }),
+  { inNameOf: true },
 )

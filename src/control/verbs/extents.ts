@@ -10,4 +10,5 @@ export const extents = verb(
   'Where the blocks of a file are, from a file block on.',
   struct('extents_args', { target, from: u32 }),
   struct('extents_result', { layout: layoutId, extents: list(extent, ITEMS_MAX), more: bool }),
+  { inNameOf: true },
 )

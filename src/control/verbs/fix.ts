@@ -9,4 +9,5 @@ export const fix = verb(
   'Fixes a file: its layout does not change any more.',
   struct('fix_args', { path, options: changeOptions }),
   nothing,
+  { inNameOf: true },
 )

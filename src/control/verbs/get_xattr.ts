@@ -9,4 +9,5 @@ export const getXattr = verb(
   'The value of an extended attribute.',
   struct('getxattr_args', { target, name: xattrName }),
   struct('getxattr_result', { value: xattrValue }),
+  { inNameOf: true },
 )

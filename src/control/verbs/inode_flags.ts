@@ -15,4 +15,5 @@ export const inodeFlags = verb(
     writeSealed: bool,
     policy: optional(policy),
   }),
+  { inNameOf: true },
 )

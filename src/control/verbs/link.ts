@@ -9,4 +9,5 @@ export const link = verb(
   'A second name, of a file by its path or an open one without a name.',
   struct('link_args', { target, path }),
   nothing,
+  { inNameOf: true },
 )

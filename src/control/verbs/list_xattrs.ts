@@ -10,4 +10,5 @@ export const listXattrs = verb(
   'Their names.',
   struct('listxattr_args', { target }),
   struct('listxattr_result', { names: list(xattrName, XATTR_NAMES_MAX) }),
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const mkdir = verb(
   'Makes a directory.',
   struct('mkdir_args', { path, mode: u32 }),
   nothing,
+  { inNameOf: true },
 )

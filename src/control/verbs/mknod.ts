@@ -9,4 +9,5 @@ export const mknod = verb(
   'A FIFO, socket, device or empty file.',
   struct('mknod_args', { path, mode: u32, device: u32 }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const open = verb(
   'Opens a file by its path (open(2)).',
   struct('open_args', { path, flags: u32, mode: u32, options: changeOptions }),
   opened,
+  { inNameOf: true },
 )

@@ -10,4 +10,5 @@ export const readdir = verb(
   'Entries of a directory after a cookie, as many as a reply has room for.',
   struct('readdir_args', { target, cookie: size, limit: u32 }),
   struct('readdir_result', { entries: list(entry, ITEMS_MAX), end: bool }),
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const readlink = verb(
   'What a symbolic link says.',
   struct('readlink_args', { path }),
   struct('readlink_result', { content: path }),
+  { inNameOf: true },
 )

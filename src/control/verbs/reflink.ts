@@ -9,4 +9,5 @@ export const reflink = verb(
   'Makes one file a clone of another.',
   struct('reflink_args', { from: path, to: path, options: changeOptions }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const removeXattr = verb(
   'Removes one.',
   struct('removexattr_args', { target, name: xattrName }),
   nothing,
+  { inNameOf: true },
 )

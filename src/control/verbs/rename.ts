@@ -15,4 +15,5 @@ export const rename = verb(
     options: changeOptions,
   }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const rmdir = verb(
   'Removes an empty directory.',
   struct('rmdir_args', { path }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const sealWrites = verb(
   'Seals the data of a fixed file, or takes the seal away.',
   struct('seal_writes_args', { path, off: bool }),
   nothing,
+  { inNameOf: true },
 )

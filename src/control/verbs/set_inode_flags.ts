@@ -9,4 +9,5 @@ export const setInodeFlags = verb(
   'Changes inode flags; those left out stay.',
   struct('setflags_args', { path, append: optional(bool), immutable: optional(bool) }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const setPolicy = verb(
   'What a shrink or punch does to pinned blocks of a file.',
   struct('set_policy_args', { path, policy: optional(policy) }),
   nothing,
+  { inNameOf: true },
 )

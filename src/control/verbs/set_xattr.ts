@@ -14,4 +14,5 @@ export const setXattr = verb(
     mode: optional(choice('xattr_mode', 'create', 'replace')),
   }),
   nothing,
+  { inNameOf: true },
 )

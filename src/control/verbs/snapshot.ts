@@ -9,4 +9,5 @@ export const snapshot = verb(
   'Clones a directory tree.',
   struct('snapshot_args', { from: path, to: path, options: changeOptions }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const stat = verb(
   'What stat(2) says of a file.',
   struct('stat_args', { target }),
   stats,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const symlink = verb(
   'Makes a symbolic link.',
   struct('symlink_args', { content: path, path }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const truncate = verb(
   'Makes a file so long.',
   struct('truncate_args', { target, size, options: changeOptions }),
   nothing,
+  { inNameOf: true },
 )

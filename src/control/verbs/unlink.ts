@@ -9,4 +9,5 @@ export const unlink = verb(
   'Removes a name.',
   struct('unlink_args', { path, options: changeOptions }),
   nothing,
+  { inNameOf: true },
 )

@@ -9,4 +9,5 @@ export const utimes = verb(
   'Changes times.',
   struct('utimes_args', { target, atime: time, mtime: time }),
   nothing,
+  { inNameOf: true },
 )
