@@ -97,10 +97,14 @@ export interface StreamListener extends Acceptor {
 export interface Transport {
   /** ECONNREFUSED, ETIMEDOUT, ENOTFOUND, …; the signal's reason when that is aborted. */
   connect(host: string, port: number, signal?: AbortSignal): Promise<ByteStream>
-  /** EADDRINUSE, EACCES, … */
+  /**
+   * EADDRINUSE, EACCES, … `silence`: milliseconds after which a peer that acknowledges nothing is
+   * gone; 0, or left out: as the transport has it.
+   */
   listen(
     host: string,
     port: number,
     accepted: (stream: ByteStream) => void,
+    silence?: number,
   ): Promise<StreamListener>
 }

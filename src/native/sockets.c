@@ -86,6 +86,14 @@ static bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
+/* A peer that has acknowledged nothing for so many milliseconds is gone, and asked until then. */
+static bool limit_silence(int fd, uint64_t milliseconds) {
+  int pause = milliseconds < 3000 ? 1 : (int)(milliseconds / 3000);
+  return set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, pause) &&
+         set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, pause) &&
+         set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)milliseconds);
+}
+
 /* Sockets that a listener accepts have its options. */
 static int open_socket(int family) {
   int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -137,16 +145,19 @@ napi_value js_connected(napi_env env, napi_callback_info info) {
 napi_value js_listenSocket(napi_env env, napi_callback_info info) {
   struct call call;
   struct endpoint at;
-  if (!call_begin(&call, env, info, "listenSocket", 3) || !call_endpoint(&call, 0, &at) ||
-      !call_function(&call, 2, "callback")) {
+  uint64_t silence;
+  if (!call_begin(&call, env, info, "listenSocket", 4) || !call_endpoint(&call, 0, &at) ||
+      !call_integer(&call, 2, "silence", INT32_MAX, &silence) ||
+      !call_function(&call, 3, "callback")) {
     return NULL;
   }
   int fd = open_socket(at.address.any.sa_family);
   if (fd < 0) return refuse(&call, fd, "socket", &at);
   if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return refuse(&call, fd, "setsockopt", &at);
+  if (silence > 0 && !limit_silence(fd, silence)) return refuse(&call, fd, "setsockopt", &at);
   if (bind(fd, &at.address.any, at.length) != 0) return refuse(&call, fd, "bind", &at);
   if (listen(fd, BACKLOG) != 0) return refuse(&call, fd, "listen", &at);
-  return poll_owning(&call, fd, call.values[2]);
+  return poll_owning(&call, fd, call.values[3]);
 }
 
 /* {host, port} of an address. */

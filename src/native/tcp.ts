@@ -124,8 +124,13 @@ class TcpListener extends SocketListener implements StreamListener {
   readonly host: string
   readonly port: number
 
-  constructor(address: string, port: number, accepted: (stream: ByteStream) => void) {
-    super((ready) => native.listenSocket(address, port, ready), acceptTcp, accepted)
+  constructor(
+    address: string,
+    port: number,
+    silence: number,
+    accepted: (stream: ByteStream) => void,
+  ) {
+    super((ready) => native.listenSocket(address, port, silence, ready), acceptTcp, accepted)
     const bound = native.boundTo(this.poll)
     this.host = bound.host
     this.port = bound.port
@@ -145,12 +150,13 @@ async function listen(
   host: string,
   port: number,
   accepted: (stream: ByteStream) => void,
+  silence = 0,
 ): Promise<StreamListener> {
   check(host, port, 0)
   const attempts: Attempt[] = []
   for (const address of await addressesOf('listen at', host, port)) {
     try {
-      return new TcpListener(address, port, accepted)
+      return new TcpListener(address, port, silence, accepted)
     } catch (error) {
       attempts.push({ address, error })
       if (!ELSEWHERE.includes(codeOf(error))) break

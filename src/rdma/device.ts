@@ -47,6 +47,8 @@ export interface ListenOptions {
   readonly port?: number
   /** Connections that are being set up at a time, and Requests that wait to be answered. */
   readonly backlog?: number
+  /** Milliseconds after which a peer that acknowledges nothing is gone; a minute unless given. */
+  readonly silence?: number
 }
 
 const MAX_CONNECTIONS = 4096
@@ -148,10 +150,11 @@ export class Device implements QueuePairHost {
 
   /** Takes connections: they come as requests, to be accepted or rejected one by one. */
   async listen(options: ListenOptions = {}): Promise<Listener> {
-    const { host = HOST_DEFAULT, port = 0, backlog } = options
+    const { host = HOST_DEFAULT, port = 0, backlog, silence } = options
     this.demandOpen()
     let accepted: (stream: ByteStream) => void = () => {}
-    const streams = await this.#transport.listen(host, port, (stream) => accepted(stream))
+    const taken = (stream: ByteStream) => accepted(stream)
+    const streams = await this.#transport.listen(host, port, taken, silence)
     if (this.#closed) streams.close()
     this.demandOpen()
     const listener = this.#listener(streams, backlog)

@@ -76,6 +76,7 @@ export class PlainEndpoint {
   async #take(request: ConnectionRequest): Promise<void> {
     const server = this.#server
     server.demandRoom()
+    server.demandPlain()
     const exposure = this.#chosen(request.privateData)
     const session = new ClientSession(server, true, true)
     server.connections++

@@ -84,7 +84,7 @@ export class RemoteEndpoint {
         session.secret = secret
         session.onOver = () => {
           this.#sessions.delete(secret.id)
-          same.delete(session)
+          if (same.delete(session) && same.size === 0) this.#byKey.delete(keyId)
         }
         return principalOf(key.identity, `${peer} (key ${keyId})`)
       },
@@ -100,6 +100,7 @@ export class RemoteEndpoint {
     if (session.dataConnections.size >= CONNECTIONS_MAX) {
       throw new HoldfastError('ENFILE', `the session has ${CONNECTIONS_MAX} data connections`)
     }
+    this.#server.demandConnection(session.principal)
     const { device } = this.#server
     const sendCq = device.completionQueue()
     const depth = { maxSend: DATA_SENDS, maxReceive: DATA_SENDS }
@@ -127,7 +128,10 @@ export class RemoteEndpoint {
       log.info('keys were read again', { added, removed, changed })
       for (const id of [...removed, ...changed]) {
         for (const session of [...(this.#byKey.get(id) ?? [])]) {
-          session.dismiss(`key ${id} is gone, or another now`, false)
+          const why = `key ${id} is gone, or another now`
+          session.dismiss(why, false)
+          // However long it takes to hear of it: it reaches nothing from now on.
+          void this.#server.left(session, new HoldfastError('EACCES', why))
         }
       }
     } catch (error) {

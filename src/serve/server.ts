@@ -43,7 +43,8 @@ export interface ServerOptions {
   readonly keepalive?: number
 }
 
-const SESSIONS_MAX = 4096
+/** Sessions at a time, unless it is told. */
+export const SESSIONS_MAX = 4096
 /** Milliseconds that the mappings of an evicted client are waited for. */
 const EVICT_MILLISECONDS = 5000
 const RECALL_MILLISECONDS_MAX = 60_000
@@ -147,13 +148,41 @@ export class Server {
 
   // ---- sessions --------------------------------------------------------------------------------
 
+  /** Milliseconds after which who gives no sign of life is gone. */
+  get silence(): number {
+    return KEEPALIVES * this.keepalive
+  }
+
   /** EAGAIN for a user who has half of all sessions already, unless it may see everything. */
   demandSession({ uid, privileged }: Principal): void {
     if (privileged) return
-    let own = 0
-    for (const { principal } of this.sessions.values()) if (principal.uid === uid) own++
+    const own = this.#count(({ principal, plain }) => !plain && principal.uid === uid)
     if (2 * (own + 1) <= this.maxSessions) return
     throw new HoldfastError('EAGAIN', `user ${uid} has ${own} sessions: no more may`)
+  }
+
+  /** EAGAIN when plain clients, whom nobody knows, have a quarter of all sessions. */
+  demandPlain(): void {
+    const own = this.#count(({ plain }) => plain)
+    if (4 * (own + 1) <= this.maxSessions) return
+    throw new HoldfastError('EAGAIN', `plain clients have ${own} sessions: no more may`)
+  }
+
+  /** EAGAIN for a user who has a quarter of all connections for data, unless it may see everything. */
+  demandConnection({ uid, privileged }: Principal): void {
+    if (privileged) return
+    let own = 0
+    for (const { principal, dataConnections } of this.sessions.values()) {
+      if (principal.uid === uid) own += dataConnections.size
+    }
+    if (4 * (own + 1) <= this.device.maxConnections) return
+    throw new HoldfastError('EAGAIN', `user ${uid} has ${own} data connections: no more may`)
+  }
+
+  #count(which: (session: ClientSession) => boolean): number {
+    let count = 0
+    for (const session of this.sessions.values()) if (which(session)) count++
+    return count
   }
 
   /** A session has said HELLO. */
@@ -169,12 +198,15 @@ export class Server {
     return (session.leaving ??= this.#end(session, error))
   }
 
+  /** Never rejects: nobody waits for most of them. */
   async #end(session: ClientSession, error: Error | null): Promise<void> {
-    session.disconnected()
-    if (!session.greeted) return
-    const why = error === null ? 'it has closed' : error.message
-    this.log.info('session ends', { session: session.id, name: session.name, why })
+    if (session.greeted) {
+      const why = error === null ? 'it has closed' : error.message
+      this.log.info('session ends', { session: session.id, name: session.name, why })
+    }
     try {
+      session.disconnected()
+      if (!session.greeted) return
       if (!(await this.mapping.released(session))) return
       await session.over()
       await this.freed()
@@ -311,7 +343,7 @@ export class Server {
   }
 
   #dismissSilent(late: number): void {
-    const least = this.timers.now() - KEEPALIVES * this.keepalive - late
+    const least = this.timers.now() - this.silence - late
     for (const session of this.sessions.values()) {
       if (session.kind !== 'remote' || session.gone || session.heard >= least) continue
       session.abort(new HoldfastError('ETIMEDOUT', `nothing came for ${KEEPALIVES} keepalives`))

@@ -24,7 +24,7 @@ import type { Log } from './log.js'
 import type { MapGroup } from './mapping.js'
 import { PlainEndpoint, type Exposure } from './plain.js'
 import { RemoteEndpoint } from './remote.js'
-import { Server } from './server.js'
+import { Server, SESSIONS_MAX } from './server.js'
 
 export interface ServiceOptions {
   readonly region: string
@@ -95,7 +95,7 @@ export class Service {
     const files = new VolumeFileSystem(volume)
     const device = new Device({
       timers,
-      ...(maxSessions ? { maxConnections: 4 * maxSessions } : {}),
+      maxConnections: 4 * (maxSessions ?? SESSIONS_MAX),
     })
     const server = new Server(files, {
       timers,
@@ -226,7 +226,8 @@ async function listenPlain(server: Server, { plain }: ServiceOptions): Promise<L
   if (plain === undefined) return null
   const { host, port, expose } = plain
   const endpoint = new PlainEndpoint(server, expose)
-  const listener = await server.device.listen({ host, port })
+  // Plain clients say nothing of themselves: the kernel asks whether they are there.
+  const listener = await server.device.listen({ host, port, silence: server.silence })
   void endpoint.serve(listener)
   return listener
 }

@@ -39,7 +39,7 @@ const arrivals = new Map<PollId, () => void>()
 async function connection(): Promise<[PollId, PollId]> {
   let client: PollId
   const accepted = await new Promise<PollId>((resolve) => {
-    const listener = native.listenSocket('127.0.0.1', 0, () => {
+    const listener = native.listenSocket('127.0.0.1', 0, 0, () => {
       const found = native.acceptSocket(listener, () => {
         native.watch(found!.poll, false, false)
         arrivals.get(found!.poll)!()
@@ -147,7 +147,9 @@ test('what cannot be watched stays with its owner', () => {
 
 test('addresses are numeric, and ports are ports', () => {
   const before = sockets()
-  for (const call of [native.connectSocket, native.listenSocket]) {
+  const listen: typeof native.connectSocket = (host, port, ready) =>
+    native.listenSocket(host, port, 0, ready)
+  for (const call of [native.connectSocket, listen]) {
     for (const host of ['localhost', '', '1.2.3.4.5', ':::', 'x'.repeat(1000), '127.0.0.1\0']) {
       fails('EINVAL', () => call(host, 0, never))
     }

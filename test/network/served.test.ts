@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
-import type { Actor } from '../processes/actor.js'
+import { Actor } from '../processes/actor.js'
 import { patternOf } from '../interop/pattern.js'
 import { until } from '../processes/program.js'
 import { Relay } from './relayed.js'
@@ -107,6 +107,24 @@ describe('remote clients', { concurrency: 4 }, () => {
     await client.call('write', { path: '/lent', length: 100, seed: 8 })
     assert.equal(await field.digest('/lent', 100), digestOf(patternOf(8, 100)))
   })
+
+  fieldTest(
+    'a plain client that vanishes without a word pins nothing any more',
+    { plain: '/plain:rw' },
+    async (field) => {
+      const { server } = field
+      const [host] = field.hosts
+      await server.call('make', { path: '/plain', length: BLOCK, seed: 5 })
+      const at = { place: host!, name: 'plain client', seconds: 40 }
+      const client = await Actor.start(field.programs, import.meta.url, './served_client.js', at)
+      const there = { host: field.host.ipv4, port: field.plainPort }
+      assert.equal(await client.call('reach', there), BLOCK)
+      assert.equal((await field.holds()).length, 1)
+      await host!.unplug()
+      await until(async () => (await field.holds()).length === 0, 'its pin is gone')
+      assert.deepEqual(await field.sessions(), [])
+    },
+  )
 
   fieldTest('who stands still is left, and goes on in a new session', {}, async (field) => {
     const { server } = field

@@ -53,6 +53,8 @@ export interface FieldOptions {
   readonly bytes?: number
   readonly base?: string
   readonly seconds?: number
+  /** What plain clients reach. */
+  readonly plain?: string
 }
 
 export class Field {
@@ -65,6 +67,8 @@ export class Field {
   readonly programs: Programs
   readonly #options: FieldOptions
   server!: Actor
+  /** Where plain clients come to. */
+  plainPort = 0
 
   constructor(programs: Programs, network: Network, seed: number, options: FieldOptions) {
     const { base = '/dev/shm' } = options
@@ -90,8 +94,11 @@ export class Field {
     const at = { place: this.host, seconds, name: 'server' }
     this.server = await Actor.start(this.programs, import.meta.url, './served_host.js', at)
     const { directory } = this
+    const { plain } = this.#options
     const where = { host: this.host.ipv4, port: PORT }
-    await this.server.call('start', { directory, ...where, bytes, keepalive })
+    const started = { directory, ...where, bytes, keepalive, plain }
+    const ports = await this.server.call<{ plain: number | null }>('start', started)
+    this.plainPort = ports.plain ?? 0
   }
 
   /** A client that is connected, from a host, or through what it is to connect to. */

@@ -3,12 +3,14 @@ import { createHash } from 'node:crypto'
 import { connect, type Client } from '../../src/client/index.js'
 import type { FileLayout } from '../../src/client/layout.js'
 import type { RemoteFile } from '../../src/client/remote_file.js'
+import { connectPeer, Device } from '../../src/rdma/index.js'
 import { Prng } from '../../src/base/prng.js'
 import { patternOf } from '../interop/pattern.js'
 import { serve, tell } from '../processes/serve.js'
 
 const PIECE_BYTES = 8 << 20
 
+const device = new Device()
 let client!: Client
 const files = new Map<string, RemoteFile>()
 const layouts = new Map<string, FileLayout>()
@@ -63,6 +65,12 @@ serve({
     client.onLost = (error) => tell('lost', error.message)
     client.onConnected = () => tell('connected')
     return { session: client.hello.session, keepalive: client.hello.keepalive }
+  },
+  /** As a program that speaks verbs and nothing of ours: it has a connection, and says nothing. */
+  reach: async ({ host, port }: { host: string; port: number }) => {
+    const peer = await connectPeer(device, { host, port })
+    const stag = new DataView(Uint8Array.from(peer.privateData).buffer).getUint32(16)
+    return (await peer.read(stag, 0, 4096)).length
   },
   open: async ({
     path,

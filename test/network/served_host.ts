@@ -4,6 +4,7 @@ import { systemCrypto } from '../../src/base/crypto.js'
 import { systemTimers } from '../../src/base/timers.js'
 import { createVolume } from '../../src/layout/embedded.js'
 import { Log } from '../../src/serve/log.js'
+import { parseExposure } from '../../src/serve/plain.js'
 import { Service } from '../../src/serve/service.js'
 import { patternOf } from '../interop/pattern.js'
 import { serve } from '../processes/serve.js'
@@ -18,12 +19,15 @@ interface Start {
   readonly port: number
   readonly bytes: number
   readonly keepalive?: number
+  /** What plain clients reach. */
+  readonly plain?: string
 }
 
 let service!: Service
 const volume = () => service.server.files.volume
 
-async function start({ directory, host, port, bytes, keepalive }: Start): Promise<number> {
+async function start(options: Start): Promise<{ port: number; plain: number | null }> {
+  const { directory, host, port, bytes, keepalive, plain } = options
   const region = `${directory}/region`
   if (!existsSync(region)) createVolume(region, bytes)
   const write = (line: string) => void process.stderr.write(line)
@@ -32,10 +36,11 @@ async function start({ directory, host, port, bytes, keepalive }: Start): Promis
     region,
     socket: `${directory}/socket`,
     listen: { host, port, keys: `${directory}/keys` },
+    ...(plain === undefined ? {} : { plain: { host, port: 0, expose: [parseExposure(plain)] } }),
     ...(keepalive === undefined ? {} : { keepalive }),
     ...{ timers: systemTimers, crypto: systemCrypto, log },
   })
-  return service.address!.port
+  return { port: service.address!.port, plain: service.plain?.port ?? null }
 }
 
 interface Range {

@@ -243,4 +243,50 @@ step('after a fence, a return and the end of its session an STag is nothing', as
   await peer.closed
 })
 
+step('the data connections of one user leave room for those of others', async (scene) => {
+  let accepted = 0
+  for (let sessions = 0; sessions < 6; sessions++) {
+    const ada = await scene.greeted('ada')
+    for (let counter = 0; counter < 64; counter += 16) {
+      const some = Array.from({ length: 16 }, (_, i) =>
+        connectData(scene, ada.secret!.dataToken(counter + i)),
+      )
+      for (const { status } of await Promise.allSettled(some)) {
+        if (status === 'fulfilled') accepted++
+      }
+    }
+  }
+  // A quarter of the four that there are for each session.
+  assert.equal(accepted, 300)
+  const bob = await scene.greeted('bob')
+  await connectData(scene, bob.secret!.dataToken(0))
+})
+
+step('a key that is gone reaches nothing from then on, whoever listens', async (scene) => {
+  const ada = await scene.greeted('ada')
+  const handle = await opened(ada, '/shared/much', O.CREAT | O.RDWR)
+  const options = EMPTY
+  await ada.call('truncate', { target: { handle }, size: 1 << 20, options })
+  const peer = await connectData(scene, ada.secret!.dataToken(0))
+  const { stag } = await register(ada, handle, true)
+  assert.equal((await peer.read(stag, 0, 4096)).length, 4096)
+  // Answers that it does not take keep its connection for some seconds.
+  ada.greedy(false)
+  for (let id = 1000; id < 1064; id++) {
+    ada.send(callBytes('read', { handle, position: 0, length: 256 << 10 }, { id }))
+  }
+  const restore = scene.withoutKey('ada')
+  const began = performance.now()
+  await scene.ask('reload')
+  await assert.rejects(peer.read(stag, 0, 4096))
+  await peer.closed
+  ada.greedy(true)
+  const took = performance.now() - began
+  assert.ok(took < 2000, `${took} ms`)
+  await assert.rejects(connectData(scene, ada.secret!.dataToken(1)))
+  restore()
+  await scene.ask('reload')
+  await scene.greeted('ada')
+})
+
 hostileTest('who has no key, or the words and tokens of others', steps)

@@ -52,6 +52,15 @@ export class HostileScene {
     this.keys = parseKeys(text.join(''), 'keys')
   }
 
+  /** The key file has it no more, once it is read again. Returns what puts it back. */
+  withoutKey(id: KeyName): () => void {
+    const path = join(this.directory, 'keys')
+    const text = readFileSync(path, 'utf8')
+    const others = text.split('\n').filter((line) => !line.startsWith(`${id} `))
+    writeFileSync(path, others.join('\n'), { mode: 0o600 })
+    return () => writeFileSync(path, text, { mode: 0o600 })
+  }
+
   get socket(): string {
     return join(this.directory, 'socket')
   }

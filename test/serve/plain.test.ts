@@ -30,9 +30,14 @@ interface Reached {
   readonly length: number
 }
 
-function plainTest(name: string, body: (served: Served, device: Device) => Promise<void>): void {
+function plainTest(
+  name: string,
+  body: (served: Served, device: Device) => Promise<void>,
+  maxSessions?: number,
+): void {
   const plain = { host: '127.0.0.1', port: 0, expose: EXPOSED }
-  servedTest(`plain: ${name}`, { plain }, async (served) => {
+  const options = { plain, ...(maxSessions === undefined ? {} : { maxSessions }) }
+  servedTest(`plain: ${name}`, options, async (served) => {
     for (const [i, path] of ['/pinned', '/followed', '/read', '/other'].entries()) {
       using file = served.volume.open(path, 'w')
       file.write(pattern(i), 0)
@@ -100,6 +105,19 @@ plainTest(
     await assert.rejects(peer.read(stag, 0, 8), refused('ECONNRESET'))
     assert.equal(service.server.list().length, 0)
   },
+)
+
+plainTest(
+  'they leave room for others',
+  async (served, device) => {
+    const [, second] = [await reach(served, device), await reach(served, device)]
+    await assert.rejects(reach(served, device), refused('ECONNREFUSED'))
+    await (await served.remote()).stat('/pinned')
+    await second.peer.close()
+    await emptied(() => served.service.server.list().length === 2)
+    await reach(served, device)
+  },
+  8,
 )
 
 plainTest('a pin goes with its connection, and with nothing else', async (served, device) => {
