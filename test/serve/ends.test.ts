@@ -1,0 +1,76 @@
+/** Clients that go while others are served: whoever goes, the server goes on, and keeps nothing. */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { O } from '../../src/base/open_flags.js'
+import { until } from '../processes/program.js'
+import { RawClient } from './raw_client.js'
+import { servedTest, type Served } from './service.js'
+
+const ROUNDS = 8
+const options = { force: false }
+
+async function client({ directory }: Served, name: string): Promise<RawClient> {
+  const one = await RawClient.unix(join(directory, 'socket'))
+  await one.hello(name)
+  return one
+}
+
+const open = (one: RawClient, path: string) =>
+  one.call('open', { path: Buffer.from(path), flags: O.RDWR | O.CREAT, mode: 0o600, options })
+
+const emptied = (served: Served) =>
+  until(() => served.service.server.sessions.size === 0, 'every session has ended')
+
+const failures = ({ log }: Served) => log.filter((line) => line.includes('could not be'))
+
+servedTest(
+  'who watches holds and is gone when it is told of one ends like others',
+  {},
+  async (served) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const watcher = await client(served, 'watcher')
+      const other = await client(served, 'other')
+      await open(watcher, '/watched')
+      await watcher.call('watch', { changes: false, holds: true })
+      const { handle } = await open(other, '/watched')
+      const wish = { handle, offset: 0, length: 4096, reason: 'told of', unshare: undefined }
+      // Both are there in one turn of the server: it is told of the grant before its end is seen.
+      const pinned = other.call('pin', { wish })
+      watcher.abort()
+      await pinned
+      await until(() => served.service.server.sessions.size === 1, 'the watcher has ended')
+      assert.equal(served.volume.holds().length, 1)
+      other.abort()
+      await emptied(served)
+      assert.equal(served.volume.holds().length, 0)
+    }
+    assert.deepEqual(failures(served), [])
+  },
+)
+
+servedTest(
+  'who watches changes and is gone when it is told of one gives back what it had open',
+  {},
+  async (served) => {
+    const { blocksAvailable } = served.volume.statfs()
+    for (let round = 0; round < ROUNDS; round++) {
+      const watcher = await client(served, 'watcher')
+      const other = await client(served, 'other')
+      const path = Buffer.from(`/unlinked${round}`)
+      const { handle } = await open(watcher, path.toString())
+      const data = new Uint8Array(65_536)
+      await watcher.call('write', { handle, position: 0, data, options })
+      await watcher.call('unlink', { path, options })
+      await watcher.call('watch', { changes: true, holds: false })
+      const made = other.call('mkdir', { path: Buffer.from(`/d${round}`), mode: 0o700 })
+      watcher.abort()
+      await made
+      await other.call('rmdir', { path: Buffer.from(`/d${round}`) })
+      other.abort()
+      await emptied(served)
+    }
+    // Names and inodes keep some blocks of their own: those of the files are free again.
+    assert.ok(blocksAvailable - served.volume.statfs().blocksAvailable < ROUNDS)
+    assert.deepEqual(failures(served), [])
+  },
+)
