@@ -221,7 +221,7 @@ export class Server {
 
   /** What calls have left to be freed goes in turns of its own. Resolves when nothing is left. */
   freed(): Promise<void> {
-    return (this.#freeing ??= this.#free().finally(() => (this.#freeing = null)))
+    return (this.#freeing ??= this.#free())
   }
 
   async #free(): Promise<void> {
@@ -235,6 +235,9 @@ export class Server {
       }
     } catch (error) {
       this.log.warn('blocks are left to be freed by the next owner', { error: error as Error })
+    } finally {
+      // Before anybody else runs: what is left from now on is for another round.
+      this.#freeing = null
     }
   }
 
@@ -295,7 +298,10 @@ export class Server {
     void session.layout
     const owner = volume.holderOf(id)
     if (owner === null) throw new HoldfastError('ESTALE', `hold ${id}: there is none`)
-    if (owner !== session.id) session.demandPrivileged('recalls holds of others')
+    if (owner !== session.id) {
+      session.demandPrivileged('recalls holds of others')
+      session.demandWritable()
+    }
     const outcome = await volume.promises.recall(id, { deadline, signal: call.signal })
     return { outcome }
   }

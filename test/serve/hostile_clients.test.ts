@@ -176,6 +176,21 @@ step('who may only read changes nothing, and takes no hold that would', async (s
   }
 })
 
+step('root that may only read looks at everything, and ends nothing of others', async (scene) => {
+  const looker = await scene.greeted('looker')
+  const bob = await scene.greeted('bob')
+  const { handle } = await open(bob, '/bob')
+  const { id } = await bob.call('layoutGet', { wish: wish(handle), iomode: 'read' })
+  await open(looker, '/ada')
+  const { sessions } = await looker.call('sessions', { from: 0 })
+  assert.ok(sessions.some((one) => one.id === bob.session))
+  await looker.call('watch', { changes: true, holds: true })
+  assert.equal(await codeOf(looker.call('evict', { session: bob.session })), 'EROFS')
+  assert.equal(await codeOf(looker.call('recall', { id, deadline: 1 })), 'EROFS')
+  assert.equal(await codeOf(looker.call('descriptor', {})), 'EPERM')
+  await bob.call('layoutReturn', { id })
+})
+
 step('a hold of one file is not registered by the handle of another', async (scene) => {
   const bob = await scene.greeted('bob')
   const root = await scene.greetedLocal()

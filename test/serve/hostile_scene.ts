@@ -22,6 +22,7 @@ export const KEYS = {
   ada: 'uid=1000 gid=1000 groups=50 rw',
   bob: 'uid=1001 gid=1001 rw',
   reader: 'uid=1000 gid=1000 ro',
+  looker: 'uid=0 gid=0 ro',
 } as const
 export type KeyName = keyof typeof KEYS
 

@@ -75,6 +75,7 @@ export const sessionVerbs: Some<
 
   evict: async (session, { session: id }) => {
     session.demandPrivileged('evicts')
+    session.demandWritable()
     await session.server.evict(id)
     return {}
   },
