@@ -89,7 +89,7 @@ export class LayoutFile extends OpenFile {
 
   /** A part of what it takes to hold a large range (takeStep). */
   takeHoldStep(
-    kind: 'pin' | 'lease',
+    kind: HoldKind,
     options: HoldOptions | LeaseOptions,
     ticket: number,
     from: number,
