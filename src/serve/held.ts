@@ -5,7 +5,6 @@ import type { Hold } from '../layout/hold.js'
 import type { LayoutFile } from '../layout/file.js'
 import type { ArgsOf } from '../control/verb.js'
 import type { VERBS } from '../control/verbs/index.js'
-import { BLOCK_BYTES } from '../base/limits.js'
 import { ITEMS_MAX } from '../control/limits.js'
 import type { ClientSession } from './client_session.js'
 import type { Registration } from './registrations.js'
@@ -33,15 +32,8 @@ export class HeldByClient {
 
   /** Where its blocks are in the file, from a file block on. */
   extents(from: number): { extents: Extents; more: boolean } {
-    const all = this.hold
-      .runs()
-      .filter((run) => run.offset !== null && run.offset + run.length > from * BLOCK_BYTES)
-      .map((run) => ({
-        fileBlock: run.offset! / BLOCK_BYTES,
-        regionBlock: run.regionOffset / BLOCK_BYTES,
-        count: run.length / BLOCK_BYTES,
-      }))
-    return { extents: all.slice(0, ITEMS_MAX), more: all.length > ITEMS_MAX }
+    const some = this.hold.extents(from, ITEMS_MAX + 1)
+    return { extents: some.slice(0, ITEMS_MAX), more: some.length > ITEMS_MAX }
   }
 
   granted(file: LayoutFile): Granted {
