@@ -10,7 +10,7 @@ import { OpenFile } from '../volume/open_file.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import { checkRange } from '../volume/ranges.js'
 import type { OpenWish } from '../base/open_flags.js'
-import type { Request } from './arbiter.js'
+import { blocksOf, type Request } from './arbiter.js'
 import {
   demandUnshare,
   STEP_BLOCKS,
@@ -89,7 +89,7 @@ export class LayoutFile extends OpenFile {
 
   /** A part of what it takes to hold a large range (takeStep). */
   takeHoldStep(
-    kind: 'pin' | 'lease',
+    kind: HoldKind,
     options: HoldOptions | LeaseOptions,
     ticket: number,
     from: number,
@@ -168,6 +168,28 @@ export class LayoutFile extends OpenFile {
       },
       true,
     )
+  }
+
+  /**
+   * Whether there is room for the blocks that a range lacks, and, `alone`, for those of its own in
+   * place of shared ones.
+   */
+  hasRoom(offset: number, length: number, alone: boolean): boolean {
+    return this.enter('fallocate', () => {
+      this.demandBytes()
+      const { core, files, copies, work } = this.#volume
+      const [from, to] = blocksOf(offset, length)
+      work.settle(this.ino)
+      const missing = files.missing(core.inodes.get(this.ino), from, to - 1)
+      const shared = alone ? copies.shared(this.ino, from, to) : 0
+      try {
+        files.requireSpace(this.ino, missing, shared)
+        return true
+      } catch (error) {
+        if (error instanceof HoldfastError) return false // who asks for all of it is told why
+        throw error
+      }
+    })
   }
 
   override map(options: MapOptions = {}): FileMapping {

@@ -1,4 +1,5 @@
 /** A hold, as the program has it: pin, seal or lease. It ends with `release`, or its session. */
+import type { Extent } from '../base/filesystem.js'
 import type { HoldInfo, HoldKind, Iomode } from '../base/layout.js'
 import { BLOCK_BYTES, HOLDS_MAX } from '../base/limits.js'
 import { blocksOf } from './arbiter.js'
@@ -61,6 +62,14 @@ export class Hold implements Disposable {
       regionOffset: block * BLOCK_BYTES,
       length: count * BLOCK_BYTES,
     }))
+  }
+
+  /** The same in blocks, of what is in the file: so many at most, from file block `from` on. */
+  extents(from: number, most: number): Extent[] {
+    const { holding } = this.#batch.volume
+    return holding
+      .pieces(holding.table.slotOf(this.id), from, most)
+      .map(([fileBlock, regionBlock, count]) => ({ fileBlock, regionBlock, count }))
   }
 
   /**

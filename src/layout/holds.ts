@@ -213,11 +213,11 @@ export class Holds {
     this.#collected[at + 1] = count
   }
 
-  /** Runs of blocks that stand behind file blocks [from, to). */
-  eachRun(inode: number, from: number, to: number, visit: VisitRun): void {
+  /** Runs of blocks that stand behind file blocks [from, to), so many at most. */
+  eachRun(inode: number, from: number, to: number, visit: VisitRun, most = Infinity): void {
     const { inodes, extents, pages, limbo } = this.#volume.core
     if (inode === limbo.number) return visit(from, to - from, from)
-    for (let block = from; block < to;) {
+    for (let block = from, runs = 0; block < to && runs < most; runs++) {
       pages.tick()
       const found = extents.find(inodes.get(inode), block)
       if (!found && extents.count === 0) return
@@ -249,19 +249,32 @@ export class Holds {
     return { offset: start * BLOCK_BYTES, length: (Math.min(end, to) - start) * BLOCK_BYTES }
   }
 
-  /** Where the blocks of a hold are: file block (-1: in limbo), region block, count. */
-  pieces(slot: number): [fileBlock: number, regionBlock: number, count: number][] {
+  /**
+   * Where the blocks of a hold are: file block (-1: in limbo), region block, count; so many at most
+   * of what ends after file block `least` (-1: in limbo, too).
+   */
+  pieces(
+    slot: number,
+    least = -1,
+    most = Infinity,
+  ): [fileBlock: number, regionBlock: number, count: number][] {
     const { pieces } = this.table
-    const { limbo } = this.#volume.core
-    const found: [number, number, number][] = []
+    const limbo = this.#volume.core.limbo.number
+    const covered: [place: number, from: number, to: number][] = []
     for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.next(piece)) {
-      const inode = pieces.inodeOf(piece)
-      const [from, to] = [pieces.startOf(piece), pieces.endOf(piece)]
-      this.eachRun(inode, from, to, (region, count, block) => {
-        found.push([inode === limbo.number ? -1 : block, region, count])
-      })
+      const [start, to] = [pieces.startOf(piece), pieces.endOf(piece)]
+      const [left, from] = [pieces.inodeOf(piece) === limbo, Math.max(least, start)]
+      if (left && least < 0) covered.push([-1, start, to])
+      else if (!left && from < to) covered.push([from, from, to])
     }
-    return found.sort((a, b) => a[0] - b[0])
+    const found: [number, number, number][] = []
+    for (const [place, from, to] of covered.sort((a, b) => a[0] - b[0])) {
+      if (found.length >= most) break
+      const inode = place < 0 ? limbo : this.table.inodeOf(slot)
+      const keep: VisitRun = (region, count, at) => found.push([place < 0 ? -1 : at, region, count])
+      this.eachRun(inode, from, to, keep, most - found.length)
+    }
+    return found
   }
 
   // ---- giving back -----------------------------------------------------------------------------

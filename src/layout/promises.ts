@@ -8,6 +8,7 @@ import type {
   ChangeOptions,
   Defragmented,
   Evacuated,
+  HoldKind,
   MoveOptions,
   ShareOptions,
   Shrunk,
@@ -121,8 +122,7 @@ export class LayoutPromises {
   }
 
   seal(file: LayoutFile, options: HoldOptions & WaitOptions = {}): Promise<Hold> {
-    const run = (ticket: number) => file.takeHold('seal', options, ticket)
-    return this.#volume.waiting.settle(run, options, true)
+    return this.#hold(file, 'seal', options)
   }
 
   lease(file: LayoutFile, options: LeaseOptions & WaitOptions): Promise<Hold> {
@@ -132,7 +132,7 @@ export class LayoutPromises {
   /** What a large one populates and copies comes first, with other work in between. */
   async #hold(
     file: LayoutFile,
-    kind: 'pin' | 'lease',
+    kind: HoldKind,
     options: (HoldOptions | LeaseOptions) & WaitOptions,
   ): Promise<Hold> {
     const { waiting } = this.#volume

@@ -130,8 +130,9 @@ export class Waiting {
   }
 
   /**
-   * Asks a lease back for nobody's sake. Resolves with how it ended; EINVAL what is no lease, EBUSY
-   * when it was not given back and cannot be cut off.
+   * Asks a lease back for nobody's sake. Resolves with how it ended; EINVAL what is no lease, ESTALE
+   * one that covers nothing of its file any more, EBUSY when it was not given back, this time or
+   * another, and cannot be cut off.
    */
   async recall(id: number, options: WaitOptions = {}): Promise<'returned' | 'fenced'> {
     const { holds } = this.#arbiter
@@ -143,6 +144,10 @@ export class Waiting {
       throw new HoldfastError('EINVAL', detail, { holds: [holds.info(slot)] })
     }
     const [from, to] = holds.span(slot)
+    if (from >= to) {
+      if (holds.ghosts.has(slot)) throw this.#reachable(slot)
+      throw new HoldfastError('ESTALE', `hold ${id}: what it was lent has left the file`)
+    }
     const inode = holds.table.inodeOf(slot)
     const conflict: Conflict = {
       change: 'move',
@@ -158,15 +163,24 @@ export class Waiting {
     try {
       const end = this.#timers.now() + WAIT_MS_MAX
       const gone = await this.#clear(waiter, end, patience, patience + WAIT_MS_MAX, options.signal)
-      if (gone) return waiter.fenced ? 'fenced' : 'returned'
-      const detail = 'it was not given back, and its addresses cannot be cut off'
-      throw new HoldfastError('EBUSY', detail, { holds: [holds.info(slot)] })
+      const left = holds.table.find(id)
+      if (!gone || (left >= 0 && holds.ghosts.has(left))) throw this.#reachable(left)
+      return waiter.fenced ? 'fenced' : 'returned'
     } finally {
       waiter.active = false
       this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
       this.#callOff([id])
       this.wake()
     }
+  }
+
+  /** Of a lease that was not given back, and whose holder cannot be cut off. */
+  #reachable(slot: number): HoldfastError {
+    const { holds } = this.#arbiter
+    const info = holds.info(slot)
+    const who = `session ${info.owner.session} (${info.owner.name})`
+    const detail = `it was not given back, and ${who} cannot be cut off from its addresses`
+    return new HoldfastError('EBUSY', detail, { holds: [info] })
   }
 
   /** Throws what waiting does not help against. */

@@ -60,4 +60,14 @@ export class DirtyRanges {
   clear(): void {
     this.#count = 0
   }
+
+  /** All of them go to another list. */
+  moved(): DirtyRanges {
+    const other = new DirtyRanges()
+    other.#bounds = this.#bounds
+    other.#count = this.#count
+    this.#bounds = null
+    this.#count = 0
+    return other
+  }
 }

@@ -28,9 +28,9 @@ import type { MemoryId } from '../native/native.js'
 import type { Pieces } from '../rdma/pieces.js'
 import { Fault, type MemorySource } from '../rdma/source.js'
 import type { OpenInode } from '../volume/open_inodes.js'
-import { DirtyRanges } from './dirty_ranges.js'
 import { memoryOf } from './region_memory.js'
 import { addZeros } from './zeros.js'
+import { WriteBack } from './write_back.js'
 
 const word = Inode.word
 /** Extents that are looked up before pages of their tree may go. */
@@ -52,7 +52,7 @@ export class FileSource implements MemorySource {
   readonly #memory: MemoryId
   readonly #inode: OpenInode
   readonly #o: FileSourceOptions
-  readonly #dirty = new DirtyRanges()
+  readonly #dirty: WriteBack
   /** The extent that was found last, in blocks, and the generation that it is of. */
   #first = 0
   #after = 0
@@ -76,6 +76,11 @@ export class FileSource implements MemorySource {
       throw new HoldfastError('EISDIR', 'only files are registered')
     }
     this.#inode = opens.open(file.ino)
+    const write = (at: number, count: number) => volume.region.flush(at, count)
+    this.#dirty = new WriteBack(volume, (from, to) => {
+      // What was closed meanwhile was written back then.
+      if (opens.get(file.ino) === this.#inode) this.#eachPlace(from, to, write)
+    })
   }
 
   /** The file is let go of. The memory regions over it were invalidated before. */
@@ -83,9 +88,9 @@ export class FileSource implements MemorySource {
     if (this.#closed) return
     this.#closed = true
     if (this.#volume.closed) return
-    if (this.#dirty.count > 0) {
+    if (this.#dirty.dirty) {
       this.#volume.times.wrote(this.#inode)
-      this.#flush()
+      if (this.#volume.region.persistence === 'flush') this.#dirty.now(0, this.length)
     }
     this.#volume.releaseInode(this.#inode)
   }
@@ -232,7 +237,7 @@ export class FileSource implements MemorySource {
 
   /** Whether anything was stored that may not be durable. */
   get dirty(): boolean {
-    return this.#dirty.count > 0
+    return this.#dirty.dirty
   }
 
   /**
@@ -259,26 +264,12 @@ export class FileSource implements MemorySource {
     times.wrote(this.#inode)
     times.write(this.#inode)
     if (changes.watched) changes.tell({ kind: 'content', ino: this.#inode.number })
-    this.#flush()
+    await this.#dirty.all()
     if (transaction.syncMode !== 'always' || region.persistence === 'sync') {
       await transaction.flushAsync()
-    } else region.fence()
+    }
     core.checkRegion()
   }
-
-  /** Writes back what is dirty, where it is now: what was moved since was written then. */
-  #flush(): void {
-    const dirty = this.#dirty
-    const { region } = this.#volume
-    if (region.persistence === 'flush') {
-      for (let i = 0; i < dirty.count; i++) {
-        this.#eachPlace(dirty.from(i), dirty.to(i), this.#flushPlace)
-      }
-    }
-    dirty.clear()
-  }
-
-  readonly #flushPlace = (at: number, count: number) => this.#volume.region.flush(at, count)
 
   #eachPlace(from: number, to: number, visit: (at: number, count: number) => void): void {
     const [first, after] = [Math.floor(from / BLOCK_BYTES), Math.ceil(to / BLOCK_BYTES)]

@@ -9,9 +9,7 @@ import { BLOCK_BYTES } from '../base/limits.js'
 import { ITEMS_MAX } from '../control/limits.js'
 import type { ClientSession } from './client_session.js'
 import type { Registration } from './registrations.js'
-
-/** What is written back in one turn of the event loop. */
-const FLUSH_BYTES = 8 << 20
+import { SLICE_BYTES, WriteBack } from './write_back.js'
 
 type Wish = ArgsOf<typeof VERBS.pin>['wish']
 export type Extents = Granted['extents']
@@ -33,15 +31,8 @@ export class HeldByClient {
 
   /** Where its blocks are in the file, from a file block on. */
   extents(from: number): { extents: Extents; more: boolean } {
-    const all = this.hold
-      .runs()
-      .filter((run) => run.offset !== null && run.offset + run.length > from * BLOCK_BYTES)
-      .map((run) => ({
-        fileBlock: run.offset! / BLOCK_BYTES,
-        regionBlock: run.regionOffset / BLOCK_BYTES,
-        count: run.length / BLOCK_BYTES,
-      }))
-    return { extents: all.slice(0, ITEMS_MAX), more: all.length > ITEMS_MAX }
+    const some = this.hold.extents(from, ITEMS_MAX + 1)
+    return { extents: some.slice(0, ITEMS_MAX), more: some.length > ITEMS_MAX }
   }
 
   granted(file: LayoutFile): Granted {
@@ -59,18 +50,22 @@ export class HeldByClient {
    * may be in a cache still.
    */
   async flush(): Promise<void> {
-    const { volume, server } = this.session
-    const { region } = volume
-    if (region.persistence !== 'flush') return
-    for (const { offset, regionOffset, length } of this.hold.runs()) {
-      if (offset === null) continue
-      for (let at = 0; at < length; at += FLUSH_BYTES) {
-        region.flush(regionOffset + at, Math.min(FLUSH_BYTES, length - at))
-        await server.timers.turn()
-        if (volume.closed || this.hold.released) return
+    const { hold } = this
+    if (hold.iomode === 'read') return
+    const { volume } = this.session
+    const all = new WriteBack(volume, (from, to) => {
+      if (hold.released) return
+      const blocks = hold.extents(Math.floor(from / BLOCK_BYTES), SLICE_BYTES / BLOCK_BYTES)
+      for (const { fileBlock, regionBlock, count } of blocks) {
+        const start = fileBlock * BLOCK_BYTES
+        const first = Math.max(from, start)
+        const end = Math.min(to, start + count * BLOCK_BYTES)
+        if (first < end)
+          volume.region.flush(regionBlock * BLOCK_BYTES + (first - start), end - first)
       }
-    }
-    region.fence()
+    })
+    for (const { offset, length } of hold.info().ranges) all.add(offset, length)
+    await all.all()
   }
 
   /** Its holder gives back a range, or all of it. */

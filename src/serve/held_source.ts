@@ -25,9 +25,9 @@ import { UNCHANGING } from '../media/inode.js'
 import type { MemoryId } from '../native/native.js'
 import type { Pieces } from '../rdma/pieces.js'
 import { Fault, type MemorySource } from '../rdma/source.js'
-import { DirtyRanges } from './dirty_ranges.js'
 import { RunTable } from './run_table.js'
 import { memoryOf } from './region_memory.js'
+import { WriteBack } from './write_back.js'
 import { addZeros } from './zeros.js'
 
 export class HeldSource implements MemorySource {
@@ -39,7 +39,7 @@ export class HeldSource implements MemorySource {
   readonly #coherent: boolean
   readonly #stores: boolean
   readonly #runs: RunTable
-  readonly #dirty = new DirtyRanges()
+  readonly #dirty: WriteBack
   readonly #pieces: HoldIndex
   /** Removals that were looked at, and blocks that this one had then. */
   #removals: number
@@ -63,6 +63,8 @@ export class HeldSource implements MemorySource {
     this.#runs = new RunTable(ranges, hold.runs())
     this.length = this.#runs.end
     this.#blocks = this.#pieces.blocksOf(holding.table.slotOf(hold.id))
+    const write = (at: number, count: number) => region.flush(at, count)
+    this.#dirty = new WriteBack(volume, (from, to) => this.#eachPlace(from, to, write))
   }
 
   translate(offset: number, length: number, store: boolean, pieces: Pieces): Fault {
@@ -115,7 +117,7 @@ export class HeldSource implements MemorySource {
 
   /** Whether anything was stored that may not be durable. */
   get dirty(): boolean {
-    return this.#dirty.count > 0
+    return this.#dirty.dirty
   }
 
   /**
@@ -127,11 +129,8 @@ export class HeldSource implements MemorySource {
     if (!this.dirty) return
     const { region } = this.#volume
     try {
-      if (region.persistence !== 'sync') {
-        this.#flush(0, this.length)
-        this.#dirty.clear()
-        region.fence()
-      } else {
+      if (region.persistence !== 'sync') await this.#dirty.all()
+      else {
         this.#dirty.clear()
         await region.syncAsync(0, region.byteLength)
       }
@@ -146,17 +145,6 @@ export class HeldSource implements MemorySource {
     const { path } = this.#volume.region
     return new HoldfastError('EIO', `${path}: stores through hold ${this.hold.id} were lost`)
   }
-
-  /** Writes back what is dirty of bytes [from, to). */
-  #flush(from: number, to: number): void {
-    const dirty = this.#dirty
-    for (let i = 0; i < dirty.count; i++) {
-      const [first, end] = [Math.max(from, dirty.from(i)), Math.min(to, dirty.to(i))]
-      if (first < end) this.#eachPlace(first, end, this.#flushPlace)
-    }
-  }
-
-  readonly #flushPlace = (at: number, count: number) => this.#volume.region.flush(at, count)
 
   #eachPlace(from: number, to: number, visit: (at: number, count: number) => void): void {
     const runs = this.#runs
@@ -190,7 +178,7 @@ export class HeldSource implements MemorySource {
   #settle(from: number, to: number): void {
     const { region } = this.#volume
     if (region.persistence !== 'flush' || this.#volume.closed) return
-    this.#flush(from * BLOCK_BYTES, to * BLOCK_BYTES)
+    this.#dirty.now(from * BLOCK_BYTES, to * BLOCK_BYTES)
     region.fence()
   }
 

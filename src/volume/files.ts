@@ -325,13 +325,13 @@ export class Files {
     } else this.#shrunk.delete(number)
   }
 
-  /** Where its blocks are, and the id of that. */
-  layout(number: number, epoch: number): Layout {
+  /** Where its blocks are, from a file block on, so many extents at most; and the id of that. */
+  layout(number: number, epoch: number, from: number, most: number): Layout {
     const { inodes, extents, pages } = this.#core
     this.#work.settle(number)
     const list = []
     const isFile = inodes.isFile(inodes.get(number))
-    for (let block = 0; isFile;) {
+    for (let block = from; isFile && list.length < most;) {
       pages.tick()
       extents.find(inodes.get(number), block)
       if (extents.count === 0) break

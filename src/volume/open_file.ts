@@ -258,10 +258,10 @@ export class OpenFile {
     })
   }
 
-  /** The layout: where the blocks are, and its id. */
-  extents(): Layout {
+  /** The layout, where the blocks are, and its id; or a part of it, as `Volume.extents`. */
+  extents(from = 0, most = Infinity): Layout {
     this.#enter('extents', true, 0)
-    return this.#volume.layoutOf(this.#inode.number)
+    return this.#volume.layoutOf(this.#inode.number, from, most)
   }
 
   /** How often the layout has changed: half of its id. */

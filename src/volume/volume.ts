@@ -442,19 +442,20 @@ export class Volume extends MountedVolume {
     return stats
   }
 
-  extents(path: Path, as?: Credentials): Layout {
+  /** The layout, or a part of it: from a file block on, so many extents at most. */
+  extents(path: Path, as?: Credentials, from = 0, most = Infinity): Layout {
     return this.call('extents', path, as, () => {
       const { inodes, access } = this.core
       const number = this.#resolve(path, true)
       const w = inodes.get(number)
       if (inodes.isDirectory(w)) throw new HoldfastError('EISDIR')
       access.demand(w, Want.read)
-      return this.layoutOf(number)
+      return this.layoutOf(number, from, most)
     })
   }
 
-  layoutOf(number: number): Layout {
-    return this.files.layout(number, this.epoch)
+  layoutOf(number: number, from = 0, most = Infinity): Layout {
+    return this.files.layout(number, this.epoch, from, most)
   }
 
   statfs(): StatFs {

@@ -34,18 +34,20 @@ async function watched(file: LayoutFile, done: () => boolean): Promise<number[]>
   return seen
 }
 
-test('a large pin lets others go on after each two mebibytes', () =>
-  stage(async ({ ground, file }) => {
-    const pin = outcomeOf(ground.volume.promises.pin(file))
-    const seen = new Set(await watched(file, () => pin.settled))
-    for (const part of [512, 1024, 1536]) assert.ok(seen.has(part), `${part} of ${[...seen]}`)
-    assert.deepEqual(pin.value!.info().ranges, [{ offset: 0, length: 8 * MIB }])
-    assert.equal(blocks(file), 2048)
-    for (const { offset, regionOffset } of pin.value!.runs()) {
-      assert.equal((regionOffset - offset!) % (2 * MIB), 0, 'whole groups of large pages')
-    }
-    pin.value!.release()
-  }))
+for (const kind of ['pin', 'seal'] as const) {
+  test(`a large ${kind} lets others go on after each two mebibytes`, () =>
+    stage(async ({ ground, file }) => {
+      const hold = outcomeOf(ground.volume.promises[kind](file))
+      const seen = new Set(await watched(file, () => hold.settled))
+      for (const part of [512, 1024, 1536]) assert.ok(seen.has(part), `${part} of ${[...seen]}`)
+      assert.deepEqual(hold.value!.info().ranges, [{ offset: 0, length: 8 * MIB }])
+      assert.equal(blocks(file), 2048)
+      for (const { offset, regionOffset } of hold.value!.runs()) {
+        assert.equal((regionOffset - offset!) % (2 * MIB), 0, 'whole groups of large pages')
+      }
+      hold.value!.release()
+    }))
+}
 
 test('what is taken out between two parts is there again once it is granted', () =>
   stage(async ({ ground, file }) => {

@@ -68,15 +68,10 @@ export const fileVerbs: Some<
   allocate: async (session, { handle, offset, length, keepSize, contiguous, options }, call) => {
     const file = session.file(handle)
     const wish = { keepSize, contiguous }
-    const whole = () => file.allocate(offset, length, wish)
-    // As one it is refused for want of space before anything has changed.
-    const { blockSize, blocksAvailable } = session.volume.statfs()
-    if (contiguous || length > blockSize * blocksAvailable || !isRange(offset, length)) {
-      await session.settle(call, options, whole)
-    } else {
-      const range = { offset, length, options }
-      await session.inParts(call, range, (at, some) => file.allocate(at, some, wish))
-    }
+    const range = { offset, length, options }
+    if (contiguous || !fitsInParts(session, file, range, false)) {
+      await session.settle(call, options, () => file.allocate(offset, length, wish))
+    } else await session.inParts(call, range, (at, some) => file.allocate(at, some, wish))
     return {}
   },
 
@@ -88,13 +83,10 @@ export const fileVerbs: Some<
 
   zeroRange: async (session, { handle, offset, length, keepSize, options }, call) => {
     const file = session.file(handle)
-    const { blockSize, blocksAvailable } = session.volume.statfs()
-    if (length > blockSize * blocksAvailable || !isRange(offset, length)) {
-      await session.settle(call, options, () => file.zeroRange(offset, length, { keepSize }))
-    } else {
-      const zero = (at: number, some: number) => file.zeroRange(at, some, { keepSize })
-      await session.inParts(call, { offset, length, options }, zero)
-    }
+    const range = { offset, length, options }
+    const zero = (at: number, some: number) => file.zeroRange(at, some, { keepSize })
+    if (fitsInParts(session, file, range, true)) await session.inParts(call, range, zero)
+    else await session.settle(call, options, () => zero(offset, length))
     return {}
   },
 
@@ -160,5 +152,18 @@ function opened(session: ClientSession, file: LayoutFile) {
   return { handle: session.addHandle(file), ino, generation, key }
 }
 
-/** What is no range is refused as a whole. */
-const isRange = (offset: number, length: number) => length > 0 && offset + length <= FILE_BYTES_MAX
+/**
+ * Whether a range may get its blocks part by part. What is no range, and what there is no room for,
+ * is refused as a whole, before anything has changed.
+ */
+function fitsInParts(
+  { volume }: ClientSession,
+  file: LayoutFile,
+  { offset, length }: { readonly offset: number; readonly length: number },
+  alone: boolean,
+): boolean {
+  if (!(length > 0 && offset + length <= FILE_BYTES_MAX)) return false
+  const { blockSize, blocksAvailable } = volume.statfs()
+  // Where there is room for all of it nobody has to look what is there.
+  return length <= blockSize * blocksAvailable || file.hasRoom(offset, length, alone)
+}

@@ -34,12 +34,11 @@ export const layoutVerbs: Some<
   extents: (session, { target, from }, call) => {
     const as = session.credentials(call)
     const { epoch, generation, extents } = withTarget(session, target, {
-      path: (path) => session.volume.extents(path, as),
-      file: (file) => file.extents(),
+      path: (path) => session.volume.extents(path, as, from, ITEMS_MAX + 1),
+      file: (file) => file.extents(from, ITEMS_MAX + 1),
     })
-    const rest = extents.filter(({ fileBlock, count }) => fileBlock + count > from)
-    const more = rest.length > ITEMS_MAX
-    return { layout: { epoch, generation }, extents: rest.slice(0, ITEMS_MAX), more }
+    const more = extents.length > ITEMS_MAX
+    return { layout: { epoch, generation }, extents: extents.slice(0, ITEMS_MAX), more }
   },
 
   fix: async (session, { path, options }, call) => {
