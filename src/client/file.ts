@@ -34,7 +34,9 @@ import type { CallOptions } from '../control/caller.js'
 import { DATA_BYTES_MAX } from '../control/limits.js'
 import type { ResultOf, Verb } from '../control/verb.js'
 import { VERBS } from '../control/verbs/index.js'
+import { interruptible } from './interruptible.js'
 import type { Alive, Link } from './link.js'
+import { numberOf, ownerNumbered } from './lock_owners.js'
 import { allExtents, listDirectory } from './paging.js'
 import { eachPiece, PIECES_UNDER_WAY } from './pieces.js'
 import { Unsynced } from './unsynced.js'
@@ -101,13 +103,15 @@ export class ServedFile implements FileHandle {
   // ---- calls -----------------------------------------------------------------------------------
 
   /** Its number, and the session that it is of: the one that there is. EBADF once it is closed. */
-  protected async opened(): Promise<OpenedIn> {
-    if (this.#closed) throw new HoldfastError('EBADF', 'the file was closed')
-    while (this.connection.alive === null || this.#session !== this.connection.alive) {
-      const alive = await this.connection.session()
-      if (this.#session !== alive) await (this.#reopening ??= this.#reopen(alive))
+  protected async opened(signal?: AbortSignal): Promise<OpenedIn> {
+    for (;;) {
+      if (this.#closed) throw new HoldfastError('EBADF', 'the file was closed')
+      const now = this.#openedNow()
+      if (now !== null) return now
+      const alive = await this.connection.session(signal)
+      if (this.#closed || this.#session === alive) continue
+      await interruptible((this.#reopening ??= this.#reopen(alive)), signal)
     }
-    return { handle: this.#handle, session: this.#session }
   }
 
   /** The same where nothing is to be waited for, not even a promise; else null. */
@@ -125,6 +129,8 @@ export class ServedFile implements FileHandle {
       const { ino, generation } = this
       const args = { ino, generation, key: this.#key, flags: this.flags & ~ONCE }
       const again = await alive.caller.call(VERBS.openHandle, args)
+      // It was closed meanwhile: nobody else would close this one.
+      if (this.#closed) return void (await closeIn(alive, again.handle))
       this.#handle = again.handle
       this.#session = alive
     } finally {
@@ -140,7 +146,7 @@ export class ServedFile implements FileHandle {
     safe = false,
   ): Promise<R> {
     for (;;) {
-      const { handle, session } = this.#openedNow() ?? (await this.opened())
+      const { handle, session } = this.#openedNow() ?? (await this.opened(options.signal))
       try {
         return await session.caller.call(verb, argsOf(handle, session), options)
       } catch (error) {
@@ -458,14 +464,19 @@ export class ServedFile implements FileHandle {
     this.#closed = true
     // In another session than it was opened in it is closed already.
     if (alive === null || alive !== this.#session) return
-    await alive.caller.call(VERBS.close, { handle }).catch((error: unknown) => {
-      if (!alive.caller.ended) throw error
-    })
+    await closeIn(alive, handle)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** Closes what a session has open; it is so, too, when that has ended. */
+async function closeIn({ caller }: Alive, handle: number): Promise<void> {
+  await caller.call(VERBS.close, { handle }).catch((error: unknown) => {
+    if (!caller.ended) throw error
+  })
 }
 
 /** ECONNRESET when it is of another session: numbers mean nothing there. */
@@ -478,19 +489,3 @@ const rangeOf = (offset: number, length: number) => ({
   offset: sizeOf(offset, 'offset'),
   length: sizeOf(length, 'length'),
 })
-
-const ownerNumbers = new Map<unknown, number>()
-const ownersByNumber = new Map<number, unknown>()
-
-/** The same value, the same number, in this process. */
-function numberOf(owner: unknown): number {
-  let number = ownerNumbers.get(owner)
-  if (number === undefined) {
-    number = ownerNumbers.size + 1
-    ownerNumbers.set(owner, number)
-    ownersByNumber.set(number, owner)
-  }
-  return number
-}
-
-const ownerNumbered = (number: number) => ownersByNumber.get(number)
