@@ -172,7 +172,9 @@ export class Server {
   async #end(session: ClientSession, error: Error | null): Promise<void> {
     session.disconnected()
     if (!session.greeted) return
-    const why = error === null ? 'it has closed' : error.message
+    // Who does not wait for an answer has closed, too.
+    const closed = error === null || (error as HoldfastError).code === 'EPIPE'
+    const why = closed ? 'it has closed' : error.message
     this.log.info('session ends', { session: session.id, name: session.name, why })
     try {
       if (!(await this.mapping.released(session))) return
