@@ -6,7 +6,9 @@
  * - calls at the handle's own position are made one after another;
  * - in a new session the file is opened again, by inode and generation: it is the same one, or the
  *   call is ESTALE. Locks do not come back: then every call is ESTALE, so that nobody goes on
- *   without what they rely on.
+ *   without what they rely on;
+ * - a write that was interrupted is made again there: it is under way until it is answered. What
+ *   another has written there meanwhile may give way to it, unless locks keep others out.
  */
 import type {
   AllocateOptions,
@@ -239,7 +241,8 @@ export class ServedFile implements FileHandle {
           this.unsynced.wrote(session)
           return { handle, position: position + from, data, options: wish }
         }
-        // Written twice it is the same, unless it is appended.
+        // As long as nobody has its answer it is under way: made again, it is another's neighbour
+        // as before. Unless it is appended: twice is not once.
         const { signal } = options
         const { end } = await this.call(VERBS.write, argsOf, { signal }, !this.append)
         last = Math.max(last, end)

@@ -11,7 +11,7 @@ import { VERBS } from '../control/verbs/index.js'
 import { WorkError, type Peer } from '../rdma/index.js'
 import type { DataConnections } from './data_connections.js'
 import type { ClientHold } from './hold.js'
-import { demandWithin, type FileLayout, type Piece } from './layout.js'
+import { demandWithin, piecesInto, type FileLayout, type Piece } from './layout.js'
 import type { Alive } from './link.js'
 
 /** Times that an access whose connection was lost is made again. */
@@ -198,10 +198,8 @@ export class RemoteLayout implements FileLayout {
   }
 
   async readMany(pieces: readonly Piece[]): Promise<Uint8Array[]> {
-    const all = pieces.map(({ offset, length = 0, into = new Uint8Array(length) }) => {
-      demandWithin(this.hold, offset, into.length)
-      return { offset, into }
-    })
+    const all = piecesInto(pieces)
+    for (const { offset, into } of all) demandWithin(this.hold, offset, into.length)
     await this.#one.readMany(all)
     return all.map(({ into }) => into)
   }
