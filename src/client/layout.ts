@@ -1,5 +1,6 @@
 /** A layout: a range of a file lent to this client, and the way to its bytes. */
 import { HoldfastError } from '../base/errors.js'
+import type { ByteRange } from '../base/layout.js'
 import type { ClientHold } from './hold.js'
 import { sizeOf } from './wire.js'
 
@@ -42,15 +43,15 @@ export interface FileLayout extends AsyncDisposable {
   write(offset: number, bytes: Uint8Array): Promise<void>
   /** What was written is durable when it resolves; with `size`, the file has at least that. */
   commit(size?: number): Promise<void>
-  /** Gives it back. */
-  release(): Promise<void>
+  /** Gives it back, or the blocks that a range of the file touches. */
+  release(range?: ByteRange): Promise<void>
 }
 
 /** EINVAL for what is not within a hold; ESTALE when that has ended. */
 export function demandWithin(hold: ClientHold, offset: number, length: number): void {
   hold.demandHeld()
   const good = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
-  if (good && offset >= hold.offset && offset + length <= hold.offset + hold.length) return
+  if (good && hold.covers(offset, length)) return
   const covered = `bytes ${hold.offset} to ${hold.offset + hold.length}`
   throw new HoldfastError('EINVAL', `${length} bytes at ${offset}: the layout covers ${covered}`)
 }
@@ -98,8 +99,8 @@ export class ServedLayout implements FileLayout {
     return this.hold.commit(size)
   }
 
-  release(): Promise<void> {
-    return this.hold.release()
+  release(range?: ByteRange): Promise<void> {
+    return this.hold.release(range)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -95,6 +95,7 @@ export class LocalFile extends HoldingFile {
           mapping.end(why)
           use.release()
         }
+        hold.cutPart = (from, to) => mapping.giveUp(from, to)
         return mapping
       }
     } catch (error) {
@@ -175,8 +176,9 @@ function mappedFile(hold: ClientHold, size: number, region: PassedRegion): Mappe
 }
 
 /** Visits runs and holes of a range, in order. */
-function walkOf({ extents }: ClientHold): Walk {
+function walkOf(hold: ClientHold): Walk {
   return (from, to, visit) => {
+    const { extents } = hold
     let low = 0
     for (let high = extents.length; low < high;) {
       const middle = (low + high) >>> 1
