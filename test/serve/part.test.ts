@@ -79,6 +79,7 @@ for (const kind of ['local', 'remote'] as const) {
     await change(() => open.punch(part.offset, part.length))
     assert.deepEqual(asked, [part])
     await client.statfs()
+    await new Promise((resolve) => setImmediate(resolve))
     assert.equal(lease.end, null)
     assert.deepEqual(rangesOf(served, lease.id), [before, behind])
     await change(() => open.punch(0, 10 * BLOCK))
