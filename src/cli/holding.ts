@@ -149,8 +149,8 @@ class Holding {
       return file.lease({ ...common, onRecall, iomode: iomode ?? 'read' })
     }
     if (!(file instanceof LocalFile)) throw new HoldfastError('EOPNOTSUPP')
-    await file.map({ ...range, reason, direct: true, write: true, coherence: 'manual' })
-    return this.#client.own[0]!
+    const how = { direct: true, write: true, coherence: 'manual' } as const
+    return (await file.map({ ...range, reason, ...how })).hold
   }
 
   /** Resolves when it is given back; of who does not, never. */

@@ -36,7 +36,10 @@ export interface ClientOptions {
    * Permission bits that new files do not get, of calls in the session's name: none unless given.
    */
   readonly umask?: number
-  /** Milliseconds that a lost server is looked for: 60 000 unless given; 0: not at all. */
+  /**
+   * Milliseconds that a lost server is looked for: 60 000 unless given; 0: not at all. One that
+   * is silent is left after 10 seconds at most, also by who connects for the first time.
+   */
   readonly patience?: number
   readonly signal?: AbortSignal
   readonly timers?: Timers
@@ -57,7 +60,8 @@ export interface Ways {
   unplaced?(stag: number, why: string): void
   /** Lock bytes that its mappings hold, by which a new server knows them. */
   slots?(): readonly number[]
-  closed?(): void
+  /** No session will come. Resolves when the last one has ended, and nothing is left of it. */
+  closed?(): Promise<void> | void
   /** A file that a lease is held of has another size. */
   sized?(ino: number, size: number): void
 }
@@ -69,7 +73,12 @@ export class Client extends ServedFileSystem implements Follower {
   readonly #holds = new ClientHolds()
   readonly #changes = new Set<(change: Change) => void>()
   readonly #holding = new Set<(event: HoldNotice) => void>()
-  /** Called when the connection is lost, and when there is none to be had any more. */
+  /** Nothing is left of the sessions. */
+  #over: Promise<void> = Promise.resolve()
+  /**
+   * Called when the connection is lost, and when there is none to be had any more; not for who
+   * closes it.
+   */
   onLost: ((error: HoldfastError) => void) | null = null
   /** Called when a new session has begun, and calls are made in it. */
   onConnected: (() => void) | null = null
@@ -275,16 +284,17 @@ export class Client extends ServedFileSystem implements Follower {
     return this.#ways.slots?.() ?? []
   }
 
-  closed(error: HoldfastError): void {
+  closed(error: HoldfastError, own: boolean): void {
     this.#holds.closed(error.detail)
-    this.#ways.closed?.()
+    this.#over = this.#ways.closed?.() ?? this.#over
     this.onClosed?.()
-    this.onLost?.(error)
+    if (!own) this.onLost?.(error)
   }
 
-  async close(): Promise<void> {
+  /** Ends the session, with all that it holds. What was asked before is carried out. */
+  close(): Promise<void> {
     this.connection.close()
-    return Promise.resolve()
+    return this.#over
   }
 }
 

@@ -6,7 +6,9 @@
  * - calls at the handle's own position are made one after another;
  * - in a new session the file is opened again, by inode and generation: it is the same one, or the
  *   call is ESTALE. Locks do not come back: then every call is ESTALE, so that nobody goes on
- *   without what they rely on.
+ *   without what they rely on;
+ * - a write that was interrupted is made again there: it is under way until it is answered. What
+ *   another has written there meanwhile may give way to it, unless locks keep others out.
  */
 import type {
   AllocateOptions,
@@ -34,7 +36,9 @@ import type { CallOptions } from '../control/caller.js'
 import { DATA_BYTES_MAX } from '../control/limits.js'
 import type { ResultOf, Verb } from '../control/verb.js'
 import { VERBS } from '../control/verbs/index.js'
+import { interruptible } from './interruptible.js'
 import type { Alive, Link } from './link.js'
+import { numberOf, ownerNumbered } from './lock_owners.js'
 import { allExtents, listDirectory } from './paging.js'
 import { eachPiece, PIECES_UNDER_WAY } from './pieces.js'
 import { Unsynced } from './unsynced.js'
@@ -101,13 +105,15 @@ export class ServedFile implements FileHandle {
   // ---- calls -----------------------------------------------------------------------------------
 
   /** Its number, and the session that it is of: the one that there is. EBADF once it is closed. */
-  protected async opened(): Promise<OpenedIn> {
-    if (this.#closed) throw new HoldfastError('EBADF', 'the file was closed')
-    while (this.connection.alive === null || this.#session !== this.connection.alive) {
-      const alive = await this.connection.session()
-      if (this.#session !== alive) await (this.#reopening ??= this.#reopen(alive))
+  protected async opened(signal?: AbortSignal): Promise<OpenedIn> {
+    for (;;) {
+      if (this.#closed) throw new HoldfastError('EBADF', 'the file was closed')
+      const now = this.#openedNow()
+      if (now !== null) return now
+      const alive = await this.connection.session(signal)
+      if (this.#closed || this.#session === alive) continue
+      await interruptible((this.#reopening ??= this.#reopen(alive)), signal)
     }
-    return { handle: this.#handle, session: this.#session }
   }
 
   /** The same where nothing is to be waited for, not even a promise; else null. */
@@ -125,6 +131,8 @@ export class ServedFile implements FileHandle {
       const { ino, generation } = this
       const args = { ino, generation, key: this.#key, flags: this.flags & ~ONCE }
       const again = await alive.caller.call(VERBS.openHandle, args)
+      // It was closed meanwhile: nobody else would close this one.
+      if (this.#closed) return void (await closeIn(alive, again.handle))
       this.#handle = again.handle
       this.#session = alive
     } finally {
@@ -140,7 +148,7 @@ export class ServedFile implements FileHandle {
     safe = false,
   ): Promise<R> {
     for (;;) {
-      const { handle, session } = this.#openedNow() ?? (await this.opened())
+      const { handle, session } = this.#openedNow() ?? (await this.opened(options.signal))
       try {
         return await session.caller.call(verb, argsOf(handle, session), options)
       } catch (error) {
@@ -233,7 +241,8 @@ export class ServedFile implements FileHandle {
           this.unsynced.wrote(session)
           return { handle, position: position + from, data, options: wish }
         }
-        // Written twice it is the same, unless it is appended.
+        // As long as nobody has its answer it is under way: made again, it is another's neighbour
+        // as before. Unless it is appended: twice is not once.
         const { signal } = options
         const { end } = await this.call(VERBS.write, argsOf, { signal }, !this.append)
         last = Math.max(last, end)
@@ -458,14 +467,19 @@ export class ServedFile implements FileHandle {
     this.#closed = true
     // In another session than it was opened in it is closed already.
     if (alive === null || alive !== this.#session) return
-    await alive.caller.call(VERBS.close, { handle }).catch((error: unknown) => {
-      if (!alive.caller.ended) throw error
-    })
+    await closeIn(alive, handle)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** Closes what a session has open; it is so, too, when that has ended. */
+async function closeIn({ caller }: Alive, handle: number): Promise<void> {
+  await caller.call(VERBS.close, { handle }).catch((error: unknown) => {
+    if (!caller.ended) throw error
+  })
 }
 
 /** ECONNRESET when it is of another session: numbers mean nothing there. */
@@ -478,19 +492,3 @@ const rangeOf = (offset: number, length: number) => ({
   offset: sizeOf(offset, 'offset'),
   length: sizeOf(length, 'length'),
 })
-
-const ownerNumbers = new Map<unknown, number>()
-const ownersByNumber = new Map<number, unknown>()
-
-/** The same value, the same number, in this process. */
-function numberOf(owner: unknown): number {
-  let number = ownerNumbers.get(owner)
-  if (number === undefined) {
-    number = ownerNumbers.size + 1
-    ownerNumbers.set(owner, number)
-    ownersByNumber.set(number, owner)
-  }
-  return number
-}
-
-const ownerNumbered = (number: number) => ownersByNumber.get(number)

@@ -4,14 +4,17 @@
  * Invariants:
  * - once it is not `held` any more nothing is reached through it: what stands on it was told so
  *   (`cut`) before anybody is told that it was given back;
- * - it ends once: given back, fenced, or gone with its session.
+ * - it ends once: given back, fenced, or gone with its session. A part of it may be given back
+ *   before, in whole blocks: from then on it covers the rest.
  */
 import { HoldfastError } from '../base/errors.js'
+import { BLOCK_BYTES } from '../base/limits.js'
 import type { ByteRange, HoldKind, Iomode, LayoutChange } from '../base/layout.js'
 import type { Extent } from '../base/filesystem.js'
 import type { CallOptions } from '../control/caller.js'
 import type { Granted } from '../control/types.js'
 import { VERBS } from '../control/verbs/index.js'
+import { blocksOf, Covered } from './covered.js'
 import type { Alive } from './link.js'
 
 /** A lease is asked back. */
@@ -23,8 +26,9 @@ export interface RecallNotice extends ByteRange {
 
 /**
  * Called when a lease is asked back: ends the use of its range. When it returns, or what it returns
- * resolves, the lease is given back. What it throws, or never resolving, is no answer: then it is
- * fenced when the time is over.
+ * resolves, the lease is given back: all of it, unless what is wanted has been given back by then
+ * (`release` of a range); then the rest stays. What it throws, or never resolving, is no answer:
+ * then it is fenced when the time is over.
  */
 export type OnRecall = (recall: RecallNotice) => void | Promise<void>
 
@@ -44,16 +48,16 @@ export type HoldEnd = 'released' | 'fenced' | 'gone'
 
 export class ClientHold implements AsyncDisposable {
   readonly facts: HoldFacts
-  /** Bytes of the file that it covers, in whole blocks. */
-  readonly offset: number
-  readonly length: number
-  /** Where its blocks are, in file order; holes are left out. */
-  readonly extents: readonly Extent[]
   /**
    * Called once, before anything else, when it ends: nothing may use it any more. What it returns
    * resolves when nothing does: then it is given back.
    */
   cut: (why: string) => unknown = () => {}
+  /**
+   * The same for file blocks [from, to) that are given back; what it throws keeps them, before
+   * anything has changed.
+   */
+  cutPart: (from: number, to: number) => unknown = () => {}
   /** Resolves with how it ended. */
   readonly over: Promise<HoldEnd>
   /** What comes of it is not needed any more. */
@@ -61,6 +65,7 @@ export class ClientHold implements AsyncDisposable {
   #id: number
   #layout: Granted['layout']
   #alive: Alive | null
+  #covered: Covered
   #end: HoldEnd | null = null
   #why = ''
   #ended!: (end: HoldEnd) => void
@@ -68,9 +73,7 @@ export class ClientHold implements AsyncDisposable {
 
   constructor(alive: Alive, facts: HoldFacts, granted: Granted, extents: readonly Extent[]) {
     this.facts = facts
-    this.offset = granted.offset
-    this.length = granted.length
-    this.extents = extents
+    this.#covered = Covered.of(granted, extents)
     this.#id = granted.id
     this.#layout = granted.layout
     this.#alive = alive
@@ -84,6 +87,25 @@ export class ClientHold implements AsyncDisposable {
   /** The layout that it was granted on: mount epoch and generation. */
   get layout(): Granted['layout'] {
     return this.#layout
+  }
+
+  /** Bytes of the file that it covers, in whole blocks: the first, and up to the last. */
+  get offset(): number {
+    return this.#covered.offset
+  }
+
+  get length(): number {
+    return this.#covered.length
+  }
+
+  /** Where its blocks are, in file order; holes are left out. */
+  get extents(): readonly Extent[] {
+    return this.#covered.extents
+  }
+
+  /** Whether all these bytes of the file are covered. */
+  covers(offset: number, length: number): boolean {
+    return this.#covered.covers(offset, length)
   }
 
   get end(): HoldEnd | null {
@@ -113,15 +135,40 @@ export class ClientHold implements AsyncDisposable {
     await this.#demandSession().caller.call(VERBS.layoutCommit, { id: this.#id, size }, options)
   }
 
-  /** Gives it back. Once is enough. */
-  async release(): Promise<void> {
+  /**
+   * Gives it back, or the blocks that a range of the file touches. Once is enough. EINVAL for a
+   * part of a mapping whose pages have other blocks, too.
+   */
+  async release(range?: ByteRange): Promise<void> {
     if (this.#end !== null) return
+    if (range !== undefined) {
+      const [from, to] = blocksOf(range)
+      const rest = this.#covered.without(from, to)
+      if (rest === this.#covered) return
+      if (!rest.empty) return this.#releasePart(from, to, rest)
+    }
     const alive = this.#alive
     this.finish('released', 'it was released')
     // At once where nothing is under way: a call that is made next comes behind it.
     if (this.#unused instanceof Promise) await this.#unused
     if (alive === null) return
-    await alive.caller.call(VERBS.layoutReturn, { id: this.#id }).catch((error: unknown) => {
+    await this.#giveBack(alive)
+  }
+
+  async #releasePart(from: number, to: number, rest: Covered): Promise<void> {
+    const alive = this.#alive
+    const unused = this.cutPart(from, to)
+    this.#covered = rest
+    if (unused instanceof Promise) await unused
+    // It has ended meanwhile, or the next server was told of the rest alone.
+    if (this.#end !== null || alive === null || this.#alive !== alive) return
+    const range = { offset: from * BLOCK_BYTES, length: (to - from) * BLOCK_BYTES }
+    await this.#giveBack(alive, range)
+  }
+
+  async #giveBack(alive: Alive, range?: ByteRange): Promise<void> {
+    const args = { id: this.#id, range }
+    await alive.caller.call(VERBS.layoutReturn, args).catch((error: unknown) => {
       // It may have been fenced meanwhile, or its session has ended: it is back either way.
       if ((error as HoldfastError).code !== 'ESTALE' && !alive.caller.ended) throw error
     })
@@ -146,6 +193,9 @@ export class ClientHold implements AsyncDisposable {
       process.emitWarning(error instanceof Error ? error : String(error))
       return
     }
+    const [from, to] = blocksOf(recall)
+    // What is wanted was given back by then: the rest stays.
+    if (this.#covered.partial && this.#covered.without(from, to) === this.#covered) return
     await this.release().catch(() => {})
   }
 

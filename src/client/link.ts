@@ -8,7 +8,9 @@
  *   next one; anything else that was under way when the connection was lost is ECONNRESET: it may
  *   have been carried out or not;
  * - whoever depends on the session is told that it is lost before a new one begins, and has taken
- *   up again what it had before another call is made in the new one (`Follower`).
+ *   up again what it had before another call is made in the new one (`Follower`);
+ * - nobody waits for a server that is silent: neither for its first word, nor, in an attempt to
+ *   find it again, for longer than there is patience.
  */
 import type { ByteStream } from '../base/byte_stream.js'
 import { HoldfastError } from '../base/errors.js'
@@ -19,6 +21,7 @@ import type { Notice } from '../control/message.js'
 import type { SessionSecret } from '../control/session_secret.js'
 import type { ResultOf, Verb } from '../control/verb.js'
 import { VERBS } from '../control/verbs/index.js'
+import { interruptible } from './interruptible.js'
 
 /** A stream to a server, once both ends know who they are. */
 export interface Greeting {
@@ -58,14 +61,17 @@ export interface Follower {
   /** Calls are made in the new one from now on. */
   begun(): void
   notice(notice: Notice): void
-  /** No other will come. */
-  closed(error: HoldfastError): void
+  /** No other will come; `own`: nobody wants one. */
+  closed(error: HoldfastError, own: boolean): void
 }
 
 /** Milliseconds between two attempts: at first, and at most. */
 const BACKOFF_MIN = 20
 const BACKOFF_MAX = 5000
 const KEEPALIVES = 3
+/** Milliseconds that an attempt may take, at least and at most; a server may hang as it is made. */
+const ATTEMPT_MIN = 100
+const ATTEMPT_MAX = 10_000
 
 export class Link {
   readonly options: LinkOptions
@@ -93,7 +99,7 @@ export class Link {
     if (signal?.aborted === true) stop()
     signal?.addEventListener('abort', stop)
     try {
-      link.#begin(await link.#open())
+      link.#begin(await link.#attempt(ATTEMPT_MAX))
       return link
     } finally {
       signal?.removeEventListener('abort', stop)
@@ -110,11 +116,12 @@ export class Link {
     return this.#closed !== null
   }
 
-  /** The session, or the next one. ECONNRESET when none comes. */
-  async session(): Promise<Alive> {
+  /** The session, or the next one. ECONNRESET when none comes; EINTR for who gives up. */
+  async session(signal?: AbortSignal): Promise<Alive> {
     while (this.#alive === null) {
       if (this.#closed !== null) throw again(this.#closed)
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      const next = new Promise<void>((resolve) => this.#waiting.push(resolve))
+      await interruptible(next, signal)
     }
     return this.#alive
   }
@@ -122,7 +129,7 @@ export class Link {
   /** A call; `safe`: it may be made again when its connection is lost. */
   async call<A, R>(verb: Verb<A, R>, args: A, options: CallOptions = {}, safe = false): Promise<R> {
     for (;;) {
-      const { caller } = this.#alive ?? (await this.session())
+      const { caller } = this.#alive ?? (await this.session(options.signal))
       try {
         return await caller.call(verb, args, options)
       } catch (error) {
@@ -132,43 +139,73 @@ export class Link {
     }
   }
 
-  /** Ends the session, and begins no other. */
+  /** Ends the session, and begins no other. What was sent is on its way. */
   close(): void {
     const alive = this.#alive
-    this.#finish(new HoldfastError('ECONNRESET', 'the client was closed'))
+    this.#finish(new HoldfastError('ECONNRESET', 'the client was closed'), true)
     alive?.caller.close()
   }
 
   // ---- sessions --------------------------------------------------------------------------------
 
-  async #open(): Promise<Alive> {
-    const { timers, connect, name, umask } = this.options
-    const { signal } = this.#stop
+  /**
+   * Begins a session, and with `resume` has taken up in it what there was. ETIMEDOUT when it does
+   * not begin in so many milliseconds, or a server of which there was one then is silent.
+   */
+  async #attempt(milliseconds: number, resume = false): Promise<Alive> {
+    const { timers, where, patience } = this.options
+    const attempt = new AbortController()
+    const stopped = () => attempt.abort(this.#stop.signal.reason)
+    const silent = () =>
+      attempt.abort(new HoldfastError('ETIMEDOUT', `${where}: the server does not answer`))
+    let cancel = timers.after(milliseconds, silent)
+    this.#stop.signal.addEventListener('abort', stopped)
+    if (this.#stop.signal.aborted) stopped()
+    let cut = () => {}
+    try {
+      const { caller, identify } = await this.#reach(attempt.signal)
+      cut = () => caller.abort()
+      attempt.signal.addEventListener('abort', cut)
+      if (attempt.signal.aborted) cut()
+      const secret = identify === undefined ? null : await identify(caller)
+      const alive = { caller, hello: await this.#greet(caller), secret }
+      cancel()
+      if (!resume) return alive
+      // However much there is to be taken up, as long as the server goes on.
+      const limit = Math.min(ATTEMPT_MAX, patience)
+      const look = () => {
+        const left = limit - (timers.now() - caller.heard)
+        if (left <= 0) silent()
+        else cancel = timers.after(left, look)
+      }
+      look()
+      await this.#follower.again(alive)
+      if (caller.ended) throw new HoldfastError('ECONNRESET', `${where}: it was lost again`)
+      return alive
+    } catch (error) {
+      cut()
+      attempt.signal.throwIfAborted()
+      throw error
+    } finally {
+      cancel()
+      this.#stop.signal.removeEventListener('abort', stopped)
+    }
+  }
+
+  async #reach(signal: AbortSignal): Promise<{ caller: Caller; identify: Greeting['identify'] }> {
     signal.throwIfAborted()
-    const { stream, identify } = await connect(signal)
-    const caller: Caller = new Caller(stream, timers, {
+    const { stream, identify } = await this.options.connect(signal)
+    const caller: Caller = new Caller(stream, this.options.timers, {
       notice: (notice) => this.#notice(caller, notice),
       ended: (error) => this.#lost(caller, error),
     })
-    const abort = () => caller.abort()
-    signal.addEventListener('abort', abort)
-    try {
-      const secret = identify === undefined ? null : await identify(caller)
-      const hello = await caller.call(VERBS.hello, {
-        version: PROTOCOL_VERSION,
-        versionMin: PROTOCOL_VERSION_MIN,
-        capabilities: 0,
-        name,
-        umask,
-      })
-      return { caller, hello, secret }
-    } catch (error) {
-      caller.abort()
-      signal.throwIfAborted()
-      throw error
-    } finally {
-      signal.removeEventListener('abort', abort)
-    }
+    return { caller, identify }
+  }
+
+  #greet(caller: Caller): Promise<Hello> {
+    const { name, umask } = this.options
+    const versions = { version: PROTOCOL_VERSION, versionMin: PROTOCOL_VERSION_MIN }
+    return caller.call(VERBS.hello, { ...versions, capabilities: 0, name, umask })
   }
 
   #begin(alive: Alive): void {
@@ -211,16 +248,13 @@ export class Link {
     let last: unknown = lost
     for (let wait = BACKOFF_MIN; timers.now() < end; wait = Math.min(BACKOFF_MAX, 2 * wait)) {
       // Not all at once: each waits between a half and all of it.
-      await this.#pause(wait * (0.5 + random() / 2))
+      await this.#pause(Math.min(wait * (0.5 + random() / 2), end - timers.now()))
       if (this.#closed !== null) return
-      let alive: Alive | null = null
+      const left = Math.max(ATTEMPT_MIN, end - timers.now())
       try {
-        alive = await this.#open()
-        await this.#follower.again(alive)
-        if (!alive.caller.ended) return this.#resume(alive)
+        return this.#resume(await this.#attempt(Math.min(ATTEMPT_MAX, left), true))
       } catch (error) {
         last = error
-        alive?.caller.abort()
         if (this.#closed !== null) return
         // Who is not let in now is not let in later.
         if ((error as HoldfastError).code === 'EACCES') break
@@ -244,14 +278,14 @@ export class Link {
     })
   }
 
-  #finish(error: HoldfastError): void {
+  #finish(error: HoldfastError, own = false): void {
     if (this.#closed !== null) return
     this.#closed = error
     this.#alive = null
     this.#stopKeepalive()
     this.#stop.abort(error)
     for (const wake of this.#waiting.splice(0)) wake()
-    this.#follower.closed(error)
+    this.#follower.closed(error, own)
   }
 
   /** Says that this end is there, and looks whether the other one is. */

@@ -8,8 +8,8 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES } from '../base/limits.js'
-import type { FileMapping, MapOptions } from '../base/mapping.js'
-import { Mapping, type MappedFile } from '../mapping/mapping.js'
+import type { MapOptions } from '../base/mapping.js'
+import { Mapping, type MappedFile, type MappedRange } from '../mapping/mapping.js'
 import type { Walk } from '../mapping/stitch.js'
 import type { PassedRegion } from '../region/passed_region.js'
 import { HoldingFile } from './holding_file.js'
@@ -26,6 +26,16 @@ export interface LocalMapOptions extends MapOptions {
    * resolves, the mapping ends; then the file changes.
    */
   readonly onRecall?: OnRecall
+}
+
+/** A mapping of a file of a server, and what it stands on: a seal, or a lease. */
+export class LocalMapping extends Mapping {
+  readonly hold: ClientHold
+
+  constructor(hold: ClientHold, region: PassedRegion, file: MappedFile, range: MappedRange) {
+    super(region, file, range)
+    this.hold = hold
+  }
 }
 
 export class LocalFile extends HoldingFile {
@@ -51,7 +61,7 @@ export class LocalFile extends HoldingFile {
    * `direct` nothing changes the layout under it (a seal); else it is a lease, and ends when that
    * is asked back.
    */
-  override async map(options: LocalMapOptions = {}): Promise<FileMapping> {
+  override async map(options: LocalMapOptions = {}): Promise<LocalMapping> {
     const { write = false, direct = false } = options
     if (direct || options.sync === true) this.#demandDirect(options)
     if (write) this.demandWritable()
@@ -63,7 +73,7 @@ export class LocalFile extends HoldingFile {
   }
 
   /** Null: the session was lost meanwhile, and the descriptor with it. It does not own the hold. */
-  async #mapped(use: RegionUse, options: LocalMapOptions): Promise<Mapping | null> {
+  async #mapped(use: RegionUse, options: LocalMapOptions): Promise<LocalMapping | null> {
     const { write = false, populate = false, direct = false, onRecall } = options
     const reason = options.reason ?? (direct ? 'a direct mapping' : 'a mapping')
     let hold: ClientHold | null = null
@@ -80,11 +90,12 @@ export class LocalFile extends HoldingFile {
       if (use.current) {
         hold.demandHeld()
         const file = mappedFile(hold, size, use.region)
-        const mapping = new Mapping(use.region, file, { ...range, write, populate })
+        const mapping = new LocalMapping(hold, use.region, file, { ...range, write, populate })
         hold.cut = (why) => {
           mapping.end(why)
           use.release()
         }
+        hold.cutPart = (from, to) => mapping.giveUp(from, to)
         return mapping
       }
     } catch (error) {
@@ -165,8 +176,9 @@ function mappedFile(hold: ClientHold, size: number, region: PassedRegion): Mappe
 }
 
 /** Visits runs and holes of a range, in order. */
-function walkOf({ extents }: ClientHold): Walk {
+function walkOf(hold: ClientHold): Walk {
   return (from, to, visit) => {
+    const { extents } = hold
     let low = 0
     for (let high = extents.length; low < high;) {
       const middle = (low + high) >>> 1

@@ -7,15 +7,32 @@
  *   the server tells on the other connection, and is asked there.
  */
 import { HoldfastError, isErrorCode } from '../base/errors.js'
+import type { ByteRange } from '../base/layout.js'
 import { VERBS } from '../control/verbs/index.js'
 import { WorkError, type Peer } from '../rdma/index.js'
 import type { DataConnections } from './data_connections.js'
 import type { ClientHold } from './hold.js'
-import { demandWithin, type FileLayout, type Piece } from './layout.js'
+import { demandWithin, piecesInto, type FileLayout, type Piece } from './layout.js'
 import type { Alive } from './link.js'
 
 /** Times that an access whose connection was lost is made again. */
 const TRIES = 4
+
+/** Accesses that were begun, until somebody wants them over. */
+class UnderWay {
+  count = 0
+  #idle: (() => void) | null = null
+
+  left(): void {
+    if (--this.count === 0) this.#idle?.()
+  }
+
+  /** Resolves when they have ended. Once. */
+  over(): Promise<void> {
+    if (this.count === 0) return Promise.resolve()
+    return new Promise((resolve) => (this.#idle = resolve))
+  }
+}
 
 export class OneSided {
   readonly session: Alive
@@ -25,9 +42,10 @@ export class OneSided {
   /** Something was written that may not be durable. */
   dirty = false
   readonly #data: DataConnections
-  #users = 0
   #closed = false
-  #idle: (() => void)[] = []
+  #underWay = new UnderWay()
+  /** What was begun before those that are under way now. */
+  #before: Promise<unknown> = Promise.resolve()
 
   private constructor(
     session: Alive,
@@ -58,6 +76,8 @@ export class OneSided {
       hold.demandHeld()
       const before = hold.cut
       hold.cut = (why) => Promise.all([before(why), one.close()])
+      const part = hold.cutPart
+      hold.cutPart = (from, to) => Promise.all([part(from, to), one.#drained()])
     }
     return one
   }
@@ -70,7 +90,7 @@ export class OneSided {
     if (!this.open || (write && !this.writable)) return false
     const { hold } = this
     if (hold === null) return true
-    return hold.held && offset >= hold.offset && offset + length <= hold.offset + hold.length
+    return hold.held && hold.covers(offset, length)
   }
 
   /** The data connection, when it is there: for who does not want to wait for a promise more. */
@@ -113,7 +133,14 @@ export class OneSided {
   /** Nothing is begun through it any more. Resolves when nothing is under way. */
   async close(): Promise<void> {
     this.#closed = true
-    while (this.#users > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    await this.#drained()
+  }
+
+  /** Resolves when what was begun until now has ended. */
+  #drained(): Promise<unknown> {
+    const until = this.#underWay
+    this.#underWay = new UnderWay()
+    return (this.#before = Promise.all([this.#before, until.over()]))
   }
 
   /** Gives back what it stands on. */
@@ -128,7 +155,8 @@ export class OneSided {
 
   async #access(run: (peer: Peer) => Promise<unknown>): Promise<unknown> {
     this.#demandOpen()
-    this.#users++
+    const underWay = this.#underWay
+    underWay.count++
     try {
       for (let tries = 1; ; tries++) {
         try {
@@ -139,10 +167,7 @@ export class OneSided {
         }
       }
     } finally {
-      this.#users--
-      if (this.#users === 0 && this.#idle.length > 0) {
-        for (const wake of this.#idle.splice(0)) wake()
-      }
+      underWay.left()
     }
   }
 
@@ -198,10 +223,8 @@ export class RemoteLayout implements FileLayout {
   }
 
   async readMany(pieces: readonly Piece[]): Promise<Uint8Array[]> {
-    const all = pieces.map(({ offset, length = 0, into = new Uint8Array(length) }) => {
-      demandWithin(this.hold, offset, into.length)
-      return { offset, into }
-    })
+    const all = piecesInto(pieces)
+    for (const { offset, into } of all) demandWithin(this.hold, offset, into.length)
     await this.#one.readMany(all)
     return all.map(({ into }) => into)
   }
@@ -216,8 +239,8 @@ export class RemoteLayout implements FileLayout {
     return this.#one.commit(size)
   }
 
-  release(): Promise<void> {
-    return this.#one.release()
+  release(range?: ByteRange): Promise<void> {
+    return range === undefined ? this.#one.release() : this.hold.release(range)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -86,11 +86,16 @@ export class Passed {
 
   /** The descriptor is asked for once a session, when something is mapped. */
   async use(client: Client): Promise<RegionUse> {
-    this.#current ??= this.#ask(client).catch((error: unknown) => {
-      this.#current = null
+    return (await (this.#current ??= this.#begin(client))).use()
+  }
+
+  #begin(client: Client): Promise<Grant> {
+    const asked: Promise<Grant> = this.#ask(client).catch((error: unknown) => {
+      // That of the next session stays.
+      if (this.#current === asked) this.#current = null
       throw error
     })
-    return (await this.#current).use()
+    return asked
   }
 
   async #ask(client: Client): Promise<Grant> {

@@ -1,7 +1,7 @@
 /** A client on another host: over RDMA, with a key. */
 import { systemCrypto, type Crypto } from '../base/crypto.js'
 import { HoldfastError } from '../base/errors.js'
-import { systemTimers } from '../base/timers.js'
+import { systemTimers, type Timers } from '../base/timers.js'
 import type { Caller } from '../control/caller.js'
 import { MARK_BYTES } from '../control/channel.js'
 import { encodePurpose } from '../control/greeting.js'
@@ -22,6 +22,8 @@ export interface RemoteOptions extends ClientOptions {
 
 /** Milliseconds that the server may take for the handshake. */
 const HANDSHAKE_MILLISECONDS = 10_000
+/** Milliseconds that it may take to end its connection. */
+const CLOSE_MILLISECONDS = 2000
 
 /** Connects to the server at HOST:PORT. */
 export async function connectRemote(
@@ -34,13 +36,18 @@ export async function connectRemote(
   const data = new DataConnections(device, host, port)
   const sizes = new Sizes()
   const where = `hf://${host.includes(':') ? `[${host}]` : host}:${port}`
+  /** Resolves when the last control connection has ended. */
+  let ended: Promise<unknown> = Promise.resolve()
   const connect = async (signal: AbortSignal) => {
     const stream = new SendStream(device, where)
     const privateData = encodePurpose({ kind: 'control' })
     await device.connect(stream.qp, { host, port, privateData, signal })
+    ended = stream.qp.closed
     return { stream, identify: (caller: Caller) => handshake(caller, options, crypto, timers) }
   }
-  const closed = () => {
+  const closed = async () => {
+    // It takes what was said last to the server, which then ends the rest in order.
+    await within(ended, CLOSE_MILLISECONDS, timers)
     data.close()
     if (options.device === undefined) device.close()
   }
@@ -58,9 +65,17 @@ export async function connectRemote(
   try {
     return await Client.connect(where, connect, ways, options)
   } catch (error) {
-    closed()
+    await closed()
     throw error
   }
+}
+
+/** Waits for a promise, and no longer than so many milliseconds. */
+async function within(promise: Promise<unknown>, milliseconds: number, timers: Timers) {
+  let cancel = () => {}
+  const late = new Promise<void>((resolve) => (cancel = timers.after(milliseconds, resolve)))
+  await Promise.race([promise, late])
+  cancel()
 }
 
 /** Both ends show that they have the key. */

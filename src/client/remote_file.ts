@@ -23,11 +23,11 @@ import type { DataConnections } from './data_connections.js'
 import type { OpenOptions, Opened } from './file.js'
 import type { ClientHold } from './hold.js'
 import { HoldingFile } from './holding_file.js'
-import type { FileLayout, Piece } from './layout.js'
+import { piecesInto, type FileLayout, type Piece, type PieceInto } from './layout.js'
 import { OneSided, RemoteLayout } from './one_sided.js'
+import { eachPiece } from './pieces.js'
 import type { Sizes } from './sizes.js'
 import { whenFree, type LayoutOptions } from './taking.js'
-import { sizeOf } from './wire.js'
 
 /** Layouts kept at a time; the one that was used longest ago goes for the next. */
 const KEPT_MAX = 8
@@ -285,16 +285,19 @@ export class RemoteFile extends HoldingFile {
 
   /** Many pieces of the file at once, in the order of the list. EINVAL past its end. */
   async readMany(pieces: readonly Piece[]): Promise<Uint8Array[]> {
-    const all = pieces.map(({ offset, length = 0, into = new Uint8Array(length) }) => ({
-      offset: sizeOf(offset, 'offset'),
-      into,
-    }))
+    const all = piecesInto(pieces)
     const end = all.reduce((most, { offset, into }) => Math.max(most, offset + into.length), 0)
-    for (let tries = 1; all.length > 0; tries++) {
-      if ((await this.#within(0, end)) < end) {
-        throw new HoldfastError('EINVAL', `a piece ends at byte ${end}, the file at ${this.#size}`)
+    for (let tries = 1; end > 0; tries++) {
+      await this.#demandBytes(end)
+      let one = this.#find(0, end, false)
+      if (one === null) {
+        one = await this.#wayIfAny(0, end, false)
+        if (one === null) return this.#manyThroughServer(all)
+        // As in a single read: it may have become shorter before the layout was lent.
+        await this.stat()
+        await this.#demandBytes(end)
+        if (!one.covers(0, end, false)) continue
       }
-      const one = await this.#way(0, end, false)
       try {
         await one.readMany(all)
         break
@@ -303,6 +306,21 @@ export class RemoteFile extends HoldingFile {
       }
     }
     return all.map(({ into }) => into)
+  }
+
+  async #manyThroughServer(all: readonly PieceInto[]): Promise<Uint8Array[]> {
+    await eachPiece(all.length, async (piece) => {
+      const { offset, into } = all[piece]!
+      const got = await super.readAt(into, offset)
+      if (got < into.length) await this.#demandBytes(offset + into.length)
+    })
+    return all.map(({ into }) => into)
+  }
+
+  /** EINVAL for a file of fewer bytes. */
+  async #demandBytes(end: number): Promise<void> {
+    if ((await this.#within(0, end)) === end) return
+    throw new HoldfastError('EINVAL', `a piece ends at byte ${end}, the file at ${this.#size}`)
   }
 
   protected override async writeAt(

@@ -71,6 +71,8 @@ export class Mapping implements FileMapping {
   #released = false
   /** Blocks left the file, and holes may be where they were. */
   #punched = false
+  /** Blocks that were given up. */
+  readonly #givenUp: [from: number, to: number][] = []
 
   constructor(region: Mappable, file: MappedFile, range: MappedRange) {
     this.offset = range.offset
@@ -188,6 +190,22 @@ export class Mapping implements FileMapping {
     this.#replace(first, end)
   }
 
+  /**
+   * File blocks [from, to) are not mapped any more: zeros, and every ArrayBuffer over them is
+   * detached. EINVAL where a page has other blocks, too.
+   */
+  giveUp(from: number, to: number): void {
+    const first = Math.max(from, this.#stitch.first)
+    const end = Math.min(to, this.#stitch.end)
+    if (this.#ended !== null || first >= end) return
+    if (this.#stitch.shares(first, end)) {
+      throw new HoldfastError('EINVAL', `blocks ${from} to ${to} share a page with others: widen`)
+    }
+    this.#givenUp.push([first, end])
+    this.blocksLeave(first, end)
+    if (this.#alive) this.#stitch.detach(first, end)
+  }
+
   /** Cuts it off from the region and detaches every ArrayBuffer. Never throws. */
   end(why: string): void {
     if (this.#ended !== null) return
@@ -200,6 +218,10 @@ export class Mapping implements FileMapping {
     if (this.#released) return
     this.#released = true
     this.#file.release()
+  }
+
+  get #alive(): boolean {
+    return this.#ended === null
   }
 
   /** Puts in place what the file has now. False: it cannot be had, and the mapping has ended. */
@@ -251,6 +273,9 @@ export class Mapping implements FileMapping {
         'ESTALE',
         `the file has ${blocks} blocks now, the range ends at ${end}`,
       )
+    }
+    if (this.#givenUp.some(([first, last]) => first < end && last > from)) {
+      throw new HoldfastError('ESTALE', 'a part of the range was given back')
     }
     if (!this.writable || !this.#punched) return
     // Blocks that were another's as well when they went may be the file's alone by now.

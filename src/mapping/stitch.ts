@@ -65,6 +65,12 @@ export class Stitch {
     return Math.ceil((block - this.first) / this.#grain) * this.#region.grain
   }
 
+  /** Whether pages of [from, to) have other blocks, too. */
+  shares(from: number, to: number): boolean {
+    const grain = this.#grain
+    return (from > this.first && from % grain !== 0) || (to < this.end && to % grain !== 0)
+  }
+
   /** Zeros over [from, to), and what shares a grain with it. */
   blank(from: number, to: number): void {
     const [begin, stop] = this.#grains(from, to)

@@ -20,8 +20,8 @@ export function codeOf(error: unknown): ErrorCode | undefined {
 }
 
 const LOST: Partial<Record<ErrorCode, string>> = {
-  ECONNRESET: 'was reset by the peer; connect again',
-  EPIPE: 'is closed by the peer, which takes nothing more; connect again',
+  ECONNRESET: 'was reset by the peer',
+  EPIPE: 'is closed by the peer, which takes nothing more',
   ETIMEDOUT: 'was given up, as the peer does not answer; look whether it is there',
 }
 

@@ -201,7 +201,9 @@ export class Server {
   /** Never rejects: nobody waits for most of them. */
   async #end(session: ClientSession, error: Error | null): Promise<void> {
     if (session.greeted) {
-      const why = error === null ? 'it has closed' : error.message
+      // Who does not wait for an answer has closed, too.
+      const closed = error === null || (error as HoldfastError).code === 'EPIPE'
+      const why = closed ? 'it has closed' : error.message
       this.log.info('session ends', { session: session.id, name: session.name, why })
     }
     try {

@@ -71,3 +71,23 @@ test('a remote client reaches what it has pinned, also when that has left its fi
   await client.close()
   await service.stop()
 })
+
+test('nothing is written again by who had a lock: it was lost with the connection', async (t) => {
+  const start = ground((run) => t.after(run))
+  const first = await start()
+  const client = await connect(first.local.path)
+  const [locked, free] = [await client.open('/a', 'w+'), await client.open('/a', 'r+')]
+  await locked.lock({ type: 'write', start: 0, length: 10 })
+  const again = new Promise<void>((resolve) => (client.onConnected = resolve))
+  await first.stop()
+  const asked = assert.rejects(locked.write(Buffer.alloc(10, 1), 0), { code: 'ESTALE' })
+  const written = free.write(Buffer.alloc(10, 2), 10)
+  const second = await start()
+  await Promise.all([asked, written, again])
+  const bytes = Buffer.alloc(20)
+  assert.equal(await free.read(bytes, 0), 20)
+  assert.deepEqual([...bytes], [...Buffer.alloc(10), ...Buffer.alloc(10, 2)])
+  await assert.rejects(locked.stat(), { code: 'ESTALE', message: /its locks were lost/ })
+  await client.close()
+  await second.stop()
+})

@@ -3,7 +3,7 @@
  * under way, and what a client is told.
  */
 import assert from 'node:assert/strict'
-import type { HoldfastError } from '../../src/base/errors.js'
+import { HoldfastError } from '../../src/base/errors.js'
 import type { RemoteFile } from '../../src/client/remote_file.js'
 import { patternOf } from '../interop/pattern.js'
 import { servedTest, type Served } from './service.js'
@@ -221,5 +221,42 @@ servedTest(
       await file.write(patternOf(4, 10), 0)
       await file.sync()
     }
+  },
+)
+
+servedTest(
+  'remote: pieces of a file that was cut meanwhile are past its end',
+  {},
+  async (served) => {
+    make(served, '/f', 8 * BLOCK)
+    const client = await served.remote()
+    const file = (await client.open('/f', 'r')) as RemoteFile
+    assert.equal((await file.stat()).size, 8 * BLOCK)
+    served.volume.truncate('/f', BLOCK + 1)
+    const far = { offset: 7 * BLOCK, length: 10 }
+    await assert.rejects(file.readMany([{ offset: 0, length: 10 }, far]), refused('EINVAL', /4097/))
+    const [got] = await file.readMany([{ offset: BLOCK, length: 1 }])
+    assert.deepEqual(got, patternOf(1, 8 * BLOCK).subarray(BLOCK, BLOCK + 1))
+    const layout = await file.layout()
+    const said = refused('EINVAL', /neither its length nor into what/)
+    for (const many of [file, layout]) await assert.rejects(many.readMany([{ offset: 0 }]), said)
+  },
+)
+
+servedTest(
+  'remote: pieces are read through the server where nothing is lent',
+  {},
+  async (served) => {
+    make(served, '/f', 8 * BLOCK)
+    const client = await served.remote()
+    const file = (await client.open('/f', 'r')) as RemoteFile
+    const { promises } = served.volume
+    promises.lease = () => Promise.reject(new HoldfastError('ENOMEM', 'no room for holds'))
+    const pieces = [5, BLOCK + 7, 6 * BLOCK].map((offset) => ({ offset, length: 100 }))
+    const bytes = patternOf(1, 8 * BLOCK)
+    const wanted = pieces.map(({ offset }) => bytes.subarray(offset, offset + 100))
+    assert.deepEqual(await file.readMany(pieces), wanted)
+    const far = { offset: 8 * BLOCK - 10, length: 11 }
+    await assert.rejects(file.readMany([far, ...pieces]), refused('EINVAL'))
   },
 )

@@ -315,7 +315,7 @@ async function run(seed: number): Promise<string> {
       assert.equal(file.read(bytes, 0), FILE_BYTES)
       model.check(bytes, 0, 'at the end')
     }
-    for (const client of world.clients) await client.close()
+    for (const client of world.clients) await world.settles(client.close())
     await world.time.pass(60_000)
     const { server, volume } = world
     assert.deepEqual(server.list(), [])
