@@ -73,7 +73,8 @@ export class LayoutFile extends OpenFile {
       this.demandBytes()
       if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
       this.#volume.core.guard.ask({ session })
-      return this.#volume.newHold(reclaim(this.#volume, this.inode, session, options))
+      const slot = reclaim(this.#volume, this.inode, session, options)
+      return options.into ?? this.#volume.newHold(slot)
     })
   }
 

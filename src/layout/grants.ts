@@ -140,9 +140,20 @@ function rangeOf(volume: LayoutVolume, open: OpenInode, options: HoldOptions): [
 }
 
 /** Who asks may have such a hold of a file. */
-export function demandHolder(
+function demandHolder(
   volume: LayoutVolume,
   open: OpenInode,
+  session: Session,
+  kind: HoldKind,
+  iomode: Iomode | null,
+): void {
+  demandKind(volume, session, kind, iomode)
+  demandPermission(volume, open, iomode)
+}
+
+/** There is such a kind of hold, and a session of this volume to have it. */
+export function demandKind(
+  volume: LayoutVolume,
   session: Session,
   kind: HoldKind,
   iomode: Iomode | null,
@@ -154,7 +165,6 @@ export function demandHolder(
   if (kind === 'lease' && iomode !== 'read' && iomode !== 'rw') {
     throw new HoldfastError('EINVAL', `iomode ${String(iomode)}: a lease is 'read' or 'rw'`)
   }
-  demandPermission(volume, open, iomode)
 }
 
 /** Write permission or ownership; of who may only read, leases for reading. */

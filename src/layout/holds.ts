@@ -149,41 +149,51 @@ export class Holds {
   /**
    * A hold that was granted before this mount, whose blocks are where they were then: pieces of its
    * file and of limbo, as inode, from, to, inode, from, to, ... It counts as it did, and no limit
-   * refuses it. Returns its slot.
+   * refuses it. `into`: the slot that has its first parts. Returns its slot.
    */
-  reclaim(claim: Claim, pieces: readonly number[]): number {
+  reclaim(claim: Claim, pieces: readonly number[], into = -1): number {
     this.#count = 0
     for (let i = 0; i < pieces.length; i += 3) {
       this.eachRun(pieces[i]!, pieces[i + 1]!, pieces[i + 2]!, this.#keep)
     }
-    return this.#add(claim, pieces, this.#count)
+    if (into < 0) return this.#add(claim, pieces, this.#count)
+    this.#cover(into, pieces, this.#count)
+    const back = this.table.stateOf(into) === 'deferred' && this.#coversFile(into)
+    if (back) this.table.setState(into, 'held')
+    return into
   }
 
   /** A hold of these pieces, whose runs were collected. */
   #add(claim: Claim, pieces: readonly number[], runs: number): number {
     const { session, kind, iomode, open, reason, user } = claim
+    const held = holdClassOf(kind, iomode)
+    const slot = this.table.add(held, open.number, session.id, this.#timers.wall(), reason)
+    this.#cover(slot, pieces, runs)
+    this.#volume.core.opens.open(open.number)
+    if (user !== null) this.users.set(slot, user)
+    if (!this.#coversFile(slot)) this.table.setState(slot, 'deferred')
+    if (this.events.watched) this.tell('grant', [slot])
+    return slot
+  }
+
+  /** A hold covers these pieces from now on, whose runs were collected. */
+  #cover(slot: number, pieces: readonly number[], runs: number): void {
     const { table } = this
     const { core } = this.#volume
     const list = this.#collected
-    const { number } = open
-    const held = holdClassOf(kind, iomode)
-    const slot = table.add(held, number, session.id, this.#timers.wall(), reason)
-    if (kind !== 'lease') this.#limits.charge(session.as.uid, list, runs)
+    if (table.kindOf(slot) !== 'lease') {
+      this.#limits.charge(this.sessions.get(table.ownerOf(slot))!.as.uid, list, runs)
+    }
     for (let i = 0; i < pieces.length; i += 3) {
       table.pieces.add(slot, pieces[i]!, pieces[i + 1]!, pieces[i + 2]!)
     }
-    table.setRuns(slot, runs)
+    table.setRuns(slot, table.runsOf(slot) + runs)
     this.#countRuns(runs)
     for (let i = 0; i < 2 * runs; i += 2) {
       core.frames.add(list[i]!, list[i + 1]!)
       // What devices read from here on is what the file holds.
       core.afterStore(list[i]! * BLOCK_BYTES, list[i + 1]! * BLOCK_BYTES)
     }
-    core.opens.open(number)
-    if (user !== null) this.users.set(slot, user)
-    if (!this.#coversFile(slot)) table.setState(slot, 'deferred')
-    if (this.events.watched) this.tell('grant', [slot])
-    return slot
   }
 
   #countRuns(delta: number): void {

@@ -5,17 +5,21 @@
  * Invariants:
  * - a hold is granted when each of its blocks is where its holder takes it to be: in the file, and
  *   its alone, or in limbo. One that is elsewhere makes all of it ESTALE;
- * - it changes nothing on the medium, and no limit refuses it: it was granted before.
+ * - it changes nothing on the medium, and no limit and no permission refuses it: it was granted
+ *   before, and its holder goes on with it whatever is answered;
+ * - a large one comes in parts, each of which is held as it comes: no list of it is kept.
  *
- * A block in limbo has no file any more that says who may use it. So who is allowed to reclaim must
- * have been trusted with the region: what it claims there is believed.
+ * A block in limbo has no file any more that says who may use it, and what a file says now is not
+ * what it said then. So who is allowed to reclaim must have shown that it maps the region.
  */
 import { HoldfastError } from '../base/errors.js'
 import type { HoldKind, Iomode } from '../base/layout.js'
 import type { OpenInode } from '../volume/open_inodes.js'
-import type { HoldUser } from './claim.js'
-import { demandHolder } from './grants.js'
+import type { Claim, HoldUser } from './claim.js'
+import { demandKind } from './grants.js'
+import type { Hold } from './hold.js'
 import type { Session } from './session.js'
+import { holdClassOf } from './table.js'
 import type { LayoutVolume } from './volume.js'
 
 /** A run of blocks, as its holder knows it. */
@@ -34,6 +38,8 @@ export interface ReclaimOptions {
   readonly extents: readonly HeldExtent[]
   readonly reason?: string | undefined
   readonly user?: HoldUser | null | undefined
+  /** What was taken again before this part of it. */
+  readonly into?: Hold | undefined
 }
 
 /** Takes a hold again, inside a call of the volume. Returns its slot. */
@@ -43,7 +49,7 @@ export function reclaim(
   session: Session,
   options: ReclaimOptions,
 ): number {
-  const { kind, iomode, extents, reason = '', user = null } = options
+  const { kind, iomode, extents, reason = '', user = null, into } = options
   if (!volume.inGrace) {
     throw new HoldfastError(
       'ESTALE',
@@ -53,12 +59,38 @@ export function reclaim(
   if ((kind === 'lease') !== (iomode !== null)) {
     throw new HoldfastError('EINVAL', `a ${kind} with iomode ${String(iomode)}`)
   }
-  demandHolder(volume, open, session, kind, iomode)
+  demandKind(volume, session, kind, iomode)
   const found = new Places(volume, open.number, iomode === 'read')
   for (const extent of extents) found.add(extent)
-  const claim = { session, kind, iomode, open, reason, user }
-  return volume.holding.reclaim(claim, found.pieces())
+  const claim: Claim = { session, kind, iomode, open, reason, user }
+  const pieces = found.pieces()
+  const slot = into === undefined ? -1 : demandPart(volume, into, claim, pieces)
+  return volume.holding.reclaim(claim, pieces, slot)
 }
+
+/** The slot of a hold that these pieces may belong to. */
+function demandPart(
+  { holding }: LayoutVolume,
+  into: Hold,
+  { session, kind, iomode, open }: Claim,
+  pieces: readonly number[],
+): number {
+  const { table } = holding
+  const slot = table.slotOf(into.id)
+  const same = table.inodeOf(slot) === open.number && table.ownerOf(slot) === session.id
+  if (!same || table.classOf(slot) !== holdClassOf(kind, iomode)) {
+    throw new HoldfastError('EINVAL', `hold ${into.id} is another one than this is a part of`)
+  }
+  for (let i = 0; i < pieces.length; i += 3) {
+    table.pieces.overlapping(pieces[i]!, pieces[i + 1]!, pieces[i + 2]!, (other, from) => {
+      if (other === slot) throw twice(from)
+    })
+  }
+  return slot
+}
+
+const twice = (block: number) =>
+  new HoldfastError('EINVAL', `block ${block} is in two extents of the hold`)
 
 class Places {
   readonly #volume: LayoutVolume
@@ -142,9 +174,7 @@ function joined(runs: [from: number, to: number][]): [from: number, to: number][
   const list: [from: number, to: number][] = []
   for (const [from, to] of runs.sort((a, b) => a[0] - b[0])) {
     const last = list.at(-1)
-    if (last !== undefined && from < last[1]) {
-      throw new HoldfastError('EINVAL', `block ${from} is in two extents of the hold`)
-    }
+    if (last !== undefined && from < last[1]) throw twice(from)
     if (last?.[1] === from) last[1] = to
     else list.push([from, to])
   }

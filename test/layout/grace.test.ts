@@ -347,17 +347,78 @@ test('what nobody could have held is no hold', () =>
     assert.equal(take([{ fileBlock: null, regionBlock: null, count: 1 }]), 'EINVAL')
     assert.equal(take([extent!], 'lease'), 'EINVAL')
     assert.equal(take([extent!], 'pin', 'rw'), 'EINVAL')
-    volume.chown('/f', 1, 1)
-    volume.chmod('/f', 0o444)
-    const other = volume.session({ as: { uid: 2, gid: 2 } })
-    using read = volume.openHandle(other, file.handle)
-    const claim = { kind: 'pin', iomode: null, extents: [extent!] } as const
-    assert.equal(
-      codeOf(() => volume.reclaim(other, read, claim)),
-      'EACCES',
-    )
     assert.equal(take([extent!]), 'done')
   }))
+
+test('no permission refuses what was granted before', () =>
+  crashed(({ volume }) => {
+    using file = volume.open('/f', 'r+')
+    volume.chown('/f', 1, 1)
+    volume.chmod('/f', 0o400)
+    const other = volume.session({ as: { uid: 2, gid: 2 } })
+    const { extents } = file.extents()
+    for (const [kind, iomode] of [['pin', null] as const, ['lease', 'rw'] as const]) {
+      const hold = volume.reclaim(other, file, { kind, iomode, extents })
+      assert.equal(hold.info().owner.session, other.id)
+      assert.deepEqual(hold.info().ranges, [{ offset: 0, length: 8 * B }])
+    }
+  }))
+
+test('what has many extents is reclaimed in parts, each of which is held as it comes', () => {
+  using scene = new Survivors({ limits: { root: 8 } })
+  scene.make('/f', 8)
+  const pin = scene.hold('/f', 0, 8)
+  scene.volume.truncate('/f', 4 * B, undefined, { policy: 'defer' })
+  scene.crash()
+  const { volume, session } = scene
+  using file = volume.openHandle(session, pin.handle, 'r+')
+  const { regionBlock } = pin.extents.find((extent) => extent.fileBlock === 0)!
+  const part = (fileBlock: number, count: number) => ({
+    kind: 'pin' as const,
+    iomode: null,
+    extents: [{ fileBlock, regionBlock: regionBlock! + fileBlock, count }],
+  })
+  const into = volume.reclaim(session, file, part(6, 2))
+  assert.equal(into.info().state, 'deferred', 'these have left the file')
+  assert.equal(volume.reclaim(session, file, { ...part(4, 2), into }), into)
+  assert.equal(into.info().state, 'deferred')
+  volume.reclaim(session, file, { ...part(0, 3), into })
+  assert.equal(into.info().state, 'held')
+
+  const again = (options: object) =>
+    codeOf(() => volume.reclaim(session, file, { ...part(3, 1), into, ...options } as never))
+  assert.equal(again(part(2, 2)), 'EINVAL', 'the same block twice, in the file')
+  assert.equal(again(part(7, 1)), 'EINVAL', 'the same block twice, in limbo')
+  assert.equal(again({ kind: 'seal' }), 'EINVAL')
+  const other = volume.session({ name: 'another' })
+  assert.equal(
+    codeOf(() => volume.reclaim(other, file, { ...part(3, 1), into })),
+    'EINVAL',
+  )
+  assert.equal(volume.holds().length, 1)
+  assert.equal(again({}), 'done')
+  assert.equal(into.info().bytes, 8 * B)
+  assert.equal(volume.core.frames.distinct, 8)
+  using shared = volume.open('/f', 'r+')
+  volume.endGrace()
+  scene.settleDown()
+  assert.equal(scene.limbo, 4)
+  scene.make('/g', 1)
+  using g = volume.open('/g', 'r+')
+  assert.equal(
+    codeOf(() => g.pin()),
+    'ENOMEM',
+    'all parts count',
+  )
+  assert.equal(
+    codeOf(() => shared.punch(3 * B, B)),
+    'EBUSY',
+  )
+  into.release()
+  assert.equal(scene.limbo, 0)
+  assert.equal(volume.core.frames.distinct, 0)
+  assert.equal(again({}), 'ESTALE')
+})
 
 test('no limit refuses what was granted before, and all of it counts', () => {
   using scene = new Survivors({ limits: { root: 8 } })
