@@ -431,7 +431,7 @@ export class ProtocolDocument {
     const blocks = [...text.matchAll(/^```c\n([^]*?)^```$/gm)].map((found) => found[1]!)
     this.language = new XdrLanguage(blocks.join('\n'))
     const { language } = this
-    this.verbs = [...text.matchAll(/^\| (\d+) \| (\S+) \| `(\w+)` \| `(\w+)` \|/gm)].map(
+    this.verbs = [...text.matchAll(/^\| (\d+) \| (\S+)(?: †)? \| `(\w+)` \| `(\w+)` \|/gm)].map(
       ([, number, title, args, result]) => ({
         number: Number(number),
         title: title!,
