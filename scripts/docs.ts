@@ -14,8 +14,8 @@ const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 export const MAN_DIRECTORY = join(ROOT, 'docs', 'man')
 
 /** Pages that are not what they should be, by their file names. */
-export function outdated(): Map<string, string | null> {
-  const wanted = manualPages(buildProgram())
+export async function outdated(): Promise<Map<string, string | null>> {
+  const wanted = manualPages(await buildProgram())
   const found = new Map<string, string | null>()
   mkdirSync(MAN_DIRECTORY, { recursive: true })
   const there = readdirSync(MAN_DIRECTORY)
@@ -27,8 +27,8 @@ export function outdated(): Map<string, string | null> {
   return found
 }
 
-function main(check: boolean): void {
-  for (const [name, text] of outdated()) {
+async function main(check: boolean): Promise<void> {
+  for (const [name, text] of await outdated()) {
     if (check) {
       process.stderr.write(`docs/man/${name} is out of date; run \`npm run docs\`\n`)
       process.exitCode = 1
@@ -37,4 +37,4 @@ function main(check: boolean): void {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv.includes('--check'))
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.includes('--check'))

@@ -4,11 +4,13 @@
  *
  * Being told to stop gives up what is under way at the server. A connection that is lost meanwhile
  * is looked for a little while; then the call fails.
+ *
+ * What connects is loaded when something is to be connected to: most commands are at an end before
+ * it would be there.
  */
 import { statSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
-import { connect, type Client } from '../client/index.js'
-import { inspectVolume } from '../layout/embedded.js'
+import type { Client } from '../client/index.js'
 import { describeProcess } from '../region/owner.js'
 import { whenStopped } from './interrupt.js'
 import { isRemote } from './volume_name.js'
@@ -36,6 +38,7 @@ export async function connectTo(where: string): Promise<Client> {
     const detail = `${where} wants a key: --key FILE, or HOLDFAST_KEY with the path of one`
     throw new HoldfastError('EACCES', `${detail} (holdfast keys make, at the server)`)
   }
+  const { connect } = await import('../client/connect.js')
   const client = await connect(where, {
     name: `holdfast ${command} (process ${process.pid})`,
     as: 'root',
@@ -69,6 +72,7 @@ export async function serverOf(region: string): Promise<Client | null> {
 /** The server of a volume. ENOTCONN when nobody serves it. */
 export async function demandServer(where: string): Promise<Client> {
   if (isServer(where)) return connectTo(where)
+  const { inspectVolume } = await import('../layout/embedded.js')
   const { owner } = inspectVolume(where)
   const client = await serverOf(where)
   if (client !== null) return client

@@ -1,60 +1,6 @@
 /** All commands, and what becomes of their failures: exit codes and one line. */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { badblocksCommand } from './commands/badblocks.js'
-import { catCommand } from './commands/cat.js'
-import { chattrCommand } from './commands/chattr.js'
-import { chmodCommand } from './commands/chmod.js'
-import { chownCommand } from './commands/chown.js'
-import { completionCommand } from './commands/completion.js'
-import { cpCommand } from './commands/cp.js'
-import { defragCommand } from './commands/defrag.js'
-import { demoCommand } from './commands/demo.js'
-import { dfCommand } from './commands/df.js'
-import { doctorCommand } from './commands/doctor.js'
-import { duCommand } from './commands/du.js'
-import { dumpCommand } from './commands/dump.js'
-import { evacuateCommand } from './commands/evacuate.js'
-import { extentsCommand } from './commands/extents.js'
-import { faclCommand } from './commands/facl.js'
-import { fallocateCommand } from './commands/fallocate.js'
-import { fixCommand } from './commands/fix.js'
-import { fsckCommand } from './commands/fsck.js'
-import { leaseCommand, pinCommand, sealCommand } from './commands/hold.js'
-import { holdsCommand, recallCommand } from './commands/holds.js'
-import { infoCommand } from './commands/info.js'
-import { keysCommand } from './commands/keys.js'
-import { labelCommand } from './commands/label.js'
-import { lnCommand } from './commands/ln.js'
-import { lsCommand } from './commands/ls.js'
-import { lsattrCommand } from './commands/lsattr.js'
-import { mkdirCommand } from './commands/mkdir.js'
-import { mkfifoCommand } from './commands/mkfifo.js'
-import { mkfsCommand } from './commands/mkfs.js'
-import { mknodCommand } from './commands/mknod.js'
-import { mvCommand } from './commands/mv.js'
-import { policyCommand } from './commands/policy.js'
-import { punchCommand } from './commands/punch.js'
-import { rdmaTargetCommand } from './commands/rdma_target.js'
-import { readlinkCommand } from './commands/readlink.js'
-import { reflinkCommand } from './commands/reflink.js'
-import { resizeCommand } from './commands/resize.js'
-import { rmCommand } from './commands/rm.js'
-import { rmdirCommand } from './commands/rmdir.js'
-import { rpingCommand } from './commands/rping.js'
-import { sealWritesCommand } from './commands/seal_writes.js'
-import { seedCommand } from './commands/seed.js'
-import { serveCommand } from './commands/serve.js'
-import { evictCommand, sessionsCommand } from './commands/sessions.js'
-import { snapshotCommand } from './commands/snapshot.js'
-import { statCommand } from './commands/stat.js'
-import { touchCommand } from './commands/touch.js'
-import { treeCommand } from './commands/tree.js'
-import { truncateCommand } from './commands/truncate.js'
-import { unfixCommand } from './commands/unfix.js'
-import { verifyCommand } from './commands/verify.js'
-import { watchCommand } from './commands/watch.js'
-import { xattrCommand } from './commands/xattr.js'
 import { HoldfastError } from '../base/errors.js'
 import { reachesServers } from './arguments.js'
 import { connectFor } from './connection.js'
@@ -68,64 +14,93 @@ const EXIT_USAGE = 2
 /** fsck that could not check (e2fsck(8)). */
 const EXIT_NOT_CHECKED = 8
 
-/** By what they are about, in the order of `--help`. */
-const COMMANDS = {
-  'Volumes:': [
-    mkfsCommand,
-    infoCommand,
-    badblocksCommand,
-    labelCommand,
-    resizeCommand,
-    evacuateCommand,
-    dfCommand,
-    doctorCommand,
-    fsckCommand,
-    dumpCommand,
-  ],
-  'Files and directories:': [
-    lsCommand,
-    treeCommand,
-    statCommand,
-    duCommand,
-    catCommand,
-    cpCommand,
-    reflinkCommand,
-    snapshotCommand,
-    mvCommand,
-    rmCommand,
-    mkdirCommand,
-    rmdirCommand,
-    lnCommand,
-    readlinkCommand,
-    touchCommand,
-    mknodCommand,
-    mkfifoCommand,
-  ],
-  'Attributes:': [
-    chmodCommand,
-    chownCommand,
-    faclCommand,
-    chattrCommand,
-    lsattrCommand,
-    xattrCommand,
-  ],
-  'Blocks:': [
-    extentsCommand,
-    truncateCommand,
-    fallocateCommand,
-    punchCommand,
-    defragCommand,
-    fixCommand,
-    unfixCommand,
-    sealWritesCommand,
-    policyCommand,
-  ],
-  'Serving:': [serveCommand, keysCommand, sessionsCommand, evictCommand, watchCommand, demoCommand],
-  'Holds:': [pinCommand, sealCommand, leaseCommand, holdsCommand, recallCommand],
-  'RDMA:': [rdmaTargetCommand, rpingCommand],
-  'Tests:': [seedCommand, verifyCommand],
-  'Shells:': [completionCommand],
-} as const
+type Loader = () => Promise<(program: Command) => Command>
+
+/**
+ * By what they are about, in the order of `--help`. One that runs is loaded, and no other: all of
+ * them take longer to load than most take to run.
+ */
+const COMMANDS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
+  'Volumes:': {
+    mkfs: async () => (await import('./commands/mkfs.js')).mkfsCommand,
+    info: async () => (await import('./commands/info.js')).infoCommand,
+    badblocks: async () => (await import('./commands/badblocks.js')).badblocksCommand,
+    label: async () => (await import('./commands/label.js')).labelCommand,
+    resize: async () => (await import('./commands/resize.js')).resizeCommand,
+    evacuate: async () => (await import('./commands/evacuate.js')).evacuateCommand,
+    df: async () => (await import('./commands/df.js')).dfCommand,
+    doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
+    fsck: async () => (await import('./commands/fsck.js')).fsckCommand,
+    dump: async () => (await import('./commands/dump.js')).dumpCommand,
+  },
+  'Files and directories:': {
+    ls: async () => (await import('./commands/ls.js')).lsCommand,
+    tree: async () => (await import('./commands/tree.js')).treeCommand,
+    stat: async () => (await import('./commands/stat.js')).statCommand,
+    du: async () => (await import('./commands/du.js')).duCommand,
+    cat: async () => (await import('./commands/cat.js')).catCommand,
+    cp: async () => (await import('./commands/cp.js')).cpCommand,
+    reflink: async () => (await import('./commands/reflink.js')).reflinkCommand,
+    snapshot: async () => (await import('./commands/snapshot.js')).snapshotCommand,
+    mv: async () => (await import('./commands/mv.js')).mvCommand,
+    rm: async () => (await import('./commands/rm.js')).rmCommand,
+    mkdir: async () => (await import('./commands/mkdir.js')).mkdirCommand,
+    rmdir: async () => (await import('./commands/rmdir.js')).rmdirCommand,
+    ln: async () => (await import('./commands/ln.js')).lnCommand,
+    readlink: async () => (await import('./commands/readlink.js')).readlinkCommand,
+    touch: async () => (await import('./commands/touch.js')).touchCommand,
+    mknod: async () => (await import('./commands/mknod.js')).mknodCommand,
+    mkfifo: async () => (await import('./commands/mkfifo.js')).mkfifoCommand,
+  },
+  'Attributes:': {
+    chmod: async () => (await import('./commands/chmod.js')).chmodCommand,
+    chown: async () => (await import('./commands/chown.js')).chownCommand,
+    facl: async () => (await import('./commands/facl.js')).faclCommand,
+    chattr: async () => (await import('./commands/chattr.js')).chattrCommand,
+    lsattr: async () => (await import('./commands/lsattr.js')).lsattrCommand,
+    xattr: async () => (await import('./commands/xattr.js')).xattrCommand,
+  },
+  'Blocks:': {
+    extents: async () => (await import('./commands/extents.js')).extentsCommand,
+    truncate: async () => (await import('./commands/truncate.js')).truncateCommand,
+    fallocate: async () => (await import('./commands/fallocate.js')).fallocateCommand,
+    punch: async () => (await import('./commands/punch.js')).punchCommand,
+    defrag: async () => (await import('./commands/defrag.js')).defragCommand,
+    fix: async () => (await import('./commands/fix.js')).fixCommand,
+    unfix: async () => (await import('./commands/unfix.js')).unfixCommand,
+    'seal-writes': async () => (await import('./commands/seal_writes.js')).sealWritesCommand,
+    policy: async () => (await import('./commands/policy.js')).policyCommand,
+  },
+  'Serving:': {
+    serve: async () => (await import('./commands/serve.js')).serveCommand,
+    keys: async () => (await import('./commands/keys.js')).keysCommand,
+    sessions: async () => (await import('./commands/sessions.js')).sessionsCommand,
+    evict: async () => (await import('./commands/sessions.js')).evictCommand,
+    watch: async () => (await import('./commands/watch.js')).watchCommand,
+    demo: async () => (await import('./commands/demo.js')).demoCommand,
+  },
+  'Holds:': {
+    pin: async () => (await import('./commands/hold.js')).pinCommand,
+    seal: async () => (await import('./commands/hold.js')).sealCommand,
+    lease: async () => (await import('./commands/hold.js')).leaseCommand,
+    holds: async () => (await import('./commands/holds.js')).holdsCommand,
+    recall: async () => (await import('./commands/holds.js')).recallCommand,
+  },
+  'RDMA:': {
+    'rdma-target': async () => (await import('./commands/rdma_target.js')).rdmaTargetCommand,
+    rping: async () => (await import('./commands/rping.js')).rpingCommand,
+  },
+  'Tests:': {
+    seed: async () => (await import('./commands/seed.js')).seedCommand,
+    verify: async () => (await import('./commands/verify.js')).verifyCommand,
+  },
+  'Shells:': {
+    completion: async () => (await import('./commands/completion.js')).completionCommand,
+  },
+}
+
+/** It is about the others. */
+const NEEDS_ALL = 'completion'
 
 const ABOUT = `A filesystem in memory that you own: files that stay put.
 
@@ -142,7 +117,8 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 usage; fsck: 0 clean, 4 errors left, 8 could not check.`
 
-export function buildProgram(): Command {
+/** All commands, or the one that is named, if there is such a one. */
+export async function buildProgram(name?: string): Promise<Command> {
   const program = new Command('holdfast')
     .description(ABOUT)
     .version(packageVersion())
@@ -155,9 +131,12 @@ export function buildProgram(): Command {
     .configureOutput({
       outputError: (text, write) => write(`holdfast: ${plainUsageError(text)}`),
     })
+  const one = Object.values(COMMANDS).some((commands) => Object.hasOwn(commands, name ?? ''))
   for (const [group, commands] of Object.entries(COMMANDS)) {
     program.commandsGroup(group)
-    for (const add of commands) finishCommand(add(program))
+    for (const [own, load] of Object.entries(commands)) {
+      if (!one || own === name || name === NEEDS_ALL) finishCommand((await load())(program))
+    }
   }
   return program
 }
@@ -194,7 +173,7 @@ const givenUp = (error: unknown): boolean =>
 
 /** Runs one command line and returns the exit code. */
 export async function run(args: readonly string[]): Promise<number> {
-  const program = buildProgram()
+  const program = await buildProgram(args[0])
   let name = ''
   program.hook('preAction', (_program, command) => {
     name = commandPath(command)

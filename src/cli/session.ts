@@ -4,8 +4,6 @@ import { realpathSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
 import type { Credentials, DirectoryEntry, FileSystem } from '../base/filesystem.js'
 import type { Client } from '../client/index.js'
-import { openVolume } from '../layout/embedded.js'
-import { VolumeFileSystem } from '../layout/filesystem.js'
 import type { VolumeTarget } from './arguments.js'
 import { connectTo, isServer, serverOf } from './connection.js'
 import { inVolume } from './failure.js'
@@ -101,6 +99,9 @@ function keyOf(where: string): string {
 
 async function open(where: string, purpose: Purpose): Promise<OpenedVolume> {
   if (isServer(where)) return served(await connectTo(where), purpose)
+  // Loaded for who opens a volume here, and not for who reaches one through its server.
+  const { openVolume } = await import('../layout/embedded.js')
+  const { VolumeFileSystem } = await import('../layout/filesystem.js')
   try {
     const volume = openVolume(where, { readOnly: purpose === 'read' })
     const files = new VolumeFileSystem(volume)

@@ -4,7 +4,6 @@ import type { KeySecret } from '../control/handshake.js'
 import type { Client, ClientOptions } from './client.js'
 import { loadKey } from './key.js'
 import { connectLocal } from './local.js'
-import { connectRemote } from './remote.js'
 import { socketOf } from '../region/server_socket.js'
 import { remoteOf } from './url.js'
 import { readUuid } from './uuid.js'
@@ -31,5 +30,7 @@ export async function connect(where: string, options: ConnectOptions = {}): Prom
       `${where} wants a key: pass { key: FILE }, or set HOLDFAST_KEY to the path of a key file`,
     )
   }
+  // With the RNIC, which who stays on this host does without.
+  const { connectRemote } = await import('./remote.js')
   return connectRemote(remote.host, remote.port, { ...rest, key })
 }

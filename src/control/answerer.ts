@@ -7,8 +7,8 @@
  * - a malformed call is answered EPROTO, a few times; then, or when it is not even a call, the
  *   channel ends; nothing of it has reached a handler;
  * - so many calls are under way at most, and so much waits to be sent: calls that come beyond that
- *   wait here in their order, so many of them; more are answered EAGAIN, or, when it is answers that
- *   are not taken, left with who sends them;
+ *   wait here in their order, so many of them; more are answered EAGAIN, or, when it is answers
+ *   that are not taken, left with who sends them;
  * - a sign of life, a return and a cancellation never wait behind calls: each is dealt with as it
  *   comes (CONTRACT: a return never queues behind anything).
  */

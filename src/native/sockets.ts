@@ -53,7 +53,7 @@ export interface Sockets {
   /** Whether it is connected by now; throws what prevented it. */
   connected(poll: PollId): boolean
   /** Readable: there is something to accept. Port 0: one that is free. */
-  /** `silence`: milliseconds without an acknowledgement after which a peer is gone; 0: as others. */
+  /** `silence`: milliseconds after which a peer that acknowledges nothing is gone; 0: as others. */
   listenSocket(address: string, port: number, silence: number, callback: Ready): PollId
   /** The next connection; undefined when there is none now. */
   acceptSocket(listener: PollId, callback: Ready): Accepted | undefined

@@ -168,7 +168,7 @@ export class Server {
     throw new HoldfastError('EAGAIN', `plain clients have ${own} sessions: no more may`)
   }
 
-  /** EAGAIN for a user who has a quarter of all connections for data, unless it may see everything. */
+  /** EAGAIN for a user who has a quarter of all data connections, unless it may see everything. */
   demandConnection({ uid, privileged }: Principal): void {
     if (privileged) return
     let own = 0

@@ -8,14 +8,14 @@ import { buildProgram } from '../../src/cli/program.js'
 import { MAN_DIRECTORY, outdated } from '../../scripts/docs.js'
 import { readSource } from './sources.js'
 
-test('the manual pages are those of the command line', () => {
-  assert.deepEqual([...outdated().keys()], [], 'out of date; run `npm run docs`')
+test('the manual pages are those of the command line', async () => {
+  assert.deepEqual([...(await outdated()).keys()], [], 'out of date; run `npm run docs`')
 })
 
-test('every command has a page, and is in the list of holdfast(1) and of README.md', () => {
+test('every command has a page, and is in the list of holdfast(1) and of README.md', async () => {
   const main = readFileSync(join(MAN_DIRECTORY, 'holdfast.1'), 'utf8')
   const readme = readSource('README.md').text
-  for (const command of buildProgram().commands) {
+  for (const command of (await buildProgram()).commands) {
     const name = command.name()
     const page = readFileSync(join(MAN_DIRECTORY, `holdfast-${name}.1`), 'utf8')
     assert.match(page, /^\.SH "EXAMPLES"$/m, `${name} has examples`)

@@ -25,8 +25,8 @@ before(async () => {
 after(() => rmSync(directory, { recursive: true }))
 
 /** What bash offers for a command line that ends here. */
-function offered(line: string): string[] {
-  const script = `${completion(buildProgram(), 'bash')}
+async function offered(line: string): Promise<string[]> {
+  const script = `${completion(await buildProgram(), 'bash')}
 COMP_LINE=$1 COMP_POINT=\${#1}
 _holdfast
 printf '%s\\n' "\${COMPREPLY[@]}"`
@@ -40,27 +40,27 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
   return stdout.split('\n').filter((text) => text !== '')
 }
 
-test('bash offers commands, options, choices, files, and names in a volume', () => {
-  assert.deepEqual(offered('holdfast tr'), ['tree', 'truncate'])
-  assert.ok(offered('holdfast ').includes('mkfs'))
-  assert.deepEqual(offered('holdfast ls --re'), ['--recursive'])
-  assert.deepEqual(offered('holdfast xattr se'), ['set'])
-  assert.deepEqual(offered('holdfast xattr get --enc'), ['--encoding'])
-  assert.deepEqual(offered('holdfast xattr get -e b'), ['base64'])
-  assert.deepEqual(offered('holdfast keys l'), ['list'])
-  assert.deepEqual(offered('holdfast keys make --sh'), ['--show'])
-  assert.deepEqual(offered('holdfast mkfs --sync g'), ['group'])
-  assert.deepEqual(offered('holdfast completion z'), ['zsh'])
-  assert.deepEqual(offered('holdfast df v.'), ['v.hf'])
-  assert.deepEqual(offered(`holdfast ls ${region}:/dir/`), ['/dir/other', '/dir/sub one'])
-  assert.deepEqual(offered(`holdfast ls ${region}:/d`), ['/dir'])
-  assert.deepEqual(offered(`holdfast ls ${region}:/none/`), [])
-  assert.deepEqual(offered('holdfast ls hf://127.0.0.1:1'), [])
-  assert.deepEqual(offered('holdfast ls hf://127.0.0.1:1/x'), [])
+test('bash offers commands, options, choices, files, and names in a volume', async () => {
+  assert.deepEqual(await offered('holdfast tr'), ['tree', 'truncate'])
+  assert.ok((await offered('holdfast ')).includes('mkfs'))
+  assert.deepEqual(await offered('holdfast ls --re'), ['--recursive'])
+  assert.deepEqual(await offered('holdfast xattr se'), ['set'])
+  assert.deepEqual(await offered('holdfast xattr get --enc'), ['--encoding'])
+  assert.deepEqual(await offered('holdfast xattr get -e b'), ['base64'])
+  assert.deepEqual(await offered('holdfast keys l'), ['list'])
+  assert.deepEqual(await offered('holdfast keys make --sh'), ['--show'])
+  assert.deepEqual(await offered('holdfast mkfs --sync g'), ['group'])
+  assert.deepEqual(await offered('holdfast completion z'), ['zsh'])
+  assert.deepEqual(await offered('holdfast df v.'), ['v.hf'])
+  assert.deepEqual(await offered(`holdfast ls ${region}:/dir/`), ['/dir/other', '/dir/sub one'])
+  assert.deepEqual(await offered(`holdfast ls ${region}:/d`), ['/dir'])
+  assert.deepEqual(await offered(`holdfast ls ${region}:/none/`), [])
+  assert.deepEqual(await offered('holdfast ls hf://127.0.0.1:1'), [])
+  assert.deepEqual(await offered('holdfast ls hf://127.0.0.1:1/x'), [])
 })
 
-test('every shell has every command and every long option', () => {
-  const program = buildProgram()
+test('every shell has every command and every long option', async () => {
+  const program = await buildProgram()
   for (const shell of SHELLS) {
     const text = completion(program, shell)
     for (const command of program.commands) {
@@ -74,13 +74,13 @@ test('every shell has every command and every long option', () => {
 })
 
 for (const shell of ['bash', 'zsh', 'fish'] as const) {
-  test(`the script for ${shell} has no error of syntax`, (t) => {
+  test(`the script for ${shell} has no error of syntax`, async (t) => {
     if (spawnSync(shell, ['--version']).status !== 0) {
       t.skip(`${shell} is not installed: apt-get install ${shell}`)
       return
     }
     const path = join(directory, `script.${shell}`)
-    writeFileSync(path, completion(buildProgram(), shell))
+    writeFileSync(path, completion(await buildProgram(), shell))
     const { status, stderr } = spawnSync(shell, ['-n', path], { encoding: 'utf8' })
     assert.deepEqual([status, stderr], [0, ''])
   })
