@@ -58,8 +58,10 @@ export interface Ways {
   lost?(): void
   /** Why an access on demand was refused. */
   unplaced?(stag: number, why: string): void
-  /** Lock bytes that its mappings hold, by which a new server knows them. */
-  slots?(): readonly number[]
+  /** Whether it has mappings, which stay when a session is lost. */
+  maps?(): boolean
+  /** Shows them to a new server. Returns their slots. */
+  show?(alive: Alive): Promise<number[]>
   /** No session will come. Resolves when the last one has ended, and nothing is left of it. */
   closed?(): Promise<void> | void
   /** A file that a lease is held of has another size. */
@@ -267,21 +269,17 @@ export class Client extends ServedFileSystem implements Follower {
 
   lost(error: HoldfastError): void {
     this.#ways.lost?.()
-    this.#holds.lost(this.#slots.length > 0, error.detail)
+    this.#holds.lost(this.#ways.maps?.() === true, error.detail)
     this.onLost?.(error)
   }
 
   async again(alive: Alive): Promise<void> {
-    await this.#holds.again(alive, this.#slots)
+    await this.#holds.again(alive, async () => (await this.#ways.show?.(alive)) ?? [])
     if (this.#changes.size + this.#holding.size > 0) await this.#subscribe(alive)
   }
 
   begun(): void {
     this.onConnected?.()
-  }
-
-  get #slots(): readonly number[] {
-    return this.#ways.slots?.() ?? []
   }
 
   closed(error: HoldfastError, own: boolean): void {

@@ -12,6 +12,10 @@ import { sizeOf } from './wire.js'
 /** File blocks [from, to). */
 type Blocks = readonly [from: number, to: number]
 
+export interface Part extends ByteRange {
+  readonly extents: readonly Extent[]
+}
+
 /** The blocks that bytes touch. */
 export function blocksOf({ offset, length }: ByteRange): Blocks {
   const first = sizeOf(offset, 'offset')
@@ -50,6 +54,32 @@ export class Covered {
   /** Bytes from the first to the last. */
   get length(): number {
     return (this.#ranges.at(-1)?.[1] ?? 0) * BLOCK_BYTES - this.offset
+  }
+
+  /** What is covered, each range in bytes. */
+  get ranges(): ByteRange[] {
+    return this.#ranges.map(([from, to]) => {
+      return { offset: from * BLOCK_BYTES, length: (to - from) * BLOCK_BYTES }
+    })
+  }
+
+  /** All of it, in order, each part with so many extents at most. */
+  parts(most: number): Part[] {
+    const parts: Part[] = []
+    let at = 0
+    for (const [first, end] of this.#ranges) {
+      for (let from = first; from < end;) {
+        const start = at
+        while (at < start + most && (this.extents[at]?.fileBlock ?? end) < end) at++
+        const next = this.extents[at]?.fileBlock ?? end
+        const { fileBlock, count } = this.extents[at - 1] ?? { fileBlock: from, count: 0 }
+        const to = next < end ? fileBlock + count : end
+        const range = { offset: from * BLOCK_BYTES, length: (to - from) * BLOCK_BYTES }
+        parts.push({ ...range, extents: this.extents.slice(start, at) })
+        from = to
+      }
+    }
+    return parts
   }
 
   /** Whether all these bytes are. */

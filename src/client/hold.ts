@@ -58,6 +58,8 @@ export class ClientHold implements AsyncDisposable {
    * anything has changed.
    */
   cutPart: (from: number, to: number) => unknown = () => {}
+  /** Of the descriptor that it is mapped with; null: nothing is. */
+  slot: number | null = null
   /** Resolves with how it ended. */
   readonly over: Promise<HoldEnd>
   /** What comes of it is not needed any more. */
@@ -87,6 +89,11 @@ export class ClientHold implements AsyncDisposable {
   /** The layout that it was granted on: mount epoch and generation. */
   get layout(): Granted['layout'] {
     return this.#layout
+  }
+
+  /** What it covers now: another one once a part was given back. */
+  get covered(): Covered {
+    return this.#covered
   }
 
   /** Bytes of the file that it covers, in whole blocks: the first, and up to the last. */
@@ -222,7 +229,7 @@ export class ClientHold implements AsyncDisposable {
   }
 
   /** It was taken up again, under another id. */
-  reclaimed(alive: Alive, { id, layout }: Granted): void {
+  reclaimed(alive: Alive, { id, layout }: Pick<Granted, 'id' | 'layout'>): void {
     this.#id = id
     this.#layout = layout
     this.#alive = alive

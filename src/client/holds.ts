@@ -10,12 +10,18 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import type { Extent } from '../base/filesystem.js'
+import type { ByteRange } from '../base/layout.js'
+import { BLOCK_BYTES } from '../base/limits.js'
 import { RECLAIM_EXTENTS_MAX } from '../control/limits.js'
 import type { Notice, NoticeBody } from '../control/message.js'
 import type { Granted } from '../control/types.js'
+import type { ArgsOf, ResultOf } from '../control/verb.js'
 import { VERBS } from '../control/verbs/index.js'
+import type { Covered } from './covered.js'
 import { ClientHold, type HoldFacts } from './hold.js'
 import type { Alive } from './link.js'
+
+type Reclaimed = ResultOf<typeof VERBS.reclaim>
 
 export class ClientHolds {
   /** All that have not ended. */
@@ -111,48 +117,81 @@ export class ClientHolds {
     }
   }
 
-  /** A new one has begun. */
-  async again(alive: Alive, slots: readonly number[]): Promise<void> {
+  /** A new one has begun. `show` shows its server what is mapped, and returns the slots of that. */
+  async again(alive: Alive, show: () => Promise<readonly number[]>): Promise<void> {
     // One before it may have ended in the middle of this.
     this.#byId.clear()
     this.#early.clear()
-    if (alive.hello.grace) await this.#reclaim(alive, slots)
+    if (alive.hello.grace) await this.#reclaim(alive, await show())
     for (const hold of [...this.#all]) {
       if (this.#byId.get(hold.id) === hold) continue
       hold.finish('gone', 'the server has begun anew, without it')
     }
   }
 
-  /** What mappings stand on is taken up again, hold by hold. */
+  /**
+   * What mappings stand on is taken up again, hold by hold. A descriptor of which one was lost is
+   * not claimed: children may have copies of what was mapped with it, and the grace period goes on
+   * until the last of these is gone.
+   */
   async #reclaim(alive: Alive, slots: readonly number[]): Promise<void> {
+    const lost = new Set<number | null>()
     for (const hold of [...this.#all]) {
       if (!hold.held) continue
       try {
         await this.#reclaimOne(alive, hold)
       } catch (error) {
         if (alive.caller.ended) throw error
+        lost.add(hold.slot)
         hold.finish('gone', `the new server does not have it: ${(error as Error).message}`)
       }
     }
-    await alive.caller.call(VERBS.reclaimDone, { slots })
+    const claimed = slots.filter((slot) => !lost.has(slot))
+    await alive.caller.call(VERBS.reclaimDone, { slots: claimed })
   }
 
   async #reclaimOne(alive: Alive, hold: ClientHold): Promise<void> {
-    const { ino, generation, kind, iomode, reason } = hold.facts
-    const { layout, offset, length, extents } = hold
-    if (extents.length > RECLAIM_EXTENTS_MAX)
-      throw new HoldfastError('E2BIG', 'it has too many extents')
-    const file = { ino, generation, layout, kind, iomode: iomode ?? undefined, reason }
-    const granted = await alive.caller.call(VERBS.reclaim, { ...file, offset, length, extents })
-    if (hold.held) {
-      hold.reclaimed(alive, granted)
-      this.#known(hold)
-      // It was fenced, and the word of that was lost with the last server.
-      if (kind === 'lease' && blocksOf(granted.extents) < blocksOf(extents)) hold.fenced()
-      return
+    const { covered } = hold
+    const taken = await this.#reclaimParts(alive, hold, covered)
+    // Its user may have given it back while it was taken again, or a part of it.
+    if (!hold.held) return this.#giveBack(alive, taken)
+    let over = covered
+    for (const { offset, length } of hold.covered.ranges) {
+      over = over.without(offset / BLOCK_BYTES, (offset + length) / BLOCK_BYTES)
     }
-    // Its user has given it back while it was taken again.
-    await alive.caller.call(VERBS.layoutReturn, { id: granted.id })
+    hold.reclaimed(alive, taken)
+    this.#known(hold)
+    for (const range of over.ranges) await this.#giveBack(alive, taken, range)
+    // It was fenced, and the word of that was lost with the last server.
+    if (hold.facts.kind === 'lease' && taken.blocks < blocksOf(covered.extents)) hold.fenced()
+  }
+
+  async #giveBack(alive: Alive, { id }: Pick<Granted, 'id'>, range?: ByteRange): Promise<void> {
+    await alive.caller.call(VERBS.layoutReturn, range === undefined ? { id } : { id, range })
+  }
+
+  /** So many extents at a time; the parts before one that is refused are given back. */
+  async #reclaimParts(
+    alive: Alive,
+    { facts, layout }: ClientHold,
+    covered: Covered,
+  ): Promise<Reclaimed> {
+    const { ino, generation, kind, iomode, reason } = facts
+    const file = { ino, generation, layout, kind, iomode: iomode ?? undefined, reason }
+    let taken = null as Reclaimed | null
+    for (const part of covered.parts(RECLAIM_EXTENTS_MAX)) {
+      const last = taken
+      const into = last?.id
+      const args: ArgsOf<typeof VERBS.reclaim> = { ...file, ...part, into }
+      const more = await alive.caller.call(VERBS.reclaim, args).catch(async (error: unknown) => {
+        const rest = last !== null && !alive.caller.ended
+        if (rest) await this.#giveBack(alive, last).catch(() => {})
+        throw error
+      })
+      taken = { ...more, blocks: more.blocks + (last?.blocks ?? 0) }
+    }
+    if (taken !== null) return taken
+    throw new HoldfastError('EINVAL', 'it covers nothing')
   }
 
   /** No other session comes. */

@@ -19,7 +19,8 @@ export function connectLocal(path: string, options: ClientOptions = {}): Promise
       file: (client) => (opened, flags) =>
         new LocalFile(client, () => passed.use(client), opened, flags),
       lost: () => passed.lost(),
-      slots: () => passed.slots,
+      maps: () => passed.maps,
+      show: (alive) => passed.show(alive),
       closed: () => passed.lost(),
     },
     options,

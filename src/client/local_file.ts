@@ -91,6 +91,7 @@ export class LocalFile extends HoldingFile {
         hold.demandHeld()
         const file = mappedFile(hold, size, use.region)
         const mapping = new LocalMapping(hold, use.region, file, { ...range, write, populate })
+        hold.slot = use.slot
         hold.cut = (why) => {
           mapping.end(why)
           use.release()

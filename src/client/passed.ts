@@ -5,12 +5,13 @@
  * Invariants:
  * - a descriptor is open as long as a mapping was made with it, and while its session lasts: what
  *   the mapping does with it later does not reach another file;
- * - a slot is listed exactly as long: then it may be somebody else's.
+ * - it is shown to the next server exactly as long, by which that knows the mappings.
  */
 import { HoldfastError } from '../base/errors.js'
 import { VERBS } from '../control/verbs/index.js'
 import { PassedRegion } from '../region/passed_region.js'
 import type { Client } from './client.js'
+import type { Alive } from './link.js'
 
 /** What one session has passed. */
 class Grant {
@@ -62,6 +63,10 @@ export class RegionUse {
     return this.#grant.region
   }
 
+  get slot(): number {
+    return this.#grant.slot
+  }
+
   /** Whether the session that passed it is still the one that there is. */
   get current(): boolean {
     return this.#grant.current
@@ -79,9 +84,9 @@ export class Passed {
   #current: Promise<Grant> | null = null
   readonly #grants = new Set<Grant>()
 
-  /** Lock bytes of the region that mappings of this client hold, or are about to. */
-  get slots(): readonly number[] {
-    return [...this.#grants].map(({ slot }) => slot)
+  /** Whether mappings of this client hold locks of the region, or are about to. */
+  get maps(): boolean {
+    return this.#grants.size > 0
   }
 
   /** The descriptor is asked for once a session, when something is mapped. */
@@ -115,6 +120,26 @@ export class Passed {
     // The session may have been lost since: `lost` has not seen this one.
     if (caller.ended) grant.retire()
     return grant
+  }
+
+  /**
+   * Shows a new server what is mapped, by the descriptors that it was mapped with. Returns their
+   * slots, but of those that the server does not want.
+   */
+  async show({ caller }: Alive): Promise<number[]> {
+    const shown: number[] = []
+    for (const grant of [...this.#grants]) {
+      const use = grant.use() // so that it is open until it has come
+      try {
+        caller.channel.attach(use.region.fd)
+        shown.push((await caller.call(VERBS.showMapping, {})).slot)
+      } catch (error) {
+        if (caller.ended) throw error
+      } finally {
+        use.release()
+      }
+    }
+    return shown
   }
 
   /** Mappings live on; what is mapped from now on comes from the next server. */

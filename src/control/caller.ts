@@ -92,6 +92,8 @@ export class Caller {
     this.channel = new Channel(stream, timers, {
       message: (bytes) => this.#message(bytes),
       ended: (error) => this.#ended(error),
+      // One that goes along with a call stays its caller's.
+      spare: () => {},
     })
   }
 

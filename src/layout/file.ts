@@ -69,12 +69,17 @@ export class LayoutFile extends OpenFile {
    * what it covers: all of it is there, or ESTALE.
    */
   reclaim(session: Session, options: ReclaimOptions): Hold {
+    return this.reclaimPart(session, options).hold
+  }
+
+  /** The same, and how many of the blocks are in the file still. */
+  reclaimPart(session: Session, options: ReclaimOptions): { hold: Hold; filed: number } {
     return this.enter('reclaim', () => {
       this.demandBytes()
       if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
       this.#volume.core.guard.ask({ session })
-      const slot = reclaim(this.#volume, this.inode, session, options)
-      return options.into ?? this.#volume.newHold(slot)
+      const { slot, filed } = reclaim(this.#volume, this.inode, session, options)
+      return { hold: options.into ?? this.#volume.newHold(slot), filed }
     })
   }
 

@@ -42,13 +42,19 @@ export interface ReclaimOptions {
   readonly into?: Hold | undefined
 }
 
-/** Takes a hold again, inside a call of the volume. Returns its slot. */
+export interface Reclaimed {
+  readonly slot: number
+  /** Of the blocks that were claimed, how many are in the file: the others are in limbo. */
+  readonly filed: number
+}
+
+/** Takes a hold again, inside a call of the volume. */
 export function reclaim(
   volume: LayoutVolume,
   open: OpenInode,
   session: Session,
   options: ReclaimOptions,
-): number {
+): Reclaimed {
   const { kind, iomode, extents, reason = '', user = null, into } = options
   if (!volume.inGrace) {
     throw new HoldfastError(
@@ -65,7 +71,7 @@ export function reclaim(
   const claim: Claim = { session, kind, iomode, open, reason, user }
   const pieces = found.pieces()
   const slot = into === undefined ? -1 : demandPart(volume, into, claim, pieces)
-  return volume.holding.reclaim(claim, pieces, slot)
+  return { slot: volume.holding.reclaim(claim, pieces, slot), filed: found.filed }
 }
 
 /** The slot of a hold that these pieces may belong to. */
@@ -99,6 +105,8 @@ class Places {
   /** First block, and the one after, of each run: of the file, and of limbo. */
   readonly #inFile: [from: number, to: number][] = []
   readonly #inLimbo: [from: number, to: number][] = []
+  /** Blocks of the region that are in the file. */
+  filed = 0
 
   constructor(volume: LayoutVolume, inode: number, reads: boolean) {
     this.#volume = volume
@@ -134,6 +142,7 @@ class Places {
       const n = region === null ? this.#hole(file, most) : this.#own(file, region, most)
       if (n > 0) {
         this.#inFile.push([file, file + n])
+        if (region !== null) this.filed += n
         return n
       }
     }

@@ -68,6 +68,43 @@ export function isHeld(region: Pick<LockedRegion, 'fd'>, slot: number): boolean 
   return native.firstLock(region.fd, SURVIVOR_LOCKS.offset + slot, 1) >= 0
 }
 
+/**
+ * The slot whose lock an open file description has, of which a descriptor came from somebody: so
+ * they have it from an owner of the region. EPERM when it has none, and when it is not alone to
+ * have that one: who has a descriptor can place a read lock beside that of somebody else.
+ *
+ * The descriptor may be of anything. So the kernel's own list of its locks is read, and its
+ * filesystem is asked nothing before that has shown it to be the region: it might never answer.
+ */
+export function shownSlot(region: Pick<LockedRegion, 'fd' | 'path'>, fd: number): number {
+  const file = locksOf(region.fd)[0]?.file
+  const { offset, slots } = SURVIVOR_LOCKS
+  const found = locksOf(fd).filter((lock) => lock.file === file && lock.from >= offset)
+  const [lock] = found
+  const slot = lock === undefined ? -1 : lock.from - offset
+  if (found.length !== 1 || lock!.to !== lock!.from || slot >= slots) {
+    throw new HoldfastError('EPERM', `the descriptor has no lock of a slot of ${region.path}`)
+  }
+  if (native.firstLock(fd, lock!.from, 1) < 0) return slot
+  throw new HoldfastError('EPERM', `slot ${slot} of ${region.path} is held by somebody else, too`)
+}
+
+interface FileLock {
+  /** Device and inode, as the kernel writes them. */
+  readonly file: string
+  readonly from: number
+  readonly to: number
+}
+
+/** Locks of an open file description of this process (proc_pid_fdinfo(5)). */
+function locksOf(fd: number): FileLock[] {
+  const text = systemCall('open', '/proc/self/fdinfo', () =>
+    readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'),
+  )
+  const lines = text.matchAll(/^lock:\s+\d+: OFDLCK\s.*?(\S+:\d+) (\d+) (\d+|EOF)$/gm)
+  return [...lines].map(([, file = '', from, to]) => ({ file, from: Number(from), to: Number(to) }))
+}
+
 const isTaken = ({ path }: LockedRegion, slot: number) =>
   new HoldfastError('EBUSY', `slot ${slot} of ${path} is held by somebody`)
 

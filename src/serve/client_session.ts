@@ -41,6 +41,8 @@ export interface Teller {
   tellEvent<N extends NoticeName>(name: N, body: NoticeBody<N>): void
   /** A descriptor goes along with the next message, and is closed here. */
   attach(fd: number): void
+  /** A descriptor that came along with what it said, which is the caller's; null: none did. */
+  received(): number | null
   /** All that clients say is taken from now on. */
   greeted(): void
   /** Resolves when what had come from the client was dealt with. */
@@ -311,6 +313,11 @@ export class ClientSession {
     this.slots.add(slot)
     this.#teller.attach(fd)
     return { slot, readOnly }
+  }
+
+  /** A descriptor that it has passed, to be closed by the caller; null: none. */
+  takeDescriptor(): number | null {
+    return this.#teller.received()
   }
 
   /** What stands in a page cache, or is to be durable later, is durable when it returns. */

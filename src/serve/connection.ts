@@ -57,8 +57,11 @@ export function serveConnection(server: Server, options: ConnectionOptions): Cli
     tell: (name, body) => answerer.tell(name, body),
     tellEvent: (name, body) => answerer.tellEvent(name, body),
     attach: (fd) => answerer.channel.attach(fd),
+    received: () => stream.takeDescriptors?.()[0]?.fd ?? null,
     greeted: () => {
       cancel()
+      // To show what it maps. Of who may not, none is taken in.
+      if (server.files.volume.inGrace && session.mayMap) stream.wantDescriptors?.(1)
       answerer.greeted()
     },
     caughtUp: () => answerer.channel.caughtUp(),

@@ -23,10 +23,11 @@ export class GracePeriod {
     if (server.files.volume.inGrace) this.#look()
   }
 
-  /** A session has taken again what it held, and its mappings hold the locks of these slots. */
+  /** A session has taken again what mappings with the locks of these slots stand on. */
   claim(session: ClientSession, slots: readonly number[]): void {
-    this.#server.mapping.claim(session, slots)
     session.reclaiming = false
+    if (!this.#server.files.volume.inGrace) return
+    this.#server.mapping.claim(session, slots)
     this.#stop()
     this.#look()
   }
@@ -42,7 +43,10 @@ export class GracePeriod {
     }
     volume.endGrace()
     this.#server.log.info('grace period is over')
-    for (const session of this.#server.sessions.values()) session.tell('graceOver', {})
+    for (const session of this.#server.sessions.values()) {
+      session.reclaiming = false
+      session.tell('graceOver', {})
+    }
   }
 
   #tell(survivors: number): void {

@@ -2,10 +2,13 @@
  * Clients that map the region themselves: who may, and when their mappings are gone.
  *
  * Invariants:
- * - a slot is one session's, from its grant until the kernel says that nobody holds its lock;
+ * - a slot is a session's, from its grant until the kernel says that nobody holds its lock;
+ * - who says of a slot that it is theirs has shown a descriptor that has its lock: knowing its
+ *   number is nothing, as all of them are in /proc/locks;
  * - what a session holds ends after its slots are free, whatever its socket or process say.
  */
 import { HoldfastError } from '../base/errors.js'
+import { SLOTS_MAX } from '../control/limits.js'
 import { MemoryRegion } from '../region/memory_region.js'
 import { grantDescriptor, heldSlots, isHeld, SURVIVOR_LOCKS } from '../region/survivor_locks.js'
 import type { ClientSession } from './client_session.js'
@@ -25,7 +28,7 @@ export class Mapping {
   readonly #server: Server
   readonly #group: MapGroup | null
   readonly #slots = new Map<number, ClientSession>()
-  /** Slots of processes that mapped the region for the last owner, and were not claimed. */
+  /** Slots of processes that mapped the region for the last owner, and are waited for. */
   readonly #survivors: Set<number>
   #next = 0
 
@@ -41,7 +44,7 @@ export class Mapping {
   /** Slots that nobody has claimed and somebody still holds. */
   get unclaimed(): number {
     for (const slot of this.#survivors) {
-      if (!isHeld(this.#region(), slot)) this.#survivors.delete(slot)
+      if (!isHeld(this.region, slot)) this.#survivors.delete(slot)
     }
     return this.#survivors.size
   }
@@ -74,25 +77,41 @@ export class Mapping {
 
   /** A descriptor for a client to map with, which belongs to the caller, and its slot. */
   give(session: ClientSession): { fd: number; slot: number; readOnly: boolean } {
+    this.#demandSlot(session)
     const readOnly = !session.principal.privileged && this.#group?.readOnly === true
     const slot = this.#freeSlot()
-    const fd = grantDescriptor(this.#region(), slot, { readOnly })
+    const fd = grantDescriptor(this.region, slot, { readOnly })
     this.#slots.set(slot, session)
     return { fd, slot, readOnly }
   }
 
   /**
-   * A session is that of processes which mapped the region for the last owner. One that was cut off
-   * after it had said so is followed by the next one of its process, which has taken the same
-   * holds.
+   * A session has shown a descriptor with the lock of a slot: mappings made with it are its own
+   * from here on. Until it says that what they stand on is held again, they are waited for.
    */
+  show(session: ClientSession, slot: number): void {
+    const last = this.#slots.get(slot)
+    if (last === undefined && !this.#survivors.has(slot)) {
+      throw new HoldfastError('EPERM', `slot ${slot} was given to nobody`)
+    }
+    if (!session.slots.has(slot)) this.#demandSlot(session)
+    if (last !== undefined && follows(session, last)) last.slots.delete(slot)
+    this.#slots.set(slot, session)
+    this.#survivors.add(slot)
+    session.slots.add(slot)
+  }
+
+  /** What mappings of these slots stand on is held again. EPERM for slots it has not shown. */
   claim(session: ClientSession, slots: readonly number[]): void {
     for (const slot of slots) {
-      const last = this.#slots.get(slot)
-      if (last !== undefined && follows(session, last)) last.slots.delete(slot)
-      else if (!this.#survivors.delete(slot)) continue
-      this.#slots.set(slot, session)
-      session.slots.add(slot)
+      if (session.slots.has(slot)) continue
+      throw new HoldfastError('EPERM', `slot ${slot}: the session has shown no such descriptor`)
+    }
+    const { log } = this.#server
+    const { name, principal } = session
+    for (const slot of slots) {
+      if (!this.#survivors.delete(slot)) continue
+      log.info('mapping is claimed', { slot, session: session.id, name, peer: principal.peer })
     }
   }
 
@@ -101,12 +120,11 @@ export class Mapping {
    * for; with false when the server has closed before.
    */
   async released(session: ClientSession): Promise<boolean> {
-    const region = this.#region()
+    const region = this.region
     for (let wait = LOOK_MILLISECONDS_MIN; ; wait = Math.min(2 * wait, LOOK_MILLISECONDS_MAX)) {
       for (const slot of session.slots) {
         if (this.#server.files.volume.closed || !isHeld(region, slot)) {
-          session.slots.delete(slot)
-          this.#slots.delete(slot)
+          this.#drop(session.slots, slot)
         }
       }
       if (session.slots.size === 0) return true
@@ -117,13 +135,31 @@ export class Mapping {
 
   /** Slots that are held, whoever holds them. */
   get held(): number {
-    return [...this.#slots.keys()].filter((slot) => isHeld(this.#region(), slot)).length
+    return [...this.#slots.keys()].filter((slot) => isHeld(this.region, slot)).length
   }
 
-  #region(): MemoryRegion {
+  /** EOPNOTSUPP where it has no descriptor. */
+  get region(): MemoryRegion {
     const { region } = this.#server.files.volume
     if (region instanceof MemoryRegion) return region
     throw new HoldfastError('EOPNOTSUPP', `${region.path} has no descriptor to pass`)
+  }
+
+  /** EMFILE when it has as many as it can show to the next server. */
+  #demandSlot({ slots }: ClientSession): void {
+    if (slots.size < SLOTS_MAX) return
+    const region = this.region
+    for (const slot of [...slots]) if (!isHeld(region, slot)) this.#drop(slots, slot)
+    if (slots.size < SLOTS_MAX) return
+    throw new HoldfastError(
+      'EMFILE',
+      `the session has ${SLOTS_MAX} descriptors of the region: use one of them, or close some`,
+    )
+  }
+
+  #drop(slots: Set<number>, slot: number): void {
+    slots.delete(slot)
+    this.#slots.delete(slot)
   }
 
   #freeSlot(): number {
@@ -136,9 +172,9 @@ export class Mapping {
   }
 }
 
-/** Whether a session takes over what the mappings of one hold that has lost its connection. */
+/** Whether a session is the next one of a process that has lost its connection. */
 function follows(session: ClientSession, last: ClientSession): boolean {
   const { principal } = session
-  if (session === last || !last.gone || !session.reclaiming) return false
+  if (session === last || !last.gone) return false
   return last.principal.uid === principal.uid && last.principal.peer === principal.peer
 }

@@ -34,6 +34,7 @@ const NOTHING: Teller = {
   tell: () => {},
   tellEvent: () => {},
   attach: () => {},
+  received: () => null,
   greeted: () => {},
   close: () => {},
   abort: () => {},

@@ -1,7 +1,7 @@
 /** The deadline of a recall, and what the server does meanwhile. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, writeFileSync } from 'node:fs'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
 import { VERBS } from '../../src/control/verbs/index.js'
 import { connect } from '../../src/client/index.js'
@@ -25,7 +25,8 @@ processTest(
     const file = await client.open('/a', 'w+')
     await file.write(blockBytes(1, 0, 1), 0)
     const holder = await Holder.connect(scene.socket)
-    const { keeper } = await holder.keeper(programs)
+    const { keeper, fd } = await holder.keeper(programs)
+    closeSync(fd)
     const { granted } = await holder.lease(await holder.open('/a', 'r+'), 'rw')
     const cut = client.truncate('/a', 0, undefined, { deadline: DEADLINE })
     await until(() => holder.told('recall'), 'the recall')

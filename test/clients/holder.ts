@@ -2,7 +2,6 @@
  * A client that speaks the protocol itself: it knows what it was granted, and nothing takes its
  * mappings away. They are those of a keeper, a process in C that has the descriptor.
  */
-import { closeSync } from 'node:fs'
 import { systemTimers } from '../../src/base/timers.js'
 import { BLOCK_BYTES } from '../../src/base/limits.js'
 import { Caller } from '../../src/control/caller.js'
@@ -25,6 +24,13 @@ export interface Held {
   readonly granted: Granted
   readonly kind: 'pin' | 'seal' | 'lease'
   readonly iomode: 'read' | 'rw' | undefined
+}
+
+/** What maps, and the descriptor that it maps with, which is to be closed here. */
+export interface Kept {
+  readonly keeper: Keeper
+  readonly slot: number
+  readonly fd: number
 }
 
 export class Holder {
@@ -74,22 +80,24 @@ export class Holder {
     return { opened, granted, kind: 'lease', iomode }
   }
 
-  /** A keeper with the descriptor that the server passes, and the slot of that. */
-  async keeper(programs: Programs): Promise<{ keeper: Keeper; slot: number }> {
+  /** A keeper with the descriptor that the server passes. */
+  async keeper(programs: Programs): Promise<Kept> {
     const { slot } = await this.caller.call(VERBS.descriptor, {})
     const [{ fd } = { fd: -1 }] = this.caller.channel.stream.takeDescriptors!()
-    try {
-      return { keeper: await Keeper.start(programs, fd), slot }
-    } finally {
-      closeSync(fd)
-    }
+    return { keeper: await Keeper.start(programs, fd), slot, fd }
   }
 
-  /** Takes again, in a new session, what it was granted in another one. */
-  async reclaim({ opened, granted, kind, iomode }: Held): Promise<Held> {
+  /** Shows by its descriptor what a keeper maps. */
+  async show({ fd }: Pick<Kept, 'fd'>): Promise<number> {
+    this.caller.channel.attach(fd)
+    return (await this.caller.call(VERBS.showMapping, {})).slot
+  }
+
+  /** Takes again, in a new session, what it was granted in another one, or more of it. */
+  async reclaim({ opened, granted, kind, iomode }: Held, into?: number): Promise<Held> {
     const { ino, generation } = opened
     const { layout, offset, length, extents } = granted
-    const again = await this.caller.call(VERBS.reclaim, {
+    const { id, layout: now } = await this.caller.call(VERBS.reclaim, {
       ino,
       generation,
       layout,
@@ -99,8 +107,9 @@ export class Holder {
       length,
       extents,
       reason: 'taken again',
+      into,
     })
-    return { opened, granted: again, kind, iomode }
+    return { opened, granted: { ...granted, id, layout: now }, kind, iomode }
   }
 
   async reclaimDone(slots: readonly number[]): Promise<void> {

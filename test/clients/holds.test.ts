@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HoldfastError } from '../../src/base/errors.js'
+import { RECLAIM_EXTENTS_MAX } from '../../src/control/limits.js'
 import { VERBS } from '../../src/control/verbs/index.js'
 import type { HoldFacts } from '../../src/client/hold.js'
 import { ClientHolds } from '../../src/client/holds.js'
@@ -35,6 +36,7 @@ const granted = (id: number, more = false) => {
 const facts = (ino: number): HoldFacts => {
   return { kind: 'seal', iomode: null, ino, generation: 1, reason: '' }
 }
+const shows = () => Promise.resolve([0])
 const quiet = () => new Session(() => ({}))
 
 test('holds of two mounts with the same id are not taken for each other', async () => {
@@ -50,10 +52,10 @@ test('holds of two mounts with the same id are not taken for each other', async 
     second.ended = true
     return granted(2)
   })
-  await assert.rejects(holds.again(second.alive, [0]), { code: 'ECONNRESET' })
+  await assert.rejects(holds.again(second.alive, shows), { code: 'ECONNRESET' })
   let next = 0
   const third = new Session((verb) => (verb === VERBS.reclaim ? granted(++next) : {}))
-  await holds.again(third.alive, [0])
+  await holds.again(third.alive, shows)
   assert.deepEqual(
     third.of(VERBS.reclaim).map(({ ino }) => ino),
     [11, 12],
@@ -74,9 +76,9 @@ test('what a server said in the middle of a session that has ended does not coun
     second.ended = second.asked.length === 2
     return granted(7)
   })
-  await assert.rejects(holds.again(second.alive, [0]), { code: 'ECONNRESET' })
+  await assert.rejects(holds.again(second.alive, shows), { code: 'ECONNRESET' })
   // The third one has no grace period any more.
-  await holds.again(new Session(() => ({}), false).alive, [0])
+  await holds.again(new Session(() => ({}), false).alive, shows)
   assert.deepEqual([one.end, two.end], ['gone', 'gone'])
 })
 
@@ -120,7 +122,7 @@ test('what its user gives back while it is taken again is given back to the new 
     void one.release()
     return granted(9)
   })
-  await holds.again(second.alive, [0])
+  await holds.again(second.alive, shows)
   assert.deepEqual(second.of(VERBS.layoutReturn), [{ id: 9 }])
 })
 
@@ -157,10 +159,86 @@ test('a lease that was fenced as its server died is fenced when it is taken up a
     holds.lost(true, 'killed')
     // Its block has left the file. A pin was deferred by then, and stays.
     const second = new Session((verb) => {
-      return verb === VERBS.reclaim ? { ...granted(2), extents: [] } : {}
+      return verb === VERBS.reclaim ? { ...granted(2), blocks: 0 } : {}
     })
-    await holds.again(second.alive, [0])
+    await holds.again(second.alive, shows)
     assert.equal(hold.end, kind === 'lease' ? 'fenced' : null)
     assert.equal(second.of(VERBS.layoutReturn).length, kind === 'lease' ? 1 : 0)
   }
 })
+
+test('what stood on a hold that was not taken again is not said to be', async () => {
+  const holds = new ClientHolds()
+  const first = quiet()
+  const taken = []
+  for (const [at, slot] of [3, 4, 4, null].entries()) {
+    const grant = () => Promise.resolve(granted(1 + at))
+    const hold = await holds.take(first.alive, facts(11 + at), grant)
+    hold.slot = slot
+    taken.push(hold)
+  }
+  holds.lost(true, 'killed')
+  const second = new Session((verb, { ino }) => {
+    if (verb === VERBS.reclaim && ino! > 12) throw new HoldfastError('ESTALE', 'it is elsewhere')
+    return verb === VERBS.reclaim ? { ...granted(ino!), blocks: 1 } : {}
+  })
+  await holds.again(second.alive, () => Promise.resolve([3, 4, 5]))
+  assert.deepEqual(
+    taken.map(({ end }) => end),
+    [null, null, 'gone', 'gone'],
+  )
+  assert.deepEqual(second.of(VERBS.reclaimDone), [{ slots: [3, 5] }])
+})
+
+test('what has many extents is taken again in parts, or not at all', async () => {
+  const many = Array.from({ length: 2 * RECLAIM_EXTENTS_MAX + 1 }, (_, i) => {
+    return { fileBlock: 2 * i, regionBlock: 1000 - i, count: 1 }
+  })
+  const length = 4096 * (2 * many.length + 5)
+  for (const refuses of [false, true]) {
+    const holds = new ClientHolds()
+    const lease = { ...facts(11), kind: 'lease' as const, iomode: 'read' as const }
+    const hold = await holds.take(quiet().alive, lease, () =>
+      Promise.resolve({ ...granted(1), length, extents: many }),
+    )
+    holds.lost(true, 'killed')
+    const second = new Session((verb, args) => {
+      if (verb !== VERBS.reclaim) return {}
+      const { extents: part, into } = args as unknown as { extents: unknown[]; into?: number }
+      if (refuses && part.length === 1) throw new HoldfastError('ESTALE', 'it is elsewhere')
+      return { ...granted(into ?? 9), blocks: part.length }
+    })
+    await holds.again(second.alive, shows)
+    const parts = second.of(VERBS.reclaim) as unknown as Part[]
+    assert.deepEqual(
+      parts.map(({ extents: part, into }) => [part.length, into]),
+      [
+        [RECLAIM_EXTENTS_MAX, undefined],
+        [RECLAIM_EXTENTS_MAX, 9],
+        [1, 9],
+      ],
+    )
+    assert.deepEqual(
+      parts.flatMap(({ extents: part }) => part),
+      many,
+    )
+    // One behind the other they are the whole range, with the holes in it.
+    let at = 0
+    for (const part of parts) {
+      assert.equal(part.offset, at)
+      at += part.length
+      const { fileBlock, count } = part.extents.at(-1)!
+      assert.ok((fileBlock + count) * 4096 <= at)
+    }
+    assert.equal(at, length)
+    assert.equal(hold.end, refuses ? 'gone' : null)
+    assert.deepEqual(second.of(VERBS.layoutReturn), refuses ? [{ id: 9 }] : [])
+  }
+})
+
+interface Part {
+  readonly offset: number
+  readonly length: number
+  readonly extents: (typeof extents)[number][]
+  readonly into: number | undefined
+}

@@ -1,5 +1,6 @@
 /** The server dies, clients die, sockets end; mappings do not know of it. */
 import assert from 'node:assert/strict'
+import { closeSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
 import type { Client } from '../../src/client/index.js'
@@ -7,7 +8,8 @@ import { openVolume } from '../../src/layout/embedded.js'
 import type { Keeper } from '../processes/keeper.js'
 import { processTest, until, type Programs } from '../processes/program.js'
 import { blockBytes, BLOCKS_MAX } from './content.js'
-import { Holder, mapGranted, type Held } from './holder.js'
+import { Holder, mapGranted, type Held, type Kept } from './holder.js'
+import type { Report } from './report.js'
 import { Scene } from './scene.js'
 
 async function sceneOf(programs: Programs, t: TestContext): Promise<Scene> {
@@ -84,22 +86,29 @@ async function assertGrace(client: Client): Promise<void> {
   await assert.rejects(client.defragment('/a', brief), grace)
 }
 
-interface Kept {
+interface HeldAndKept extends Kept {
   readonly holder: Holder
-  readonly keeper: Keeper
-  readonly slot: number
   readonly held: Held
 }
 
-/** A mapping of a file of so many blocks, under a seal, in a process in C. */
-async function keep(scene: Scene, path: string, blocks: number): Promise<Kept> {
+/**
+ * A mapping of a file of so many blocks, under a seal, in a process in C. `shows`: its descriptor
+ * stays here, to be shown to another server.
+ */
+async function keep(
+  scene: Scene,
+  path: string,
+  blocks: number,
+  shows = false,
+): Promise<HeldAndKept> {
   const holder = await Holder.connect(scene.socket)
-  const { keeper, slot } = await holder.keeper(scene.programs)
+  const { keeper, slot, fd } = await holder.keeper(scene.programs)
+  if (!shows) closeSync(fd)
   const opened = await holder.open(path, 'r+')
   const held = await holder.seal(opened)
   await mapGranted(keeper, held)
   await assertKept(keeper, 1, blocks)
-  return { holder, keeper, slot, held }
+  return { holder, keeper, slot, fd, held }
 }
 
 processTest(
@@ -147,8 +156,8 @@ processTest(
     await client.unlink('/b')
     const { free } = await scene.report()
     await keeper.exit()
-    const after = await scene.reported(({ holds }) => holds.length === 0, 'the end of the hold')
-    assert.ok(after.free >= free + 8, `${free} blocks were free, then ${after.free}`)
+    const free8 = (report: Report) => report.holds.length === 0 && report.free >= free + 8
+    await scene.reported(free8, `the end of the hold, and more than ${free} blocks free`)
     await client.close()
     await scene.quiet()
     await scene.end()
@@ -162,7 +171,7 @@ processTest(
     const scene = await sceneOf(programs, t)
     const client = await scene.client()
     await fill(client, '/a', 1, 8)
-    const { keeper, slot, held } = await keep(scene, '/a', 8)
+    const { keeper, slot, held, fd } = await keep(scene, '/a', 8, true)
     await keeper.closeDescriptor()
     await client.close()
     await scene.kill()
@@ -180,8 +189,9 @@ processTest(
     await write(keeper, 1, 8, 3)
     const again = await Holder.connect(scene.socket)
     assert.equal(again.hello.grace, true)
-    const taken = await again.reclaim(held)
-    assert.equal(taken.granted.length, 8 * B)
+    assert.equal(await again.show({ fd }), slot)
+    closeSync(fd)
+    await again.reclaim(held)
     await again.reclaimDone([slot])
     await scene.reported(({ grace }) => !grace, 'the end of grace')
     await until(() => again.told('graceOver'), 'the notice that it is over')
@@ -210,7 +220,7 @@ processTest(
     await fill(client, '/b', 1, 8)
     await client.close()
     const one = await keep(scene, '/a', 8)
-    const other = await keep(scene, '/b', 8)
+    const other = await keep(scene, '/b', 8, true)
     await one.keeper.closeDescriptor()
     await other.keeper.closeDescriptor()
     // Two crashes in a row, the second one in grace.
@@ -220,9 +230,9 @@ processTest(
     await one.keeper.program.stop()
     await scene.serve()
     const holder = await Holder.connect(scene.socket)
-    const taken = await holder.reclaim(other.held)
+    await holder.show(other)
+    await holder.reclaim(other.held)
     await holder.reclaimDone([other.slot])
-    assert.equal(taken.granted.extents.length, other.held.granted.extents.length)
     const test = await scene.client()
     await assertGrace(test)
     assert.equal((await scene.report()).grace, true)
@@ -235,6 +245,8 @@ processTest(
     await write(other.keeper, 1, 8, 2)
     await scene.serve()
     const last = await Holder.connect(scene.socket)
+    await last.show(other)
+    closeSync(other.fd)
     await last.reclaim(other.held)
     await last.reclaimDone([other.slot])
     assert.equal((await scene.report()).grace, true)
@@ -263,7 +275,7 @@ processTest(
     const client = await scene.client()
     await fill(client, '/a', 1, 8)
     await fill(client, '/b', 1, 8)
-    const { keeper, held, slot } = await keep(scene, '/a', 8)
+    const { keeper, held, slot, fd } = await keep(scene, '/a', 8, true)
     const [place] = (await client.extents('/b')).extents
     await client.close()
     await scene.kill()
@@ -271,6 +283,10 @@ processTest(
     const holder = await Holder.connect(scene.socket)
     const claim = (granted: Partial<Held['granted']>) =>
       holder.reclaim({ ...held, granted: { ...held.granted, ...granted } })
+    await assert.rejects(claim({}), { code: 'EPERM', message: /shows a mapping first/ })
+    await assert.rejects(holder.reclaimDone([slot]), { code: 'EPERM' })
+    await holder.show({ fd })
+    closeSync(fd)
     // Blocks of another file, blocks behind the end, and another generation of the inode.
     await assert.rejects(claim({ extents: [{ ...place!, fileBlock: 0, count: 8 }] }), {
       code: 'ESTALE',
@@ -301,7 +317,7 @@ processTest(
     const client = await scene.client()
     await fill(client, '/a', 1, 8)
     const holder = await Holder.connect(scene.socket)
-    const { keeper, slot } = await holder.keeper(programs)
+    const { keeper, slot, fd } = await holder.keeper(programs)
     const held = await holder.lease(await holder.open('/a', 'r+'), 'rw')
     await mapGranted(keeper, held)
     await keeper.closeDescriptor()
@@ -314,6 +330,8 @@ processTest(
     await scene.serve()
     const again = await Holder.connect(scene.socket)
     assert.equal((await scene.report()).limbo, 6)
+    await again.show({ fd })
+    closeSync(fd)
     await again.reclaim(held)
     await again.reclaimDone([slot])
     await scene.reported(({ grace }) => !grace, 'the end of grace')
@@ -341,21 +359,21 @@ processTest(
     await fill(client, '/a', 1, 8)
     await fill(client, '/b', 1, 8)
     await client.close()
-    const one = await keep(scene, '/a', 8)
+    const one = await keep(scene, '/a', 8, true)
     const other = await keep(scene, '/b', 8)
     await one.keeper.closeDescriptor()
     await other.keeper.closeDescriptor()
     await scene.kill()
     await scene.serve()
     const first = await Holder.connect(scene.socket)
+    await first.show(one)
     await first.reclaim(one.held)
     await first.reclaimDone([one.slot])
     first.disconnect()
     await scene.reported(({ sessions }) => sessions.some(({ state }) => state === 'gone'), 'gone')
     const second = await Holder.connect(scene.socket)
-    // It has to hold again what it maps before it has the slot of that.
-    await second.reclaimDone([one.slot])
-    assert.equal((await scene.report()).holds.length, 1)
+    await second.show(one)
+    closeSync(one.fd)
     await second.reclaim(one.held)
     await second.reclaimDone([one.slot])
     const { holds } = await scene.reported(({ sessions }) => sessions.length === 1, 'one session')

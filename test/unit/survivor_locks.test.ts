@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { after, test } from 'node:test'
@@ -14,6 +14,7 @@ import {
   grantDescriptor,
   heldSlots,
   isHeld,
+  shownSlot,
   SURVIVOR_LOCKS,
   whoMaps,
 } from '../../src/region/survivor_locks.js'
@@ -175,6 +176,42 @@ test('a descriptor for reading maps nothing for writing', () => {
   native.unmap(memory)
   assert.deepEqual(heldSlots(region), [])
   region.close()
+})
+
+test('who shows a descriptor has a slot only where that alone has its lock', () => {
+  const path = join(tmpfs, 'shown')
+  const region = createRegion(path, MIB)
+  const other = createRegion(join(tmpfs, 'other'), MIB)
+  const refused = (fd: number, why: RegExp) => {
+    assert.throws(() => shownSlot(region, fd), { code: 'EPERM', message: why })
+    closeSync(fd)
+  }
+  const none = /has no lock of a slot/
+  const at = (slot: number) => SURVIVOR_LOCKS.offset + slot
+  const mine = grantDescriptor(region, 7)
+  const reading = grantDescriptor(region, 9, { readOnly: true })
+  assert.deepEqual([shownSlot(region, mine), shownSlot(region, reading)], [7, 9])
+  // Of the same file, of another one, and what has no locks at all.
+  refused(openSync(path, 'r'), none)
+  refused(grantDescriptor(other, 7), none)
+  refused(openSync('/proc/self/maps', 'r'), none)
+  const two = grantDescriptor(region, 11)
+  assert.equal(native.lock(two, at(12), 1, false), true)
+  refused(two, none)
+  const range = openSync(path, 'r+')
+  assert.equal(native.lock(range, at(20), 2, false), true)
+  refused(range, none)
+  const owners = openSync(path, 'r+')
+  assert.equal(native.lock(owners, 1, 1, false), true)
+  refused(owners, none)
+  // A read lock beside that of somebody else says nothing of who was passed the descriptor.
+  const beside = openSync(path, 'r')
+  assert.equal(native.lock(beside, at(7), 1, false), true)
+  refused(beside, /slot 7 of .* is held by somebody else, too/)
+  assert.equal(shownSlot(region, mine), 7)
+  for (const fd of [mine, reading]) closeSync(fd)
+  region.close()
+  other.close()
 })
 
 test('slots that are none, and regions that cannot be passed, are refused', () => {

@@ -34,6 +34,7 @@ import { unfix } from './unfix.js'
 import { sealWrites } from './seal_writes.js'
 import { setPolicy } from './set_policy.js'
 import { reflink } from './reflink.js'
+import { showMapping } from './show_mapping.js'
 import { snapshot } from './snapshot.js'
 import { defragment } from './defragment.js'
 import { evacuate } from './evacuate.js'
@@ -131,6 +132,7 @@ export const VERBS = {
   heldExtents,
   reclaim,
   reclaimDone,
+  showMapping,
   holds,
   sessions,
   recall,

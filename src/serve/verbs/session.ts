@@ -1,7 +1,7 @@
 /** Verbs on the session itself, on those of others, and on what happens. */
 import { HoldfastError } from '../../base/errors.js'
 import { LISTED_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from '../../control/limits.js'
-import { reclaim } from '../reclaiming.js'
+import { reclaim, reclaimDone, showMapping } from '../reclaiming.js'
 import type { Some } from './some.js'
 
 export const sessionVerbs: Some<
@@ -10,6 +10,7 @@ export const sessionVerbs: Some<
   | 'descriptor'
   | 'reclaim'
   | 'reclaimDone'
+  | 'showMapping'
   | 'holds'
   | 'sessions'
   | 'recall'
@@ -53,11 +54,9 @@ export const sessionVerbs: Some<
 
   reclaim: (session, args) => reclaim(session, args),
 
-  reclaimDone: (session, { slots }) => {
-    session.demandMapping()
-    session.server.grace.claim(session, slots)
-    return {}
-  },
+  reclaimDone: (session, { slots }) => reclaimDone(session, slots),
+
+  showMapping: (session) => showMapping(session),
 
   holds: (session, { from }) => {
     void session.layout
