@@ -7,6 +7,7 @@
  *   number is nothing, as all of them are in /proc/locks;
  * - what a session holds ends after its slots are free, whatever its socket or process say.
  */
+import { fstatSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
 import { SLOTS_MAX } from '../control/limits.js'
 import { MemoryRegion } from '../region/memory_region.js'
@@ -17,6 +18,8 @@ import type { Server } from './server.js'
 /** The first look after a socket has ended, and the longest time between two. */
 const LOOK_MILLISECONDS_MIN = 5
 const LOOK_MILLISECONDS_MAX = 1000
+
+const WRITABLE_BY_OTHERS = 0o022
 
 export interface MapGroup {
   readonly gid: number
@@ -66,12 +69,32 @@ export class Mapping {
     if (region.unmappable !== null) return new HoldfastError('EOPNOTSUPP', region.unmappable)
     const { privileged, uid, gid, groups } = session.principal
     if (privileged) return null
-    const { gid: trusted } = this.#group ?? {}
-    if (trusted !== undefined && (gid === trusted || groups.includes(trusted))) return null
+    const { gid: trusted, readOnly = false } = this.#group ?? {}
+    if (trusted !== undefined && (gid === trusted || groups.includes(trusted))) {
+      return readOnly ? this.#refusesReading(uid) : null
+    }
     return new HoldfastError(
       'EPERM',
       `uid ${uid} is not trusted with a mapping: who maps the region sees all of it. read() and ` +
         'write() serve it; serve --map-group lets the members of a group map',
+    )
+  }
+
+  /**
+   * A descriptor that cannot be written through keeps nobody from writing who may open the region
+   * for that, by its path or through /proc: the owner, who may change its mode, and all that
+   * this lets in. With an ACL the bits of its group are the most that anybody named there has.
+   */
+  #refusesReading(uid: number): HoldfastError | null {
+    const { fd, path } = this.region
+    const { mode, uid: owner } = fstatSync(fd)
+    if (owner !== uid && (mode & WRITABLE_BY_OTHERS) === 0) return null
+    return new HoldfastError(
+      'EPERM',
+      owner === uid
+        ? `${path} belongs to uid ${uid}, whom a descriptor for reading keeps from nothing`
+        : `${path} may be opened for writing by more than its owner, so that a descriptor for ` +
+            'reading keeps nobody from it: chmod go-w, or serve --map-group without :ro',
     )
   }
 

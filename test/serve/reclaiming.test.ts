@@ -1,6 +1,6 @@
 /** A server that others still map its region of: who may say what they held. */
 import assert from 'node:assert/strict'
-import { closeSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
@@ -10,6 +10,8 @@ import { VERBS } from '../../src/control/verbs/index.js'
 import { native } from '../../src/native/native.js'
 import { openRegion } from '../../src/region/file_region.js'
 import { grantDescriptor, heldSlots, SURVIVOR_LOCKS } from '../../src/region/survivor_locks.js'
+import type { ClientSession } from '../../src/serve/client_session.js'
+import { Mapping } from '../../src/serve/mapping.js'
 import { Holder, type Held } from '../clients/holder.js'
 import { until } from '../processes/program.js'
 import { Served } from './service.js'
@@ -233,6 +235,43 @@ test('a session has so many descriptors as it can show, those that are free left
     for (const one of [...fds, fd]) closeSync(one)
     assert.equal(heldSlots(region).length, 0)
     for (let i = 0; i < SLOTS_MAX + 1; i++) closeSync((await passed(holder)).fd)
+  })
+})
+
+test('a descriptor for reading is passed where its holder cannot open the region to write', async () => {
+  await Survived.test([], {}, async ({ served }) => {
+    const { server } = served.service
+    const mapping = new Mapping(server, { gid: 50, readOnly: true })
+    const session = (uid: number, gid: number) => {
+      const principal = { uid, gid, groups: [], privileged: false, readOnly: false, peer: '' }
+      return { remote: false, principal, slots: new Set() } as unknown as ClientSession
+    }
+    const refusal = (uid: number, gid = 50) => {
+      try {
+        mapping.demand(session(uid, gid))
+        return null
+      } catch (error) {
+        return (error as HoldfastError).message
+      }
+    }
+    const { region } = served
+    chmodSync(region, 0o640)
+    assert.equal(refusal(1000), null)
+    assert.match(refusal(1000, 51)!, /EPERM: .*not trusted/)
+    const { fd, readOnly } = mapping.give(session(1000, 50))
+    assert.equal(readOnly, true)
+    closeSync(fd)
+    for (const mode of [0o602, 0o620, 0o666]) {
+      chmodSync(region, mode)
+      assert.match(refusal(1000)!, /EPERM: .*opened for writing by more than its owner/)
+      assert.equal(mapping.mayMap(session(1000, 50)), false)
+    }
+    chmodSync(region, 0o600)
+    assert.match(refusal(statSync(region).uid)!, /EPERM: .*belongs to uid/)
+    const writing = new Mapping(server, { gid: 50, readOnly: false })
+    chmodSync(region, 0o666)
+    assert.equal(writing.mayMap(session(1000, 50)), true)
+    await Promise.resolve()
   })
 })
 
