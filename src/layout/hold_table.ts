@@ -201,6 +201,16 @@ export class HoldTable {
     return this.#since[slot]!
   }
 
+  /** Whether any of it is a range of its file. */
+  coversFile(slot: number): boolean {
+    const { pieces } = this
+    const inode = this.inodeOf(slot)
+    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.next(piece)) {
+      if (pieces.inodeOf(piece) === inode) return true
+    }
+    return false
+  }
+
   /** Runs of blocks that its blocks were when last counted; the reserve keeps room for them. */
   runsOf(slot: number): number {
     return this.#words[slot * SLOT_WORDS + RUNS]!

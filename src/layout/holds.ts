@@ -158,7 +158,7 @@ export class Holds {
     }
     if (into < 0) return this.#add(claim, pieces, this.#count)
     this.#cover(into, pieces, this.#count)
-    const back = this.table.stateOf(into) === 'deferred' && this.#coversFile(into)
+    const back = this.table.stateOf(into) === 'deferred' && this.table.coversFile(into)
     if (back) this.table.setState(into, 'held')
     return into
   }
@@ -171,7 +171,7 @@ export class Holds {
     this.#cover(slot, pieces, runs)
     this.#volume.core.opens.open(open.number)
     if (user !== null) this.users.set(slot, user)
-    if (!this.#coversFile(slot)) this.table.setState(slot, 'deferred')
+    if (!this.table.coversFile(slot)) this.table.setState(slot, 'deferred')
     if (this.events.watched) this.tell('grant', [slot])
     return slot
   }
@@ -423,21 +423,11 @@ export class Holds {
     for (let i = 0; i < moved.length; i += 3) {
       const slot = moved[i]!
       pieces.add(slot, limbo, moved[i + 1]!, moved[i + 1]! + moved[i + 2]!)
-      if (!this.#coversFile(slot) && this.table.stateOf(slot) === 'held') {
+      if (!this.table.coversFile(slot) && this.table.stateOf(slot) === 'held') {
         this.table.setState(slot, 'deferred')
       }
       this.tell('defer', [slot])
     }
-  }
-
-  /** Whether any of it is still a range of its file. */
-  #coversFile(slot: number): boolean {
-    const { pieces } = this.table
-    const inode = this.table.inodeOf(slot)
-    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.next(piece)) {
-      if (pieces.inodeOf(piece) === inode) return true
-    }
-    return false
   }
 
   /**

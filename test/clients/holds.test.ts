@@ -242,3 +242,37 @@ interface Part {
   readonly extents: (typeof extents)[number][]
   readonly into: number | undefined
 }
+
+test('of a hold that was given back in part the rest is taken again, also while it is', async () => {
+  const holds = new ClientHolds()
+  const lease = { ...facts(11), kind: 'lease' as const, iomode: 'read' as const }
+  const blocks = [0, 1, 2, 3, 4, 5].map((fileBlock) => ({ fileBlock, regionBlock: 9, count: 1 }))
+  const grant = { ...granted(1), length: 6 * 4096, extents: blocks }
+  const hold = await holds.take(quiet().alive, lease, () => Promise.resolve(grant))
+  await hold.release({ offset: 2 * 4096, length: 4096 })
+  holds.lost(true, 'killed')
+  const second = new Session((verb, args) => {
+    if (verb !== VERBS.reclaim) return {}
+    const part = args as unknown as Part
+    if (part.into === undefined) void hold.release({ offset: 4096, length: 4096 })
+    return { ...granted(9), blocks: part.extents.length }
+  })
+  await holds.again(second.alive, shows)
+  const parts = second.of(VERBS.reclaim) as unknown as Part[]
+  assert.deepEqual(
+    parts.map(({ offset, length, extents: part, into }) => [
+      offset / 4096,
+      length / 4096,
+      part.map(({ fileBlock }) => fileBlock),
+      into,
+    ]),
+    [
+      [0, 2, [0, 1], undefined],
+      [3, 3, [3, 4, 5], 9],
+    ],
+  )
+  assert.deepEqual(second.of(VERBS.layoutReturn), [
+    { id: 9, range: { offset: 4096, length: 4096 } },
+  ])
+  assert.deepEqual([hold.held, hold.id], [true, 9])
+})
