@@ -39,7 +39,7 @@ export const XATTR_NAMES_MAX = 16_384
 /** Bytes of what opens a file again by its number. */
 export const HANDLE_KEY_BYTES = 16
 /** Extents of a hold that is taken again: so many at once. */
-export const RECLAIM_EXTENTS_MAX = 2048
+export const RECLAIM_EXTENTS_MAX = 512
 /** Descriptors of the region that one session may have, and show to the next server. */
 export const SLOTS_MAX = 64
 /** Supplementary groups (NGROUPS_MAX is 65536; an NFS server takes 16). */
