@@ -27,7 +27,11 @@ export function serveCommand(program: Command): Command {
         'and that it is alive (WatchdogSec=), and takes a socket that was made for it.',
     )
     .argument('<region>', 'region with a volume', parseRegion)
-    .option('--listen <host:port>', 'take remote clients there; needs --keys', parseHostPort)
+    .option(
+      '--listen <host:port>',
+      'take remote clients there; needs --keys; :PORT is 127.0.0.1',
+      parseHostPort,
+    )
     .option('--keys <file>', 'keys of remote clients (holdfast keys make)')
     .option('--socket <path>', 'socket for local clients (default: by the uuid of the volume)')
     .option(
@@ -47,7 +51,7 @@ export function serveCommand(program: Command): Command {
         'access; again for more',
       addExposure,
     )
-    .option('--http <host:port>', 'metrics and health over HTTP', parseHostPort)
+    .option('--http <host:port>', 'metrics and health over HTTP; :PORT is 127.0.0.1', parseHostPort)
     .option('--max-clients <n>', 'clients at a time (default: 4096)', parseClients)
     .addOption(
       new Option('--stop-timeout <seconds>', 'time that clients have to let go when it stops')
