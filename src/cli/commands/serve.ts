@@ -27,11 +27,7 @@ export function serveCommand(program: Command): Command {
         'and that it is alive (WatchdogSec=), and takes a socket that was made for it.',
     )
     .argument('<region>', 'region with a volume', parseRegion)
-    .option(
-      '--listen <host:port>',
-      'take remote clients there; needs --keys; :PORT is 127.0.0.1',
-      parseHostPort,
-    )
+    .option('--listen <host:port>', 'take remote clients there; needs --keys', parseHostPort)
     .option('--keys <file>', 'keys of remote clients (holdfast keys make)')
     .option('--socket <path>', 'socket for local clients (default: by the uuid of the volume)')
     .option(
