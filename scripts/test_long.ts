@@ -3,8 +3,8 @@
  * (test/soak/), a volume with each way to sync in a process of its own, for half of the time but an
  * hour at most, unless `--soak` says otherwise. Then crowds of clients (test/clients/), for a
  * quarter of the time and an hour at most, unless `--crowd` does. Then the randomised suites again
- * and again, each round with the next seed and with more of everything, until the time is over (a round that
- * has begun is finished) or one fails. The seed of each round is printed;
+ * and again, each round with the next seed and with more of everything, until the time is over (a
+ * round that has begun is finished) or one fails. The seed of each round is printed;
  * `npm run test:long -- 1 SEED --soak 0 --crowd 0` repeats one.
  */
 import { spawn, spawnSync } from 'node:child_process'
