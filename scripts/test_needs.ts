@@ -4,8 +4,8 @@
  * else a suite could fall silent on a machine that was set up to run it.
  */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, readFileSync } from 'node:fs'
-import { networkInterfaces, release } from 'node:os'
+import { accessSync, constants, readFileSync, statfsSync } from 'node:fs'
+import { networkInterfaces, release, tmpdir } from 'node:os'
 import { NETWORK_NEEDS } from './network_needs.js'
 
 export interface Need {
@@ -42,6 +42,11 @@ function hasIpv6(): boolean {
 function hugePagesFree(): boolean {
   const found = /^HugePages_Free:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))
   return found !== null && Number(found[1]) > 0
+}
+
+function hasRoom(): boolean {
+  const { bavail, bsize } = statfsSync(tmpdir())
+  return bavail * bsize > 20 * 2 ** 30
 }
 
 function kernelIsAtLeast(major: number, minor: number): boolean {
@@ -88,6 +93,12 @@ export const NEEDS: readonly Need[] = [
     pattern: /ArrayBuffer\.prototype\.transfer/,
     met: () => 'transfer' in ArrayBuffer.prototype,
   },
+  {
+    name: 'the long run',
+    pattern: /\bthe long run\b/,
+    met: () => process.env['HOLDFAST_LONG'] !== undefined,
+  },
+  { name: 'a disk with 20 GiB free', pattern: /20 GiB free/, met: hasRoom },
   { name: 'arm64', pattern: /\barm64\b/, met: () => process.arch === 'arm64' },
   { name: 'x64', pattern: /\bx64\b/, met: () => process.arch === 'x64' },
   ...NETWORK_NEEDS.map(({ lack, met }) => {

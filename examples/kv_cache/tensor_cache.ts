@@ -11,7 +11,8 @@
  *
  * What holds when a process dies in the middle of a put: its entry stays locked, and no other is
  * touched. Whoever comes across it asks the server whether W still has its file lock, which the
- * server ends with the process, and empties the entry if not.
+ * server ends with the process, and empties the entry if not. A server that ends takes the locks
+ * with it: values are read meanwhile, and none is put until the next server has given us a lock.
  *
  * What it stands on: the mapping is direct (a seal), so that nobody can move or free the blocks
  * under it; truncate, punch and defragment are refused as long as one process has it.
@@ -58,8 +59,8 @@ export class TensorCache {
   readonly #bytes: Uint8Array
   /** Sets of each class. */
   readonly #sets: number
-  /** Who this is, in the states of entries that it writes. */
-  readonly #writer: number
+  /** Who this is, in the states of entries that it writes; 0: nobody now, and it writes none. */
+  #writer: number
   #locks: File
   readonly #stuck = new Map<number, { readonly state: number; readonly since: number }>()
 
@@ -79,8 +80,12 @@ export class TensorCache {
     this.#sets = setsOf(mapping.byteLength)
     this.#writer = writer
     this.#sweep()
+    client.onLost = () => (this.#writer = 0)
     // A new server knows nothing of the locks that the last one had given.
-    client.onConnected = () => void this.#lockAgain()
+    client.onConnected = () => {
+      // When that is gone, too, there will be another, or none, and nothing is put.
+      this.#lockAgain(writer).catch(() => {})
+    }
   }
 
   /** Opens a cache in a volume that is served, and makes it, with `bytes`, where there is none. */
@@ -119,7 +124,7 @@ export class TensorCache {
 
   /**
    * Puts a value, by one copy; what was used longest ago makes room. False when somebody else
-   * writes the same key, or all its places.
+   * writes the same key, or all its places, or while there is no server.
    */
   put(key: string, value: Uint8Array): boolean {
     const capacity = SLOT_BYTES.find((bytes) => bytes >= value.length)
@@ -145,9 +150,11 @@ export class TensorCache {
     return false
   }
 
-  delete(key: string): void {
+  /** False when it is there still: somebody writes it, or there is no server. */
+  delete(key: string): boolean {
     const hash = hashOf(key)
     for (const entry of this.#places(hash)) if (this.#has(entry, hash)) this.#drop(entry)
+    return !this.#places(hash).some((entry) => this.#has(entry, hash))
   }
 
   /** Empties what processes that are dead had begun to write; how many entries. */
@@ -157,8 +164,7 @@ export class TensorCache {
       if (performance.now() - since < STUCK_MS) continue
       this.#stuck.delete(at)
       if (Atomics.load(this.#words, at + STATE) !== state) continue
-      const lock = { type: 'write', start: LOCKS - state, length: 1 } as const
-      if ((await this.#locks.testLock(lock)) !== null) continue
+      if (this.#writer === 0 || (await this.#lives(-state)) || this.#writer === 0) continue
       if (Atomics.compareExchange(this.#words, at + STATE, state, -this.#writer) !== state) continue
       this.#empty(at)
       repaired++
@@ -208,6 +214,7 @@ export class TensorCache {
   }
 
   #lock(entry: Entry): boolean {
+    if (this.#writer === 0) return false
     const state = Atomics.load(this.#words, entry.at + STATE)
     if (state < 0) {
       this.#suspect(entry, state)
@@ -251,9 +258,24 @@ export class TensorCache {
     }
   }
 
-  async #lockAgain(): Promise<void> {
-    this.#locks = await this.#client.open(this.#path, 'r+')
-    await this.#locks.lock({ type: 'write', start: LOCKS + this.#writer, length: 1 })
+  /** Whether a process has this number; where nobody can say so, it has. */
+  async #lives(writer: number): Promise<boolean> {
+    try {
+      const lock = { type: 'write', start: LOCKS + writer, length: 1 } as const
+      return (await this.#locks.testLock(lock)) !== null
+    } catch {
+      return true
+    }
+  }
+
+  /** The number of before, or another where a new process has taken it meanwhile. */
+  async #lockAgain(before: number): Promise<void> {
+    const file = await this.#client.open(this.#path, 'r+')
+    const writer = (await isFree(file, before)) ? before : await firstFree(file)
+    await this.#locks.close()
+    this.#locks = file
+    this.#writer = writer
+    if (writer !== before) this.#sweep()
   }
 }
 
@@ -275,12 +297,18 @@ function hashOf(key: string): Int32Array {
 /** Takes the first number that no living process has. */
 async function firstFree(file: File): Promise<number> {
   for (let writer = 1; writer <= WRITERS_MAX; writer++) {
-    try {
-      await file.lock({ type: 'write', start: LOCKS + writer, length: 1 })
-      return writer
-    } catch (error) {
-      if ((error as HoldfastError).code !== 'EAGAIN') throw error
-    }
+    if (await isFree(file, writer)) return writer
   }
   throw new RangeError(`${WRITERS_MAX} processes have the cache open`)
+}
+
+/** Takes a number, unless a living process has it. */
+async function isFree(file: File, writer: number): Promise<boolean> {
+  try {
+    await file.lock({ type: 'write', start: LOCKS + writer, length: 1 })
+    return true
+  } catch (error) {
+    if ((error as HoldfastError).code !== 'EAGAIN') throw error
+    return false
+  }
 }

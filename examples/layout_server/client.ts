@@ -108,12 +108,20 @@ export class LayoutClient {
     for (const { reject } of this.#pending.values()) reject(lost)
   }
 
+  async #recalled(layout: Layout, change: string): Promise<void> {
+    try {
+      await this.onRecall(layout, change)
+    } catch {
+      // No answer: what is not given back in time is fenced, and that is told.
+    }
+  }
+
   #take({ id, result, error, recall, fenced }: Said): void {
     if (recall !== undefined) {
       // It may come before the answer that lends it: then it is not in use yet, and the one who
       // has it finds it fenced.
       const layout = this.#layouts.get(recall.layout)
-      if (layout !== undefined) void this.onRecall(layout, recall.change)
+      if (layout !== undefined) void this.#recalled(layout, recall.change)
     } else if (fenced !== undefined) {
       const layout = this.#layouts.get(fenced)
       layout?.fenced()

@@ -54,6 +54,8 @@ interface Loan {
   readonly file: LayoutFile
 }
 
+type Wish = Pick<Get, 'write' | 'offset' | 'length'>
+
 /** One client: a session of the volume, a protection domain of the RNIC, and its layouts. */
 class ServedClient {
   readonly #volume: Volume
@@ -76,7 +78,10 @@ class ServedClient {
         void this.#answer(heard<Request>(bytes))
       }
     } finally {
-      for (const { region } of this.#loans.values()) region.invalidate()
+      for (const { region, file } of this.#loans.values()) {
+        region.invalidate()
+        file.close()
+      }
       this.#session.end()
       await this.#session.over
     }
@@ -107,6 +112,15 @@ class ServedClient {
 
   async #lend({ path, write, offset, length }: Get): Promise<Lent> {
     const file = this.#volume.openAs(this.#session, path, write ? 0o102 : 0o0, 0o644)
+    try {
+      return await this.#lendOf(file, { write, offset, length })
+    } catch (error) {
+      file.close()
+      throw error
+    }
+  }
+
+  async #lendOf(file: LayoutFile, { write, offset, length }: Wish): Promise<Lent> {
     let loan: Loan | null = null
     const hold = await this.#volume.promises.lease(file, {
       iomode: write ? 'rw' : 'read',

@@ -104,7 +104,8 @@ async function serve(url: string, path: string, swap: boolean): Promise<void> {
     check(kept, await readTensors(layout, kept))
     const { nlink } = await file.stat()
     console.log(`swapped; the pinned layers of the old model are there still (${nlink} names)`)
-    await load(client, path)
+    const { file: next } = await load(client, path)
+    await next.close()
   }
   await file.close()
   await client.close()

@@ -51,6 +51,9 @@ const REMEDY: Readonly<Record<string, string>> = {
   'resize EBUSY': 'stop it there first: the region is resized as a whole',
   'mkfs EBUSY': 'stop it there first, or choose another region',
   'fsck EBUSY': 'stop it there first, or look at it as it is with fsck --force',
+  'badblocks EBUSY': 'stop it there first: the list is of the region as a whole',
+  'recall ESTALE': 'holdfast holds shows those that there are',
+  'evict ESTALE': 'holdfast sessions shows those that there are',
   'watch EPERM': '--only holds shows what happens to holds',
   'reflink EISDIR': 'snapshot clones directories',
 }
@@ -63,6 +66,8 @@ const DETAIL_REMEDY: Readonly<Record<string, string>> = {
   'giving blocks a second owner: it is fixed': '--share copy copies it',
   'blocks of it have other owners': 'remove its clones first, or overwrite them',
   'the volume keeps the last name': 'release them first',
+  'there is no such region': 'holdfast mkfs makes one',
+  'there is no such key file': 'holdfast keys make makes one',
   'the volume is static': 'cp copies without sharing',
 }
 

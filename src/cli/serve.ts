@@ -59,7 +59,10 @@ async function serve(region: string, options: ServeOptions, log: Log): Promise<v
   let reload = () => {}
   await lastUntilStopped(
     async (stopped) => {
-      const service = await Service.start(serviceOptions(region, options, log))
+      const start = Service.start(serviceOptions(region, options, log))
+      const service = await start.catch((error: unknown) => {
+        throw missing(error, region, options) ?? error
+      })
       reload = () => manager.reloading(() => service.reload())
       await announce(service, region, options, log)
       manager.ready(`serving ${region}`, () => service.unhealthy === null)
@@ -76,6 +79,14 @@ async function serve(region: string, options: ServeOptions, log: Log): Promise<v
     },
     () => reload(),
   )
+}
+
+/** Of files that are not there, which one is. */
+function missing(error: unknown, region: string, { keys }: ServeOptions): HoldfastError | null {
+  const { code, path } = error as NodeJS.ErrnoException
+  if (code !== 'ENOENT' || path === undefined || (path !== region && path !== keys)) return null
+  const detail = path === region ? 'there is no such region' : 'there is no such key file'
+  return new HoldfastError('ENOENT', detail, { path, cause: error })
 }
 
 function serviceOptions(region: string, options: ServeOptions, log: Log) {

@@ -5,7 +5,10 @@ import { serve, tell } from '../processes/serve.js'
 import { Roamer } from './roamer.js'
 
 interface Begin {
-  readonly socket: string
+  /** Where the server is: a socket, or hf://HOST:PORT. */
+  readonly where: string
+  /** Of remote clients. */
+  readonly key?: string
   readonly seed: number
   /** Numbers of the clients, each given once in a run. */
   readonly numbers: readonly number[]
@@ -19,7 +22,8 @@ const NEXT = 4096
 let how!: Begin
 
 async function roamer(number: number): Promise<Roamer> {
-  const client = await connect(how.socket, { name: `client ${number}` })
+  const { where, key } = how
+  const client = await connect(where, { name: `client ${number}`, ...(key && { key }) })
   return new Roamer(client, number, new Prng(how.seed + number), {
     durable: (what) => tell('durable', what),
     forgotten: (name) => tell('forgotten', name),
@@ -70,6 +74,7 @@ serve({
       session: one.client.hello.session,
       holds: one.held(),
     })),
+  statfs: () => Promise.all(roamers.map(({ client }) => client.statfs())),
   /** Their sockets break. */
   disconnect: () => {
     for (const { client } of roamers) client.connection.alive?.caller.abort()

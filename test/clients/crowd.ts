@@ -4,11 +4,14 @@
  * compared with what the clients say that they have.
  */
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
+import type { StatFs } from '../../src/base/filesystem.js'
 import { Prng } from '../../src/base/prng.js'
 import { BLOCK_BYTES } from '../../src/base/limits.js'
 import { openVolume } from '../../src/layout/embedded.js'
 import type { LayoutVolume } from '../../src/layout/volume.js'
 import { Actor } from '../processes/actor.js'
+import { until } from '../processes/program.js'
 import { named, sequenceOf, wordsOf, wrong } from './content.js'
 import type { Durable } from './roamer.js'
 import type { Scene } from './scene.js'
@@ -33,6 +36,8 @@ interface Said {
 
 interface Member {
   readonly actor: Actor
+  /** Its clients come over a network. */
+  readonly remote: boolean
   /** It stands still, and says nothing. */
   stopped: boolean
 }
@@ -43,6 +48,8 @@ export class Crowd {
   readonly #prng: Prng
   readonly #members: Member[] = []
   #numbers = 0
+  #keys = ''
+  #port = 0
   /** Sequence numbers that were said to be durable, by file and block. */
   readonly #durable = new Map<string, readonly number[]>()
   readonly #blows = new Map<string, number>()
@@ -58,8 +65,9 @@ export class Crowd {
   /** From the first client to a volume that nobody uses, and that is as they were told. */
   async run(): Promise<string> {
     const { seconds, programs, pace } = this.#options
-    await this.#scene.serve()
-    await Promise.all(Array.from({ length: programs }, () => this.#join()))
+    this.#keys = this.#scene.makeKeys()
+    this.#port = await this.#scene.serve(this.#keys)
+    await Promise.all(Array.from({ length: programs }, (_, i) => this.#join(i === 0)))
     const end = Date.now() + seconds * 1000
     for (let round = 0; Date.now() < end; round++) {
       const blows = 3 + this.#prng.below(6)
@@ -85,17 +93,18 @@ export class Crowd {
 
   // ---- members ---------------------------------------------------------------------------------
 
-  async #join(): Promise<void> {
+  async #join(remote: boolean): Promise<void> {
     const { clients, seconds, seed } = this.#options
     const { programs, socket } = this.#scene
     const options = { seconds: seconds + 120 }
     const actor = await Actor.start(programs, import.meta.url, './client.js', options)
-    const member = { actor, stopped: false }
+    const member = { actor, remote, stopped: false }
     this.#members.push(member)
     void this.#hear(actor)
     void this.#forget(actor)
     const numbers = Array.from({ length: clients }, () => ++this.#numbers)
-    await actor.call('begin', { socket, seed, numbers })
+    const far = { where: `hf://127.0.0.1:${this.#port}`, key: `${this.#keys}#root` }
+    await actor.call('begin', { ...(remote ? far : { where: socket }), seed, numbers })
   }
 
   async #hear(actor: Actor): Promise<void> {
@@ -142,7 +151,7 @@ export class Crowd {
   async #kill(member: Member): Promise<void> {
     this.#members.splice(this.#members.indexOf(member), 1)
     await member.actor.kill()
-    await this.#join()
+    await this.#join(member.remote)
   }
 
   async #stop(member: Member): Promise<void> {
@@ -160,7 +169,7 @@ export class Crowd {
     for (let i = 0; i < times; i++) {
       await this.#scene.kill()
       if (this.#prng.chance(1, 3)) this.#scene.check()
-      await this.#scene.serve()
+      await this.#scene.serve(this.#keys, this.#port)
       if (this.#prng.chance(1, 2)) {
         await new Promise((resolve) => setTimeout(resolve, this.#prng.below(150)))
       }
@@ -202,8 +211,22 @@ export class Crowd {
       const known = report.holds.filter(({ owner }) => owner.session === session)
       assert.deepEqual(text(known), text(holds), `holds of session ${session}`)
     }
+    await this.#compareRoom()
     await this.#all('look')
     await this.#all('go')
+  }
+
+  /** Everybody is told of the same room, once what was let go is free. */
+  async #compareRoom(): Promise<void> {
+    let [theirs, ours]: [StatFs[], StatFs[]] = [[], []]
+    const same = async () => {
+      const told = this.#members.map(({ actor }) => actor.call<StatFs[]>('statfs'))
+      theirs = (await Promise.all(told)).flat()
+      const { statfs } = await this.#scene.report()
+      ours = theirs.map(() => statfs)
+      return isDeepStrictEqual(theirs, ours)
+    }
+    await until(same, 'what the server has free').catch(() => assert.deepEqual(theirs, ours))
   }
 
   async #all(call: string): Promise<void> {

@@ -12,11 +12,13 @@ interface Start {
   readonly socket: string
   /** File of keys: remote clients are served, too. */
   readonly keys?: string
+  /** Of remote clients: one that is free unless given. */
+  readonly port?: number
 }
 
 let service!: Service
 
-async function start({ region, socket, keys }: Start): Promise<{ port: number }> {
+async function start({ region, socket, keys, port = 0 }: Start): Promise<{ port: number }> {
   const log = new Log({
     timers: systemTimers,
     format: 'json',
@@ -27,7 +29,7 @@ async function start({ region, socket, keys }: Start): Promise<{ port: number }>
       if (line.includes('"level":"error"')) tell('wrong', line)
     },
   })
-  const listen = keys === undefined ? undefined : { host: '127.0.0.1', port: 0, keys }
+  const listen = keys === undefined ? undefined : { host: '127.0.0.1', port, keys }
   service = await Service.start({
     region,
     socket,
@@ -49,6 +51,7 @@ function report(): Report {
     // Limbo is open always.
     open: volume.core.opens.count - 1,
     free: volume.statfs().blocksFree,
+    statfs: volume.statfs(),
   }
 }
 

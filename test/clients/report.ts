@@ -1,4 +1,5 @@
 /** What a server says of itself, to its tests. */
+import type { StatFs } from '../../src/base/filesystem.js'
 import type { HoldInfo } from '../../src/base/layout.js'
 import type { Server } from '../../src/serve/server.js'
 
@@ -11,4 +12,5 @@ export interface Report {
   /** Inodes that are open. */
   readonly open: number
   readonly free: number
+  readonly statfs: StatFs
 }

@@ -12,7 +12,9 @@ import type { FileMapping } from '../../src/base/mapping.js'
 import type { Prng } from '../../src/base/prng.js'
 import type { Client } from '../../src/client/index.js'
 import type { ClientHold, OnRecall } from '../../src/client/hold.js'
+import type { FileLayout } from '../../src/client/layout.js'
 import type { LocalFile } from '../../src/client/local_file.js'
+import type { RemoteFile } from '../../src/client/remote_file.js'
 import {
   blockBytes,
   named,
@@ -63,6 +65,8 @@ class Own {
   readonly most: number[]
   /** Bytes are under way to it. */
   busy = false
+  /** Blocks whose last write by RDMA did not come to its end. */
+  readonly torn = new Set<number>()
   sequence = 0
 
   constructor(name: string, family: readonly number[], blocks: number) {
@@ -185,14 +189,17 @@ export class Roamer {
   }
 
   #action(): [string, () => Promise<unknown>] {
+    const mapping = this.client.where.startsWith('hf:') ? 0 : 1
     const actions: [number, string, () => Promise<unknown>][] = [
+      [mapping === 0 ? 16 : 0, 'one-sided', async () => this.#oneSided(await this.#any())],
+      [mapping === 0 ? 8 : 0, 'one-sided own', () => this.#oneSided(this.#one())],
       [this.#own.size < OWN_MAX ? 8 : 1, 'make', () => this.#make()],
       [
-        this.#mapped.length < MAPPINGS_MAX ? 16 : 0,
+        this.#mapped.length < MAPPINGS_MAX ? 16 * mapping : 0,
         'map',
         async () => this.#map(await this.#any()),
       ],
-      [8, 'map own', () => this.#map(this.#one())],
+      [8 * mapping, 'map own', () => this.#map(this.#one())],
       [6, 'unmap', () => this.#unmap()],
       [this.#pins.length < PINS_MAX ? 12 : 2, 'pin', async () => this.#pin(await this.#any())],
       [this.#pins.length < PINS_MAX ? 3 : 0, 'pins', async () => this.#pinMany(await this.#any())],
@@ -284,7 +291,9 @@ export class Roamer {
     own.most[block] = sequence
     try {
       const written = await file.write(blockBytes(id, block, sequence), block * BLOCK_BYTES)
-      if (written === BLOCK_BYTES) own.least[block] = sequence
+      if (written !== BLOCK_BYTES) return
+      own.least[block] = sequence
+      own.torn.delete(block)
     } finally {
       own.busy = false
     }
@@ -386,6 +395,48 @@ export class Roamer {
     ]
     await hold.release()
     await file.close()
+  }
+
+  // ---- one-sided -------------------------------------------------------------------------------
+
+  /**
+   * Reads a file by RDMA, and writes a block of one of its own, under a lease that may be asked
+   * back, or fenced, meanwhile.
+   */
+  async #oneSided(name: string): Promise<void> {
+    const { family } = named(name)!
+    const own = this.#own.get(name) ?? null
+    const file = (await this.client.open(`/${name}`, 'r+')) as RemoteFile
+    try {
+      const blocks = Math.floor((await file.stat()).size / BLOCK_BYTES)
+      if (blocks === 0) return
+      const iomode = own === null ? ('read' as const) : ('rw' as const)
+      const lease = { length: blocks * BLOCK_BYTES, iomode, onRecall: this.#answer() }
+      await using layout = await file.layout({ ...lease, ...this.#patience() })
+      if (own !== null) await this.#placeOneSided(own, layout, this.#prng.below(blocks))
+      const before = [...(own?.least ?? [])]
+      const words = wordsOf(await layout.read(0, blocks * BLOCK_BYTES))
+      this.#demand(words, family, `one-sided read of ${name}`)
+      if (own === null) return
+      if (!own.busy) this.#demandOwn(own, words, before)
+      await layout.commit()
+      this.#ears.durable({ name, sequences: before })
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #placeOneSided(own: Own, layout: FileLayout, block: number): Promise<void> {
+    if ((own.least[block] ?? 0) === 0) return
+    const sequence = own.next()
+    // Cut off in the middle, it may be neither that of before nor this one.
+    own.least[block] = 0
+    this.#ears.durable({ name: own.name, sequences: [...own.least] })
+    own.torn.add(block)
+    own.most[block] = sequence
+    await layout.write(block * BLOCK_BYTES, blockBytes(own.id, block, sequence))
+    own.torn.delete(block)
+    own.least[block] = sequence
   }
 
   // ---- mappings --------------------------------------------------------------------------------
@@ -511,6 +562,7 @@ export class Roamer {
   #demandOwn(own: Own, words: Uint32Array, least: readonly number[]): void {
     const blocks = Math.min(Math.floor(words.length / (2 * WORDS)), own.least.length)
     for (let block = 0; block < blocks; block++) {
+      if (own.torn.has(block)) continue
       const found = sequenceOf(words, block)
       if (found !== null && found >= least[block]! && found <= own.most[block]!) continue
       this.faults.push(

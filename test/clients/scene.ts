@@ -1,11 +1,12 @@
 /** A region, its daemon, and what must be true when all clients have gone. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport } from '../../src/check/report.js'
 import { connect, type Client } from '../../src/client/index.js'
+import { formatSecret } from '../../src/control/keys.js'
 import { createVolume } from '../../src/layout/embedded.js'
 import { native } from '../../src/native/native.js'
 import { openRegion } from '../../src/region/file_region.js'
@@ -48,7 +49,7 @@ export class Scene {
   }
 
   /** The daemon begins to serve; with keys, remote clients, too: at the port that this returns. */
-  async serve(keys?: string): Promise<number> {
+  async serve(keys?: string, port = 0): Promise<number> {
     const seconds = this.#seconds
     const daemon = await Actor.start(this.programs, import.meta.url, './daemon.js', { seconds })
     this.#daemon = daemon
@@ -57,7 +58,16 @@ export class Scene {
       () => {},
     )
     const { region, socket } = this
-    return (await daemon.call<{ port: number }>('start', { region, socket, keys })).port
+    return (await daemon.call<{ port: number }>('start', { region, socket, keys, port })).port
+  }
+
+  /** A file of keys with one of root's. */
+  makeKeys(): string {
+    const path = `${this.region}.keys`
+    const secret = new Uint8Array(32).map((_, i) => 3 * i + 1)
+    const line = `${formatSecret({ id: 'root', secret })} uid=0 gid=0 rw\n`
+    writeFileSync(path, line, { mode: 0o600 })
+    return path
   }
 
   get daemon(): Actor {

@@ -44,9 +44,10 @@ async function served(programs: Programs, t: TestContext) {
   })
   const socket = join(directory, 'socket')
   const places = ['--socket', socket, '--listen', '127.0.0.1:0', '--keys', keys]
-  const server = run(programs, 'serve', MAIN, 'serve', '--json', ...places, region)
+  const serve = () => run(programs, 'serve', MAIN, 'serve', '--json', ...places, region)
+  const server = serve()
   const { listen } = JSON.parse(await server.line()) as { listen: { port: number } }
-  return { socket, keys, url: `hf://127.0.0.1:${listen.port}` }
+  return { socket, keys, url: `hf://127.0.0.1:${listen.port}`, server, serve }
 }
 
 processTest('four processes share a cache, and one is killed', {}, async (programs, t) => {
@@ -97,6 +98,44 @@ processTest(
     await Promise.all([one!.close(), other!.close(), client.close()])
   },
 )
+
+processTest('a cache is read without a server, and written with a lock', {}, async (p, t) => {
+  const { socket, ...first } = await served(p, t)
+  const cache = await TensorCache.open(socket, '/cache', 12 * MIB)
+  const value = (fill: number) => new Uint8Array(4096).fill(fill)
+  const puts = () => cache.put('b', value(2))
+  assert.ok(cache.put('a', value(1)))
+  let { server } = first
+  for (let tries = 1, taken = false; !taken; tries++) {
+    assert.ok(tries < 10, 'the cache was always there first')
+    await server.kill()
+    await until(() => !puts(), 'the loss')
+    assert.equal(cache.delete('a'), false)
+    assert.deepEqual(cache.get('a'), value(1))
+    server = first.serve()
+    await server.line()
+    // Another one takes the number of before, unless it is taken again already.
+    const other = await connect(socket)
+    const locks = await other.open('/cache', 'r+')
+    const byte = (writer: number) => ({ start: 2 ** 40 + writer, length: 1 })
+    taken = await locks.lock({ type: 'write', ...byte(1) }).then(
+      () => true,
+      () => false,
+    )
+    await until(puts, 'a lock')
+    const held = (writer: number) => locks.testLock({ type: 'write', ...byte(writer) })
+    if (taken) assert.ok((await held(2)) !== null && (await held(3)) === null)
+    await other.close()
+  }
+  assert.deepEqual([cache.get('a'), cache.get('b')], [value(1), value(2)])
+  assert.equal(cache.delete('a'), true)
+  // It goes for good, and nobody minds.
+  await server.kill()
+  await until(() => !puts(), 'the loss')
+  assert.equal(await cache.repair(), 0)
+  assert.deepEqual(cache.get('b'), value(2))
+  await cache.close()
+})
 
 processTest('a worker loads a model one-sided, and another under it', {}, async (programs, t) => {
   const { socket, url, keys } = await served(programs, t)

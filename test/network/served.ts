@@ -55,6 +55,8 @@ export interface FieldOptions {
   readonly seconds?: number
   /** What plain clients reach. */
   readonly plain?: string
+  /** Why it is not to run. */
+  readonly skip?: string | false
 }
 
 export class Field {
@@ -141,7 +143,7 @@ export function fieldTest(
   options: FieldOptions,
   body: (field: Field, t: TestContext) => Promise<void>,
 ): void {
-  processTest(name, { skip }, async (programs, t) => {
+  processTest(name, { skip: skip || (options.skip ?? false) }, async (programs, t) => {
     const seed = seedOf(t)
     const network = await Network.make(programs, 1 + (options.clients ?? 1))
     const field = new Field(programs, network, seed, options)

@@ -96,6 +96,17 @@ test('a failure is one line with command, code, place and remedy, and exit code 
   )
 })
 
+test('who serves what is not there is told what makes it', async () => {
+  const no = join(directory, 'no.hf')
+  await failed(1, /^holdfast: serve: ENOENT: .* region, '.*no\.hf'; holdfast mkfs/, 'serve', no)
+  const listen = ['--listen', ':0', '--keys', no]
+  await failed(1, /: ENOENT: .* key file, '.*no\.hf'; holdfast keys/, 'serve', ...listen, region)
+})
+
+test('help shows no default that is none', async () => {
+  assert.doesNotMatch((await done('demo', '--help')).out, /default/)
+})
+
 test('mkfs makes, refuses, and obeys force', async (t) => {
   const path = join(temporary(t), 'new.hf')
   const { out } = await done('mkfs', '--size', '1M', '--label', 'ä', '--sync', 'always', path)

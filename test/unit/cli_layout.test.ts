@@ -373,6 +373,12 @@ test('a failure names the holds in the way, whose and why, on one line', async (
   volume.close()
 })
 
+test('a failure says what shows those that there are', () => {
+  const stale = new HoldfastError('ESTALE', 'hold 99: there is none')
+  assert.match(failureLine('recall', stale), /there is none; holdfast holds shows/)
+  assert.match(failureLine('evict', stale), /there is none; holdfast sessions shows/)
+})
+
 test('a failure is one line whatever the file is called', () => {
   const error = new HoldfastError('ENOENT', undefined, { path: 'a\nb' })
   assert.equal(

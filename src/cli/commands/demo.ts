@@ -6,7 +6,7 @@ import type { Step } from '../demo/step.js'
 import { examples, JSON_OPTION, type JsonOption } from '../options.js'
 
 interface Options extends JsonOption {
-  readonly step: readonly Step[]
+  readonly step?: readonly Step[]
   readonly slow?: boolean
 }
 
@@ -24,14 +24,14 @@ export function demoCommand(program: Command): Command {
         'where bytes and answers were compared. It takes seconds, leaves nothing behind, and ' +
         `fails when something is not as it should be. Steps: ${STEPS.map(({ name }) => name).join(', ')}.`,
     )
-    .option('--step <name>', 'this step alone; it can be given again', addStep, [])
+    .option('--step <name>', 'this step alone; it can be given again', addStep)
     .option('--slow', 'a pause after each step, for reading along')
     .option(...JSON_OPTION)
     .addHelpText(...examples('holdfast demo', 'holdfast demo --step defer --step kill'))
     .action(demo)
 }
 
-function addStep(name: string, before: readonly Step[]): readonly Step[] {
+function addStep(name: string, before: readonly Step[] = []): readonly Step[] {
   const step = STEPS.find((one) => one.name === name)
   if (step !== undefined) return [...before, step]
   throw new InvalidArgumentError(`the steps are ${STEPS.map((one) => one.name).join(', ')}`)
@@ -39,8 +39,8 @@ function addStep(name: string, before: readonly Step[]): readonly Step[] {
 
 async function demo(options: Options): Promise<void> {
   const show = options.json === true ? new JsonShow() : new PersonShow()
-  const steps =
-    options.step.length === 0 ? STEPS : STEPS.filter((one) => options.step.includes(one))
+  const { step: chosen = STEPS } = options
+  const steps = STEPS.filter((one) => chosen.includes(one))
   const ok = await play({ steps, show, pause: options.slow === true ? SLOW_MS : 0 })
   if (!ok) process.exitCode = EXIT_FAILED
 }

@@ -47,7 +47,7 @@ export function serveCommand(program: Command): Command {
         'access; again for more',
       addExposure,
     )
-    .option('--http <host:port>', 'metrics and health over HTTP', parseHostPort)
+    .option('--http <host:port>', 'metrics and health over HTTP; :PORT is 127.0.0.1', parseHostPort)
     .option('--max-clients <n>', 'clients at a time (default: 4096)', parseClients)
     .addOption(
       new Option('--stop-timeout <seconds>', 'time that clients have to let go when it stops')
