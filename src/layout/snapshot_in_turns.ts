@@ -64,7 +64,7 @@ export class SnapshotInTurns {
     })
   }
 
-  /** All of it, for a change that does not wait. What is refused is asked for anew, and told then. */
+  /** All of it, for a change that does not wait. What is refused is asked for anew, later. */
   #finish(): void {
     try {
       this.#run((steps) => {

@@ -126,7 +126,7 @@ export class Waiting {
 
   /**
    * Runs a synchronous call until nothing is in its way, or its time is over: then with the error
-   * of the last try. `hold`: it asks for a hold. `alone`: whether it is of what is done alone.
+   * of the last try. `hold`: it asks for a hold. `alone`: it is what is done alone.
    */
   async settle<T>(
     run: (ticket: number) => T,

@@ -103,7 +103,7 @@ export class OneRun {
     })
   }
 
-  /** ENOSPC unless a run that was taken for a range is all that it lacks, and in the right place. */
+  /** ENOSPC unless a run that was taken is all that the range lacks, and in the right place. */
   demandFits(number: number, first: number, last: number, giver: number): void {
     const { inodes, extents, transaction } = this.#core
     const run = this.missing(inodes.get(number), first, last)

@@ -17,7 +17,7 @@ import { OneRun } from './one_run.js'
 import type { OpenInode } from './open_inodes.js'
 import type { Work } from './work.js'
 
-/** Where the blocks of a range come from: anywhere, one run, or a file without a name, by number. */
+/** Where blocks of a range come from: anywhere, one run, or a file without a name, by number. */
 const ANY_RUN = -1
 const ONE_RUN = 0
 
@@ -75,7 +75,7 @@ export class Ranges {
     return this.run.take(open.number, first, last)
   }
 
-  /** `allocate` with a run that was taken for it and zeroed. ENOSPC when it does not fit any more. */
+  /** `allocate` with a run that was taken for it and zeroed. ENOSPC where it fits no more. */
   giveRun(
     open: OpenInode,
     offset: number,
