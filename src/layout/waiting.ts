@@ -175,9 +175,9 @@ export class Waiting {
   }
 
   /**
-   * Asks a lease back for nobody's sake. Resolves with how it ended; EINVAL what is no lease, ESTALE
-   * one that covers nothing of its file any more, EBUSY when it was not given back, this time or
-   * another, and cannot be cut off.
+   * Asks a lease back for nobody's sake. Resolves with how it ended; EINVAL what is no lease,
+   * ESTALE one that covers nothing of its file any more, EBUSY when it was not given back, this
+   * time or another, and cannot be cut off.
    */
   async recall(id: number, options: WaitOptions = {}): Promise<'returned' | 'fenced'> {
     const { holds } = this.#arbiter
