@@ -176,6 +176,26 @@ export class LayoutFile extends OpenFile {
     )
   }
 
+  /** What `allocate` does for one run, in steps (Ranges.takeRun): the volume releases the inode. */
+  takeRun(offset: number, length: number, keepSize: boolean): OpenInode | null {
+    return this.#fallocate(() => this.#volume.ranges.takeRun(this.inode, offset, length, keepSize))
+  }
+
+  /** Zeroes some of it from a file block on; returns where to go on, Infinity at its end. */
+  zeroRun(run: OpenInode, from: number, blocks: number): number {
+    return this.#fallocate(() => this.#volume.ranges.run.zero(run, from, blocks))
+  }
+
+  giveRun(offset: number, length: number, keepSize: boolean, run: OpenInode): void {
+    this.#fallocate(() => this.#volume.ranges.giveRun(this.inode, offset, length, keepSize, run))
+  }
+
+  #fallocate<T>(run: () => T): T {
+    if (!this.wish.write) throw new HoldfastError('EBADF', 'the handle does not write')
+    this.demandBytes()
+    return this.enter('fallocate', run, true)
+  }
+
   /**
    * Whether there is room for the blocks that a range lacks, and, `alone`, for those of its own in
    * place of shared ones.

@@ -20,6 +20,7 @@ import type { OpenFile } from '../volume/open_file.js'
 import type { LayoutFile } from './file.js'
 import type { HoldOptions, LeaseOptions } from './grants.js'
 import type { Hold } from './hold.js'
+import { SnapshotInTurns, type SnapshotOptions } from './snapshot_in_turns.js'
 import type { LayoutVolume } from './volume.js'
 
 /** Of a change by path. */
@@ -55,6 +56,23 @@ export class LayoutPromises {
 
   snapshot(from: Path, to: Path, options: SettleOptions & ShareOptions = {}): Promise<void> {
     return this.settle(() => this.#volume.snapshot(from, to, options, options.as), options)
+  }
+
+  /**
+   * The same in several turns, for who makes all changes in the forms here: they wait for it. What
+   * does not wait calls `Waiting.finishAlone`.
+   */
+  async snapshotInTurns(from: Path, to: Path, options: SnapshotOptions = {}): Promise<void> {
+    const { waiting } = this.#volume
+    const turns = new SnapshotInTurns(this.#volume, from, to, options)
+    const begun = () => turns.begun
+    try {
+      while (!(await waiting.settle(() => turns.step(), options, false, begun))) {
+        await waiting.turn()
+      }
+    } finally {
+      turns.giveUp()
+    }
   }
 
   // ---- by handle -------------------------------------------------------------------------------

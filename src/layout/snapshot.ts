@@ -1,7 +1,8 @@
 /**
  * A snapshot of a directory tree: its directories made anew, its files cloned, so that it takes no
- * more space than names and inodes. The volume does nothing else meanwhile: it is the tree of one
- * point in time. It gets its name when all of it is there.
+ * more space than names and inodes. Nothing changes meanwhile, be it that
+ * the volume does nothing else or that all changes wait: it is the tree of one point in time. It
+ * gets its name when all of it is there.
  */
 import { HoldfastError } from '../base/errors.js'
 import type { Credentials, DirectoryEntry, Path, ShareOptions, Stats } from '../base/filesystem.js'
@@ -27,10 +28,11 @@ class Snapshot {
   }
 
   /** What is in the way of cloning any file of the tree, before anything is made. */
-  demand(from: Uint8Array): void {
+  *demand(from: Uint8Array): Generator<void> {
     for (const { name, type } of this.#entries(from)) {
+      yield
       const path = join(from, name)
-      if (type === 'directory') this.demand(path)
+      if (type === 'directory') yield* this.demand(path)
       if (type !== 'file') continue
       const volume = this.#volume
       volume.arbiter.during({ share: this.#options.share }, () =>
@@ -39,9 +41,12 @@ class Snapshot {
     }
   }
 
-  directory(from: Uint8Array, to: Uint8Array, stats: Stats): void {
+  *directory(from: Uint8Array, to: Uint8Array, stats: Stats): Generator<void> {
     this.#volume.mkdir(to, 0o700, this.#as)
-    for (const { name } of this.#entries(from)) this.#entry(join(from, name), join(to, name))
+    for (const { name } of this.#entries(from)) {
+      yield
+      yield* this.#entry(join(from, name), join(to, name))
+    }
     this.#attributes(from, to, stats)
   }
 
@@ -54,12 +59,12 @@ class Snapshot {
     }
   }
 
-  #entry(from: Uint8Array, to: Uint8Array): void {
+  *#entry(from: Uint8Array, to: Uint8Array): Generator<void> {
     const volume = this.#volume
     const as = this.#as
     const stats = volume.lstat(from, as)
     const type = stats.mode & Mode.typeMask
-    if (type === Mode.directory) return this.directory(from, to, stats)
+    if (type === Mode.directory) return yield* this.directory(from, to, stats)
     const other = this.#linked.get(stats.ino)
     if (other !== undefined) return volume.link(other, to, {}, as)
     if (type === Mode.file) volume.reflink(from, to, this.#options, as)
@@ -93,13 +98,14 @@ class Snapshot {
   }
 }
 
-export function snapshot(
+/** Makes it in steps of a file each. Nothing is to change between them; given up, it goes again. */
+export function* snapshot(
   volume: LayoutVolume,
   from: Path,
   to: Path,
   options: ShareOptions,
   as?: Credentials,
-): void {
+): Generator<void> {
   const stats = volume.stat(from, as)
   if ((stats.mode & Mode.typeMask) !== Mode.directory) {
     throw new HoldfastError('ENOTDIR', 'a snapshot is of a directory; reflink clones a file', {
@@ -114,13 +120,14 @@ export function snapshot(
   const made = unusedName(volume, target, as)
   refuseInside(volume, stats.ino, made, as)
   const snapshot = new Snapshot(volume, options, as)
-  snapshot.demand(asBytes(from))
+  yield* snapshot.demand(asBytes(from))
+  let whole = false
   try {
-    snapshot.directory(asBytes(from), made, stats)
+    yield* snapshot.directory(asBytes(from), made, stats)
     volume.rename(made, target, { noReplace: true }, as)
-  } catch (error) {
-    abandon(volume, made)
-    throw error
+    whole = true
+  } finally {
+    if (!whole && !volume.closed) abandon(volume, made)
   }
 }
 

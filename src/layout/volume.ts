@@ -327,7 +327,8 @@ export class LayoutVolume extends Volume {
 
   /** Copies a directory tree: its files are clones, at one point in time. `to` is not there yet. */
   snapshot(from: Path, to: Path, options: ShareOptions = {}, as?: Credentials): void {
-    snapshot(this, from, to, options, as)
+    const steps = snapshot(this, from, to, options, as)
+    while (steps.next().done !== true);
   }
 
   /**

@@ -9,7 +9,7 @@
  * - before a deadline counts as missed, what has come in meanwhile is dealt with;
  * - what is fenced is cut off, and drained, before the change goes on.
  */
-import { HoldfastError } from '../base/errors.js'
+import { assert, HoldfastError } from '../base/errors.js'
 import type { Recall, WaitOptions } from '../base/layout.js'
 import type { Arbiter, Conflict } from './arbiter.js'
 import { unharmed } from './events.js'
@@ -20,6 +20,9 @@ export const RECALL_MS = 5_000
 export const RECALL_MS_MAX = 60_000
 export const WAIT_MS = 10_000
 export const WAIT_MS_MAX = 600_000
+
+/** What is done in one turn of what takes several. */
+const SLICE_MS = 2
 
 interface Waiter {
   readonly ticket: number
@@ -37,6 +40,8 @@ export class Waiting {
   readonly #timers: Timers
   readonly #waiters: Waiter[] = []
   #tickets = 0
+  /** What is done in several turns and is to be of one moment: all changes wait for it. */
+  #alone: (() => void) | null = null
   readonly #wakers = new Set<() => void>()
   /** What ends the wait for the answer to a recall, by hold. */
   readonly #deadlines = new Map<number, () => void>()
@@ -58,6 +63,35 @@ export class Waiting {
   wake(): void {
     if (this.#wakers.size > 0) for (const wake of [...this.#wakers]) wake()
   }
+
+  // ---- one alone -------------------------------------------------------------------------------
+
+  /** From here on changes wait; who cannot wait has `finish` called before. Until `leaveAlone`. */
+  beAlone(finish: () => void): void {
+    assert(this.#alone === null, 'one is alone')
+    this.#alone = finish
+  }
+
+  leaveAlone(): void {
+    this.#alone = null
+    this.wake()
+  }
+
+  /** What is done alone is done at once: a change comes that does not wait. */
+  finishAlone(): void {
+    this.#alone?.()
+  }
+
+  /** Does steps for a while; true: all are done. */
+  slice(steps: Iterator<void>): boolean {
+    const end = this.#timers.now() + SLICE_MS
+    do {
+      if (steps.next().done === true) return true
+    } while (this.#timers.now() < end)
+    return false
+  }
+
+  // ---- waiting ---------------------------------------------------------------------------------
 
   /** Whether somebody who came before `ticket` waits for blocks of that range to change. */
   #behind(ticket: number, inode: number, from: number, to: number): boolean {
@@ -92,19 +126,30 @@ export class Waiting {
 
   /**
    * Runs a synchronous call until nothing is in its way, or its time is over: then with the error
-   * of the last try. `hold`: it asks for a hold.
+   * of the last try. `hold`: it asks for a hold. `alone`: it is what is done alone.
    */
-  async settle<T>(run: (ticket: number) => T, options: WaitOptions = {}, hold = false): Promise<T> {
+  async settle<T>(
+    run: (ticket: number) => T,
+    options: WaitOptions = {},
+    hold = false,
+    alone = () => false,
+  ): Promise<T> {
     const ticket = this.#tickets++
     const timeout = limited(options.timeout ?? WAIT_MS, WAIT_MS_MAX, 'timeout')
     const patience = limited(options.deadline ?? RECALL_MS, RECALL_MS_MAX, 'deadline')
-    const end = this.#timers.now() + timeout
+    let end = this.#timers.now() + timeout
     // Draining, too, comes to an end for who waits.
     const drained = patience + (options.timeout ?? WAIT_MS_MAX)
     const mine: Waiter[] = []
     try {
       for (;;) {
         if (options.signal?.aborted === true) throw interrupted()
+        // However long that takes: it is done, and waits for nobody.
+        while (this.#alone !== null && !alone()) {
+          const since = this.#timers.now()
+          await this.#until(() => this.#alone === null, Infinity, options.signal)
+          end += this.#timers.now() - since
+        }
         const tried = this.#try(run, ticket)
         if ('value' in tried) return tried.value
         const { conflict, refusal } = tried
@@ -130,9 +175,9 @@ export class Waiting {
   }
 
   /**
-   * Asks a lease back for nobody's sake. Resolves with how it ended; EINVAL what is no lease, ESTALE
-   * one that covers nothing of its file any more, EBUSY when it was not given back, this time or
-   * another, and cannot be cut off.
+   * Asks a lease back for nobody's sake. Resolves with how it ended; EINVAL what is no lease,
+   * ESTALE one that covers nothing of its file any more, EBUSY when it was not given back, this
+   * time or another, and cannot be cut off.
    */
   async recall(id: number, options: WaitOptions = {}): Promise<'returned' | 'fenced'> {
     const { holds } = this.#arbiter

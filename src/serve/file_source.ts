@@ -116,6 +116,7 @@ export class FileSource implements MemorySource {
   #translate(offset: number, length: number, store: boolean, pieces: Pieces): Fault {
     const { core, closed } = this.#volume
     if (closed || this.#closed || this.#failed) return Fault.failed
+    if (store) this.#volume.waiting.finishAlone()
     const { wish } = this.file
     if (!(store ? wish.write && !wish.append : wish.read)) return Fault.rights
     // A listener of the volume is in the middle of a call, whose pages are not to go.

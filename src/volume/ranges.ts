@@ -13,20 +13,27 @@ import { Inode, InodeFlag } from '../media/inode.js'
 import type { CopyOnWrite } from './copy_on_write.js'
 import type { Core } from './core.js'
 import { STEP_BLOCKS, WALK_EXTENTS, type Files } from './files.js'
+import { OneRun } from './one_run.js'
 import type { OpenInode } from './open_inodes.js'
 import type { Work } from './work.js'
+
+/** Where blocks of a range come from: anywhere, one run, or a file without a name, by number. */
+const ANY_RUN = -1
+const ONE_RUN = 0
 
 export class Ranges {
   readonly #core: Core
   readonly #files: Files
   readonly #work: Work
   readonly #copies: CopyOnWrite
+  readonly run: OneRun
 
   constructor(core: Core, files: Files, work: Work, copies: CopyOnWrite) {
     this.#core = core
     this.#files = files
     this.#work = work
     this.#copies = copies
+    this.run = new OneRun(core, files, work)
   }
 
   /** Word index of a file that a range call may change. EPERM for flags that forbid it. */
@@ -48,7 +55,36 @@ export class Ranges {
   allocate(open: OpenInode, offset: number, length: number, options: AllocateOptions = {}): void {
     const keepSize = options.keepSize === true
     this.#enter(open, offset, length, true)
-    this.#populate(open, offset, length, keepSize, options.contiguous === true)
+    this.#populate(open, offset, length, keepSize, options.contiguous === true ? ONE_RUN : ANY_RUN)
+    this.#changed(open)
+  }
+
+  /**
+   * Takes one run of blocks for all of a range that has none yet (OneRun.take): for `OneRun.zero`,
+   * and then `giveRun`. Null: nothing is missing. Nothing changes for the file.
+   */
+  takeRun(open: OpenInode, offset: number, length: number, keepSize: boolean): OpenInode | null {
+    const { inodes } = this.#core
+    const end = offset + length
+    const [first, last] = [Math.floor(offset / BLOCK_BYTES), Math.floor((end - 1) / BLOCK_BYTES)]
+    const size = inodes.size(this.#enter(open, offset, length, true))
+    this.#files.demandGrow(open.number, first, last, !keepSize && end > size)
+    const tail = !keepSize && end > size ? this.#files.demandTail(open.number, size, end) : 0
+    const missing = this.#files.missing(inodes.get(open.number), first, last)
+    this.#files.requireSpace(open.number, missing, tail)
+    return this.run.take(open.number, first, last)
+  }
+
+  /** `allocate` with a run that was taken for it and zeroed. ENOSPC where it fits no more. */
+  giveRun(
+    open: OpenInode,
+    offset: number,
+    length: number,
+    keepSize: boolean,
+    giver: OpenInode,
+  ): void {
+    this.#enter(open, offset, length, true)
+    this.#populate(open, offset, length, keepSize, giver.number)
     this.#changed(open)
   }
 
@@ -59,7 +95,7 @@ export class Ranges {
     const { inodes } = this.#core
     this.#work.settle(open.number)
     if (this.#files.missing(inodes.get(open.number), first, last) === 0) return
-    this.#populate(open, offset, length, true, false, true)
+    this.#populate(open, offset, length, true, ANY_RUN, true)
   }
 
   /**
@@ -131,7 +167,7 @@ export class Ranges {
       transaction.wroteData()
       inodes.modified(w)
     })
-    this.#populate(open, offset, length, keepSize, false)
+    this.#populate(open, offset, length, keepSize, ANY_RUN)
     this.#changed(open)
   }
 
@@ -140,7 +176,7 @@ export class Ranges {
     offset: number,
     length: number,
     keepSize: boolean,
-    contiguous: boolean,
+    run: number,
     maps = false,
   ): void {
     const { inodes, transaction, pages, allocator } = this.#core
@@ -158,15 +194,18 @@ export class Ranges {
     const grows = end > size
     const tail = !keepSize && grows ? this.#files.demandTail(open.number, size, end) : 0
     const missing = this.#files.missing(inodes.get(open.number), first, last)
-    this.#files.requireSpace(open.number, missing, tail)
+    if (run > 0) this.run.demandFits(open.number, first, last, run)
+    this.#files.requireSpace(open.number, run > 0 ? 0 : missing, tail)
     this.#core.guard.proceed()
     pages.tick()
-    if (contiguous) this.#claimRun(inodes.get(open.number), first, last)
+    const one = run === ONE_RUN ? this.run.missing(inodes.get(open.number), first, last) : null
+    if (one !== null) this.run.claim(one)
     try {
       pages.tick()
       w = inodes.get(open.number)
       if (!keepSize && end > size) this.#files.zeroTail(w, size, end)
       w = inodes.get(open.number)
+      if (run > 0) this.run.adopt(w, run)
       for (let block = first; block <= last;) {
         const most = Math.min(last, block + STEP_BLOCKS - 1)
         const reach = this.#files.holesReach(open.number, block, most)
@@ -221,33 +260,6 @@ export class Ranges {
       inodes.layoutChanged(w)
     })
     return Math.min(block, to + 1)
-  }
-
-  /** Sets one run of blocks aside for all of a range, or throws ENOSPC. */
-  #claimRun(w: number, first: number, last: number): void {
-    const { extents, allocator, transaction } = this.#core
-    let next = first
-    let goal = 0
-    if (extents.find(w, first)) {
-      next = extents.fileBlock + extents.count
-      goal = extents.regionBlock + extents.count
-    }
-    if (next > last) return
-    const count = last + 1 - next
-    if (this.#files.missing(w, next, last) !== count) {
-      throw new HoldfastError('ENOSPC', 'the range is in more than one run of blocks already')
-    }
-    if (allocator.claim(goal, count, next)) return
-    // What was freed lately may be what is missing.
-    if (allocator.quarantined > 0) {
-      transaction.checkpoint()
-      if (allocator.claim(goal, count, next)) return
-    }
-    const detail =
-      goal === 0
-        ? `no run of ${count} free blocks: the free space is in pieces`
-        : `the ${count} blocks behind its block ${next - 1} are not all free: allocate before writing`
-    throw new HoldfastError('ENOSPC', detail)
   }
 
   // ---- taking away -----------------------------------------------------------------------------

@@ -12,14 +12,11 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
-import { Mode } from '../base/mode.js'
 import { Incompat } from '../media/superblock.js'
 import { InodeFlag } from '../media/inode.js'
-import { OrphanKind } from '../media/tree_node.js'
 import type { Core } from './core.js'
 import type { Files } from './files.js'
 import type { OpenInode } from './open_inodes.js'
-import { ORPHAN_BLOCKS } from './orphans.js'
 import type { Work } from './work.js'
 
 /** Extents, and records of shares under one, that are shared in one transaction. */
@@ -261,7 +258,7 @@ export class Sharing {
 
   #shareInSteps(to: OpenInode, span: Span): void {
     const { transaction } = this.#core
-    const giver = this.#bearGiver(span.size)
+    const giver = this.#work.bearNameless(span.size, InodeFlag.shares)
     try {
       for (let block = span.from; block < span.to;) block = this.#gatherStep(giver, block, span)
     } catch (error) {
@@ -275,21 +272,6 @@ export class Sharing {
     } finally {
       to.layoutChanged(changedFrom(span), Infinity)
     }
-  }
-
-  #bearGiver(size: number): number {
-    const { inodes, transaction, orphans, pages } = this.#core
-    pages.tick()
-    inodes.demandRoom()
-    let number = 0
-    transaction.run(1 + ORPHAN_BLOCKS, false, () => {
-      const w = inodes.create(Mode.file, 0, 0, 0)
-      number = inodes.numberAt(w)
-      inodes.setSize(w, size)
-      inodes.setFlag(w, InodeFlag.shares, true)
-      orphans.add(number, OrphanKind.unlinked)
-    })
-    return number
   }
 
   /** One transaction of gathering; returns the next file block of the source. */

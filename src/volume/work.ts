@@ -266,6 +266,22 @@ export class Work {
     return done
   }
 
+  /** A file without a name that gathers blocks for another one: after a crash it goes. */
+  bearNameless(size: number, flags = 0): number {
+    const { inodes, transaction, orphans, pages } = this.#core
+    pages.tick()
+    inodes.demandRoom()
+    let number = 0
+    transaction.run(1 + ORPHAN_BLOCKS, false, () => {
+      const w = inodes.create(Mode.file, 0, 0, 0)
+      number = inodes.numberAt(w)
+      inodes.setSize(w, size)
+      if (flags !== 0) inodes.setFlag(w, flags, true)
+      orphans.add(number, OrphanKind.unlinked)
+    })
+    return number
+  }
+
   // ---- receiving -------------------------------------------------------------------------------
 
   /**

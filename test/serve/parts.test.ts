@@ -60,3 +60,26 @@ test('ranges that have their blocks are zeroed and allocated in parts in a full 
   assert.deepEqual(read, Buffer.alloc(MiB, 1), 'what is refused changes nothing')
   await file.close()
 })
+
+test('one run of blocks is zeroed in parts before the file has it', async (t) => {
+  const { client, service, turnsOf } = await served(t, 96 * MiB)
+  const file = (await client.open('/f', 'w+')) as LocalFile
+  const one = { contiguous: true }
+  assert.ok((await turnsOf(() => file.allocate(0, 64 * MiB, one))) >= 8)
+  assert.equal((await file.extents()).extents.length, 1)
+  const { size, blocks } = await file.stat()
+  assert.deepEqual([size, blocks], [64 * MiB, (64 * MiB) / 512])
+  await file.allocate(0, 64 * MiB, one)
+
+  const other = (await client.open('/g', 'w+')) as LocalFile
+  const { blocksFree } = await client.statfs()
+  await assert.rejects(other.allocate(0, 64 * MiB, one), { code: 'ENOSPC' })
+  const refused = assert.rejects(other.allocate(0, 24 * MiB, one), { code: 'ENOSPC' })
+  while ((await client.statfs()).blocksFree === blocksFree);
+  await other.write(Buffer.alloc(4096, 1), MiB)
+  await refused
+  assert.ok(blocksFree - (await client.statfs()).blocksFree < 8, 'the run is free again')
+  assert.equal(service.server.sessions.size, 1)
+  await file.close()
+  await other.close()
+})

@@ -1,9 +1,11 @@
 /** Verbs on files that are open: opening, reading, writing, ranges. */
 import { HoldfastError } from '../../base/errors.js'
-import { FILE_BYTES_MAX } from '../../base/limits.js'
+import { BLOCK_BYTES, FILE_BYTES_MAX } from '../../base/limits.js'
 import { DATA_BYTES_MAX } from '../../control/limits.js'
 import type { LayoutFile } from '../../layout/file.js'
-import type { ClientSession } from '../client_session.js'
+import type { CallContext } from '../../control/answerer.js'
+import type { ChangeWish } from '../../control/types.js'
+import { PART_BYTES, type ClientSession } from '../client_session.js'
 import type { Some } from './some.js'
 
 /** What one call copies at most, in one turn of the event loop. */
@@ -69,7 +71,9 @@ export const fileVerbs: Some<
     const file = session.file(handle)
     const wish = { keepSize, contiguous }
     const range = { offset, length, options }
-    if (contiguous || !fitsInParts(session, file, range, false)) {
+    if (contiguous && length > PART_BYTES) {
+      await allocateRun(session, call, file, range, keepSize)
+    } else if (contiguous || !fitsInParts(session, file, range, false)) {
       await session.settle(call, options, () => file.allocate(offset, length, wish))
     } else await session.inParts(call, range, (at, some) => file.allocate(at, some, wish))
     return {}
@@ -150,6 +154,33 @@ function opened(session: ClientSession, file: LayoutFile) {
   const { ino, generation } = file.handle
   const key = session.server.handleKeys.keyOf(ino, generation)
   return { handle: session.addHandle(file), ino, generation, key }
+}
+
+/** One run of blocks, which is zeroed part by part before the file has it. */
+async function allocateRun(
+  session: ClientSession,
+  call: CallContext,
+  file: LayoutFile,
+  { offset, length, options }: { offset: number; length: number; options: ChangeWish },
+  keepSize: boolean,
+): Promise<void> {
+  const { volume, server } = session
+  const take = () => file.takeRun(offset, length, keepSize)
+  const run = await session.settle(call, options, take)
+  if (run === null) {
+    return session.settle(call, options, () => file.allocate(offset, length, { keepSize }))
+  }
+  try {
+    let from = 0
+    while (!call.signal.aborted && from !== Infinity) {
+      from = file.zeroRun(run, from, PART_BYTES / BLOCK_BYTES)
+      await server.timers.turn()
+    }
+    await session.settle(call, options, () => file.giveRun(offset, length, keepSize, run))
+  } finally {
+    if (!volume.closed) volume.enterHolds(() => volume.releaseInode(run))
+    if (volume.work.left > 0) void server.freed()
+  }
 }
 
 /**

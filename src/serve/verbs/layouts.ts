@@ -73,8 +73,12 @@ export const layoutVerbs: Some<
 
   snapshot: async (session, { from, to, options }, call) => {
     const as = session.credentials(call)
-    const { share } = options
-    await session.settle(call, options, () => session.volume.snapshot(from, to, { share }, as))
+    session.demandWritable()
+    const { policy, share, timeout, deadline } = options
+    const { layout, volume } = session
+    const { signal } = call
+    const how = { as, session: layout, policy, share, timeout, deadline, signal }
+    await volume.promises.snapshotInTurns(from, to, how)
     return {}
   },
 

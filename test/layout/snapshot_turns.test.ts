@@ -1,0 +1,172 @@
+/** A snapshot in several turns: of one moment, whatever is asked for meanwhile. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Checker } from '../../src/check/checker.js'
+import { formatReport } from '../../src/check/report.js'
+import { systemTimers } from '../../src/base/timers.js'
+import { LayoutVolume } from '../../src/layout/volume.js'
+import { native } from '../../src/native/native.js'
+import { heapRegion } from '../../src/region/memory_region.js'
+import { formatVolume } from '../../src/volume/format.js'
+import { followed, store } from '../serve/sources.js'
+import { Fault } from '../../src/rdma/source.js'
+import { outcomeOf } from './timers.js'
+
+const FILES = 60
+
+/** A tree of files that say their names; time goes on with each look at the clock. */
+class Stage implements Disposable {
+  readonly region = heapRegion(16 << 20)
+  readonly volume: LayoutVolume
+  turns = 0
+  /** Runs before each turn, by its number. */
+  between: (turn: number) => void = () => {}
+  #now = 0
+
+  constructor() {
+    formatVolume(this.region)
+    const turn = () => {
+      this.between(this.turns++)
+      return systemTimers.turn()
+    }
+    const now = () => this.#now++
+    this.volume = LayoutVolume.mount(this.region, { timers: { ...systemTimers, now, turn } })
+    this.volume.mkdir('/d')
+    this.volume.mkdir('/d/below')
+    for (let i = 0; i < FILES; i++) this.volume.writeFile(pathOf(i), Buffer.from(`file ${i}`))
+    this.volume.link(pathOf(0), '/d/again')
+    this.volume.symlink('file1', '/d/link')
+  }
+
+  /** All that there is, by path. */
+  tree(path: string): Record<string, string> {
+    const found: Record<string, string> = {}
+    for (const { name, type } of this.volume.readdir(path)) {
+      const at = `${path}/${Buffer.from(name).toString()}`
+      if (type === 'directory') Object.assign(found, this.tree(at))
+      else if (type === 'file') found[at] = Buffer.from(this.volume.readFile(at)).toString()
+      else found[at] = Buffer.from(this.volume.readlink(at)).toString()
+    }
+    return found
+  }
+
+  assertSame(before: Record<string, string>, snapshot: string): void {
+    const moved = Object.entries(before).map(([path, content]) => [
+      path.replace(/^\/d/, snapshot),
+      content,
+    ])
+    assert.deepEqual(this.tree(snapshot), Object.fromEntries(moved))
+  }
+
+  names(): string[] {
+    return this.volume.readdir('/').map(({ name }) => Buffer.from(name).toString())
+  }
+
+  [Symbol.dispose](): void {
+    this.volume.close()
+    const crc = native.crc32cOf.bind(native)
+    const checker = new Checker((bytes, start, length, sum) => crc(bytes, start, length, sum))
+    const report = checker.check(this.region)
+    assert.equal(report.findings.length, 0, formatReport(report))
+  }
+}
+
+const pathOf = (i: number) => `/d/${i % 2 === 0 ? '' : 'below/'}file${i}`
+
+test('reads go on meanwhile, changes and holds wait, and it is of the moment when it began', async () => {
+  using s = new Stage()
+  const { promises } = s.volume
+  const before = s.tree('/d')
+  const asked: Record<string, ReturnType<typeof outcomeOf>> = {}
+  const file = s.volume.open(pathOf(FILES - 1), 'r+')
+  s.between = (turn) => {
+    if (turn === 3) {
+      asked['write'] = outcomeOf(promises.write(file, Buffer.from('other'), 0))
+      asked['rename'] = outcomeOf(promises.settle(() => s.volume.rename(pathOf(58), '/d/moved')))
+      asked['pin'] = outcomeOf(promises.pin(file, { length: 1 << 22 }))
+      asked['second'] = outcomeOf(promises.snapshotInTurns('/d', '/second'))
+    }
+    if (turn < 3 || s.names().includes('s')) return
+    assert.deepEqual(s.tree('/d'), before)
+    for (const [name, { settled }] of Object.entries(asked)) assert.equal(settled, false, name)
+  }
+  await promises.snapshotInTurns('/d', '/s')
+  assert.ok(s.turns > FILES / 2, `${s.turns} turns`)
+  s.assertSame(before, '/s')
+  while (Object.values(asked).some(({ settled }) => !settled)) await systemTimers.turn()
+  for (const [name, { error }] of Object.entries(asked)) assert.equal(error, undefined, name)
+  assert.equal(Buffer.from(s.volume.readFile(pathOf(FILES - 1))).toString(), 'other59')
+  assert.ok('/d/moved' in s.tree('/d'))
+  assert.equal(Object.keys(s.tree('/second')).length, Object.keys(before).length)
+  assert.equal(s.volume.stat('/s/again').ino, s.volume.stat('/s/file0').ino)
+  file.close()
+})
+
+test('a store that does not wait finds it finished', async () => {
+  using s = new Stage()
+  const before = s.tree('/d')
+  using file = s.volume.open(pathOf(FILES - 1), 'r+')
+  using source = followed(s.volume, file, 7)
+  s.between = (turn) => {
+    if (turn !== 3) return
+    assert.equal(store(source, 0, Buffer.from('stored!')), Fault.none)
+    s.assertSame(before, '/s')
+  }
+  await s.volume.promises.snapshotInTurns('/d', '/s')
+  s.assertSame(before, '/s')
+  assert.equal(Buffer.from(s.volume.readFile(pathOf(FILES - 1))).toString(), 'stored!')
+})
+
+test('given up it leaves nothing, and nobody waits for it any more', async () => {
+  using s = new Stage()
+  const names = s.names()
+  const gives = new AbortController()
+  let waits
+  s.between = (turn) => {
+    if (turn !== 45) return
+    waits = outcomeOf(s.volume.promises.unlink(pathOf(1)))
+    assert.ok(s.names().length > names.length, 'some of it is there')
+    gives.abort()
+  }
+  const given = s.volume.promises.snapshotInTurns('/d', '/s', { signal: gives.signal })
+  await assert.rejects(given, { code: 'EINTR' })
+  await systemTimers.turn()
+  assert.deepEqual(s.names(), names)
+  assert.equal(waits!['settled'], true)
+})
+
+test("while it waits for a lease to be given back it is in nobody's way", async () => {
+  using s = new Stage()
+  const { promises } = s.volume
+  const file = s.volume.open(pathOf(FILES - 1), 'r+')
+  const other = s.volume.session({ name: 'other' })
+  let written
+  const lease = file.lease({
+    iomode: 'rw',
+    session: other,
+    onRecall: () => (written = outcomeOf(promises.write(file, Buffer.from('late'), 0))),
+  })
+  const made = outcomeOf(promises.snapshotInTurns('/d', '/s'))
+  while (written === undefined || !(written as { settled: boolean }).settled) {
+    await systemTimers.turn()
+  }
+  assert.equal(made.settled, false)
+  lease.release()
+  while (!made.settled) await systemTimers.turn()
+  assert.equal(made.error, undefined)
+  const copy = pathOf(FILES - 1).replace('/d', '/s')
+  assert.equal(Buffer.from(s.volume.readFile(copy)).toString(), 'late 59')
+  file.close()
+})
+
+test('what is refused is refused with nothing left', async () => {
+  using s = new Stage()
+  const names = s.names()
+  using file = s.volume.open(pathOf(FILES - 1), 'r+')
+  const pin = file.pin()
+  await assert.rejects(s.volume.promises.snapshotInTurns('/d', '/s'), { code: 'EBUSY' })
+  await assert.rejects(s.volume.promises.snapshotInTurns('/d', '/d/s'), { code: 'EINVAL' })
+  assert.deepEqual(s.names(), names)
+  pin.release()
+  await s.volume.promises.unlink(pathOf(1))
+})
