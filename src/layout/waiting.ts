@@ -42,6 +42,9 @@ export class Waiting {
   #tickets = 0
   /** What is done in several turns and is to be of one moment: all changes wait for it. */
   #alone: (() => void) | null = null
+  /** When that began, and the milliseconds that others had been alone before. */
+  #aloneSince = 0
+  #aloneBefore = 0
   readonly #wakers = new Set<() => void>()
   /** What ends the wait for the answer to a recall, by hold. */
   readonly #deadlines = new Map<number, () => void>()
@@ -70,9 +73,11 @@ export class Waiting {
   beAlone(finish: () => void): void {
     assert(this.#alone === null, 'one is alone')
     this.#alone = finish
+    this.#aloneSince = this.#timers.now()
   }
 
   leaveAlone(): void {
+    if (this.#alone !== null) this.#aloneBefore = this.#aloneFor
     this.#alone = null
     this.wake()
   }
@@ -80,6 +85,24 @@ export class Waiting {
   /** What is done alone is done at once: a change comes that does not wait. */
   finishAlone(): void {
     this.#alone?.()
+  }
+
+  /** Milliseconds in all that changes had to wait for one that was alone. */
+  get #aloneFor(): number {
+    return this.#aloneBefore + (this.#alone === null ? 0 : this.#timers.now() - this.#aloneSince)
+  }
+
+  /** Resolves when changes need not wait for one that is alone. */
+  #nobodyAlone(): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (this.#alone !== null) return
+        this.#wakers.delete(look)
+        resolve()
+      }
+      this.#wakers.add(look)
+      look()
+    })
   }
 
   /** Does steps for a while; true: all are done. */
@@ -314,6 +337,7 @@ export class Waiting {
       const slot = holds.table.find(id)
       if (slot < 0 || holds.table.stateOf(slot) === 'recalled') continue
       const due = this.#timers.now() + patience
+      const alone = this.#aloneFor
       holds.table.recall(slot, due)
       this.#unreachable.delete(id)
       const wanted = holds.wanted(slot, conflict.from, conflict.to)
@@ -323,7 +347,7 @@ export class Waiting {
       }
       this.#deadlines.set(
         id,
-        this.#timers.after(patience, () => void this.#expire(id, due)),
+        this.#timers.after(patience, () => void this.#expire(id, due, alone)),
       )
       // What a holder throws is no answer: its time goes on.
       const recall: Recall = { ...wanted, ino: conflict.inode, change, deadline: patience }
@@ -346,15 +370,32 @@ export class Waiting {
     }
   }
 
-  /** The deadline of a recall has come, unless it was called off and another one has its own. */
-  async #expire(id: number, due: number): Promise<void> {
-    const { table, draining, users } = this.#arbiter.holds
+  /**
+   * The deadline of a recall has come, unless it was called off and another one has its own. The
+   * time in which one was alone does not count: what the holder was to commit had to wait.
+   */
+  async #expire(id: number, due: number, alone: number): Promise<void> {
+    const { table, users } = this.#arbiter.holds
+    if (this.#aloneFor > alone && this.#isDue(id, due)) {
+      await this.#nobodyAlone()
+      if (!this.#isDue(id, due)) return
+      const now = this.#aloneFor
+      const later = this.#timers.after(now - alone, () => void this.#expire(id, due, now))
+      this.#deadlines.set(id, later)
+      return
+    }
     // What the holder has sent and nobody has looked at yet counts.
     const holder = users.get(table.find(id))
     await (holder?.caughtUp === undefined ? this.#timers.turn() : holder.caughtUp())
+    if (this.#isDue(id, due)) await this.#fence(id, table.find(id))
+  }
+
+  /** Whether a hold is still asked for, and by that deadline. */
+  #isDue(id: number, due: number): boolean {
+    const { table, draining } = this.#arbiter.holds
     const slot = table.find(id)
-    if (slot < 0 || table.stateOf(slot) !== 'recalled' || draining.has(id)) return
-    if (table.deadlineOf(slot) === due) await this.#fence(id, slot)
+    if (slot < 0 || table.stateOf(slot) !== 'recalled' || draining.has(id)) return false
+    return table.deadlineOf(slot) === due
   }
 
   /** Cuts a holder off that has not answered, for all who wait for it. */

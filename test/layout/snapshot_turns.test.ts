@@ -102,6 +102,36 @@ test('reads go on meanwhile, changes and holds wait, and it is of the moment whe
   file.close()
 })
 
+test('the deadline of a recall stands still meanwhile: what is to be committed first waits', async () => {
+  using s = new Stage()
+  const { promises } = s.volume
+  const session = s.volume.session({ name: 'holder' })
+  const file = s.volume.open(pathOf(FILES - 1), 'r+')
+  const deadline = 50
+  let asked = 0
+  const lease = await promises.lease(file, {
+    session,
+    iomode: 'rw',
+    onRecall: () => {
+      asked++
+      void promises.settle(() => lease.commit(6)).then(() => lease.release())
+    },
+    revoke: () => assert.fail('it answers'),
+  })
+  let recalled: ReturnType<typeof outcomeOf> | null = null
+  s.between = (turn) => {
+    if (turn === 3) recalled = outcomeOf(promises.recall(lease.id, { deadline }))
+    // It takes longer than the holder is given.
+    else if (turn > 3 && turn < 20) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+  }
+  await promises.snapshotInTurns('/d', '/s')
+  while (!recalled!.settled) await systemTimers.turn()
+  assert.deepEqual([asked, recalled!.value, s.volume.holds()], [1, 'returned', []])
+  assert.equal(s.volume.stat(pathOf(FILES - 1)).size, 7)
+  file.close()
+  session.end()
+})
+
 test('a store that does not wait finds it finished', async () => {
   using s = new Stage()
   const before = s.tree('/d')
