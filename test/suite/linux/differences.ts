@@ -57,8 +57,8 @@ export const excuse: Excuse = (step, volume, linux, before) => {
   const immutable = before.some((line) => /chattr \S+ \+i/.test(line))
   const onHandle = typeof step.call.args[0] === 'number' || / chown | lchown /.test(step.line)
   if (immutable && onHandle && (volume === 'EPERM' || linux === 'EPERM')) return 'end'
-  // What takes set-user-ID and set-group-ID away changes the mode, which ext4 refuses for a file that
-  // became append-only while it was open; tmpfs and XFS take them away, as the volume does.
+  // What takes set-user-ID and set-group-ID away changes the mode, which ext4 refuses for a file
+  // that became append-only while it was open; tmpfs and XFS take them away, as the volume does.
   const setId = before.some((line) => / (chmod|open|mknod) .*\b[2-7]\d{3}$/.test(line))
   const append = setId && before.some((line) => /chattr \S+ \+a/.test(line))
   if (append && typeof step.call.args[0] === 'number' && linux === 'EPERM') return 'end'
