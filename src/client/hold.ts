@@ -67,6 +67,8 @@ export class ClientHold implements AsyncDisposable {
   #id: number
   #layout: Granted['layout']
   #alive: Alive | null
+  /** Commits that are under way. */
+  #committing: Promise<unknown> | null = null
   #covered: Covered
   #end: HoldEnd | null = null
   #why = ''
@@ -139,7 +141,14 @@ export class ClientHold implements AsyncDisposable {
    */
   async commit(size?: number, options: CallOptions = {}): Promise<void> {
     this.demandHeld()
-    await this.#demandSession().caller.call(VERBS.layoutCommit, { id: this.#id, size }, options)
+    const { caller } = this.#demandSession()
+    const call = caller.call(VERBS.layoutCommit, { id: this.#id, size }, options)
+    const all = Promise.allSettled([this.#committing, call])
+    this.#committing = all
+    void all.then(() => {
+      if (this.#committing === all) this.#committing = null
+    })
+    await call
   }
 
   /**
@@ -158,6 +167,8 @@ export class ClientHold implements AsyncDisposable {
     this.finish('released', 'it was released')
     // At once where nothing is under way: a call that is made next comes behind it.
     if (this.#unused instanceof Promise) await this.#unused
+    // A return is dealt with before what came before it.
+    if (this.#committing !== null) await this.#committing
     if (alive === null) return
     await this.#giveBack(alive)
   }
@@ -167,6 +178,7 @@ export class ClientHold implements AsyncDisposable {
     const unused = this.cutPart(from, to)
     this.#covered = rest
     if (unused instanceof Promise) await unused
+    if (this.#committing !== null) await this.#committing
     // It has ended meanwhile, or the next server was told of the rest alone.
     if (this.#end !== null || alive === null || this.#alive !== alive) return
     const range = { offset: from * BLOCK_BYTES, length: (to - from) * BLOCK_BYTES }

@@ -9,8 +9,9 @@
  * - so many calls are under way at most, and so much waits to be sent: calls that come beyond that
  *   wait here in their order, so many of them; more are answered EAGAIN, or, when it is answers
  *   that are not taken, left with who sends them;
- * - a sign of life, a return and a cancellation never wait behind calls: each is dealt with as it
- *   comes (CONTRACT: a return never queues behind anything).
+ * - a sign of life, a return with the commit before it, and a cancellation never wait behind
+ *   calls: each is dealt with as it comes (CONTRACT: a return never queues behind anything);
+ * - once it is closed nothing is begun that was not.
  */
 import type { ByteStream } from '../base/byte_stream.js'
 import { assert, HoldfastError } from '../base/errors.js'
@@ -18,13 +19,12 @@ import type { Timers } from '../base/timers.js'
 import { Channel, MARK_BYTES } from './channel.js'
 import {
   CALLS_MAX,
-  DEFERRED_BYTES_MAX,
-  DEFERRED_MAX,
   EVENT_BYTES_MAX,
   GREETING_BYTES_MAX,
   MESSAGE_BYTES_MAX,
   STRIKES_MAX,
 } from './limits.js'
+import { DeferredCalls } from './deferred.js'
 import {
   Kind,
   readCallHead,
@@ -75,11 +75,16 @@ const verbs = new Map<number, VerbName>(
   Object.entries(VERBS).map(([name, { number }]) => [number, name as VerbName]),
 )
 
-/** What is dealt with when it comes, whatever is under way: it takes no time, and frees others. */
-const URGENT: ReadonlySet<number> = new Set([VERBS.ping.number, VERBS.layoutReturn.number])
+/** What is dealt with when it comes, whatever is under way: it frees others. */
+const { ping, layoutReturn, layoutCommit, commit, deregister } = VERBS
+const URGENT: ReadonlySet<number> = new Set(
+  [ping, layoutReturn, layoutCommit, commit, deregister].map(({ number }) => number),
+)
 
 /** Calls that waited and are begun before others have their turn. */
 const CALLS_A_TURN = 64
+
+const TIME_OVER = 'the time that the call was given is over'
 
 /** Used by one message at a time: each is sent before the next is written. */
 const out = new XdrWriter(MESSAGE_BYTES_MAX)
@@ -134,10 +139,9 @@ export class Answerer<S> {
   readonly #timers: Timers
   readonly #events: AnswererEvents
   readonly #under = new Map<number, Under>()
-  /** Messages of calls that wait for others to be done, in their order. */
-  #deferred: Uint8Array[] = []
-  #deferredBytes = 0
+  readonly #deferred: DeferredCalls
   #resuming = false
+  #closing = false
   #strikes = 0
   #dropped = 0
   #ended = false
@@ -154,6 +158,7 @@ export class Answerer<S> {
     this.#handlers = handlers
     this.#timers = timers
     this.#events = events
+    this.#deferred = new DeferredCalls(timers)
     const channelEvents = {
       message: (bytes: Uint8Array) => this.#message(bytes),
       ended: (error: Error | null) => this.#end(error),
@@ -179,18 +184,14 @@ export class Answerer<S> {
     return this.channel.backlog > EVENT_BYTES_MAX
   }
 
-  /** What is urgent is answered yet: not to who asks for ever and takes nothing. */
-  get #answers(): boolean {
-    return this.channel.backlog <= 2 * EVENT_BYTES_MAX
+  /** What is urgent is begun: not for who asks for ever, and takes or waits for nothing. */
+  get #mayHurry(): boolean {
+    return this.channel.backlog <= 2 * EVENT_BYTES_MAX && this.#under.size < 2 * CALLS_MAX
   }
 
   /** Nothing but what is urgent is begun now. */
   get #busy(): boolean {
     return this.#under.size >= CALLS_MAX || this.#unread
-  }
-
-  get #full(): boolean {
-    return this.#deferred.length >= DEFERRED_MAX || this.#deferredBytes >= DEFERRED_BYTES_MAX
   }
 
   /** Tells something that has to be known. */
@@ -209,6 +210,8 @@ export class Answerer<S> {
 
   /** Gives up what is under way, and ends when all that was told is on its way. */
   close(): void {
+    this.#closing = true
+    this.#deferred.clear()
     for (const call of this.#under.values()) call.abort()
     this.channel.close()
   }
@@ -229,34 +232,33 @@ export class Answerer<S> {
       return this.#cancel(id)
     }
     if (kind !== Kind.call) throw malformed(`kind ${kind} from a client`)
-    const others = this.#busy || this.#deferred.length > 0
-    if (others && !(isUrgent(bytes) && this.#answers)) this.#defer(bytes, id)
-    else this.#begin(from, id)
+    if (!this.#busy && this.#deferred.length === 0) return this.#begin(from, id, 0)
+    const head = headOf(bytes)
+    if (URGENT.has(head.verb) && this.#mayHurry) this.#begin(from, id, 0)
+    else this.#defer(bytes, id, head.limit)
   }
 
-  #begin(from: XdrReader, id: number): void {
+  /** `waited`: milliseconds since it came. */
+  #begin(from: XdrReader, id: number, waited: number): void {
     const call = this.#look(from, id)
-    if (call !== null) this.#run(call.verb, call.args, id, call.head)
+    if (call !== null) this.#run(call.verb, call.args, id, call.head, waited)
   }
 
   #cancel(id: number): void {
-    const at = this.#deferred.findIndex((message) => headOf(message).id === id)
-    if (at < 0) return this.#under.get(id)?.abort()
-    const [message] = this.#deferred.splice(at, 1)
-    this.#deferredBytes -= message!.length
+    if (!this.#deferred.take(id)) return this.#under.get(id)?.abort()
     this.#fail(id, new HoldfastError('EINTR', 'it was given up before it was begun'))
   }
 
   /** Keeps a call for later; EAGAIN for one too many. */
-  #defer(bytes: Uint8Array, id: number): void {
-    if (this.#full && !this.#unread) {
+  #defer(bytes: Uint8Array, id: number, limit: number): void {
+    if (this.#deferred.full && !this.#unread) {
       const waiting = `${this.#under.size + this.#deferred.length} calls of the session`
       return this.#fail(id, new HoldfastError('EAGAIN', `${waiting} are not done: wait for some`))
     }
-    this.#deferred.push(bytes)
-    this.#deferredBytes += bytes.length
+    const late = () => this.#fail(id, new HoldfastError('ETIMEDOUT', TIME_OVER))
+    this.#deferred.push(id, bytes, limit, late)
     // Who takes no answers is not given more of them: what it sends stays with it.
-    if (this.#full && this.#unread) this.channel.reading(false)
+    if (this.#deferred.full && this.#unread) this.channel.reading(false)
   }
 
   /** What is asked for; null: it was malformed, and has been answered. */
@@ -284,7 +286,7 @@ export class Answerer<S> {
     }
   }
 
-  #run(verb: VerbName, args: unknown, id: number, head: CallHead): void {
+  #run(verb: VerbName, args: unknown, id: number, head: CallHead, waited: number): void {
     const begun = this.#timers.now()
     const under = new Under(this.#timers, head)
     let result: unknown
@@ -310,7 +312,7 @@ export class Answerer<S> {
       return
     }
     this.#under.set(id, under)
-    if (head.limit > 0) under.limit(head.limit)
+    if (head.limit > 0) under.limit(Math.max(0, head.limit - waited))
     void this.#await(verb, id, under, result, ran, begun)
   }
 
@@ -340,7 +342,7 @@ export class Answerer<S> {
   #failure(verb: VerbName, error: unknown, under: Under): HoldfastError {
     if (error instanceof HoldfastError) {
       if (!under.timedOut || error.code !== 'EINTR') return error
-      return new HoldfastError('ETIMEDOUT', 'the time that the call was given is over')
+      return new HoldfastError('ETIMEDOUT', TIME_OVER)
     }
     this.#events.bug(verb, error)
     return new HoldfastError('EIO', 'the server has failed; its log says how')
@@ -381,14 +383,14 @@ export class Answerer<S> {
 
   /** Begins what waits, as far as may be, some in a turn; takes more when there is room for it. */
   #resume(): void {
-    if (this.#resuming) return
+    if (this.#resuming || this.#closing) return
     for (let count = 0; count < CALLS_A_TURN && !this.#ended; count++) {
       if (this.#deferred.length === 0 || this.#busy) break
       this.#beginNext()
     }
     if (this.#ended) return
     if (this.#deferred.length > 0 && !this.#busy) void this.#resumeLater()
-    else if (!this.#full || !this.#unread) this.channel.reading(true)
+    else if (!this.#deferred.full || !this.#unread) this.channel.reading(true)
   }
 
   async #resumeLater(): Promise<void> {
@@ -399,11 +401,11 @@ export class Answerer<S> {
   }
 
   #beginNext(): void {
-    const message = this.#deferred.shift()!
-    this.#deferredBytes -= message.length
-    const { from, id } = headOf(message)
+    const { message, waited } = this.#deferred.shift()
+    const from = new XdrReader(message)
+    from.u32()
     try {
-      this.#begin(from, id)
+      this.#begin(from, from.u32(), waited)
     } catch (error) {
       this.channel.abort(error as Error)
     }
@@ -411,26 +413,19 @@ export class Answerer<S> {
 
   #end(error: Error | null): void {
     this.#ended = true
-    this.#deferred = []
+    this.#deferred.clear()
     for (const call of this.#under.values()) call.abort()
     this.#events.ended(error)
   }
 }
 
-/** Kind and id of a message that has both. */
-function headOf(message: Uint8Array): { readonly from: XdrReader; readonly id: number } {
+/** What a call says of itself; a malformed one is nothing in particular, until its turn comes. */
+function headOf(message: Uint8Array): { readonly verb: number; readonly limit: number } {
   const from = new XdrReader(message)
   from.u32()
-  const id = from.u32()
-  return { from, id }
-}
-
-/** Whether a call does not wait for others; a malformed one does, and is answered in its turn. */
-function isUrgent(message: Uint8Array): boolean {
-  const { from, id } = headOf(message)
   try {
-    return URGENT.has(readCallHead(from, id).verb)
+    return readCallHead(from, from.u32())
   } catch {
-    return false
+    return { verb: -1, limit: 0 }
   }
 }

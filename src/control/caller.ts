@@ -92,6 +92,8 @@ export class Caller {
     this.channel = new Channel(stream, timers, {
       message: (bytes) => this.#message(bytes),
       ended: (error) => this.#ended(error),
+      // An answer that is long may take its time.
+      moved: () => (this.heard = timers.now()),
       // One that goes along with a call stays its caller's.
       spare: () => {},
     })
@@ -161,7 +163,6 @@ export class Caller {
   }
 
   #message(bytes: Uint8Array): void {
-    this.heard = this.#timers.now()
     if (this.gate !== null) return this.gate(bytes)
     const from = new XdrReader(bytes)
     const kind = from.u32()

@@ -380,6 +380,84 @@ test('a sign of life and a return are dealt with while as many calls wait as may
   assert.deepEqual(scene.outcomes.at(-1), [CALLS_MAX + 3, EINTR], 'one that waits is given up, too')
 })
 
+test('a commit and a return are begun in their order while as many calls wait as may', async () => {
+  const seen: string[] = []
+  const scene = new Scene({
+    sync: () => new Promise(() => {}),
+    layoutCommit: async () => {
+      seen.push('commit')
+      await Promise.resolve()
+      return {}
+    },
+    layoutReturn: () => {
+      seen.push('return')
+      return {}
+    },
+  })
+  for (let id = 0; id < CALLS_MAX + 10; id++) scene.call(id, 'sync', {})
+  scene.call(9001, 'layoutCommit', { id: 7, size: undefined })
+  scene.call(9002, 'layoutReturn', { id: 7, range: undefined })
+  await scene.settle()
+  assert.deepEqual(seen, ['commit', 'return'])
+  assert.deepEqual(new Set(scene.outcomes.map(([id]) => id)), new Set([9001, 9002]))
+})
+
+test('so many commits that never end do not hurry past others for ever', async () => {
+  let begun = 0
+  const scene = new Scene({
+    sync: () => new Promise(() => {}),
+    layoutCommit: () => {
+      begun++
+      return new Promise(() => {})
+    },
+  })
+  for (let id = 0; id < CALLS_MAX; id++) scene.call(id, 'sync', {})
+  for (let id = 0; id < 4 * CALLS_MAX; id++) {
+    scene.call(9000 + id, 'layoutCommit', { id: 7, size: undefined })
+  }
+  for (let turn = 0; turn < 30; turn++) await scene.settle()
+  assert.equal(begun, CALLS_MAX)
+})
+
+test('the time of a call runs while it waits for others, and it is not begun after that', async () => {
+  const gates: (() => void)[] = []
+  let stats = 0
+  const scene = new Scene({
+    sync: () => new Promise((resolve) => gates.push(() => resolve({}))),
+    statfs: (session, args, call) => {
+      stats++
+      return patient(session, args, call)
+    },
+  })
+  for (let id = 0; id < CALLS_MAX; id++) scene.call(id, 'sync', {})
+  scene.call(5000, 'statfs', {}, 100)
+  scene.call(5001, 'statfs', {}, 300)
+  await scene.time.pass(150)
+  assert.deepEqual([scene.outcomes, stats], [[[5000, ETIMEDOUT]], 0])
+  gates[0]!()
+  await scene.settle()
+  assert.equal(stats, 1)
+  await scene.time.pass(100)
+  assert.equal(scene.outcomes.length, 2, 'it has 50 ms left')
+  await scene.time.pass(100)
+  assert.deepEqual(scene.outcomes.at(-1), [5001, ETIMEDOUT])
+})
+
+test('once it is closed no call is begun that waited', async () => {
+  let begun = 0
+  const scene = new Scene({ sync: patient, mkdir: () => (begun++, {}) })
+  scene.stream.window = 0
+  for (let id = 0; id < CALLS_MAX; id++) scene.call(id, 'sync', {})
+  scene.call(5000, 'mkdir', { path: Buffer.from('/d'), mode: 0o700 })
+  await scene.settle()
+  scene.answerer.tell('ended', { why: 'it was evicted', stops: false })
+  scene.answerer.close()
+  await scene.time.pass(100)
+  scene.stream.take(Infinity)
+  await scene.time.pass(100)
+  assert.equal(begun, 0)
+})
+
 test('calls beyond those that may wait are refused, and the next are not', async () => {
   const gates: (() => void)[] = []
   const scene = new Scene({
