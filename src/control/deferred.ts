@@ -33,7 +33,7 @@ export class DeferredCalls {
     return this.#all.length >= DEFERRED_MAX || this.#bytes >= DEFERRED_BYTES_MAX
   }
 
-  /** `limit`: milliseconds that it may take, 0: as long as it likes; `late` is called after those. */
+  /** `limit`: milliseconds that it may take, 0: no limit; `late` is called after those. */
   push(id: number, message: Uint8Array, limit: number, late: () => void): void {
     const over = () => this.take(id) && late()
     const stop = limit > 0 ? this.#timers.after(limit, over) : null

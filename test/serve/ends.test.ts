@@ -1,6 +1,7 @@
 /** Clients that go while others are served: whoever goes, the server goes on, and keeps nothing. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import type { RemoteFile } from '../../src/client/remote_file.js'
 import { O } from '../../src/base/open_flags.js'
 import { until } from '../processes/program.js'
 import { RawClient } from './raw_client.js'
@@ -72,5 +73,24 @@ servedTest(
     // Names and inodes keep some blocks of their own: those of the files are free again.
     assert.ok(blocksAvailable - served.volume.statfs().blocksAvailable < ROUNDS)
     assert.deepEqual(failures(served), [])
+  },
+)
+
+servedTest(
+  'a layout that is given back right behind its commit was committed',
+  {},
+  async (served) => {
+    const client = await served.remote()
+    const file = (await client.open('/f', 'w+')) as RemoteFile
+    for (let round = 1; round < ROUNDS; round++) {
+      const length = round * 4096
+      const layout = await file.layout({ length, iomode: 'rw', reason: 'fills in' })
+      await layout.write(0, new Uint8Array(length).fill(round))
+      const committed = layout.commit(length)
+      await layout.release()
+      await committed
+      assert.equal((await client.stat('/f')).size, length)
+    }
+    await file.close()
   },
 )
