@@ -32,9 +32,9 @@ const EXPECTED = new Set(
   'EBUSY ETXTBSY EAGAIN ENOSPC ESTALE ENOENT EEXIST ECONNRESET EINTR ENOMEM EINVAL'.split(' '),
 )
 const MAPPINGS_MAX = 24
-const PINS_MAX = 100
+const PINS_MAX = 150
 /** Pins that are taken at once. */
-const PINS_A_TIME = 10
+const PINS_A_TIME = 25
 const OWN_MAX = 4
 const FILE_BLOCKS = 12
 const NUMBERS_A_CLIENT = 1 << 14
