@@ -17,6 +17,7 @@ import type {
 } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import type { OpenFile } from '../volume/open_file.js'
+import { BEHIND, BESIDE, type Standing } from './alone.js'
 import type { LayoutFile } from './file.js'
 import type { HoldOptions, LeaseOptions } from './grants.js'
 import type { Hold } from './hold.js'
@@ -37,9 +38,18 @@ export class LayoutPromises {
 
   /** Any synchronous call of the volume or of its handles, as a whole. */
   settle<T>(run: () => T, options: ChangeOptions & MoveOptions = {}): Promise<T> {
+    return this.#settle(run, options, BEHIND)
+  }
+
+  /** One that changes nothing, but may have to wait: not for a snapshot. */
+  look<T>(run: () => T, options: ChangeOptions & MoveOptions = {}): Promise<T> {
+    return this.#settle(run, options, BESIDE)
+  }
+
+  #settle<T>(run: () => T, options: ChangeOptions & MoveOptions, standing: Standing): Promise<T> {
     const { arbiter, waiting } = this.#volume
     const { policy, force } = options
-    return waiting.settle(() => arbiter.during({ policy, force }, run), options)
+    return waiting.settle(() => arbiter.during({ policy, force }, run), options, false, standing)
   }
 
   truncate(path: Path, size: number, options: SettleOptions = {}): Promise<void> {
@@ -60,14 +70,14 @@ export class LayoutPromises {
 
   /**
    * The same in several turns, for who makes all changes in the forms here: they wait for it. What
-   * does not wait calls `Waiting.finishAlone`.
+   * does not wait calls `Alone.finish`.
    */
   async snapshotInTurns(from: Path, to: Path, options: SnapshotOptions = {}): Promise<void> {
     const { waiting } = this.#volume
     const turns = new SnapshotInTurns(this.#volume, from, to, options)
-    const begun = () => turns.begun
+    const standing = { beside: () => turns.begun, last: true }
     try {
-      while (!(await waiting.settle(() => turns.step(), options, false, begun))) {
+      while (!(await waiting.settle(() => turns.step(), options, false, standing))) {
         await waiting.turn()
       }
     } finally {

@@ -9,8 +9,9 @@
  * - before a deadline counts as missed, what has come in meanwhile is dealt with;
  * - what is fenced is cut off, and drained, before the change goes on.
  */
-import { assert, HoldfastError } from '../base/errors.js'
+import { HoldfastError } from '../base/errors.js'
 import type { Recall, WaitOptions } from '../base/layout.js'
+import { Alone, BEHIND } from './alone.js'
 import type { Arbiter, Conflict } from './arbiter.js'
 import { unharmed } from './events.js'
 import type { Timers } from '../base/timers.js'
@@ -36,15 +37,12 @@ interface Waiter {
 }
 
 export class Waiting {
+  /** What is of one moment, and has several turns. */
+  readonly alone: Alone
   readonly #arbiter: Arbiter
   readonly #timers: Timers
   readonly #waiters: Waiter[] = []
   #tickets = 0
-  /** What is done in several turns and is to be of one moment: all changes wait for it. */
-  #alone: (() => void) | null = null
-  /** When that began, and the milliseconds that others had been alone before. */
-  #aloneSince = 0
-  #aloneBefore = 0
   readonly #wakers = new Set<() => void>()
   /** What ends the wait for the answer to a recall, by hold. */
   readonly #deadlines = new Map<number, () => void>()
@@ -54,6 +52,7 @@ export class Waiting {
   constructor(arbiter: Arbiter, timers: Timers) {
     this.#arbiter = arbiter
     this.#timers = timers
+    this.alone = new Alone(timers, () => this.wake())
     arbiter.holds.changed = () => this.wake()
   }
 
@@ -65,44 +64,6 @@ export class Waiting {
   /** What waits looks again: something may be gone that was in its way. */
   wake(): void {
     if (this.#wakers.size > 0) for (const wake of [...this.#wakers]) wake()
-  }
-
-  // ---- one alone -------------------------------------------------------------------------------
-
-  /** From here on changes wait; who cannot wait has `finish` called before. Until `leaveAlone`. */
-  beAlone(finish: () => void): void {
-    assert(this.#alone === null, 'one is alone')
-    this.#alone = finish
-    this.#aloneSince = this.#timers.now()
-  }
-
-  leaveAlone(): void {
-    if (this.#alone !== null) this.#aloneBefore = this.#aloneFor
-    this.#alone = null
-    this.wake()
-  }
-
-  /** What is done alone is done at once: a change comes that does not wait. */
-  finishAlone(): void {
-    this.#alone?.()
-  }
-
-  /** Milliseconds in all that changes had to wait for one that was alone. */
-  get #aloneFor(): number {
-    return this.#aloneBefore + (this.#alone === null ? 0 : this.#timers.now() - this.#aloneSince)
-  }
-
-  /** Resolves when changes need not wait for one that is alone. */
-  #nobodyAlone(): Promise<void> {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (this.#alone !== null) return
-        this.#wakers.delete(look)
-        resolve()
-      }
-      this.#wakers.add(look)
-      look()
-    })
   }
 
   /** Does steps for a while; true: all are done. */
@@ -149,13 +110,13 @@ export class Waiting {
 
   /**
    * Runs a synchronous call until nothing is in its way, or its time is over: then with the error
-   * of the last try. `hold`: it asks for a hold. `alone`: it is what is done alone.
+   * of the last try. `hold`: it asks for a hold.
    */
   async settle<T>(
     run: (ticket: number) => T,
     options: WaitOptions = {},
     hold = false,
-    alone = () => false,
+    standing = BEHIND,
   ): Promise<T> {
     const ticket = this.#tickets++
     const timeout = limited(options.timeout ?? WAIT_MS, WAIT_MS_MAX, 'timeout')
@@ -168,9 +129,9 @@ export class Waiting {
       for (;;) {
         if (options.signal?.aborted === true) throw interrupted()
         // However long that takes: it is done, and waits for nobody.
-        while (this.#alone !== null && !alone()) {
+        while (this.alone.keeps(standing)) {
           const since = this.#timers.now()
-          await this.#until(() => this.#alone === null, Infinity, options.signal)
+          await this.alone.pass(standing, (done) => this.#until(done, Infinity, options.signal))
           end += this.#timers.now() - since
         }
         const tried = this.#try(run, ticket)
@@ -337,7 +298,7 @@ export class Waiting {
       const slot = holds.table.find(id)
       if (slot < 0 || holds.table.stateOf(slot) === 'recalled') continue
       const due = this.#timers.now() + patience
-      const alone = this.#aloneFor
+      const stands = { alone: this.alone.total, until: due + patience }
       holds.table.recall(slot, due)
       this.#unreachable.delete(id)
       const wanted = holds.wanted(slot, conflict.from, conflict.to)
@@ -347,7 +308,7 @@ export class Waiting {
       }
       this.#deadlines.set(
         id,
-        this.#timers.after(patience, () => void this.#expire(id, due, alone)),
+        this.#timers.after(patience, () => void this.#expire(id, due, stands)),
       )
       // What a holder throws is no answer: its time goes on.
       const recall: Recall = { ...wanted, ino: conflict.inode, change, deadline: patience }
@@ -372,16 +333,22 @@ export class Waiting {
 
   /**
    * The deadline of a recall has come, unless it was called off and another one has its own. The
-   * time in which one was alone does not count: what the holder was to commit had to wait.
+   * time in which one was alone (more than `alone` in all) does not count, as what the holder was
+   * to commit had to wait; but not beyond `until`, however many were.
    */
-  async #expire(id: number, due: number, alone: number): Promise<void> {
+  async #expire(
+    id: number,
+    due: number,
+    { alone, until }: { alone: number; until: number },
+  ): Promise<void> {
     const { table, users } = this.#arbiter.holds
-    if (this.#aloneFor > alone && this.#isDue(id, due)) {
-      await this.#nobodyAlone()
+    if (this.alone.total > alone && this.#timers.now() < until && this.#isDue(id, due)) {
+      await this.#until(() => !this.alone.taken || !this.#isDue(id, due), until, undefined)
       if (!this.#isDue(id, due)) return
-      const now = this.#aloneFor
-      const later = this.#timers.after(now - alone, () => void this.#expire(id, due, now))
-      this.#deadlines.set(id, later)
+      const now = this.alone.total
+      const more = Math.max(0, Math.min(now - alone, until - this.#timers.now()))
+      const expire = () => void this.#expire(id, due, { alone: now, until })
+      this.#deadlines.set(id, this.#timers.after(more, expire))
       return
     }
     // What the holder has sent and nobody has looked at yet counts.

@@ -88,6 +88,8 @@ export class ClientSession {
   leaving: Promise<void> | null = null
   readonly #handles = new Map<number, LayoutFile>()
   #handle = 0
+  /** Resolves when those that were asked for are over. */
+  #snapshots = Promise.resolve()
 
   constructor(server: Server, remote: boolean, plain = false) {
     this.server = server
@@ -185,8 +187,16 @@ export class ClientSession {
     return this.request(call, options, run)
   }
 
-  /** A call that may have to wait; what it changes, if anything, was allowed. */
-  async request<T>(call: CallContext, options: ChangeWish | null, run: () => T): Promise<T> {
+  /**
+   * A call that may have to wait; what it changes, if anything, was allowed. `looks`: it changes
+   * nothing, and a snapshot is not in its way.
+   */
+  async request<T>(
+    call: CallContext,
+    options: ChangeWish | null,
+    run: () => T,
+    looks = false,
+  ): Promise<T> {
     const { layout: session, volume } = this
     const { policy, share, timeout, deadline, force = false } = options ?? {}
     const { work } = volume
@@ -198,10 +208,25 @@ export class ClientSession {
       return value
     }
     const { signal } = call
-    const value = await volume.promises.settle(change, { policy, force, timeout, deadline, signal })
+    const how = { policy, force, timeout, deadline, signal }
+    const value = await volume.promises[looks ? 'look' : 'settle'](change, how)
     // What it frees is free when it is answered; others do not wait for that.
     if (leaves) await this.server.freed()
     return value
+  }
+
+  /** One snapshot at a time: who asks for many keeps no other session from its own. */
+  async snapshot(call: CallContext, run: () => Promise<void>): Promise<void> {
+    const before = this.#snapshots
+    let over = () => {}
+    const mine = new Promise<void>((resolve) => (over = resolve))
+    this.#snapshots = before.then(() => mine)
+    try {
+      await unlessAborted(before, call.signal)
+      await run()
+    } finally {
+      over()
+    }
   }
 
   /**
@@ -412,6 +437,19 @@ export class ClientSession {
     await this.#layout.over
     for (const held of [...this.holds.values()]) held.forget()
   }
+}
+
+/** EINTR when the signal comes before. */
+function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new HoldfastError('EINTR', 'the wait was given up'))
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    void promise.then(() => {
+      signal.removeEventListener('abort', abort)
+      resolve()
+    })
+  })
 }
 
 /** Whether opening with such flags changes anything, or is for changing something. */

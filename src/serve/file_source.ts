@@ -116,17 +116,21 @@ export class FileSource implements MemorySource {
   #translate(offset: number, length: number, store: boolean, pieces: Pieces): Fault {
     const { core, closed } = this.#volume
     if (closed || this.#closed || this.#failed) return Fault.failed
-    if (store) this.#volume.waiting.finishAlone()
     const { wish } = this.file
     if (!(store ? wish.write && !wish.append : wish.read)) return Fault.rights
     // A listener of the volume is in the middle of a call, whose pages are not to go.
     core.guard.demandOutside()
     core.transaction.checkReadable()
     core.pages.tick()
-    const w = this.#settled()
+    let w = this.#settled()
     const end = offset + length
     if (end > core.inodes.size(w)) return Fault.bounds
     if (store && core.inodes.has(w, UNCHANGING)) return Fault.rights
+    // A snapshot is of the moment before; the file may share its blocks with it afterwards.
+    if (store && this.#volume.waiting.alone.finish()) {
+      core.pages.tick()
+      w = this.#settled()
+    }
     const { u32 } = core.pages
     const whole =
       offset >= this.#first * BLOCK_BYTES &&

@@ -360,22 +360,34 @@ export class Server {
 
   /**
    * The server stops: leases are asked back, then everybody is told. Resolves when they have left,
-   * and at the latest after so long: what maps the region may be there still.
+   * and at the latest after so long, but for what a fence takes and the last word: what maps the
+   * region may be there still. Snapshots are given up first, as all would wait for them.
    */
   async dismissAll(milliseconds: number): Promise<void> {
-    const { promises } = this.files.volume
+    const { promises, waiting } = this.files.volume
     const end = this.timers.now() + milliseconds
+    waiting.alone.refuse(new HoldfastError('EAGAIN', 'the server stops: no snapshot is made'))
     const leases = [...this.sessions.values()]
       .flatMap((session) => [...session.holds.values()])
       .filter(({ hold }) => hold.kind === 'lease')
     const deadline = Math.min(milliseconds, RECALL_MILLISECONDS_MAX)
-    await Promise.allSettled(leases.map(({ hold }) => promises.recall(hold.id, { deadline })))
+    const over = new AbortController()
+    const { signal } = over
+    const asked = leases.map(({ hold }) => promises.recall(hold.id, { deadline, signal }))
+    await this.#within(milliseconds + LEAVE_MILLISECONDS, Promise.allSettled(asked))
+    over.abort() // nobody waits for them any more
     const sessions = [...this.sessions.values()]
     for (const session of sessions) session.dismiss('the server stops', true)
     const all = Promise.allSettled(sessions.map((session) => this.left(session, null)))
-    const left = Math.max(LEAVE_MILLISECONDS, end - this.timers.now())
+    await this.#within(Math.max(LEAVE_MILLISECONDS, end - this.timers.now()), all)
+  }
+
+  /** Resolves with what is waited for, and at the latest after so long. */
+  async #within(milliseconds: number, all: Promise<unknown>): Promise<void> {
     let cancel = () => {}
-    const late = new Promise<void>((resolve) => (cancel = this.timers.after(left, resolve)))
+    const late = new Promise<void>((resolve) => {
+      cancel = this.timers.after(milliseconds, resolve)
+    })
     await Promise.race([all, late])
     cancel()
   }

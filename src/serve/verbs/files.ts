@@ -1,6 +1,7 @@
 /** Verbs on files that are open: opening, reading, writing, ranges. */
 import { HoldfastError } from '../../base/errors.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../../base/limits.js'
+import { O, parseFlags } from '../../base/open_flags.js'
 import { DATA_BYTES_MAX } from '../../control/limits.js'
 import type { LayoutFile } from '../../layout/file.js'
 import type { CallContext } from '../../control/answerer.js'
@@ -35,7 +36,9 @@ export const fileVerbs: Some<
     const { volume } = session
     const as = session.credentials(call)
     const open = () => volume.open(path, flags, mode, as)
-    const file = await session.request(call, options, open)
+    const { create, truncate, unnamed } = parseFlags(flags & ~O.CLOEXEC)
+    const changes = create || truncate || unnamed
+    const file = await session.request(call, options, open, !changes)
     return opened(session, file)
   },
 

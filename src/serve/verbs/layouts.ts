@@ -78,7 +78,7 @@ export const layoutVerbs: Some<
     const { layout, volume } = session
     const { signal } = call
     const how = { as, session: layout, policy, share, timeout, deadline, signal }
-    await volume.promises.snapshotInTurns(from, to, how)
+    await session.snapshot(call, () => volume.promises.snapshotInTurns(from, to, how))
     return {}
   },
 
