@@ -1,6 +1,7 @@
 /** A snapshot in several turns: of one moment, whatever is asked for meanwhile. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { HoldfastError } from '../../src/base/errors.js'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport } from '../../src/check/report.js'
 import { systemTimers } from '../../src/base/timers.js'
@@ -23,13 +24,13 @@ class Stage implements Disposable {
   between: (turn: number) => void = () => {}
   #now = 0
 
-  constructor() {
+  constructor(clock?: () => number) {
     formatVolume(this.region)
     const turn = () => {
       this.between(this.turns++)
       return systemTimers.turn()
     }
-    const now = () => this.#now++
+    const now = clock ?? (() => this.#now++)
     this.volume = LayoutVolume.mount(this.region, { timers: { ...systemTimers, now, turn } })
     this.volume.mkdir('/d')
     this.volume.mkdir('/d/below')
@@ -56,6 +57,13 @@ class Stage implements Disposable {
       content,
     ])
     assert.deepEqual(this.tree(snapshot), Object.fromEntries(moved))
+  }
+
+  remove(path: string): void {
+    for (const { name } of this.volume.readdir(path)) {
+      this.volume.unlink(`${path}/${Buffer.from(name).toString()}`)
+    }
+    this.volume.rmdir(path)
   }
 
   names(): string[] {
@@ -122,7 +130,7 @@ test('the deadline of a recall stands still meanwhile: what is to be committed f
   s.between = (turn) => {
     if (turn === 3) recalled = outcomeOf(promises.recall(lease.id, { deadline }))
     // It takes longer than the holder is given.
-    else if (turn > 3 && turn < 20) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+    else if (turn > 3 && turn < 12) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
   }
   await promises.snapshotInTurns('/d', '/s')
   while (!recalled!.settled) await systemTimers.turn()
@@ -199,4 +207,84 @@ test('what is refused is refused with nothing left', async () => {
   assert.deepEqual(s.names(), names)
   pin.release()
   await s.volume.promises.unlink(pathOf(1))
+})
+
+test('what waited for one goes before the next, however many wait', async () => {
+  using s = new Stage()
+  const { promises } = s.volume
+  const made = () => s.names().filter((name) => /^s\d$/.test(name)).length
+  let seen = -1
+  let changed: Promise<void> | null = null
+  s.between = (turn) => {
+    if (turn !== 3) return
+    changed = promises.settle(() => s.volume.mkdir('/changed'))
+    void changed.then(() => (seen = made()))
+  }
+  await Promise.all([0, 1, 2, 3].map((i) => promises.snapshotInTurns('/d', `/s${i}`)))
+  await changed
+  assert.deepEqual([seen, made()], [1, 4])
+})
+
+test('a recall comes to its end, however many snapshots there are', async () => {
+  using s = new Stage(() => systemTimers.now())
+  const { promises } = s.volume
+  const session = s.volume.session({ name: 'ignores it' })
+  const file = s.volume.open(pathOf(FILES - 1), 'r+')
+  const lease = await promises.lease(file, { session, iomode: 'read', revoke: () => {} })
+  const [deadline, most] = [50, 3000]
+  const begin = systemTimers.now()
+  const recalled = outcomeOf(promises.recall(lease.id, { deadline }))
+  const again = async (name: string) => {
+    while (!recalled.settled && systemTimers.now() < begin + most) {
+      await promises.snapshotInTurns('/d/below', name)
+      await promises.settle(() => s.remove(name))
+    }
+  }
+  await Promise.all([again('/a'), again('/b')])
+  assert.equal(recalled.value, 'fenced')
+  file.close()
+  session.end()
+})
+
+test('from inside of a step it is neither finished nor undone', async () => {
+  using s = new Stage()
+  const names = s.names()
+  const { alone } = s.volume.waiting
+  const codes: unknown[] = []
+  const end = s.volume.watch(() => {
+    if (!alone.taken) return
+    try {
+      alone.finish()
+      codes.push(null)
+    } catch (error) {
+      codes.push((error as Partial<HoldfastError>).code)
+    }
+    if (codes.length === 20) alone.refuse(new HoldfastError('EAGAIN', 'no more'))
+  })
+  await assert.rejects(s.volume.promises.snapshotInTurns('/d', '/s'), { code: 'EINTR' })
+  end()
+  assert.deepEqual(new Set(codes), new Set(['EDEADLK']))
+  assert.deepEqual(s.names(), names)
+  assert.equal(alone.taken, false)
+  await assert.rejects(s.volume.promises.snapshotInTurns('/d', '/s'), { code: 'EAGAIN' })
+})
+
+test('a store that is refused has no snapshot finished', () => {
+  using s = new Stage()
+  const { alone } = s.volume.waiting
+  let finished = 0
+  const finish = () => {
+    finished++
+    alone.end()
+  }
+  using reads = s.volume.open(pathOf(1), 'r')
+  using writes = s.volume.open(pathOf(1), 'r+')
+  using refused = followed(s.volume, reads, 100)
+  using source = followed(s.volume, writes, 100)
+  alone.begin({ finish, giveUp: finish })
+  assert.equal(store(refused, 0, Buffer.from('x')), Fault.rights)
+  assert.equal(store(source, 50, Buffer.from('x')), Fault.bounds)
+  assert.equal(finished, 0)
+  assert.equal(store(source, 0, Buffer.from('x')), Fault.none)
+  assert.equal(finished, 1)
 })
