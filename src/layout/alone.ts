@@ -94,10 +94,7 @@ export class Alone {
   }
 
   /** Waits with `until` (what has a condition come true); `keeps` is asked again afterwards. */
-  async pass(
-    standing: Standing,
-    until: (done: () => boolean) => Promise<unknown>,
-  ): Promise<void> {
+  async pass(standing: Standing, until: (done: () => boolean) => Promise<unknown>): Promise<void> {
     const one = standing.last ? 0 : 1
     this.#waiting += one
     try {

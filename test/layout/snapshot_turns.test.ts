@@ -214,14 +214,14 @@ test('what waited for one goes before the next, however many wait', async () => 
   const { promises } = s.volume
   const made = () => s.names().filter((name) => /^s\d$/.test(name)).length
   let seen = -1
-  let changed: Promise<void> | null = null
+  const changed: Promise<void>[] = []
   s.between = (turn) => {
     if (turn !== 3) return
-    changed = promises.settle(() => s.volume.mkdir('/changed'))
-    void changed.then(() => (seen = made()))
+    const change = promises.settle(() => s.volume.mkdir('/changed'))
+    changed.push(change.then(() => void (seen = made())))
   }
   await Promise.all([0, 1, 2, 3].map((i) => promises.snapshotInTurns('/d', `/s${i}`)))
-  await changed
+  await Promise.all(changed)
   assert.deepEqual([seen, made()], [1, 4])
 })
 

@@ -55,7 +55,12 @@ servedTest('a stop takes no longer than it is given, whatever is under way', {},
   const client = await served.local({ patience: 0 })
   const file = (await client.open('/f', 'w+')) as LocalFile
   await file.write(new Uint8Array(4096), 0)
-  await file.lease({ offset: 0, length: 4096, iomode: 'read', onRecall: () => new Promise(() => {}) })
+  await file.lease({
+    offset: 0,
+    length: 4096,
+    iomode: 'read',
+    onRecall: () => new Promise(() => {}),
+  })
   const { ends } = alone(served)
   const { server } = served.service
   // What it has sent is never dealt with: its recall does not end.
