@@ -3,8 +3,8 @@
  * that it was told with.
  *
  * Invariants:
- * - of blocks that somebody waits for each is in a range that its holder was told for that one, or
- *   for one who came before;
+ * - each block that somebody waits for is in a range that its holder was told: for that one, or for
+ *   others, and not given back since;
  * - a range is asked for while somebody waits for blocks of it, and the lease covers one of those;
  * - the deadline of a recalled lease is the earliest of the ranges that are asked for.
  */
@@ -23,7 +23,7 @@ export interface Ask {
   readonly to: number
   /** On the monotonic clock. */
   readonly due: number
-  /** Who wants blocks of it back and did not ask for them once more. */
+  /** For whom: who came first, and those who found their blocks asked for. */
   readonly askers: Asker[]
   /** Ends the wait for the answer. */
   cancel: () => void
@@ -72,7 +72,10 @@ export class Asks {
     this.#keep(id, slot, [...this.of(id), ask])
   }
 
-  /** True: all that somebody wants back of a hold is asked for, and is for that one from now on. */
+  /**
+   * Whether all that somebody wants back of a hold is asked for already; then it is asked for in
+   * that one's name, too.
+   */
   join(id: number, slot: number, asker: Asker): boolean {
     const { inode, from, to } = asker.conflict
     const over = this.of(id).filter((ask) => ask.from < to && from < ask.to)

@@ -343,10 +343,10 @@ export class Waiting {
       const recalled = holds.table.stateOf(slot) === 'recalled'
       // One that is being cut off ends as a whole.
       if (recalled && (holds.draining.has(id) || this.#asks.join(id, slot, waiter))) continue
+      const due = this.#timers.now() + patience
       const alone = this.#aloneFor
       const wanted = holds.wanted(slot, conflict.from, conflict.to)
       const [from, to] = blocksOf(wanted.offset, wanted.length)
-      const due = this.#timers.now() + patience
       const ask: Ask = { from, to, due, askers: [waiter], cancel: () => {} }
       this.#asks.add(id, slot, ask)
       this.#unreachable.delete(id)
