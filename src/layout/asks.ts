@@ -39,7 +39,7 @@ export class Asks {
     this.#holds = holds
   }
 
-  /** What is asked for of a hold. */
+  /** What is asked for of a hold; what nobody waits for any more is so no longer. */
   of(id: number): readonly Ask[] {
     const { table } = this.#holds
     const asks = this.#asks.get(id) ?? NONE
