@@ -91,7 +91,7 @@ export interface HoldInfo {
   readonly reason: string
   /** When it was granted: milliseconds of wall clock since 1970. */
   readonly since: number
-  /** Milliseconds left to give it back; null unless it is recalled. */
+  /** Milliseconds left to give back what is due first; null unless it is recalled. */
   readonly deadline: number | null
   readonly state: HoldState
   /** Bytes of blocks that it covers, those in limbo too. */

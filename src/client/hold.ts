@@ -25,10 +25,10 @@ export interface RecallNotice extends ByteRange {
 }
 
 /**
- * Called when a lease is asked back: ends the use of its range. When it returns, or what it returns
- * resolves, the lease is given back: all of it, unless what is wanted has been given back by then
- * (`release` of a range); then the rest stays. What it throws, or never resolving, is no answer:
- * then it is fenced when the time is over.
+ * Called when a lease is asked back, and again when more of it is wanted: ends the use of that
+ * range. When it returns, or what it returns resolves, the lease is given back: all of it, unless
+ * what is wanted has been given back by then (`release` of a range); then the rest stays. What it
+ * throws, or never resolving, is no answer: then it is fenced when the time is over.
  */
 export type OnRecall = (recall: RecallNotice) => void | Promise<void>
 

@@ -37,7 +37,8 @@ export interface LeaseOptions extends HoldOptions {
   readonly iomode: Iomode
   /**
    * The lease is asked back: give it back, all or the part that is wanted, before the deadline.
-   * What it throws counts as no answer.
+   * Called again when more of it is wanted, with that part and its deadline. What it throws counts
+   * as no answer.
    */
   readonly onRecall?: ((id: number, recall: Recall) => void) | undefined
   /**

@@ -211,6 +211,15 @@ export class HoldTable {
     return false
   }
 
+  /** Whether it covers any of file blocks [from, to). */
+  covers(slot: number, inode: number, from: number, to: number): boolean {
+    let there = false
+    this.pieces.overlapping(inode, from, to, (found) => {
+      if (found === slot) there = true
+    })
+    return there
+  }
+
   /** Runs of blocks that its blocks were when last counted; the reserve keeps room for them. */
   runsOf(slot: number): number {
     return this.#words[slot * SLOT_WORDS + RUNS]!

@@ -59,8 +59,8 @@ export class Holds {
    * them before those have.
    */
   readonly draining = new Map<number, Drain>()
-  /** Called when a hold, or a part of one, has ended. */
-  changed: () => void = () => {}
+  /** Called when a hold has ended, or a part of one: then with its id. */
+  changed: (partOf?: number) => void = () => {}
 
   /** Runs that holds which were fenced, and cannot be cut off, may still use. */
   readonly ghosts = new Ghosts()
@@ -305,7 +305,7 @@ export class Holds {
     this.#drop(slot, left, left.length / 2)
     if (cut.length + left.length > 0) this.tell('return', [slot])
     if (table.pieces.first(slot) === NO_PIECE && !this.ghosts.has(slot)) this.end(slot)
-    else this.changed()
+    else this.changed(table.idOf(slot))
   }
 
   /** Its holder gives it up: it ends at once, or when it has drained. */

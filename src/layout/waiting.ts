@@ -12,7 +12,8 @@
 import { HoldfastError } from '../base/errors.js'
 import type { Recall, WaitOptions } from '../base/layout.js'
 import { Alone, BEHIND } from './alone.js'
-import type { Arbiter, Conflict } from './arbiter.js'
+import { blocksOf, type Arbiter, type Conflict } from './arbiter.js'
+import { Asks, type Ask } from './asks.js'
 import { unharmed } from './events.js'
 import type { Timers } from '../base/timers.js'
 
@@ -44,8 +45,7 @@ export class Waiting {
   readonly #waiters: Waiter[] = []
   #tickets = 0
   readonly #wakers = new Set<() => void>()
-  /** What ends the wait for the answer to a recall, by hold. */
-  readonly #deadlines = new Map<number, () => void>()
+  readonly #asks: Asks
   /** Leases that have missed their deadline and cannot be cut off. */
   readonly #unreachable = new Set<number>()
 
@@ -53,7 +53,11 @@ export class Waiting {
     this.#arbiter = arbiter
     this.#timers = timers
     this.alone = new Alone(timers, () => this.wake())
-    arbiter.holds.changed = () => this.wake()
+    this.#asks = new Asks(arbiter.holds)
+    arbiter.holds.changed = (partOf) => {
+      if (partOf !== undefined) this.#callOff([partOf])
+      this.wake()
+    }
   }
 
   /** Lets other work go on. */
@@ -231,19 +235,20 @@ export class Waiting {
 
   /** Waits until what is in the way is gone; false: that is not to be. */
   async #clear(
-    { conflict, ticket }: Waiter,
+    waiter: Waiter,
     end: number,
     patience: number,
     drained: number,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
+    const { conflict, ticket } = waiter
     const { recalls, waits, inode, from, to } = conflict
     if (conflict.gone !== undefined) return this.#until(conflict.gone, end, signal)
     const gone = (id: number) => this.#gone(id, conflict)
     // Recalls wait: nothing is asked back for a change that may give up.
     if (waits.length > 0) return this.#until(() => waits.every(gone), end, signal)
     if (recalls.length > 0) {
-      this.#recall(conflict, patience)
+      this.#recall(waiter, patience)
       const stuck = () => recalls.some((id) => this.#unreachable.has(id))
       const last = this.#timers.now() + drained
       await this.#until(() => recalls.every(gone) || stuck(), last, signal)
@@ -256,12 +261,7 @@ export class Waiting {
   #gone(id: number, { inode, from, to }: Conflict): boolean {
     const { table } = this.#arbiter.holds
     const slot = table.find(id)
-    if (slot < 0) return true
-    let there = false
-    table.pieces.overlapping(inode, from, to, (found) => {
-      if (found === slot) there = true
-    })
-    return !there
+    return slot < 0 || !table.covers(slot, inode, from, to)
   }
 
   /** Resolves with true once `done` says so after a change, with false at the end of the time. */
@@ -291,39 +291,45 @@ export class Waiting {
 
   // ---- recall and fence ------------------------------------------------------------------------
 
-  /** Asks leases back; those that are not given back by the deadline are fenced. */
-  #recall(conflict: Conflict, patience: number): void {
+  /**
+   * Asks leases back; those that are not given back by the deadline are fenced. The holder of one
+   * that was asked back before is told what is wanted besides, and has time for that, too.
+   */
+  #recall(waiter: Waiter, patience: number): void {
     const { holds } = this.#arbiter
+    const { conflict } = waiter
     for (const id of conflict.recalls) {
       const slot = holds.table.find(id)
-      if (slot < 0 || holds.table.stateOf(slot) === 'recalled') continue
+      if (slot < 0) continue
+      const recalled = holds.table.stateOf(slot) === 'recalled'
+      // One that is being cut off ends as a whole.
+      if (recalled && (holds.draining.has(id) || this.#asks.join(id, slot, waiter))) continue
       const due = this.#timers.now() + patience
       const stands = { alone: this.alone.total, until: due + patience }
-      holds.table.recall(slot, due)
-      this.#unreachable.delete(id)
       const wanted = holds.wanted(slot, conflict.from, conflict.to)
+      const [from, to] = blocksOf(wanted.offset, wanted.length)
+      const ask: Ask = { from, to, due, askers: [waiter], cancel: () => {} }
+      this.#asks.add(id, slot, ask)
+      this.#unreachable.delete(id)
       const { change } = conflict
       if (holds.events.watched) {
         holds.events.tell({ kind: 'recall', holds: [holds.info(slot)], change, wanted })
       }
-      this.#deadlines.set(
-        id,
-        this.#timers.after(patience, () => void this.#expire(id, due, stands)),
-      )
+      ask.cancel = this.#timers.after(patience, () => void this.#expire(id, ask, stands))
       // What a holder throws is no answer: its time goes on.
       const recall: Recall = { ...wanted, ino: conflict.inode, change, deadline: patience }
       unharmed(() => holds.users.get(slot)?.onRecall?.(id, recall))
     }
   }
 
-  /** A request is done, or a hold has drained: what nobody wants back is no longer asked for. */
+  /**
+   * A request is done, a hold has drained, or a part of one was given back: what nobody wants back
+   * is no longer asked for.
+   */
   #callOff(recalls: readonly number[]): void {
     const { holds } = this.#arbiter
     for (const id of recalls) {
-      const wants = ({ conflict, active }: Waiter) => active && conflict.recalls.includes(id)
-      if (this.#waiters.some(wants)) continue
-      this.#deadlines.get(id)?.()
-      this.#deadlines.delete(id)
+      if (this.#asks.of(id).length > 0) continue
       this.#unreachable.delete(id)
       const slot = holds.table.find(id)
       if (slot < 0 || holds.draining.has(id)) continue
@@ -338,31 +344,31 @@ export class Waiting {
    */
   async #expire(
     id: number,
-    due: number,
+    ask: Ask,
     { alone, until }: { alone: number; until: number },
   ): Promise<void> {
     const { table, users } = this.#arbiter.holds
-    if (this.alone.total > alone && this.#timers.now() < until && this.#isDue(id, due)) {
-      await this.#until(() => !this.alone.taken || !this.#isDue(id, due), until, undefined)
-      if (!this.#isDue(id, due)) return
+    if (this.alone.total > alone && this.#timers.now() < until && this.#isDue(id, ask)) {
+      await this.#until(() => !this.alone.taken || !this.#isDue(id, ask), until, undefined)
+      if (!this.#isDue(id, ask)) return
       const now = this.alone.total
       const more = Math.max(0, Math.min(now - alone, until - this.#timers.now()))
-      const expire = () => void this.#expire(id, due, { alone: now, until })
-      this.#deadlines.set(id, this.#timers.after(more, expire))
+      const expire = () => void this.#expire(id, ask, { alone: now, until })
+      ask.cancel = this.#timers.after(more, expire)
       return
     }
     // What the holder has sent and nobody has looked at yet counts.
     const holder = users.get(table.find(id))
     await (holder?.caughtUp === undefined ? this.#timers.turn() : holder.caughtUp())
-    if (this.#isDue(id, due)) await this.#fence(id, table.find(id))
+    if (this.#isDue(id, ask)) await this.#fence(id, table.find(id))
   }
 
-  /** Whether a hold is still asked for, and by that deadline. */
-  #isDue(id: number, due: number): boolean {
+  /** Whether that is still asked for. */
+  #isDue(id: number, ask: Ask): boolean {
     const { table, draining } = this.#arbiter.holds
     const slot = table.find(id)
     if (slot < 0 || table.stateOf(slot) !== 'recalled' || draining.has(id)) return false
-    return table.deadlineOf(slot) === due
+    return this.#asks.of(id).includes(ask)
   }
 
   /** Cuts a holder off that has not answered, for all who wait for it. */

@@ -85,6 +85,34 @@ for (const kind of ['local', 'remote'] as const) {
     await change(() => open.punch(0, 10 * BLOCK))
     assert.equal(lease.end, 'released')
   })
+
+  servedTest(`${kind}: of a lease each range is asked back`, {}, async (served) => {
+    make(served, '/f', 10)
+    const client = await served[kind]()
+    const file = (await client.open('/f', 'r+')) as HoldingFile
+    const asked: ByteRange[] = []
+    let both = () => {}
+    const told = new Promise<void>((resolve) => (both = resolve))
+    const lease: ClientHold = await file.lease({
+      iomode: 'rw',
+      // Each is answered with its range alone, when both have come.
+      onRecall: async ({ offset, length }) => {
+        if (asked.push({ offset, length }) === 2) both()
+        await told
+        await lease.release({ offset, length })
+      },
+    })
+    const { promises } = served.volume
+    using open = served.volume.open('/f', 'r+')
+    const first = promises.punch(open, 0, BLOCK, { deadline: 2_000 })
+    const second = promises.punch(open, part.offset, part.length, { deadline: 2_000 })
+    await Promise.all([first, second])
+    assert.deepEqual(asked, [{ offset: 0, length: BLOCK }, part])
+    await client.statfs()
+    assert.equal(lease.end, null)
+    const between = { offset: BLOCK, length: 2 * BLOCK }
+    assert.deepEqual(rangesOf(served, lease.id), [between, behind])
+  })
 }
 
 servedTest('remote: bytes of a part that was given back are not reached', {}, async (served) => {
