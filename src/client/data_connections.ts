@@ -70,7 +70,10 @@ export class DataConnections {
     const token = secret.dataToken(this.#counter++)
     const privateData = encodePurpose({ kind: 'data', token })
     const where = { host: this.#host, port: this.#port }
-    const peer = await connectPeer(this.#device, { ...where, privateData, messages: 0 })
+    const options = { ...where, privateData, messages: 0 }
+    const peer = await connectPeer(this.#device, options).catch((error: unknown) => {
+      throw asLost(error)
+    })
     if (session !== this.#session) {
       peer.abort()
       throw new HoldfastError('ECONNRESET', 'the session is over')
@@ -89,4 +92,10 @@ export class DataConnections {
     this.#opening = null
     this.#reasons.clear()
   }
+}
+
+/** Nobody is there, or nobody who knows the session: it is over, and will be heard to be so. */
+function asLost(error: unknown): unknown {
+  if (!(error instanceof HoldfastError) || error.code !== 'ECONNREFUSED') return error
+  return new HoldfastError('ECONNRESET', `no data connection: ${error.detail}`, { cause: error })
 }

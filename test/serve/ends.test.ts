@@ -94,3 +94,15 @@ servedTest(
     await file.close()
   },
 )
+
+servedTest('who was evicted and does not know it yet reads ECONNRESET', {}, async (served) => {
+  const client = await served.remote()
+  const file = (await client.open('/f', 'w+')) as RemoteFile
+  await file.write(new Uint8Array(4096), 0)
+  const layout = await file.layout({ length: 4096, iomode: 'read', reason: 'reads' })
+  const { server } = served.service
+  // No data connection yet: the one that it asks for comes after the end of its session.
+  const read = layout.read(0, 4096)
+  void server.left(server.find(client.hello.session), null)
+  await assert.rejects(read, { code: 'ECONNRESET' })
+})
