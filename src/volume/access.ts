@@ -48,8 +48,13 @@ export class Access {
     this.as = as ?? ROOT_USER
   }
 
-  /** CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN, CAP_FSETID and the like: uid 0 has them all. */
+  /** CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN and the like: uid 0, or who was asked before. */
   get privileged(): boolean {
+    return this.as.uid === 0 || this.as.decided === true
+  }
+
+  /** CAP_FSETID, CAP_SYS_ADMIN: what goes by the user alone, whoever decided. */
+  get isRoot(): boolean {
     return this.as.uid === 0
   }
 

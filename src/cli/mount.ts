@@ -1,0 +1,114 @@
+/**
+ * A volume at a directory until a signal, or umount(8), ends that.
+ *
+ * Invariant: the line on stdout comes when programs can come in; what is mounted is taken away
+ * before the volume is closed, and that before the process ends.
+ */
+import { realpathSync } from 'node:fs'
+import { HoldfastError } from '../base/errors.js'
+import { systemTimers } from '../base/timers.js'
+import { Mount } from '../fuse/mount.js'
+import { CommandError } from './failure.js'
+import { lastUntilStopped } from './interrupt.js'
+import type { MountWords } from './mount_options.js'
+import { withSession, type Session } from './session.js'
+import { isRemote } from './volume_name.js'
+
+export interface MountRequest {
+  readonly source: string
+  readonly directory: string
+  readonly words: MountWords
+  /** Programs can come in. */
+  readonly mounted: () => Promise<void>
+}
+
+/** Milliseconds that programs have to leave before it is taken away under them, and after that. */
+const LEAVE_MS = 3000
+const GO_MS = 2000
+const RETRY_MS = 100
+
+export async function runMount(request: MountRequest): Promise<void> {
+  await lastUntilStopped(
+    (stopped) => withSession((session) => mount(session, request, stopped)),
+    () => {},
+  )
+}
+
+async function mount(
+  session: Session,
+  { source, directory, words, mounted }: MountRequest,
+  stopped: AbortSignal,
+): Promise<void> {
+  const { mode, readOnly, allowOther, suid, dev, exec } = words
+  const place = realDirectory(directory)
+  const files = await session.volume(source, readOnly ? 'read' : 'write')
+  const client = await session.server(source, readOnly ? 'read' : 'write')
+  if (mode === 'exclusive' && client !== null) {
+    throw new HoldfastError('EINVAL', `${source} is open elsewhere: exclusive is for one user`)
+  }
+  const privileged = client === null || client.hello.privileged
+  const root = process.getuid!() === 0
+  const it = await Mount.at(place, files, {
+    source,
+    readOnly,
+    allowOther: allowOther ?? root,
+    suid: suid && root,
+    dev: dev && root,
+    exec,
+    mode,
+    tells: privileged,
+    decides: privileged,
+    failed: (error) => {
+      process.stderr.write(`holdfast mount: ${error instanceof Error ? error.stack : error}\n`)
+    },
+  })
+  await mounted()
+  await Promise.race([it.over, aborted(stopped)])
+  await leave(it)
+}
+
+/** Waits for programs to leave; those that stay have it taken away under them. */
+async function leave(it: Mount): Promise<void> {
+  const end = systemTimers.now() + LEAVE_MS
+  for (;;) {
+    try {
+      return await Promise.race([it.unmount(), it.over])
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code === 'EINVAL' || code === 'ENOENT') return // somebody was faster
+      if (code !== 'EBUSY') throw error
+    }
+    if (systemTimers.now() >= end) break
+    await after(RETRY_MS)
+  }
+  await it.detach()
+  await Promise.race([it.over, after(GO_MS)])
+  await it.abort()
+}
+
+const after = (milliseconds: number) =>
+  new Promise<void>((resolve) => void systemTimers.after(milliseconds, resolve))
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+/** The kernel names mounts by their path without symlinks. */
+function realDirectory(directory: string): string {
+  try {
+    return realpathSync(directory)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOTCONN') return directory // a mount whose server is gone
+    throw new CommandError(
+      code === 'ENOENT'
+        ? `ENOENT: ${directory}: there is no such directory; mkdir makes one to mount at`
+        : `${code}: ${directory} cannot be mounted at`,
+    )
+  }
+}
+
+export const describeMount = ({ source, directory }: MountRequest): string =>
+  `mounted ${isRemote(source) ? source : realpathSync(source)} at ${directory}`
