@@ -219,6 +219,20 @@ export interface DirectFile {
   writeNow(buffer: Uint8Array, position: number): boolean
 }
 
+/** Of a pin: bytes, and the holder's word for it. */
+export interface PinOptions {
+  readonly offset: number
+  readonly length: number
+  readonly reason: string
+  readonly signal?: AbortSignal
+}
+
+/** A range that is held. */
+export interface HeldRange {
+  readonly id: number
+  release(): void | Promise<void>
+}
+
 export interface FileHandle extends AsyncDisposable {
   /** Undefined where bytes are moved by calls alone. */
   readonly direct?: DirectFile | undefined
@@ -276,6 +290,8 @@ export interface FileHandle extends AsyncDisposable {
     options?: ReflinkOptions,
   ): Promise<void>
 
+  /** Pins a range: its blocks stay where they are, until it is released. Not of every handle. */
+  pin?(options: PinOptions): Promise<HeldRange>
   /** The file as memory of this process; EOPNOTSUPP or EPERM where that cannot be. */
   map(options?: MapOptions): Promise<FileMapping>
 

@@ -6,8 +6,8 @@
  */
 import { realpathSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
-import { systemTimers } from '../base/timers.js'
 import { Mount } from '../fuse/mount.js'
+import { connectToLast } from './connection.js'
 import { CommandError } from './failure.js'
 import { lastUntilStopped } from './interrupt.js'
 import type { MountWords } from './mount_options.js'
@@ -22,11 +22,6 @@ export interface MountRequest {
   readonly mounted: () => Promise<void>
 }
 
-/** Milliseconds that programs have to leave before it is taken away under them, and after that. */
-const LEAVE_MS = 3000
-const GO_MS = 2000
-const RETRY_MS = 100
-
 export async function runMount(request: MountRequest): Promise<void> {
   await lastUntilStopped(
     (stopped) => withSession((session) => mount(session, request, stopped)),
@@ -39,24 +34,20 @@ async function mount(
   { source, directory, words, mounted }: MountRequest,
   stopped: AbortSignal,
 ): Promise<void> {
-  const { mode, readOnly, allowOther, suid, dev, exec } = words
+  const { mode, readOnly } = words
   const place = realDirectory(directory)
+  connectToLast(words.wait, words.key)
   const files = await session.volume(source, readOnly ? 'read' : 'write')
   const client = await session.server(source, readOnly ? 'read' : 'write')
   if (mode === 'exclusive' && client !== null) {
     throw new HoldfastError('EINVAL', `${source} is open elsewhere: exclusive is for one user`)
   }
   const privileged = client === null || client.hello.privileged
-  const root = process.getuid!() === 0
   const it = await Mount.at(place, files, {
     source,
-    readOnly,
-    allowOther: allowOther ?? root,
-    suid: suid && root,
-    dev: dev && root,
-    exec,
-    mode,
+    ...mountWish(words),
     tells: privileged,
+    tellsAlways: client === null,
     decides: privileged,
     failed: (error) => {
       process.stderr.write(`holdfast mount: ${error instanceof Error ? error.stack : error}\n`)
@@ -64,30 +55,8 @@ async function mount(
   })
   await mounted()
   await Promise.race([it.over, aborted(stopped)])
-  await leave(it)
+  await it.leave()
 }
-
-/** Waits for programs to leave; those that stay have it taken away under them. */
-async function leave(it: Mount): Promise<void> {
-  const end = systemTimers.now() + LEAVE_MS
-  for (;;) {
-    try {
-      return await Promise.race([it.unmount(), it.over])
-    } catch (error) {
-      const { code } = error as { code?: string }
-      if (code === 'EINVAL' || code === 'ENOENT') return // somebody was faster
-      if (code !== 'EBUSY') throw error
-    }
-    if (systemTimers.now() >= end) break
-    await after(RETRY_MS)
-  }
-  await it.detach()
-  await Promise.race([it.over, after(GO_MS)])
-  await it.abort()
-}
-
-const after = (milliseconds: number) =>
-  new Promise<void>((resolve) => void systemTimers.after(milliseconds, resolve))
 
 const aborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => {
@@ -95,8 +64,21 @@ const aborted = (signal: AbortSignal) =>
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 
+/** What is asked of mount(2): root lets others in, and may have set-id programs and devices. */
+export function mountWish({ mode, readOnly, allowOther, suid, dev, exec }: MountWords) {
+  const root = process.getuid!() === 0
+  return {
+    mode,
+    readOnly,
+    exec,
+    allowOther: allowOther ?? root,
+    suid: suid && root,
+    dev: dev && root,
+  }
+}
+
 /** The kernel names mounts by their path without symlinks. */
-function realDirectory(directory: string): string {
+export function realDirectory(directory: string): string {
   try {
     return realpathSync(directory)
   } catch (error) {

@@ -1,6 +1,6 @@
 /** Files and directories that the kernel has open, by the numbers that it has of them. */
 import { HoldfastError } from '../base/errors.js'
-import type { DirectFile, FileHandle } from '../base/filesystem.js'
+import type { DirectFile, FileHandle, HeldRange } from '../base/filesystem.js'
 
 export interface OpenHandle {
   readonly file: FileHandle
@@ -9,6 +9,8 @@ export interface OpenHandle {
   readonly ino: number
   /** Flags of open(2) that it was opened with. */
   readonly flags: number
+  /** Pins that were taken through it, by their ids. */
+  readonly pins: Map<number, HeldRange>
 }
 
 export class Handles {

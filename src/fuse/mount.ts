@@ -1,20 +1,26 @@
 /** A filesystem at a directory of this host, from mounting to the end. */
 import type { FileSystem } from '../base/filesystem.js'
-import { HoldfastError } from '../base/errors.js'
+import { systemTimers } from '../base/timers.js'
 import type { CacheMode } from './coherence.js'
 import { mountDirectory, type Mounted, type MountOptions } from './mounting.js'
 import { FuseSession } from './session.js'
 import { watchMount } from './watchdog.js'
 
-/** Nobody tells of changes: the kernel asks again after this, in seconds. */
+/** The kernel asks again after this, in seconds: nobody tells of changes, or not always. */
 const SECONDS_UNTOLD = 1
 /** It is told of every change. */
 const SECONDS_TOLD = 3600
+/** Milliseconds that programs have to leave, and those that they have after that. */
+const LEAVE_MS = 3000
+const GO_MS = 2000
+const RETRY_MS = 50
 
 export interface FileSystemMountOptions extends MountOptions {
   readonly mode: CacheMode
   /** Whether changes by others are told of (FileSystem.watch). */
   readonly tells: boolean
+  /** Whether it is told always: over a connection it is not, when that was lost for a while. */
+  readonly tellsAlways: boolean
   /** Whether calls may be made in the name of others. */
   readonly decides: boolean
   readonly failed: (error: unknown) => void
@@ -37,10 +43,11 @@ export class Mount {
   ): Promise<Mount> {
     const { mode, tells, decides, failed } = options
     const { generation } = await fs.lstat('/')
-    const seconds = tells ? SECONDS_TOLD : SECONDS_UNTOLD
+    const seconds = options.tellsAlways ? SECONDS_TOLD : SECONDS_UNTOLD
     const validity = { entry: seconds, attributes: seconds }
     const mounted = await mountDirectory(directory, options)
     const session = new FuseSession(fs, mounted.fd, generation, {
+      directory,
       mode,
       tells,
       decides,
@@ -61,25 +68,43 @@ export class Mount {
     return this.session.over
   }
 
-  /** EBUSY while programs are in it. */
-  async unmount(): Promise<void> {
-    await this.#mounted.unmount()
+  /**
+   * Takes it away. Programs that are in it have a while to leave; then it goes from the tree under
+   * them, and after another while what they still do is ENOTCONN. Returns whether all had left.
+   */
+  async leave(): Promise<boolean> {
+    const end = systemTimers.now() + LEAVE_MS
+    while (!(await this.#unmount(false))) {
+      if (systemTimers.now() >= end) {
+        await this.#unmount(true)
+        await Promise.race([this.over, after(GO_MS)])
+        this.session.abort()
+        await this.over
+        return false
+      }
+      await Promise.race([this.over, after(RETRY_MS)])
+    }
     await this.over
+    return true
   }
 
-  /** From the tree at once. Programs that are in it go on, until `over`, or `abort`. */
-  detach(): Promise<void> {
-    return this.#mounted.unmount(true).catch((error: unknown) => {
+  /** False while programs are in it. */
+  async #unmount(lazily: boolean): Promise<boolean> {
+    try {
+      await this.#mounted.unmount(lazily)
+      return true
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code === 'EBUSY') return false
       // Somebody was faster.
-      if (!(error instanceof HoldfastError) && (error as { code?: string }).code === 'EINVAL')
-        return
+      if (code === 'EINVAL' || code === 'ENOENT') {
+        this.session.abort()
+        return true
+      }
       throw error
-    })
-  }
-
-  /** Programs that are in it get errors from now on. */
-  async abort(): Promise<void> {
-    this.session.abort()
-    await this.over
+    }
   }
 }
+
+const after = (milliseconds: number) =>
+  new Promise<void>((resolve) => void systemTimers.after(milliseconds, resolve))

@@ -8,6 +8,7 @@
  * - who may do what was decided by the kernel (default_permissions, POSIX_ACL); what a name leads
  *   to and what is flagged, held or sealed is decided here.
  */
+import { stat } from 'node:fs/promises'
 import { HoldfastError } from '../base/errors.js'
 import type { Credentials, FileSystem } from '../base/filesystem.js'
 import { native } from '../native/native.js'
@@ -54,6 +55,8 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
 ])
 
 export interface FuseOptions {
+  /** Where it is mounted. */
+  readonly directory: string
   readonly mode: CacheMode
   /** How long names and attributes may be kept. */
   readonly validity: Validity
@@ -86,6 +89,7 @@ export class FuseSession {
   /** Files without a name that may get one. */
   readonly #unnamed = new Map<number, OpenHandle>()
   #as: Credentials = { uid: 0, gid: 0, umask: 0, decided: true }
+  #deviceNumber: Promise<number> | null = null
   #ended = false
   #end = () => {}
 
@@ -114,6 +118,12 @@ export class FuseSession {
     const last = this.#as
     if (last.uid === uid && last.gid === gid && last.umask === umask) return last
     return (this.#as = { uid, gid, umask, decided: true })
+  }
+
+  /** What stat(2) says of the mount's device; asked on a thread, as the answer is ours to give. */
+  deviceNumber(): Promise<number> {
+    this.#deviceNumber ??= stat(this.options.directory).then(({ dev }) => dev)
+    return this.#deviceNumber
   }
 
   /** Aborted when the request is given up. */

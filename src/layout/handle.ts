@@ -7,9 +7,11 @@ import type {
   DirectoryEntry,
   FileHandle,
   HeldLock,
+  HeldRange,
   Layout,
   LockWait,
   Path,
+  PinOptions,
   RangeLock,
   Readable,
   ReflinkOptions,
@@ -173,6 +175,10 @@ export class VolumeHandle implements FileHandle, DirectFile {
 
   async close(): Promise<void> {
     this.#file.close()
+  }
+
+  async pin(options: PinOptions): Promise<HeldRange> {
+    return this.#files.volume.promises.pin(this.#file, options)
   }
 
   async map(options?: MapOptions): Promise<FileMapping> {

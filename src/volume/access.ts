@@ -138,7 +138,7 @@ export class Access {
   withoutSetIds(w: number): number {
     const mode = this.#pages.u32[w + at.mode]!
     const groupGoes =
-      (mode & 0o010) !== 0 || !(this.privileged || this.inGroup(this.#pages.u32[w + at.gid]!))
+      (mode & 0o010) !== 0 || !(this.isRoot || this.inGroup(this.#pages.u32[w + at.gid]!))
     return mode & ~Mode.setUid & (groupGoes ? ~Mode.setGid : -1)
   }
 }

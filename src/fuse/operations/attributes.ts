@@ -9,6 +9,10 @@ import { Opcode } from '../wire/header.js'
 import { GetxattrIn, GetxattrOut, SetxattrIn } from '../wire/locks.js'
 import type { Operations } from './operation.js'
 
+/** What SETATTR changes by its own word. */
+const CHANGES =
+  Valid.mode | Valid.uid | Valid.gid | Valid.size | Valid.atime | Valid.mtime | Valid.ctime
+const SET_IDS = 0o6000
 const SET_GID = 0o2000
 const XATTR_CREATE = 1
 const XATTR_REPLACE = 2
@@ -29,15 +33,24 @@ function timeOf(x: Exchange, set: boolean, now: boolean, seconds: number, nano: 
   return { seconds: x.i64(seconds), nanoseconds: x.u32(nano) }
 }
 
+/** EPERM for who may not take set-id bits away: what is no change to the kernel, it allows all. */
+async function demandSetIds(session: FuseSession, x: Exchange): Promise<void> {
+  const { mode, uid } = await session.fs.lstat(session.nodes.path(x.node), session.as(x))
+  if ((mode & SET_IDS) === 0 || x.uid === 0 || x.uid === uid) return
+  throw new HoldfastError('EPERM', 'only its owner takes set-id bits away')
+}
+
 async function setattr(session: FuseSession, x: Exchange): Promise<number> {
   const w = SetattrIn.word
   const valid = x.u32(w.valid)
   const path = session.nodes.path(x.node)
   const as = session.as(x)
   const { fs } = session
-  if ((valid & (Valid.uid | Valid.gid)) !== 0) {
+  // Nothing to change is chown(2) to nobody else: set-id bits go, and the time of it is kept.
+  if ((valid & (Valid.uid | Valid.gid)) !== 0 || (valid & CHANGES) === 0) {
     const uid = (valid & Valid.uid) !== 0 ? x.u32(w.uid) : -1
     const gid = (valid & Valid.gid) !== 0 ? x.u32(w.gid) : -1
+    if (uid === -1 && gid === -1) await demandSetIds(session, x)
     await fs.chown(path, uid, gid, UNCHANGED, as)
   }
   if ((valid & Valid.mode) !== 0) await fs.chmod(path, x.u32(w.mode) & 0o7777, as)

@@ -132,7 +132,7 @@ export const directoryOperations: Operations = {
   [Opcode.opendir]: async (session, x) => {
     const path = session.nodes.path(x.node)
     const file = await session.fs.open(path, O.DIRECTORY, 0, session.as(x))
-    const handle = { file, direct: undefined, ino: x.node, flags: O.DIRECTORY }
+    const handle = { file, direct: undefined, ino: x.node, flags: O.DIRECTORY, pins: new Map() }
     x.put64(OpenOut.word.fh, session.handles.add(handle))
     x.put64(OpenOut.word.openFlags, 0)
     return OpenOut.size

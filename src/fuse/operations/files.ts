@@ -58,6 +58,7 @@ const handleOf = (file: FileHandle, ino: number, flags: number): OpenHandle => (
   direct: file.direct,
   ino,
   flags,
+  pins: new Map(),
 })
 
 async function open(session: FuseSession, x: Exchange): Promise<number> {
@@ -172,7 +173,9 @@ async function lseek(session: FuseSession, x: Exchange): Promise<number> {
   const { file } = session.handles.get(x.u64(w.fh))
   const whence = x.u32(w.whence)
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new HoldfastError('EINVAL')
-  const found = await file.seek(x.u64(w.offset), whence === SEEK_DATA ? 'data' : 'hole')
+  const offset = x.u64(w.offset)
+  if (offset > Number.MAX_SAFE_INTEGER) throw new HoldfastError('ENXIO', 'no file is so long')
+  const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole')
   x.put64(LseekOut.word.offset, found)
   return LseekOut.size
 }
@@ -184,13 +187,17 @@ async function copyRange(session: FuseSession, x: Exchange): Promise<number> {
   const to = session.handles.get(x.u64(w.fhOut))
   if (x.u64(w.flags) !== 0) throw new HoldfastError('EINVAL', 'copy_file_range has no flags')
   const length = Math.min(x.u64(w.len), COPY_BYTES_MAX)
-  return from.file.copyRange(x.u64(w.offIn), to.file, x.u64(w.offOut), length)
+  const n = await from.file.copyRange(x.u64(w.offIn), to.file, x.u64(w.offOut), length)
+  // That the one was read is nothing that the kernel thinks of by itself.
+  await session.notices.attributes(from.ino)
+  return n
 }
 
 async function release(session: FuseSession, x: Exchange): Promise<number> {
   const w = ReleaseIn.word
   const handle = session.handles.remove(x.u64(w.fh))
   session.dropUnnamed(handle)
+  for (const held of handle.pins.values()) await held.release()
   if ((x.u32(w.releaseFlags) & FLOCK_UNLOCK) !== 0) await handle.file.flock('unlock')
   await handle.file.close()
   return 0

@@ -3,6 +3,7 @@ import type { Operations } from './operation.js'
 import { attributeOperations } from './attributes.js'
 import { directoryOperations } from './directories.js'
 import { fileOperations } from './files.js'
+import { ioctlOperations } from './ioctl.js'
 import { lockOperations } from './locks.js'
 import { nameOperations } from './names.js'
 import { Opcode } from '../wire/header.js'
@@ -13,5 +14,6 @@ export const OPERATIONS: Operations = {
   ...directoryOperations,
   ...fileOperations,
   ...lockOperations,
+  ...ioctlOperations,
   [Opcode.destroy]: () => 0,
 }
