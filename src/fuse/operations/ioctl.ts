@@ -52,7 +52,7 @@ async function setFlags(session: FuseSession, x: Exchange, to: number, bits: Bit
   const flags = { append: (to & bits.append) !== 0, immutable: (to & bits.immutable) !== 0 }
   await session.fs.setInodeFlags(session.nodes.path(x.node), flags, session.as(x))
   // Flags are no attributes to the kernel, but they change the time of the last change.
-  void session.notices.attributes(x.node)
+  await session.notices.attributes(x.node)
 }
 
 // ---- clones --------------------------------------------------------------------------------------
