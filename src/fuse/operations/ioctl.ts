@@ -35,7 +35,7 @@ function begin(x: Exchange, length: number): number {
   return IoctlOut.size + length
 }
 
-// ---- inode flags ---------------------------------------------------------------------------------
+// ---- inode flags --------------------------------------------------------------------------------
 
 type Bits = typeof FsFlag | typeof FsXflag
 
@@ -55,7 +55,7 @@ async function setFlags(session: FuseSession, x: Exchange, to: number, bits: Bit
   await session.notices.attributes(x.node)
 }
 
-// ---- clones --------------------------------------------------------------------------------------
+// ---- clones -------------------------------------------------------------------------------------
 
 /**
  * The handle that a descriptor of the caller stands for: one that is open for reading here, as the
@@ -88,7 +88,7 @@ async function clone(session: FuseSession, x: Exchange, to: OpenHandle): Promise
   return begin(x, 0)
 }
 
-// ---- pins and extents ----------------------------------------------------------------------------
+// ---- pins and extents ---------------------------------------------------------------------------
 
 async function pin(session: FuseSession, x: Exchange, handle: OpenHandle): Promise<number> {
   const { file } = handle
