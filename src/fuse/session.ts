@@ -10,7 +10,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { HoldfastError } from '../base/errors.js'
-import type { Credentials, FileSystem } from '../base/filesystem.js'
+import type { Credentials, FileSystem, Stats } from '../base/filesystem.js'
 import { native } from '../native/native.js'
 import type { PollId } from '../native/sockets.js'
 import { Coherence, type CacheMode } from './coherence.js'
@@ -94,10 +94,10 @@ export class FuseSession {
   #end = () => {}
 
   /** Owns `fd`, an open /dev/fuse that is mounted. */
-  constructor(fs: FileSystem, fd: number, rootGeneration: number, options: FuseOptions) {
+  constructor(fs: FileSystem, fd: number, root: Stats, options: FuseOptions) {
     this.fs = fs
     this.options = options
-    this.nodes = new Nodes(rootGeneration)
+    this.nodes = new Nodes(root)
     this.over = new Promise((resolve) => (this.#end = resolve))
     this.device = native.poll(fd, () => this.#ready())
     this.notices = new Notices(() => (this.#ended ? null : this.device))

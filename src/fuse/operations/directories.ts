@@ -120,7 +120,7 @@ async function addKnown(
     const found = stats[i]!
     if (found === null) x.clear(listing.at, EntryOut.size)
     else {
-      session.nodes.learn(found.ino, found.generation)
+      session.nodes.learn(found)
       putEntry(x, found, session.validity, listing.at)
     }
     listing.add(name, ino, TYPES[type], cookie + AFTER_DOTS)

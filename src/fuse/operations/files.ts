@@ -80,7 +80,7 @@ async function create(session: FuseSession, x: Exchange, unnamed: boolean): Prom
   const how = unnamed ? flags | O.TMPFILE : flags | O.CREAT
   const file = await session.fs.open(path, how, mode, as, options)
   const stats = await file.stat()
-  session.nodes.learn(stats.ino, stats.generation)
+  session.nodes.learn(stats)
   const handle = handleOf(file, stats.ino, flags)
   const at = putEntry(x, stats, session.validity)
   putOpen(session, x, handle, at)
