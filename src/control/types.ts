@@ -218,6 +218,7 @@ const holdFields = struct('hold', {
   kind: holdKind,
   iomode: optional(iomode),
   ino: u32,
+  deleted: optional(bool),
   ranges: list(byteRange, RANGES_MAX),
   owner: holdOwner,
   reason: words,

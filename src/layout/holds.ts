@@ -84,9 +84,10 @@ export class Holds {
   info(slot: number): HoldInfo {
     const session = this.sessions.get(this.table.ownerOf(slot))!
     const info = this.table.info(slot, session.owner, this.#timers.now())
-    let blocks = 0
-    this.ghosts.each(slot, (_block, count) => (blocks += count))
-    return blocks === 0 ? info : { ...info, bytes: info.bytes + blocks * BLOCK_BYTES }
+    let { bytes } = info
+    this.ghosts.each(slot, (_block, count) => (bytes += count * BLOCK_BYTES))
+    const deleted = this.#volume.core.opens.get(info.ino)?.unlinked === true || undefined
+    return deleted === undefined && bytes === info.bytes ? info : { ...info, bytes, deleted }
   }
 
   list(): HoldInfo[] {
