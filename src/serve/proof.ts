@@ -1,6 +1,6 @@
 /**
- * Paths that begin at an inode: whoever has its key was shown it once, and reaches it again; numbers
- * alone are for the privileged, as everybody can guess them.
+ * Paths that begin at an inode: whoever has its key was shown it once, and reaches it again;
+ * numbers alone are for the privileged, as everybody can guess them.
  */
 import { isPathAt, type PathAt } from '../base/path.js'
 import type { Target } from '../control/types.js'

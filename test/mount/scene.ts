@@ -17,8 +17,8 @@ const SECONDS = 600
 const KEY = { id: 'mount', secret: new Uint8Array(32).map((_, i) => 5 * i + 3) }
 
 /**
- * user: as remote, with a key that is not privileged; embedded: the mount has the region; served: it reaches a server through its socket; within: the
- * server itself mounts; remote: by RDMA.
+ * embedded: the mount has the region; served: it reaches a server through its socket; within: the
+ * server itself mounts; remote: by RDMA; user: the same, with a key that is not privileged.
  */
 export const WAYS = ['embedded', 'served', 'within', 'remote'] as const
 export type Way = (typeof WAYS)[number] | 'user'

@@ -33,7 +33,7 @@ import { Opcode } from '../wire/header.js'
 import { ANSWERED, type Operations } from './operation.js'
 
 const EFAULT = 14
-/** What of the flags of open(2) the filesystem is to see; the kernel has found the inode already. */
+/** Flags of open(2) that the filesystem is to see; the kernel has found the inode already. */
 const SEEN = O.WRONLY | O.RDWR | O.TRUNC | O.APPEND | O.DSYNC | O.SYNC | O.NOATIME
 const MADE = SEEN | O.CREAT | O.EXCL
 const FLOCK_UNLOCK = 2
