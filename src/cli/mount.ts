@@ -59,6 +59,10 @@ async function mount(
     decides: privileged,
     failed: (error) => log.error('a request failed', { error: error as Error }),
   })
+  if (client !== null) {
+    client.onEventsLost = () => it.session.coherence.doubt()
+    client.onConnected = () => it.session.coherence.doubt()
+  }
   await mounted()
   const manager = new ServiceManager(log)
   manager.ready(`mounted at ${place}`, () => true)

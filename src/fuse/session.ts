@@ -38,7 +38,7 @@ const CLOSING_MS = 3000
 /** Errnos that the kernel takes. */
 const ERRNO_MAX = 511
 /** Requests that are carried out before others of this process have their turn. */
-const BATCH = 64
+const BATCH = 16
 /**
  * Who asks alone waits for each answer, so that a second look in the same turn finds nothing, and
  * costs a system call: after so many of those in a row one is made in so many turns.
