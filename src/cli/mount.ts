@@ -68,7 +68,9 @@ async function mount(
   manager.ready(`mounted at ${place}`, () => true)
   await Promise.race([it.over, aborted(stopped)])
   manager.stopping()
-  await it.leave()
+  if (!(await it.leave())) {
+    log.warn('programs were in it, or something else is mounted above', { directory: place })
+  }
   if (client !== null) giveUpSoon(client)
 }
 
