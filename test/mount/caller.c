@@ -30,7 +30,7 @@
 #define BYTES (4 << 20)
 #define EXTENTS 170
 
-/* As docs/OPERATIONS.md has them. */
+/* As docs/MOUNT.md has them. */
 struct holdfast_pin {
   uint64_t offset, length, id;
 };
@@ -59,7 +59,9 @@ static long long number(int i) { return words[i] == NULL ? 0 : strtoll(words[i],
 
 static int *slot(int i) { return &slots[number(i) & (SLOTS - 1)]; }
 
-static bool says(int i, const char *word) { return words[i] != NULL && strcmp(words[i], word) == 0; }
+static bool says(int i, const char *word) {
+  return words[i] != NULL && strcmp(words[i], word) == 0;
+}
 
 static long told(long value) {
   if (value >= 0) snprintf(answer, sizeof answer, "%ld", value);
@@ -89,11 +91,16 @@ static long compared(const unsigned char *at, long length, int byte) {
 /* ---- files ----------------------------------------------------------------------------------- */
 
 static long do_open(void) {
+  if (*slot(1) >= 0) close(*slot(1));
   *slot(1) = open(words[2], (int)number(3), (mode_t)number(4));
   return *slot(1);
 }
 
-static long do_close(void) { return close(*slot(1)); }
+static long do_close(void) {
+  int fd = *slot(1);
+  *slot(1) = -1;
+  return close(fd);
+}
 
 static long do_dup(void) {
   *slot(2) = dup(*slot(1));
@@ -207,7 +214,9 @@ static long do_unmap(void) {
 
 /* ---- locks ----------------------------------------------------------------------------------- */
 
-static int type_of(int i) { return says(i, "read") ? F_RDLCK : says(i, "write") ? F_WRLCK : F_UNLCK; }
+static int type_of(int i) {
+  return says(i, "read") ? F_RDLCK : says(i, "write") ? F_WRLCK : F_UNLCK;
+}
 
 static struct flock range(int type, int start) {
   struct flock lock = {.l_type = (short)type_of(type), .l_whence = SEEK_SET};

@@ -1,4 +1,4 @@
-/** What declarations of src/fuse/wire are called in C, and since which minor version it has them. */
+/** What declarations of src/fuse/wire are called in C, and since which minor version. */
 
 /** Those that are no structures or numbers of Linux. */
 export const OURS: Readonly<Record<string, string>> = {
