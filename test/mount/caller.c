@@ -8,6 +8,7 @@
  * errno. SIGUSR1 interrupts a call.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -145,8 +146,8 @@ static long do_copy(void) {
 static long do_stat(void) {
   struct stat s;
   if (stat(words[1], &s) != 0) return -1;
-  sprintf(answer, "%ju %jd %ju %o", (uintmax_t)s.st_ino, (intmax_t)s.st_size,
-          (uintmax_t)s.st_nlink, s.st_mode);
+  sprintf(answer, "%ju %jd %ju %o %u %jd", (uintmax_t)s.st_ino, (intmax_t)s.st_size,
+          (uintmax_t)s.st_nlink, s.st_mode, s.st_uid, (intmax_t)s.st_mtime);
   return 0;
 }
 
@@ -160,6 +161,18 @@ static long do_rename(void) { return rename(words[1], words[2]); }
 static long do_unlink(void) { return unlink(words[1]); }
 
 static long do_mkdir(void) { return mkdir(words[1], 0755); }
+
+/* Names, but `.` and `..`, with a blank before each but the first. */
+static long do_list(void) {
+  DIR *directory = opendir(words[1]);
+  if (directory == NULL) return -1;
+  char *out = answer;
+  for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    out += sprintf(out, out == answer ? "%s" : " %s", entry->d_name);
+  }
+  return closedir(directory);
+}
 
 static long do_cd(void) { return chdir(words[1]); }
 
@@ -327,7 +340,8 @@ static const struct {
     {"ftruncate", do_ftruncate}, {"fallocate", do_fallocate}, {"fsync", do_fsync},
     {"copy", do_copy},           {"stat", do_stat},           {"free", do_free},
     {"rename", do_rename},       {"unlink", do_unlink},       {"mkdir", do_mkdir},
-    {"cd", do_cd},               {"map", do_map},             {"load", do_load},
+    {"cd", do_cd},               {"list", do_list},
+                  {"map", do_map},             {"load", do_load},
     {"store", do_store},         {"storefill", do_store_fill}, {"loadcheck", do_load_check},
     {"storm", do_storm},         {"msync", do_msync},         {"unmap", do_unmap},
     {"lock", do_lock},           {"getlk", do_getlk},         {"flock", do_flock},

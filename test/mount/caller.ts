@@ -17,6 +17,8 @@ NAMES.set(constants.errno.EAGAIN, 'EAGAIN').set(constants.errno.EOPNOTSUPP, 'EOP
 /** What a line is read with (unistd.h): who is in it waits to be told. */
 const READS_STDIN = /^(?:0|63) 0x0 /
 const SECONDS = 300
+/** That somebody may take to be told. */
+const COMES_MS = 5000
 
 let program: string | null = null
 
@@ -73,5 +75,14 @@ export class Caller {
   async end(): Promise<void> {
     const { status } = await this.program.finish()
     assert.equal(status, 0)
+  }
+}
+
+/** Asks again and again until the answer is the one that is waited for. */
+export async function comes<T>(ask: () => Promise<T>, wanted: T): Promise<void> {
+  let last: T | undefined
+  const came = async () => (last = await ask()) === wanted
+  for (const end = performance.now() + COMES_MS; !(await came());) {
+    if (performance.now() > end) assert.equal(last, wanted, `after ${COMES_MS} ms`)
   }
 }

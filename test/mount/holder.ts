@@ -8,11 +8,11 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import type { CreateVolumeOptions } from '../../src/layout/embedded.js'
 import { BLOCK_BYTES } from '../../src/base/limits.js'
 import type { ByteRange } from '../../src/base/layout.js'
-import type { LocalFile} from '../../src/client/index.js';
+import type { LocalFile } from '../../src/client/index.js'
 import { connect, type Client } from '../../src/client/index.js'
 import { patternOf } from '../interop/pattern.js'
 import { Caller } from './caller.js'
-import { MountScene } from './scene.js'
+import { MountScene, type Way } from './scene.js'
 
 export const KINDS = ['read lease', 'rw lease', 'seal', 'pin', 'fixed', 'write-sealed'] as const
 export type Kind = (typeof KINDS)[number]
@@ -60,8 +60,11 @@ export class HolderScene {
     this.caller = Caller.start(scene.programs)
   }
 
-  static async start(options: CreateVolumeOptions = {}, words = ''): Promise<HolderScene> {
-    const scene = await MountScene.start('within', words, 64 << 20, options)
+  static async start(
+    options: CreateVolumeOptions = {},
+    { way = 'within', words = '' }: { way?: Exclude<Way, 'embedded'>; words?: string } = {},
+  ): Promise<HolderScene> {
+    const scene = await MountScene.start(way, words, 64 << 20, options)
     try {
       return new HolderScene(scene, await connect(scene.socket, { name: 'holder', as: 'root' }))
     } catch (error) {
