@@ -108,12 +108,17 @@ export class MountScene {
     return join(this.directory, name)
   }
 
-  /** A command line of holdfast that goes on. */
-  start(...args: readonly string[]): Program {
-    return this.programs.start(`holdfast ${args[0]}`, [process.execPath, MAIN, ...args])
+  /** A command line of holdfast, for who runs it. */
+  command(...args: readonly string[]): [string, string[]] {
+    return [process.execPath, [MAIN, ...args]]
   }
 
-  /** A command line of holdfast; what it prints. */
+  /** One that goes on. */
+  start(...args: readonly string[]): Program {
+    return this.programs.start(`holdfast ${args[0]}`, this.command(...args).flat())
+  }
+
+  /** What one prints. */
   holdfast(...args: readonly string[]): string {
     return execFileSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
   }
