@@ -82,6 +82,10 @@ const DIRECTORIES = [
 
 /** Those of servers and hosts, which take as long again: `npm run test:serve` names them. */
 const SERVING = ['processes', 'serve', 'served', 'clients', 'network', 'demo']
+/** Those of mounts, which want root: `npm run test:mount` names them. */
+const MOUNTING = ['mount']
+/** What runs by its name alone. */
+const NAMED = [...SERVING, ...MOUNTING]
 
 /** Compiled tests whose source is still there: a test taken out leaves its compiled form behind. */
 function testFiles(directory: string): string[] {
@@ -109,7 +113,7 @@ function readStage(line: string): Report | null {
 
 function suites(wanted: readonly string[]): Suite[] {
   const concurrency = Math.max(1, Math.min(2, availableParallelism()))
-  const all: Suite[] = [...DIRECTORIES, ...SERVING].map((name) => {
+  const all: Suite[] = [...DIRECTORIES, ...NAMED].map((name) => {
     const files = testFiles(name)
     const flags = [`--test-concurrency=${concurrency}`, `--test-reporter=${REPORTER}`]
     const args = ['--test', ...flags, '--test-reporter-destination=stdout', ...files]
@@ -128,7 +132,7 @@ function suites(wanted: readonly string[]): Suite[] {
     )
     process.exit(2)
   }
-  if (wanted.length === 0) return all.filter((suite) => !SERVING.includes(suite.name))
+  if (wanted.length === 0) return all.filter((suite) => !NAMED.includes(suite.name))
   return all.filter((suite) => wanted.includes(suite.name))
 }
 
