@@ -40,7 +40,7 @@ async function killServer(scene: MountScene): Promise<void> {
 async function unmountedBy(scene: MountScene, signal: NodeJS.Signals): Promise<void> {
   assert.notEqual(await within(scene.program.kill(signal)), 'nothing', scene.program.said())
   assert.equal(isMounted(scene.directory), false)
-  assert.deepEqual(processesOf(`\0${scene.directory}\0`), [])
+  await comes(async () => processesOf(`\0${scene.directory}\0`).length, 0)
 }
 
 /** What has ended is started anew, so that the scene ends as others do. */
