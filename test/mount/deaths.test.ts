@@ -25,7 +25,7 @@ async function assertWritten(scene: MountScene, writers: Writers): Promise<void>
   await reader.end()
 }
 
-// ---- the mount itself ----------------------------------------------------------------------------
+// ---- the mount itself ----------------------------------------------------------------------
 
 const KILLED: readonly (readonly [Way, string])[] = [
   ['embedded', ''],
@@ -95,7 +95,7 @@ test('who has a file of a dead mount mapped is not left hanging', { skip }, () =
   }),
 )
 
-// ---- its server ----------------------------------------------------------------------------------
+// ---- its server ----------------------------------------------------------------------------
 
 for (const [way, words] of [
   ['served', 'cache'],

@@ -3,6 +3,7 @@ import { HoldfastError } from '../../base/errors.js'
 import type { Stats, Time } from '../../base/filesystem.js'
 import type { Exchange } from '../exchange.js'
 import { putAttrOut, putStatfs, putStatx } from '../replies.js'
+import { quietly } from '../quietly.js'
 import type { FuseSession } from '../session.js'
 import { AccessIn, SetattrIn, SetattrValid as Valid } from '../wire/attr.js'
 import { Opcode, ROOT_NODE } from '../wire/header.js'
@@ -127,7 +128,8 @@ export const attributeOperations: Operations = {
   [Opcode.getxattr]: async (session, x) => {
     const name = decoder.decode(x.text(GetxattrIn.size))
     const path = session.nodes.path(x.node)
-    return putValue(x, await session.fs.getXattr(path, name, UNCHANGED, session.as(x)))
+    const as = session.as(x)
+    return putValue(x, await quietly(() => session.fs.getXattr(path, name, UNCHANGED, as)))
   },
 
   [Opcode.listxattr]: async (session, x) => {
