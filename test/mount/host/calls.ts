@@ -76,6 +76,7 @@ export class Calls {
   readonly #directory: string
   readonly #caller: Caller
   readonly #owners = new Map<unknown, Caller>()
+  #sent: Promise<unknown> = Promise.resolve()
   readonly #free = Array.from({ length: CLOSED }, (_, i) => i)
   /** The memory for bytes serves one call at a time. */
   #bytes: Promise<unknown> = Promise.resolve()
@@ -97,11 +98,21 @@ export class Calls {
     if (errno !== null) throw failed(errno)
   }
 
-  /** A call by the process that is this owner. */
+  /**
+   * A call by the process that is this owner. Calls of several come to the kernel in the order in
+   * which they are made here.
+   */
   async makeAs(owner: unknown, name: string, args: readonly Argument[]): Promise<string> {
     let caller = this.#owners.get(owner)
     if (caller === undefined) this.#owners.set(owner, (caller = new Caller(this.#directory)))
-    return valueOf(await caller.ask(ROOT, name, args))
+    const before = this.#sent
+    const answered = (async () => {
+      await before
+      for (const other of this.#owners.values()) await other.settled()
+      return { answer: caller.ask(ROOT, name, args) }
+    })()
+    this.#sent = answered
+    return valueOf(await (await answered).answer)
   }
 
   async write(name: string, args: readonly Argument[], bytes: Uint8Array): Promise<number> {

@@ -20,8 +20,17 @@ import { O } from '../../../src/base/open_flags.js'
 import { typeOfBits } from '../../../src/base/stats.js'
 import { readStreamOf, writeStreamOf } from '../../../src/base/streams.js'
 import { SHARED_BYTES } from '../../suite/linux/caller.js'
-import { bytesOf, CLOSED, numbersOf, statsOf, textBytes, timeWords } from './calls.js'
-import { unsaid, whole, type Calls } from './calls.js'
+import {
+  bytesOf,
+  CLOSED,
+  numbersOf,
+  statsOf,
+  textBytes,
+  timeWords,
+  unsaid,
+  whole,
+  type Calls,
+} from './calls.js'
 
 const BLOCK = 4096
 /** falloc.h */
@@ -224,7 +233,12 @@ export class HostFile implements FileHandle {
     const args = [this.#slot, LOCK_TYPES[type], start, length, wait ? 1 : 0]
     if (owner === undefined) return this.#calls.makeWaiting('ofdlock', args)
     if (!this.#owners.has(owner)) {
-      await this.#calls.makeAs(owner, 'open', [this.#slot, this.#path, this.#flags & ~EVERY_TIME, 0])
+      await this.#calls.makeAs(owner, 'open', [
+        this.#slot,
+        this.#path,
+        this.#flags & ~EVERY_TIME,
+        0,
+      ])
       this.#owners.add(owner)
     }
     await this.#calls.makeAs(owner, 'ownlock', args)

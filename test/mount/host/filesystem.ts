@@ -20,8 +20,7 @@ import type {
 } from '../../../src/base/filesystem.js'
 import { HoldfastError } from '../../../src/base/errors.js'
 import { flagNumber, O } from '../../../src/base/open_flags.js'
-import { bytesOf, Calls, numbersOf, statsOf, textBytes, timeWords } from './calls.js'
-import { unsaid, whole } from './calls.js'
+import { bytesOf, Calls, numbersOf, statsOf, textBytes, timeWords, unsaid, whole } from './calls.js'
 import { HostFile, xattrNames } from './file.js'
 
 /** Bits of rename(2), setxattr(2), chattr(1). */
@@ -185,11 +184,7 @@ export class HostFileSystem implements FileSystem {
     return xattrNames(await this.#calls.make(call, [bytesOf(path)], as))
   }
 
-  async setInodeFlags(
-    path: Path,
-    flags: Partial<AttributeFlags>,
-    as?: Credentials,
-  ): Promise<void> {
+  async setInodeFlags(path: Path, flags: Partial<AttributeFlags>, as?: Credentials): Promise<void> {
     const bits = (wanted: boolean) =>
       (flags.immutable === wanted ? IMMUTABLE : 0) | (flags.append === wanted ? APPEND : 0)
     await this.#calls.make('chattr', [bytesOf(path), bits(true), bits(false)], as)
@@ -198,6 +193,8 @@ export class HostFileSystem implements FileSystem {
   async extents(path: Path, as?: Credentials): Promise<Layout> {
     const file = await HostFile.open(this.#calls, path, 0, 0, as)
     try {
+      // A directory that is open says where its own blocks are; by its path it is EISDIR.
+      if ((await file.stat()).isDirectory()) throw new HoldfastError('EISDIR')
       return await file.extents()
     } finally {
       await file.close()

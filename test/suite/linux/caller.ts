@@ -4,11 +4,22 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, renameSync } from 'node:fs'
-import { readSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { constants, release } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Credentials } from '../../../src/base/filesystem.js'
 
 /** The program that makes the calls, from the root of the project. */
@@ -112,6 +123,18 @@ export class Caller {
     this.#waits.delete(number)
     this.#over.delete(number)
     return errno === 0 ? null : nameOf(errno)
+  }
+
+  /**
+   * Resolves when it has answered, or waits in a call that it was asked to make: not for its next
+   * line, which is descriptor 0 (proc_pid_syscall(5)).
+   */
+  async settled(): Promise<void> {
+    while (this.#asked.length > 0) {
+      const [call, descriptor] = readFileSync(`/proc/${this.#child.pid}/syscall`, 'utf8').split(' ')
+      if (/^\d+$/.test(call!) && descriptor !== '0x0') return
+      await sleep(1)
+    }
   }
 
   /** What the next call writes. */
