@@ -1,10 +1,10 @@
 /** Volumes mounted by the command line, in processes of their own, in each way that there is. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createVolume } from '../../src/layout/embedded.js'
+import { createVolume, type CreateVolumeOptions } from '../../src/layout/embedded.js'
 import { Programs, type Program } from '../processes/program.js'
 import { Daemon } from '../serve/daemon.js'
 import { formatSecret } from '../../src/control/keys.js'
@@ -48,17 +48,24 @@ export class MountScene {
   /** What mounts. */
   program!: Program
   daemon: Daemon | null = null
+  /** What the server was started with. */
+  #served: readonly string[] = []
 
-  private constructor(bytes: number) {
+  private constructor(bytes: number, options: CreateVolumeOptions) {
     this.folder = mkdtempSync('/dev/shm/holdfast-mount-')
     this.region = join(this.folder, 'v.hf')
     this.directory = join(this.folder, 'mnt')
     mkdirSync(this.directory)
-    createVolume(this.region, bytes, { label: 'mount' })
+    createVolume(this.region, bytes, { label: 'mount', ...options })
   }
 
-  static async start(way: Way, words = '', bytes = 64 << 20): Promise<MountScene> {
-    const scene = new MountScene(bytes)
+  static async start(
+    way: Way,
+    words = '',
+    bytes = 64 << 20,
+    options: CreateVolumeOptions = {},
+  ): Promise<MountScene> {
+    const scene = new MountScene(bytes, options)
     try {
       await scene.mount(way, words)
       return scene
@@ -87,10 +94,19 @@ export class MountScene {
     }
     if (way === 'within')
       args.unshift('--mount', this.directory, ...(words ? ['--mount-options', words] : []))
+    this.#served = args
     this.daemon = await Daemon.start(this.programs, args, { seconds: SECONDS })
     if (way === 'within') this.program = this.daemon.program
     else if (way === 'served') await this.mountWhat(this.socket, options)
     else await this.mountWhat(this.daemon.url, [...options, '--key', this.keys])
+  }
+
+  /** The server as it was, after its end. */
+  async serveAgain(): Promise<void> {
+    const port = this.daemon?.ready.listen?.port ?? 0
+    const args = this.#served.map((word) => word.replace(/:0$/, `:${port}`))
+    this.daemon = await Daemon.start(this.programs, args, { seconds: SECONDS })
+    if (args.includes('--mount')) this.program = this.daemon.program
   }
 
   async mountWhat(what: string, options: readonly string[] = []): Promise<void> {
@@ -103,7 +119,17 @@ export class MountScene {
     return join(this.directory, name)
   }
 
-  /** A command line of holdfast; what it prints. */
+  /** A command line of holdfast, for who runs it. */
+  command(...args: readonly string[]): [string, string[]] {
+    return [process.execPath, [MAIN, ...args]]
+  }
+
+  /** One that goes on. */
+  start(...args: readonly string[]): Program {
+    return this.programs.start(`holdfast ${args[0]}`, this.command(...args).flat())
+  }
+
+  /** What one prints. */
   holdfast(...args: readonly string[]): string {
     return execFileSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
   }
@@ -129,7 +155,9 @@ export class MountScene {
 
   async remove(): Promise<void> {
     await this.programs.end()
-    if (isMounted(this.directory)) execFileSync('umount', ['-l', this.directory])
+    // The watchdog of what was killed may be faster.
+    spawnSync('umount', ['-l', this.directory], { stdio: 'ignore' })
+    assert.equal(isMounted(this.directory), false)
     rmSync(this.folder, { recursive: true, force: true })
   }
 }
