@@ -26,6 +26,7 @@ async function mount(fs: FileSystem, through: Setup, readOnly: boolean): Promise
     tells: true,
     tellsAlways: through === tmpfs,
     decides: true,
+    reachable: () => true,
     failed: (error) => console.error(error),
   })
   const host = new HostFileSystem(directory)
