@@ -30,6 +30,18 @@ const DIFFERENCES: readonly Difference[] = [
     answer: '',
     reason: 'access(2) is answered by the kernel, which knows nothing of flags',
   },
+  {
+    on: /./,
+    line: / fcntl @2 F_SETFL 0 = EPERM$/,
+    answer: '0',
+    reason: 'the same of fcntl(2): a write elsewhere is refused when it is tried',
+  },
+  {
+    on: /./,
+    line: / pread64 @0 bad 10 /,
+    answer: 'EFAULT',
+    reason: 'a read that goes past the page cache takes the memory first, as with O_DIRECT',
+  },
 ]
 
 /** Whether this is one of them; then the steps after it have no meaning. */

@@ -7,6 +7,7 @@ import { describe, test } from 'node:test'
 import { Prng } from '../../src/base/prng.js'
 import { checkStep, runSteps } from '../suite/posix.js'
 import { posixCases } from '../suite/posix_cases.js'
+import { programCases } from '../suite/posix_programs.js'
 import { EVERYTHING, FIRST, randomLine } from '../suite/posix_random.js'
 import { KernelSubject, prepareKernel } from '../suite/linux/kernel.js'
 import { compare, shrink } from '../suite/linux/compare.js'
@@ -16,6 +17,8 @@ import { cannotMount, MountScene, WAYS, type Way } from './scene.js'
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff))
 const SEQUENCES = Number(process.env['HOLDFAST_LONG'] ?? 1)
 const STEPS = 80
+
+const CASES = [...posixCases, ...programCases]
 
 const missing = cannotMount() ?? prepareKernel()
 
@@ -33,7 +36,7 @@ async function tableCases(tell: (text: string) => void, way: Way): Promise<void>
   const scene = await MountScene.start(way)
   const failures: string[] = []
   try {
-    for (const { name, steps } of posixCases) {
+    for (const { name, steps } of CASES) {
       const subject = new KernelSubject(scene.directory)
       try {
         await runSteps(subject, steps, (step, found) => {
@@ -49,7 +52,7 @@ async function tableCases(tell: (text: string) => void, way: Way): Promise<void>
   } finally {
     await scene.end()
   }
-  tell(`${posixCases.length} cases`)
+  tell(`${CASES.length} cases`)
   assert.deepEqual(failures, [])
 }
 

@@ -14,6 +14,7 @@ import { differs } from '../../mount/differences.js'
 import { KernelSubject } from '../../suite/linux/kernel.js'
 import { checkStep, runSteps } from '../../suite/posix.js'
 import { posixCases } from '../../suite/posix_cases.js'
+import { programCases } from '../../suite/posix_programs.js'
 
 const REGION = '/tmp/v.hf'
 const DIRECTORY = '/tmp/mnt'
@@ -35,7 +36,7 @@ describe(`a mount on Linux ${release()}`, () => {
     assert.match(line, /^mounted /)
   })
 
-  for (const { name, steps } of posixCases) {
+  for (const { name, steps } of [...posixCases, ...programCases]) {
     test(name, async () => {
       const subject = new KernelSubject(DIRECTORY)
       try {

@@ -25,6 +25,12 @@ export const DIFFERENCES: readonly Difference[] = [
     linux: '-',
     reason: 'ext4 leaves an attribute alone that has the value already; tmpfs and XFS do not',
   },
+  {
+    on: /./,
+    line: / RENAME_WHITEOUT = EINVAL$/,
+    linux: '0',
+    reason: 'whiteouts are for the upper layer of an overlay, which a volume is not',
+  },
 ]
 
 /** Whether this is one of them; then the steps after it have no meaning. */
