@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Prng } from '../../src/base/prng.js'
-import { checkStep, runSteps } from '../suite/posix.js'
+import { checkStep, runSteps, type PosixCase } from '../suite/posix.js'
 import { posixCases } from '../suite/posix_cases.js'
+import { fullCases } from '../suite/posix_full.js'
 import { programCases } from '../suite/posix_programs.js'
 import { EVERYTHING, FIRST, randomLine } from '../suite/posix_random.js'
 import { KernelSubject, prepareKernel } from '../suite/linux/kernel.js'
@@ -18,13 +19,18 @@ const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_fff
 const SEQUENCES = Number(process.env['HOLDFAST_LONG'] ?? 1)
 const STEPS = 80
 
+/** Bytes of a volume that is to be full soon. */
+const SMALL = 4 << 20
 const CASES = [...posixCases, ...programCases]
 
 const missing = cannotMount() ?? prepareKernel()
 
 for (const way of WAYS) {
   describe(`a mount that is ${way}`, { skip: missing ?? false }, () => {
-    test('answers as the table says', (t) => tableCases(t.diagnostic.bind(t), way))
+    test('answers as the table says', (t) => tableCases(t.diagnostic.bind(t), way, CASES))
+    test('answers as the table says when it is full', async (t) => {
+      for (const one of fullCases) await tableCases(t.diagnostic.bind(t), way, [one], SMALL)
+    })
     test('answers calls at random as a volume does', async (t) => {
       t.diagnostic(`SEED=${SEED}`)
       await randomCalls(way)
@@ -32,11 +38,16 @@ for (const way of WAYS) {
   })
 }
 
-async function tableCases(tell: (text: string) => void, way: Way): Promise<void> {
-  const scene = await MountScene.start(way)
+async function tableCases(
+  tell: (text: string) => void,
+  way: Way,
+  cases: readonly PosixCase[],
+  bytes?: number,
+): Promise<void> {
+  const scene = await MountScene.start(way, '', bytes)
   const failures: string[] = []
   try {
-    for (const { name, steps } of CASES) {
+    for (const { name, steps } of cases) {
       const subject = new KernelSubject(scene.directory)
       try {
         await runSteps(subject, steps, (step, found) => {
@@ -52,7 +63,7 @@ async function tableCases(tell: (text: string) => void, way: Way): Promise<void>
   } finally {
     await scene.end()
   }
-  tell(`${CASES.length} cases`)
+  tell(`${cases.length} cases`)
   assert.deepEqual(failures, [])
 }
 

@@ -217,4 +217,17 @@ export const limitCases: PosixCase[] = [
       root sys flock @1 0 = EINVAL
     `,
   },
+  {
+    name: 'a lease in the way of who does not wait is EAGAIN',
+    steps: `
+      root open 0 /f rw,creat 666
+      root close 0
+      root open 0 /f r 0
+      root sys fcntl @0 F_SETLEASE 0 = 0
+      root sys openat cwd /f O_WRONLY|O_NONBLOCK 0 = EAGAIN
+      root sys openat cwd /f O_RDONLY|O_NONBLOCK 0
+      root sys fcntl @0 F_SETLEASE 2 = 0
+      root sys openat cwd /f O_WRONLY|O_NONBLOCK 0
+    `,
+  },
 ]

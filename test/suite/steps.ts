@@ -186,7 +186,7 @@ export function call(name: string, words: string[]): Call {
 }
 
 /** Steps that are no calls: see posix.ts. */
-const NOT_CALLS = new Set(['mark', 'changed', 'readonly'])
+const NOT_CALLS = new Set(['mark', 'changed', 'readonly', 'until'])
 const NO_CALL: Call = { name: '', args: [] }
 const STATS = new Set(['stat', 'lstat', 'fstat'])
 

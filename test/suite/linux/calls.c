@@ -390,6 +390,7 @@ int main(int argc, char **argv) {
   /* Errnos are what is asked for, not signals. */
   signal(SIGXFSZ, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGIO, SIG_IGN);
   for (int i = 0; i < SLOTS; i++) slots[i] = -1;
   char *line = NULL;
   size_t room = 0;
