@@ -217,6 +217,25 @@ export interface DirectFile {
   locate(position: number, length: number, places: BytePlaces): number
   /** Writes all of it, or does nothing and returns false: it has to wait for something. */
   writeNow(buffer: Uint8Array, position: number): boolean
+  statNow(): Stats
+  /** Entries of an open directory; see FileSystem.readdir. */
+  readdirNow(cookie: number, limit: number): DirectoryEntry[]
+  closeNow(): void
+}
+
+/**
+ * A volume of this process: calls that are made in the turn that they are asked in. Where one would
+ * have to wait for something it does nothing and returns false, or no file: its promise form waits.
+ */
+export interface DirectFileSystem {
+  /** As lstat; null: the directory has no such name. */
+  lookUp(path: Path, as?: Credentials): Stats | null
+  lstat(path: Path, as?: Credentials): Stats
+  open(path: Path, flags: number, mode: number, as?: Credentials): (FileHandle & DirectFile) | null
+  mkdir(path: Path, mode: number, as?: Credentials): boolean
+  rmdir(path: Path, as?: Credentials): boolean
+  unlink(path: Path, as?: Credentials): boolean
+  rename(from: Path, to: Path, options: RenameOptions, as?: Credentials): boolean
 }
 
 /** Of a pin: bytes, and the holder's word for it. */
@@ -312,6 +331,8 @@ export interface FileHandle extends AsyncDisposable {
 }
 
 export interface FileSystem extends AsyncDisposable {
+  /** Undefined where all calls have to wait. */
+  readonly direct?: DirectFileSystem | undefined
   /** `options`: of O_TRUNC, which cuts what is there. */
   open(
     path: Path,

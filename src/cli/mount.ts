@@ -74,6 +74,7 @@ async function mount(
     ...mountWish(words),
     tells: privileged,
     tellsAlways: client === null,
+    alone: client === null,
     reachable: () => client === null || client.connection.alive !== null,
     decides: privileged,
     failed: (error) => log.error('a request failed', { error: error as Error }),

@@ -20,18 +20,34 @@ import { OpenReply } from './wire/files.js'
 
 export type CacheMode = 'direct' | 'cache' | 'exclusive'
 
+export interface CoherenceOptions {
+  readonly mode: CacheMode
+  /** Whether changes by others are told of (FileSystem.watch). */
+  readonly tells: boolean
+  /** Nobody else has the volume. */
+  readonly alone: boolean
+}
+
 const ACCESS = 3
 
 export class Coherence {
   readonly #mode: CacheMode
+  /** Nobody else has the volume. */
+  readonly #alone: boolean
   readonly #nodes: Nodes
   readonly #notices: Notices
   /** Files that others store to past all calls. */
   readonly #direct = new Set<number>()
   readonly #end: () => void
 
-  constructor(fs: FileSystem, mode: CacheMode, tells: boolean, nodes: Nodes, notices: Notices) {
+  constructor(
+    fs: FileSystem,
+    { mode, tells, alone }: CoherenceOptions,
+    nodes: Nodes,
+    notices: Notices,
+  ) {
     this.#mode = mode
+    this.#alone = alone
     this.#nodes = nodes
     this.#notices = notices
     const others = { others: true }
@@ -48,6 +64,14 @@ export class Coherence {
       return OpenReply.direct | OpenReply.parallelDirectWrites
     }
     return OpenReply.keepCache
+  }
+
+  /**
+   * The same of a directory: names are kept where nobody else makes any. A listing that was read
+   * before a change and is kept after it would not be noticed (fs/fuse/readdir.c).
+   */
+  opendirReply(): number {
+    return this.#alone ? OpenReply.cacheDirectory | OpenReply.keepCache : 0
   }
 
   /**

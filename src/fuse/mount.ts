@@ -1,7 +1,7 @@
 /** A filesystem at a directory of this host, from mounting to the end. */
 import type { FileSystem } from '../base/filesystem.js'
 import { systemTimers } from '../base/timers.js'
-import type { CacheMode } from './coherence.js'
+import type { CoherenceOptions } from './coherence.js'
 import { isOnTop, mountDirectory, type Mounted, type MountOptions } from './mounting.js'
 import { FuseSession } from './session.js'
 import { watchMount } from './watchdog.js'
@@ -15,10 +15,7 @@ const LEAVE_MS = 3000
 const GO_MS = 2000
 const RETRY_MS = 50
 
-export interface FileSystemMountOptions extends MountOptions {
-  readonly mode: CacheMode
-  /** Whether changes by others are told of (FileSystem.watch). */
-  readonly tells: boolean
+export interface FileSystemMountOptions extends MountOptions, CoherenceOptions {
   /** Whether it is told always: over a connection it is not, when that was lost for a while. */
   readonly tellsAlways: boolean
   /** Whether calls may be made in the name of others. */
@@ -45,7 +42,7 @@ export class Mount {
     fs: FileSystem,
     options: FileSystemMountOptions,
   ): Promise<Mount> {
-    const { mode, tells, decides, reachable, failed } = options
+    const { mode, tells, alone, decides, reachable, failed } = options
     const root = await fs.lstat('/')
     const seconds = options.tellsAlways ? SECONDS_TOLD : SECONDS_UNTOLD
     const validity = { entry: seconds, attributes: seconds }
@@ -54,6 +51,7 @@ export class Mount {
       directory,
       mode,
       tells,
+      alone,
       decides,
       reachable,
       validity,

@@ -10,11 +10,11 @@
  */
 import { stat } from 'node:fs/promises'
 import { HoldfastError } from '../base/errors.js'
-import type { Credentials, FileSystem, Stats } from '../base/filesystem.js'
+import type { Credentials, DirectFileSystem, FileSystem, Stats } from '../base/filesystem.js'
 import { systemTimers } from '../base/timers.js'
 import { native } from '../native/native.js'
 import type { PollId } from '../native/sockets.js'
-import { Coherence, type CacheMode } from './coherence.js'
+import { Coherence, type CoherenceOptions } from './coherence.js'
 import { Exchange } from './exchange.js'
 import { Gather } from './gather.js'
 import { Handles, type OpenHandle } from './handles.js'
@@ -64,14 +64,11 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'EPROTO',
 ])
 
-export interface FuseOptions {
+export interface FuseOptions extends CoherenceOptions {
   /** Where it is mounted. */
   readonly directory: string
-  readonly mode: CacheMode
   /** How long names and attributes may be kept. */
   readonly validity: Validity
-  /** Whether changes by others are told of (FileSystem.watch). */
-  readonly tells: boolean
   /** Calls are made in the name of who asks; else in that of the connection, which decides. */
   readonly decides: boolean
   /** False while the server of the volume is lost. */
@@ -82,6 +79,8 @@ export interface FuseOptions {
 
 export class FuseSession {
   readonly fs: FileSystem
+  /** Calls that are answered in their turn; undefined: all wait. */
+  readonly direct: DirectFileSystem | undefined
   readonly options: FuseOptions
   readonly nodes: Nodes
   /** What was last known of the root. */
@@ -114,13 +113,14 @@ export class FuseSession {
   /** Owns `fd`, an open /dev/fuse that is mounted. */
   constructor(fs: FileSystem, fd: number, root: Stats, options: FuseOptions) {
     this.fs = fs
+    this.direct = fs.direct
     this.options = options
     this.root = root
     this.nodes = new Nodes(root)
     this.over = new Promise((resolve) => (this.#end = resolve))
     this.device = native.poll(fd, () => this.#ready())
     this.notices = new Notices(() => (this.#ended ? null : this.device))
-    this.coherence = new Coherence(fs, options.mode, options.tells, this.nodes, this.notices)
+    this.coherence = new Coherence(fs, options, this.nodes, this.notices)
     native.watch(this.device, true, false)
   }
 

@@ -27,6 +27,7 @@ import type {
 } from '../base/filesystem.js'
 import type { Defragmented, Evacuated, LayoutPolicy, MoveOptions } from '../base/layout.js'
 import type { Session } from './session.js'
+import { DirectVolume } from './direct.js'
 import { VolumeHandle } from './handle.js'
 import type { LayoutVolume } from './volume.js'
 
@@ -45,6 +46,7 @@ export class VolumeFileSystem implements FileSystem {
   readonly volume: LayoutVolume
   /** In whose name it asks; null: that of the program. */
   readonly asker: { readonly session: Session } | null
+  readonly direct: DirectVolume | undefined
   readonly #stopCommits: () => void
   /** The commit on the thread, if one is under way. */
   #committing: Promise<void> | null = null
@@ -53,6 +55,7 @@ export class VolumeFileSystem implements FileSystem {
   constructor(volume: LayoutVolume, every: Every = everyInterval, session?: Session) {
     this.volume = volume
     this.asker = session === undefined ? null : { session }
+    this.direct = volume.region.memory === null ? undefined : new DirectVolume(this)
     const group = volume.core.transaction.syncMode === 'group'
     this.#stopCommits = group ? every(COMMIT_INTERVAL_MS, () => this.#commitInterval()) : () => {}
   }

@@ -69,6 +69,18 @@ export class VolumeHandle implements FileHandle, DirectFile {
     }
   }
 
+  statNow(): Stats {
+    return this.#file.stat()
+  }
+
+  readdirNow(cookie: number, limit: number): DirectoryEntry[] {
+    return this.#file.readdir(cookie, limit)
+  }
+
+  closeNow(): void {
+    this.#file.close()
+  }
+
   async read(buffer: Uint8Array, position: number | null = null): Promise<number> {
     return this.#file.read(buffer, position)
   }

@@ -37,6 +37,8 @@ interface Waiter {
   readonly hold: boolean
 }
 
+type Tried<T> = { readonly value: T } | { readonly refusal: unknown; readonly conflict: Conflict }
+
 export class Waiting {
   /** What is of one moment, and has several turns. */
   readonly alone: Alone
@@ -110,6 +112,13 @@ export class Waiting {
       force: false,
     }
     throw new HoldfastError('EAGAIN', 'a change waits for the range; ask again later')
+  }
+
+  /** Runs a synchronous call in this turn; null: it has to wait, and nothing was done. */
+  now<T>(run: () => T): { readonly value: T } | null {
+    if (this.alone.keeps(BEHIND)) return null
+    const tried = this.#try(run, this.#tickets++)
+    return 'value' in tried ? tried : null
   }
 
   /**
@@ -217,7 +226,7 @@ export class Waiting {
   }
 
   /** Throws what waiting does not help against. */
-  #try<T>(run: (ticket: number) => T, ticket: number) {
+  #try<T>(run: (ticket: number) => T, ticket: number): Tried<T> {
     const arbiter = this.#arbiter
     arbiter.beginTry()
     try {

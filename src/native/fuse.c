@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -21,6 +22,11 @@ enum {
 };
 
 /* ---- hot: one request in, one reply out -------------------------------------------------- */
+
+/*
+ * read(2) and writev(2) themselves: in a process with threads those of the library are points of
+ * cancellation (pthreads(7)), which costs two atomic operations a call.
+ */
 
 /* (poll, memory, offset, length): bytes of a request, 0 when none is there, or -errno. */
 napi_value js_readRequest(napi_env env, napi_callback_info info) {
@@ -33,7 +39,7 @@ napi_value js_readRequest(napi_env env, napi_callback_info info) {
   call_begin_hot(&call, env, "readRequest");
   if (!call_poll(&call, 0, &poll) || !call_range(&call, 1, &memory, &offset, &length)) return NULL;
   do {
-    got = read(poll_fd(poll), memory_base(memory) + offset, length);
+    got = syscall(SYS_read, poll_fd(poll), memory_base(memory) + offset, length);
     /* ENOENT: the request was interrupted before it was read (fs/fuse/dev.c). */
   } while (got < 0 && (errno == EINTR || errno == ENOENT));
   if (got >= 0) return call_result(&call, (double)got);
@@ -42,7 +48,7 @@ napi_value js_readRequest(napi_env env, napi_callback_info info) {
 
 static double write_all(int fd, const struct iovec *parts, int count) {
   ssize_t sent;
-  do sent = writev(fd, parts, count);
+  do sent = syscall(SYS_writev, fd, parts, count);
   while (sent < 0 && errno == EINTR);
   return sent >= 0 ? 0 : (double)errno;
 }

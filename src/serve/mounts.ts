@@ -15,7 +15,7 @@ import type { Server } from './server.js'
 
 export interface ServerMountOptions extends Omit<
   FileSystemMountOptions,
-  'tells' | 'tellsAlways' | 'reachable' | 'decides' | 'failed' | 'source'
+  'tells' | 'tellsAlways' | 'alone' | 'reachable' | 'decides' | 'failed' | 'source'
 > {
   readonly directory: string
 }
@@ -47,6 +47,7 @@ export class ServerMount {
       source: volume.region.path,
       tells: true,
       tellsAlways: true,
+      alone: false,
       decides: true,
       reachable: () => true,
       failed: (error) => {

@@ -408,6 +408,16 @@ export class Volume extends MountedVolume {
     return this.call('lstat', path, as, () => this.statInode(this.#resolve(path, false)))
   }
 
+  /** As lstat; null: the directory has no such name. */
+  lookUp(path: Path, as?: Credentials): Stats | null {
+    return this.call('lstat', path, as, () => {
+      this.name.set(path)
+      this.core.paths.toParent(this.name)
+      const number = this.core.paths.lookUp(this.name)
+      return number === 0 ? null : this.statInode(number)
+    })
+  }
+
   statInode(number: number): Stats {
     const { inodes, pages, opens } = this.core
     let w = inodes.get(number)

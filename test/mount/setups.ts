@@ -25,6 +25,7 @@ async function mount(fs: FileSystem, through: Setup, readOnly: boolean): Promise
     exec: true,
     tells: true,
     tellsAlways: through === tmpfs,
+    alone: through === tmpfs,
     decides: true,
     reachable: () => true,
     failed: (error) => console.error(error),

@@ -29,8 +29,10 @@ async function statsOf(session: FuseSession, x: Exchange): Promise<Stats> {
   return (session.root = await session.fs.lstat(session.nodes.path(ROOT_NODE), session.as(x)))
 }
 
-async function getattr(session: FuseSession, x: Exchange): Promise<number> {
-  return putAttrOut(x, await statsOf(session, x), session.validity)
+function getattr(session: FuseSession, x: Exchange): number | Promise<number> {
+  const { direct, validity } = session
+  if (direct === undefined) return statsOf(session, x).then((of) => putAttrOut(x, of, validity))
+  return putAttrOut(x, direct.lstat(session.nodes.path(x.node), session.as(x)), validity)
 }
 
 /** One of the two times of SETATTR. */
@@ -109,8 +111,10 @@ export const attributeOperations: Operations = {
   [Opcode.getattr]: getattr,
   [Opcode.setattr]: setattr,
 
-  [Opcode.statx]: async (session, x) => {
-    return putStatx(x, await statsOf(session, x), session.validity)
+  [Opcode.statx]: (session, x) => {
+    const { direct, validity } = session
+    if (direct === undefined) return statsOf(session, x).then((of) => putStatx(x, of, validity))
+    return putStatx(x, direct.lstat(session.nodes.path(x.node), session.as(x)), validity)
   },
 
   [Opcode.access]: async (session, x) => {

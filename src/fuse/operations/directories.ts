@@ -3,7 +3,14 @@
  * more: `.` and `..` come first.
  */
 import { HoldfastError } from '../../base/errors.js'
-import type { DirectoryEntry, FileType } from '../../base/filesystem.js'
+import type {
+  DirectFile,
+  DirectFileSystem,
+  DirectoryEntry,
+  FileHandle,
+  FileType,
+  Stats,
+} from '../../base/filesystem.js'
 import { O } from '../../base/open_flags.js'
 import type { Exchange } from '../exchange.js'
 import { putEntry } from '../replies.js'
@@ -33,125 +40,158 @@ const DOTS = ['.', '..'].map((name) => new TextEncoder().encode(name))
 
 /** A reply that entries are put into, as long as they fit. */
 class Listing {
+  readonly #session: FuseSession
   readonly #x: Exchange
   readonly #most: number
-  readonly #plus: boolean
+  /** With attributes. */
+  readonly plus: boolean
   length = 0
 
-  constructor(x: Exchange, most: number, plus: boolean) {
+  constructor(session: FuseSession, x: Exchange, most: number, plus: boolean) {
+    this.#session = session
     this.#x = x
     this.#most = most
-    this.#plus = plus
-  }
-
-  /** Where the next entry's attributes go. */
-  get at(): number {
-    return this.length
+    this.plus = plus
   }
 
   /** How many entries may fit: what is asked for beyond is asked for in vain. */
   get hopes(): number {
-    const least = SHORT_BYTES + (this.#plus ? EntryOut.size : 0)
+    const least = SHORT_BYTES + (this.plus ? EntryOut.size : 0)
     return Math.min(STEP, 1 + Math.floor((this.#most - this.length) / least))
   }
 
-  fits(name: Uint8Array): boolean {
-    return this.length + this.#bytesOf(name) <= this.#most
-  }
-
-  add(name: Uint8Array, ino: number, type: number, off: number): void {
-    const at = this.length + (this.#plus ? EntryOut.size : 0)
-    const end = this.length + this.#bytesOf(name)
+  /** False: there is no room for it. */
+  add({ name, ino, type, cookie }: DirectoryEntry, stats: Stats | null): boolean {
+    const at = this.length + (this.plus ? EntryOut.size : 0)
+    const end = at + Math.ceil((Dirent.size + name.length) / 8) * 8
+    if (end > this.#most) return false
+    if (this.plus) this.#addStats(stats)
     const w = Dirent.word
     const x = this.#x
     const base = at / 4
     x.put64(base + w.ino, ino)
-    x.put64(base + w.off, off)
+    x.put64(base + w.off, cookie + AFTER_DOTS)
     x.put32(base + w.namelen, name.length)
-    x.put32(base + w.type, type)
+    x.put32(base + w.type, TYPES[type])
     x.putBytes(at + Dirent.size, name)
     x.clear(at + Dirent.size + name.length, end - at - Dirent.size - name.length)
     this.length = end
+    return true
   }
 
-  #bytesOf(name: Uint8Array): number {
-    const own = Math.ceil((Dirent.size + name.length) / 8) * 8
-    return own + (this.#plus ? EntryOut.size : 0)
+  #addStats(stats: Stats | null): void {
+    if (stats === null) return this.#x.clear(this.length, EntryOut.size)
+    this.#session.nodes.learn(stats)
+    putEntry(this.#x, stats, this.#session.validity, this.length)
   }
 }
 
-async function readdir(session: FuseSession, x: Exchange, plus: boolean): Promise<number> {
-  const { fh, offset, size } = ReadIn.word
-  const { file, ino } = session.handles.get(x.u64(fh))
-  const listing = new Listing(x, x.u32(size), plus)
-  let off = x.u64(offset)
+function opendir(session: FuseSession, x: Exchange): number | Promise<number> {
+  const [path, as] = [session.nodes.path(x.node), session.as(x)]
+  const file = session.direct?.open(path, O.DIRECTORY, 0, as) ?? null
+  if (file !== null) return putOpened(session, x, file)
+  const opening = session.fs.open(path, O.DIRECTORY, 0, as)
+  return opening.then((opened) => putOpened(session, x, opened))
+}
+
+function putOpened(session: FuseSession, x: Exchange, file: FileHandle): number {
+  const { direct } = file
+  const handle = { file, direct, ino: x.node, flags: O.DIRECTORY, pins: new Map() }
+  x.put64(OpenOut.word.fh, session.handles.add(handle))
+  x.put32(OpenOut.word.openFlags, session.coherence.opendirReply())
+  x.put32(OpenOut.word.backingId, 0)
+  return OpenOut.size
+}
+
+function readdir(session: FuseSession, x: Exchange, plus: boolean): number | Promise<number> {
+  const w = ReadIn.word
+  const handle = session.handles.get(x.u64(w.fh))
+  const listing = new Listing(session, x, x.u32(w.size), plus)
+  const off = addDots(listing, x.u64(w.offset), handle.ino)
+  if (off < AFTER_DOTS) return listing.length
+  const { direct } = session
+  if (direct === undefined || handle.direct === undefined) {
+    return readdirSlowly(session, x, handle.file, listing, off)
+  }
+  return readdirNow(session, x, direct, handle.direct, listing, off)
+}
+
+/** Where it goes on. */
+function addDots(listing: Listing, from: number, ino: number): number {
+  let off = from
   for (; off < AFTER_DOTS; off++) {
-    const name = DOTS[off]!
-    if (!listing.fits(name)) return listing.length
-    if (plus) x.clear(listing.at, EntryOut.size)
-    listing.add(name, ino, TYPES.directory, off + 1)
+    const entry = { name: DOTS[off]!, ino, type: 'directory' as const, cookie: off - 1 }
+    if (!listing.add(entry, null)) return off
   }
-  for (;;) {
-    const step = listing.hopes
-    const entries = await file.readdir(off - AFTER_DOTS, step)
-    const good = plus ? await addKnown(session, x, listing, entries) : addPlain(listing, entries)
-    if (!good || entries.length < step) return listing.length
-    off = entries.at(-1)!.cookie + AFTER_DOTS
-  }
+  return off
 }
 
-/** False: there is no room for more. */
-function addPlain(listing: Listing, entries: readonly DirectoryEntry[]): boolean {
-  for (const { name, ino, type, cookie } of entries) {
-    if (!listing.fits(name)) return false
-    listing.add(name, ino, TYPES[type], cookie + AFTER_DOTS)
-  }
-  return true
-}
-
-/** With attributes, as LOOKUP has them. What is gone meanwhile is listed without. */
-async function addKnown(
+function readdirNow(
   session: FuseSession,
   x: Exchange,
+  fs: DirectFileSystem,
+  file: DirectFile,
   listing: Listing,
-  entries: readonly DirectoryEntry[],
-): Promise<boolean> {
+  off: number,
+): number {
   const as = session.as(x)
-  const known = entries.map(({ name }) =>
+  for (let cookie = off - AFTER_DOTS; ;) {
+    const step = listing.hopes
+    const entries = file.readdirNow(cookie, step)
+    for (const entry of entries) {
+      const path = listing.plus ? session.nodes.path(x.node, entry.name) : null
+      if (!listing.add(entry, path === null ? null : fs.lookUp(path, as))) return listing.length
+      cookie = entry.cookie
+    }
+    if (entries.length < step) return listing.length
+  }
+}
+
+async function readdirSlowly(
+  session: FuseSession,
+  x: Exchange,
+  file: FileHandle,
+  listing: Listing,
+  off: number,
+): Promise<number> {
+  for (let cookie = off - AFTER_DOTS; ;) {
+    const step = listing.hopes
+    const entries = await file.readdir(cookie, step)
+    const stats = listing.plus ? await known(session, x, entries) : null
+    for (const [i, entry] of entries.entries()) {
+      if (!listing.add(entry, stats?.[i] ?? null)) return listing.length
+      cookie = entry.cookie
+    }
+    if (entries.length < step) return listing.length
+  }
+}
+
+/** Attributes, as LOOKUP has them; null for what is gone meanwhile, and is listed without. */
+function known(
+  session: FuseSession,
+  x: Exchange,
+  entries: readonly DirectoryEntry[],
+): Promise<(Stats | null)[]> {
+  const as = session.as(x)
+  const asked = entries.map(({ name }) =>
     session.fs.lstat(session.nodes.path(x.node, name), as).catch((error: unknown) => {
       if (error instanceof HoldfastError) return null
       throw error
     }),
   )
-  const stats = await Promise.all(known)
-  for (const [i, { name, ino, type, cookie }] of entries.entries()) {
-    if (!listing.fits(name)) return false
-    const found = stats[i]!
-    if (found === null) x.clear(listing.at, EntryOut.size)
-    else {
-      session.nodes.learn(found)
-      putEntry(x, found, session.validity, listing.at)
-    }
-    listing.add(name, ino, TYPES[type], cookie + AFTER_DOTS)
-  }
-  return true
+  return Promise.all(asked)
 }
 
 export const directoryOperations: Operations = {
-  [Opcode.opendir]: async (session, x) => {
-    const path = session.nodes.path(x.node)
-    const file = await session.fs.open(path, O.DIRECTORY, 0, session.as(x))
-    const handle = { file, direct: undefined, ino: x.node, flags: O.DIRECTORY, pins: new Map() }
-    x.put64(OpenOut.word.fh, session.handles.add(handle))
-    x.put64(OpenOut.word.openFlags, 0)
-    return OpenOut.size
-  },
+  [Opcode.opendir]: opendir,
 
   [Opcode.readdir]: (session, x) => readdir(session, x, false),
   [Opcode.readdirplus]: (session, x) => readdir(session, x, true),
 
-  [Opcode.releasedir]: async (session, x) => {
-    await session.handles.remove(x.u64(ReleaseIn.word.fh)).file.close()
+  [Opcode.releasedir]: (session, x) => {
+    const { file, direct } = session.handles.remove(x.u64(ReleaseIn.word.fh))
+    if (direct === undefined) return file.close().then(() => 0)
+    direct.closeNow()
     return 0
   },
 

@@ -4,7 +4,7 @@
  * or the bytes are another host's, by calls.
  */
 import { HoldfastError } from '../../base/errors.js'
-import type { FileHandle } from '../../base/filesystem.js'
+import type { FileHandle, Stats } from '../../base/filesystem.js'
 import { O } from '../../base/open_flags.js'
 import type { MemoryId } from '../../native/native.js'
 import type { Exchange } from '../exchange.js'
@@ -28,7 +28,6 @@ import {
   WriteIn,
   WriteOut,
 } from '../wire/files.js'
-import { EntryOut } from '../wire/attr.js'
 import { Opcode } from '../wire/header.js'
 import { ANSWERED, type Operations } from './operation.js'
 
@@ -60,31 +59,34 @@ const handleOf = (file: FileHandle, ino: number, flags: number): OpenHandle => (
   pins: new Map(),
 })
 
-async function open(session: FuseSession, x: Exchange): Promise<number> {
+function open(session: FuseSession, x: Exchange): number | Promise<number> {
   const flags = session.coherence.flagsOf(x.u32(OpenIn.word.flags) & SEEN)
-  const options = { signal: session.signalOf(x) }
-  const file = await session.fs.open(session.nodes.path(x.node), flags, 0, session.as(x), options)
-  return putOpen(session, x, handleOf(file, x.node, flags))
+  const [path, as] = [session.nodes.path(x.node), session.as(x)]
+  const put = (opened: FileHandle) => putOpen(session, x, handleOf(opened, x.node, flags))
+  const file = session.direct?.open(path, flags, 0, as) ?? null
+  if (file !== null) return put(file)
+  return session.fs.open(path, flags, 0, as, { signal: session.signalOf(x) }).then(put)
 }
 
 /** CREATE, TMPFILE: an inode and a handle. */
-async function create(session: FuseSession, x: Exchange, unnamed: boolean): Promise<number> {
+function create(session: FuseSession, x: Exchange, unnamed: boolean): number | Promise<number> {
   const w = CreateIn.word
   const flags = session.coherence.flagsOf(x.u32(w.flags) & MADE) & (unnamed ? ~O.CREAT : -1)
   const name = x.text(CreateIn.size)
   const path = session.nodes.path(x.node, unnamed ? undefined : name)
   const mode = x.u32(w.mode) & 0o7777
   const as = session.as(x, x.u32(w.umask))
-  const options = { signal: session.signalOf(x) }
   const how = unnamed ? flags | O.TMPFILE : flags | O.CREAT
-  const file = await session.fs.open(path, how, mode, as, options)
-  const stats = await file.stat()
-  session.nodes.learn(stats)
-  const handle = handleOf(file, stats.ino, flags)
-  const at = putEntry(x, stats, session.validity)
-  putOpen(session, x, handle, at)
-  if (unnamed) session.addUnnamed(handle)
-  return EntryOut.size + OpenOut.size
+  const put = (file: FileHandle, stats: Stats) => {
+    session.nodes.learn(stats)
+    const handle = handleOf(file, stats.ino, flags)
+    if (unnamed) session.addUnnamed(handle)
+    return putOpen(session, x, handle, putEntry(x, stats, session.validity))
+  }
+  const file = session.direct?.open(path, how, mode, as) ?? null
+  if (file !== null) return put(file, file.statNow())
+  const opening = session.fs.open(path, how, mode, as, { signal: session.signalOf(x) })
+  return opening.then(async (opened) => put(opened, await opened.stat()))
 }
 
 function read(session: FuseSession, x: Exchange): number | Promise<number> {
@@ -193,15 +195,23 @@ async function copyRange(session: FuseSession, x: Exchange): Promise<number> {
   return n
 }
 
-async function release(session: FuseSession, x: Exchange): Promise<number> {
+function release(session: FuseSession, x: Exchange): number | Promise<number> {
   const w = ReleaseIn.word
   const handle = session.handles.remove(x.u64(w.fh))
   session.dropUnnamed(handle)
+  const unlocks = (x.u32(w.releaseFlags) & FLOCK_UNLOCK) !== 0
+  const direct = handle.pins.size === 0 && !unlocks ? handle.file.direct : undefined
+  if (direct === undefined) return releaseSlowly(handle, unlocks)
+  direct.closeNow()
+  return 0
+}
+
+async function releaseSlowly({ pins, file }: OpenHandle, unlocks: boolean): Promise<number> {
   try {
-    for (const held of handle.pins.values()) await held.release()
-    if ((x.u32(w.releaseFlags) & FLOCK_UNLOCK) !== 0) await handle.file.flock('unlock')
+    for (const held of pins.values()) await held.release()
+    if (unlocks) await file.flock('unlock')
   } finally {
-    await handle.file.close()
+    await file.close()
   }
   return 0
 }

@@ -1,5 +1,6 @@
 /** Operations on names: looking up, making, removing, renaming. */
 import { HoldfastError } from '../../base/errors.js'
+import type { Stats } from '../../base/filesystem.js'
 import type { Exchange } from '../exchange.js'
 import { decodeDevice, putEntry, putNoEntry } from '../replies.js'
 import { quietly } from '../quietly.js'
@@ -12,11 +13,19 @@ import type { Operations } from './operation.js'
 const RENAME_NOREPLACE = 1
 const RENAME_EXCHANGE = 2
 
+const nothing = () => 0
 const isMissing = (error: unknown) => error instanceof HoldfastError && error.code === 'ENOENT'
 
-async function lookup(session: FuseSession, x: Exchange): Promise<number> {
+function lookup(session: FuseSession, x: Exchange): number | Promise<number> {
+  const { direct } = session
+  if (direct === undefined) return lookupSlowly(session, x)
+  const stats = direct.lookUp(session.nodes.path(x.node, x.text(0)), session.as(x))
+  return stats === null ? putNoEntry(x, session.validity) : putKnown(session, x, stats)
+}
+
+async function lookupSlowly(session: FuseSession, x: Exchange): Promise<number> {
   try {
-    return await entry(session, x, x.text(0))
+    return await entrySlowly(session, x, x.text(0))
   } catch (error) {
     // The directory itself is gone, or the name is.
     if (!isMissing(error)) throw error
@@ -24,21 +33,31 @@ async function lookup(session: FuseSession, x: Exchange): Promise<number> {
   }
 }
 
-/** The kernel is told of what a name of the directory in question leads to. */
-async function entry(session: FuseSession, x: Exchange, name: Uint8Array): Promise<number> {
-  const path = session.nodes.path(x.node, name)
-  const stats = await quietly(() => session.fs.lstat(path, session.as(x)))
+function putKnown(session: FuseSession, x: Exchange, stats: Stats): number {
   session.nodes.learn(stats)
   return putEntry(x, stats, session.validity)
 }
 
-async function rename(
+/** The kernel is told of what a name of the directory in question leads to. */
+function entry(session: FuseSession, x: Exchange, name: Uint8Array): number | Promise<number> {
+  const { direct } = session
+  if (direct === undefined) return entrySlowly(session, x, name)
+  return putKnown(session, x, direct.lstat(session.nodes.path(x.node, name), session.as(x)))
+}
+
+async function entrySlowly(session: FuseSession, x: Exchange, name: Uint8Array): Promise<number> {
+  const path = session.nodes.path(x.node, name)
+  const stats = await quietly(() => session.fs.lstat(path, session.as(x)))
+  return putKnown(session, x, stats)
+}
+
+function rename(
   session: FuseSession,
   x: Exchange,
   directory: number,
   flags: number,
   at: number,
-): Promise<number> {
+): number | Promise<number> {
   if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) {
     throw new HoldfastError('EINVAL', 'renameat2: NOREPLACE and EXCHANGE are known')
   }
@@ -47,11 +66,11 @@ async function rename(
   const how = {
     noReplace: (flags & RENAME_NOREPLACE) !== 0,
     exchange: (flags & RENAME_EXCHANGE) !== 0,
-    signal: session.signalOf(x),
   }
-  const { nodes, fs } = session
-  await fs.rename(nodes.path(x.node, from), nodes.path(directory, to), how, session.as(x))
-  return 0
+  const { nodes, fs, direct } = session
+  const [old, name, as] = [nodes.path(x.node, from), nodes.path(directory, to), session.as(x)]
+  if (direct?.rename(old, name, how, as) === true) return 0
+  return fs.rename(old, name, { ...how, signal: session.signalOf(x) }, as).then(nothing)
 }
 
 async function link(session: FuseSession, x: Exchange): Promise<number> {
@@ -77,12 +96,13 @@ export const nameOperations: Operations = {
     return entry(session, x, name)
   },
 
-  [Opcode.mkdir]: async (session, x) => {
-    const { mode, umask } = MkdirIn.word
+  [Opcode.mkdir]: (session, x) => {
+    const w = MkdirIn.word
     const name = x.text(MkdirIn.size)
     const path = session.nodes.path(x.node, name)
-    await session.fs.mkdir(path, x.u32(mode) & 0o7777, session.as(x, x.u32(umask)))
-    return entry(session, x, name)
+    const [mode, as] = [x.u32(w.mode) & 0o7777, session.as(x, x.u32(w.umask))]
+    if (session.direct?.mkdir(path, mode, as) === true) return entry(session, x, name)
+    return session.fs.mkdir(path, mode, as).then(() => entry(session, x, name))
   },
 
   [Opcode.symlink]: async (session, x) => {
@@ -92,15 +112,18 @@ export const nameOperations: Operations = {
     return entry(session, x, name)
   },
 
-  [Opcode.unlink]: async (session, x) => {
+  [Opcode.unlink]: (session, x) => {
     const path = session.nodes.path(x.node, x.text(0))
-    await session.fs.unlink(path, session.as(x), { signal: session.signalOf(x) })
-    return 0
+    const as = session.as(x)
+    if (session.direct?.unlink(path, as) === true) return 0
+    return session.fs.unlink(path, as, { signal: session.signalOf(x) }).then(nothing)
   },
 
-  [Opcode.rmdir]: async (session, x) => {
-    await session.fs.rmdir(session.nodes.path(x.node, x.text(0)), session.as(x))
-    return 0
+  [Opcode.rmdir]: (session, x) => {
+    const path = session.nodes.path(x.node, x.text(0))
+    const as = session.as(x)
+    if (session.direct?.rmdir(path, as) === true) return 0
+    return session.fs.rmdir(path, as).then(nothing)
   },
 
   [Opcode.rename]: (session, x) =>

@@ -24,6 +24,8 @@ export const OpenReply = {
   direct: 1,
   /** What is cached of it is as it should be. */
   keepCache: 2,
+  /** Names of a directory may be kept. */
+  cacheDirectory: 8,
   /** Writes need not wait for each other. */
   parallelDirectWrites: 64,
 } as const
