@@ -29,7 +29,8 @@ for (const way of WAYS) {
   describe(`a mount that is ${way}`, { skip: missing ?? false }, () => {
     test('answers as the table says', (t) => tableCases(t.diagnostic.bind(t), way, CASES))
     test('answers as the table says when it is full', async (t) => {
-      for (const one of fullCases) await tableCases(t.diagnostic.bind(t), way, [one], SMALL)
+      for (const one of fullCases)
+        await tableCases(t.diagnostic.bind(t), way, [one], { bytes: SMALL })
     })
     test('answers calls at random as a volume does', async (t) => {
       t.diagnostic(`SEED=${SEED}`)
@@ -38,20 +39,26 @@ for (const way of WAYS) {
   })
 }
 
+for (const mode of ['cache', 'exclusive']) {
+  test(`a mount in the mode ${mode} answers as the table says`, { skip: missing ?? false }, (t) =>
+    tableCases(t.diagnostic.bind(t), 'embedded', CASES, { mode }),
+  )
+}
+
 async function tableCases(
   tell: (text: string) => void,
   way: Way,
   cases: readonly PosixCase[],
-  bytes?: number,
+  { mode = 'direct', bytes }: { mode?: string; bytes?: number } = {},
 ): Promise<void> {
-  const scene = await MountScene.start(way, '', bytes)
+  const scene = await MountScene.start(way, mode, bytes)
   const failures: string[] = []
   try {
     for (const { name, steps } of cases) {
       const subject = new KernelSubject(scene.directory)
       try {
         await runSteps(subject, steps, (step, found) => {
-          if (differs(way, step, found)) return 'end'
+          if (differs(`${way}, ${mode}`, step, found)) return 'end'
           return checkStep(step, found)
         })
       } catch (error) {

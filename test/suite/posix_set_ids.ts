@@ -45,7 +45,8 @@ function caseOf({ call, who }: Taking): PosixCase {
   const lines = ['root mkdir /d 777', 'root open 3 /d/g rw,creat 666', 'root write 3 content 0']
   for (const [user, taken] of Object.entries(who)) {
     for (const [before, after] of MODES) {
-      // Of a file that its asker is no member of, S_ISGID goes in any case.
+      // Of a file that its asker is no member of, S_ISGID goes in any case; members are below.
+      if (user === 'member' && before === '6666') continue
       const stranger = user === 'other' && before === '6666'
       const left = stranger ? '100666' : after
       lines.push(
@@ -67,6 +68,24 @@ function caseOf({ call, who }: Taking): PosixCase {
 
 export const setIdCases: PosixCase[] = [
   ...TAKING.map(caseOf),
+  {
+    name: 'S_ISGID of a file that its group may not execute stays when a member writes it',
+    steps: `
+      root mkdir /d 777
+      owner open 0 /d/f rw,creat 666
+      owner write 0 content 0
+      member open 1 /d/f rw 0
+      owner chmod /d/f 6666
+      member write 1 x 0
+      root stat /d/f mode = 102666
+      owner chmod /d/f 6666
+      member truncate /d/f 3
+      root stat /d/f mode = 102666
+      owner chmod /d/f 6666
+      member fallocate 1 grow 0 10
+      root stat /d/f mode = 102666
+    `,
+  },
   {
     name: 'a call that fails takes no set-id bits',
     steps: `
