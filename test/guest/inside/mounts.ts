@@ -20,7 +20,7 @@ const REGION = '/tmp/v.hf'
 const DIRECTORY = '/tmp/mnt'
 const MAIN = '/app/build/src/cli/main.js'
 
-/** Without a system call of Linux 6.6, and without cases that an emulated machine takes minutes for. */
+/** No system call of Linux 6.6, and no case that takes an emulated machine minutes. */
 const isAsked = ({ name, steps }: PosixCase) =>
   !steps.includes('fchmodat2') && !/^(sticky directories|set-id bits and)/.test(name)
 
