@@ -1,6 +1,6 @@
 /**
  * Who keeps pages of files apart from the volume: mounts. Before somebody else is granted a hold
- * that lets him store to a file past all calls, each writes back what is dirty of it, and drops all.
+ * that lets him store to a file past all calls, each writes back what is dirty and drops all of it.
  *
  * Invariant: who asks for a hold waits for a cache only so long as its session lasts, and no longer
  * than PATIENCE_MS.
