@@ -5,12 +5,14 @@
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
 import { O } from '../../src/base/open_flags.js'
-import { until, type Programs } from '../processes/program.js'
+import { turn, type Programs } from '../processes/program.js'
 import { Caller } from './caller.js'
 
 /** Blocks of a file, before the next one is begun. */
 const FILE_BLOCKS = 16
 const TRIES_MAX = 3
+/** That they may take, also with a server to be found again on a busy machine. */
+const GET_ON_MS = 60_000
 
 /** Of a block: never zero, and no other's near it. */
 const byteOf = (writer: number, file: number, block: number) =>
@@ -61,22 +63,21 @@ export class Writer {
 
   /** Calls, again from the first where one fails for a moment; `done`: it was made before. */
   async #does(calls: readonly (readonly (string | number)[])[], done = ''): Promise<boolean> {
+    let last = ''
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       let failed = ''
       for (const call of calls) {
         const answer = await this.caller.call(...call)
         if (!/^E[A-Z]/.test(answer) || (tries > 0 && answer === done)) continue
         failed = answer
-        this.end = `${call[0]}: ${answer}`
+        last = `${call[0]}: ${answer}`
         break
       }
-      if (failed === '') {
-        this.end = ''
-        return true
-      }
-      if (!this.#patient || !PASSING.test(failed)) return false
+      if (failed === '') return true
+      if (!this.#patient || !PASSING.test(failed)) break
       this.again++
     }
+    this.end = last
     return false
   }
 
@@ -122,9 +123,15 @@ export class Writers {
   /** Resolves when each has synced so many blocks more. */
   async get(blocks: number): Promise<void> {
     const before = this.all.map(({ synced }) => synced)
-    const over = this.#ended.then(() => true)
-    const on = () => this.all.every(({ synced }, i) => synced >= before[i]! + blocks)
-    await Promise.race([over, until(on, 'writers get on')])
+    const on = () =>
+      this.all.every(({ synced, end }, i) => end !== '' || synced >= before[i]! + blocks)
+    for (const limit = performance.now() + GET_ON_MS; !on();) {
+      assert.ok(
+        performance.now() < limit,
+        `writers do not get on: ${this.all.map((w) => w.synced)}`,
+      )
+      await turn()
+    }
     const ends = this.all.map(({ end }) => end).filter(Boolean)
     assert.deepEqual(ends, [])
   }
