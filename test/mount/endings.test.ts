@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { noCompiler } from '../processes/compile.js'
 import { until, type Program } from '../processes/program.js'
 import { Caller } from './caller.js'
@@ -16,6 +16,8 @@ import { cannotMount, isMounted, MountScene } from './scene.js'
 import { Writers } from './writers.js'
 
 const skip = cannotMount() ?? noCompiler()
+/** More than writers write while they may still leave. */
+const BYTES = 1 << 30
 const ORDERLY = { status: 0, signal: null }
 
 /** A mount has ended in order, and nothing is left of it. */
@@ -25,66 +27,75 @@ async function assertEnded(scene: MountScene, program: Program = scene.program):
   await until(() => processesOf(`\0${scene.directory}\0`).length === 0, 'no process is left')
 }
 
-for (const way of ['embedded', 'within'] as const) {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    test(`${signal} ends a mount that is ${way}, with programs in it`, { skip }, () =>
-      inScene(way, '', async (scene) => {
-        const [inside, open, empty] = Array.from({ length: 3 }, () => Caller.start(scene.programs))
-        await inside!.done('mkdir', scene.path('d'))
-        await inside!.done('cd', scene.path('d'))
-        await open!.open(1, scene.path('f'))
-        await open!.done('fill', 1, 0, 4096, 1)
-        void scene.program.kill(signal)
-        await assertEnded(scene)
-        assert.match(await open!.call('read', 1, 0, 10), /^E(NOTCONN|CONNABORTED)$/)
-        assert.match(await inside!.call('list', '.'), /^E(NOTCONN|CONNABORTED)$/)
-        // What was there before the mount is there again.
-        assert.equal(await empty!.done('list', scene.directory), '')
-        for (const one of [inside, open, empty]) await one!.end()
-        if (way === 'within') await scene.serveAgain()
-        else await scene.mount(way)
-      }),
+// ---- with programs in it ----------------------------------------------------------------------
+
+/** Each lasts as long as programs have to leave: they wait side by side. */
+describe('signals', { concurrency: 8 }, () => {
+  for (const way of ['embedded', 'within'] as const) {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      test(`${signal} ends a mount that is ${way}, with programs in it`, { skip }, () =>
+        inScene(way, '', async (scene) => {
+          const [inside, open, empty] = Array.from({ length: 3 }, () =>
+            Caller.start(scene.programs),
+          )
+          await inside!.done('mkdir', scene.path('d'))
+          await inside!.done('cd', scene.path('d'))
+          await open!.open(1, scene.path('f'))
+          await open!.done('fill', 1, 0, 4096, 1)
+          void scene.program.kill(signal)
+          await assertEnded(scene)
+          assert.match(await open!.call('read', 1, 0, 10), /^E(NOTCONN|CONNABORTED)$/)
+          assert.match(await inside!.call('list', '.'), /^E(NOTCONN|CONNABORTED)$/)
+          // What was there before the mount is there again.
+          assert.equal(await empty!.done('list', scene.directory), '')
+          for (const one of [inside, open, empty]) await one!.end()
+        }),
+      )
+    }
+
+    test(
+      `SIGTERM ends a mount that is ${way}, with a program that waits for a lock`,
+      { skip },
+      () =>
+        inScene(way, '', async (scene) => {
+          const [owner, waiter] = [Caller.start(scene.programs), Caller.start(scene.programs)]
+          for (const one of [owner, waiter]) await one.open(1, scene.path('f'))
+          await owner.done('lock', 1, 'posix', 'write', 0, 0)
+          const waiting = waiter.call('lock', 1, 'posix', 'write', 0, 0, 'wait')
+          await waiter.waits()
+          void scene.program.kill('SIGTERM')
+          await assertEnded(scene)
+          assert.match(await waiting, /^E(INTR|NOTCONN|CONNABORTED)$/)
+          for (const one of [owner, waiter]) await one.end()
+        }),
     )
   }
 
-  test(`SIGTERM ends a mount that is ${way}, with a program that waits for a lock`, { skip }, () =>
-    inScene(way, '', async (scene) => {
-      const [owner, waiter] = [Caller.start(scene.programs), Caller.start(scene.programs)]
-      for (const one of [owner, waiter]) await one.open(1, scene.path('f'))
-      await owner.done('lock', 1, 'posix', 'write', 0, 0)
-      const waiting = waiter.call('lock', 1, 'posix', 'write', 0, 0, 'wait')
-      await waiter.waits()
-      void scene.program.kill('SIGTERM')
-      await assertEnded(scene)
-      assert.match(await waiting, /^E(INTR|NOTCONN|CONNABORTED)$/)
-      for (const one of [owner, waiter]) await one.end()
-      if (way === 'within') await scene.serveAgain()
-      else await scene.mount(way)
-    }),
-  )
-}
-
-for (const words of ['', 'exclusive']) {
-  test(
-    `SIGTERM ends a mount that is written to, and what was synced is there ${words}`,
-    { skip },
-    () =>
-      inScene('embedded', words, async (scene) => {
-        const writers = new Writers(scene.programs, 3, (name) => scene.path(name))
-        await writers.get(20)
-        void scene.program.kill('SIGTERM')
-        // A name may be looked for behind the mount already.
-        for (const end of await writers.failed())
-          assert.match(end, /E(NOTCONN|CONNABORTED|NOENT|XDEV)$/)
-        await assertEnded(scene)
-        scene.holdfast('fsck', scene.region)
-        await scene.mount('embedded', words)
-        const reader = Caller.start(scene.programs)
-        await writers.check(reader)
-        await reader.end()
-      }),
-  )
-}
+  for (const words of ['', 'exclusive']) {
+    test(
+      `SIGTERM ends a mount that is written to, and what was synced is there ${words}`,
+      { skip },
+      () =>
+        inScene(
+          'embedded',
+          words,
+          async (scene) => {
+            const writers = new Writers(scene.programs, 3, (name) => scene.path(name))
+            await writers.get(20)
+            void scene.program.kill('SIGTERM')
+            for (const end of await writers.failed()) assert.match(end, /E(NOTCONN|CONNABORTED)$/)
+            await assertEnded(scene)
+            scene.holdfast('fsck', scene.region)
+            await scene.mount('embedded', words)
+            const reader = Caller.start(scene.programs)
+            await writers.check(reader)
+            await reader.end()
+          },
+          BYTES,
+        ),
+    )
+  }
+})
 
 // ---- from outside --------------------------------------------------------------------------------
 
@@ -95,7 +106,6 @@ for (const command of [['umount'], ['umount', '-l'], ['fusermount3', '-u']]) {
     inScene('embedded', '', async (scene) => {
       assert.equal(await run(program, ...words, scene.directory), 'done')
       await assertEnded(scene)
-      await scene.mount('embedded')
     }),
   )
 }
@@ -114,7 +124,6 @@ test('umount of a mount with programs in it is EBUSY, and they go on', { skip },
     await caller.end()
     await assertEnded(scene)
     assert.equal(scene.holdfast('cat', `${scene.region}:/f`), 'textmore')
-    await scene.mount('embedded')
   }),
 )
 
@@ -125,7 +134,6 @@ test('a server goes on when the mount that it has made is taken away', { skip },
     assert.equal(scene.program.running, true)
     await scene.program.kill('SIGTERM')
     await assertEnded(scene)
-    await scene.serveAgain()
   }),
 )
 
@@ -151,6 +159,7 @@ test('the end of a mount takes nothing away that was there before it', { skip },
     } finally {
       execFileSync('umount', [scene.directory])
     }
+    // The last one was killed.
     await scene.mount('embedded')
   }),
 )
@@ -170,7 +179,6 @@ test('SIGTERM ends a mount that another one is above, and leaves that', { skip }
       spawnSync('umount', [scene.directory])
       return !isMounted(scene.directory)
     }, 'what is left of ours goes')
-    await scene.mount('embedded')
   }),
 )
 
@@ -192,6 +200,8 @@ test('what cannot be mounted, or mounted at, is said, and leaves nothing', { ski
     for (const [volume, directory, says] of cases) refused(scene, volume, directory, says)
     await scene.unmount()
     refused(scene, scene.region, at('file'), /ENOTDIR: .*file/)
+    // In the background it is said by the command, too.
+    refused(scene, scene.region, at('none'), /ENOENT: .*none:/, ['--daemon'])
     assert.deepEqual(processesOf(scene.folder), [])
     // A refusal has let go of the region.
     await scene.mount('embedded')
@@ -202,15 +212,19 @@ test('what cannot be mounted, or mounted at, is said, and leaves nothing', { ski
   }
 })
 
-function refused(scene: MountScene, volume: string, directory: string, says: RegExp): void {
-  for (const words of [[], ['--daemon']]) {
-    const [command, args] = scene.command('mount', ...words, volume, directory)
-    const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 30_000 })
-    assert.equal(status, 1, stderr)
-    assert.match(stderr, says)
-    assert.equal(stderr.trim().split('\n').length, 1, stderr)
-    assert.equal(isMounted(directory), false)
-  }
+function refused(
+  scene: MountScene,
+  volume: string,
+  directory: string,
+  says: RegExp,
+  words: readonly string[] = [],
+): void {
+  const [command, args] = scene.command('mount', ...words, volume, directory)
+  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 30_000 })
+  assert.equal(status, 1, stderr)
+  assert.match(stderr, says)
+  assert.equal(stderr.trim().split('\n').length, 1, stderr)
+  assert.equal(isMounted(directory), false)
 }
 
 test('a mount in the background has begun when its command returns', { skip }, () =>
@@ -228,7 +242,6 @@ test('a mount in the background has begun when its command returns', { skip }, (
     await caller.end()
     assert.equal(await run('umount', scene.directory), 'done')
     await until(() => processesOf(scene.directory).length === 0, 'no process is left')
-    await scene.mount('embedded')
   }),
 )
 

@@ -52,7 +52,7 @@ export async function timed(run: () => Promise<unknown>): Promise<number> {
 }
 
 /** Seconds that a busy machine may take, and programs in a mount that ends have to leave. */
-const SECONDS = 15
+const SECONDS = 30
 
 /** What comes of it, if it comes before long. */
 export const within = <T>(promise: Promise<T>): Promise<T | 'nothing'> =>

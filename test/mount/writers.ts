@@ -43,14 +43,22 @@ export class Writer {
     this.#patient = patient
   }
 
-  #path(file: number, suffix = ''): string {
-    return this.#at(`w${this.#number}.${file}${suffix}`)
+  #name(file: number, suffix = ''): string {
+    return `w${this.#number}.${file}${suffix}`
   }
 
-  /** Goes on until a call fails, or it is stopped: each file has another name until it is whole. */
+  #path(file: number, suffix = ''): string {
+    return this.#at(this.#name(file, suffix))
+  }
+
+  /**
+   * Goes on until a call fails, or it is stopped: each file has another name until it is whole. It
+   * is in the directory: when a mount is taken away it does not go on in what was below that.
+   */
   async run(): Promise<void> {
+    await this.caller.done('cd', this.#at(''))
     for (let file = 0; !this.stopped; file++) {
-      const [part, whole] = [this.#path(file, '.part'), this.#path(file)]
+      const [part, whole] = [this.#name(file, '.part'), this.#name(file)]
       if (!(await this.#does([['open', 1, part, O.RDWR | O.CREAT | O.TRUNC, 0o644]]))) return
       for (let block = 0; block < FILE_BLOCKS; block++) {
         const fill = ['fill', 1, block * B, B, byteOf(this.#number, file, block)] as const
