@@ -39,9 +39,9 @@ interface Span {
 /** What may be a file block, and one more. */
 const FILE_END = 0xffff_ffff
 
-/** Where what goes of the destination ends. */
 /** Blocks, or the end of the file, are others from there on. */
 const changedFrom = ({ at, size }: Span) => Math.min(at, Math.floor(size / BLOCK_BYTES))
+/** Where what goes of the destination ends. */
 const endOf = ({ from, to, at, exact }: Span) => (exact ? FILE_END : at + (to - from))
 
 export class Sharing {
