@@ -96,7 +96,7 @@ describe('signals', { concurrency: 8 }, () => {
   }
 })
 
-// ---- from outside --------------------------------------------------------------------------------
+// ---- from outside -----------------------------------------------------------------------------
 
 for (const command of [['umount'], ['umount', '-l'], ['fusermount3', '-u']]) {
   const [program, ...words] = command as [string, ...string[]]
@@ -136,7 +136,7 @@ test('a server goes on when the mount that it has made is taken away', { skip },
   }),
 )
 
-// ---- one above the other ---------------------------------------------------------------------------
+// ---- one above the other ----------------------------------------------------------------------
 
 test('the end of a mount takes nothing away that was there before it', { skip }, () =>
   inScene('embedded', '', async (scene) => {
@@ -181,7 +181,7 @@ test('SIGTERM ends a mount that another one is above, and leaves that', { skip }
   }),
 )
 
-// ---- programs that end ---------------------------------------------------------------------------
+// ---- programs that end ------------------------------------------------------------------------
 
 test('programs that are killed give back what they had open', { skip }, () =>
   inScene('embedded', '', async (scene) => {
