@@ -2,9 +2,10 @@
  * `npm test`: runs the suites one after another, each in `node --test` over its files, two files at
  * a time, and counts.
  *
- *     node build/scripts/test.js [--verbose] [SUITE…]
+ *     node build/scripts/test.js [--verbose] [--each] [SUITE…]
  *
- * - a suite is a directory of test/; one without a test is a failure;
+ * - a suite is a directory of test/, or, as DIRECTORY/NAME, one of its files; with --each it is
+ *   each of its files; one without a test is a failure;
  * - a skip is shown as SKIPPED with its reason, counted, and a failure where what it needs is
  *   there;
  * - all suites together have ten minutes (HOLDFAST_TEST_SECONDS): what runs longer is stopped and
@@ -83,6 +84,9 @@ const DIRECTORIES = [
 /** Those of servers and hosts, which take as long again: `npm run test:serve` names them. */
 const SERVING = ['processes', 'serve', 'served', 'clients', 'network', 'demo']
 
+/** Those with a mount, which need programs that nobody here wrote: `npm run test:programs`. */
+const MOUNTED = ['programs']
+
 /** Compiled tests whose source is still there: a test taken out leaves its compiled form behind. */
 function testFiles(directory: string): string[] {
   const folder = join('build', 'test', directory)
@@ -107,29 +111,40 @@ function readStage(line: string): Report | null {
   return { kind, file: 'scripts/test_native.mjs', name: found[1]!, text: found[3] ?? '' }
 }
 
-function suites(wanted: readonly string[]): Suite[] {
+function suiteOf(name: string, files: readonly string[]): Suite {
   const concurrency = Math.max(1, Math.min(2, availableParallelism()))
-  const all: Suite[] = [...DIRECTORIES, ...SERVING].map((name) => {
-    const files = testFiles(name)
-    const flags = [`--test-concurrency=${concurrency}`, `--test-reporter=${REPORTER}`]
-    const args = ['--test', ...flags, '--test-reporter-destination=stdout', ...files]
-    return { name, args, read: readReport, files: files.length }
-  })
+  const flags = [`--test-concurrency=${concurrency}`, `--test-reporter=${REPORTER}`]
+  const args = ['--test', ...flags, '--test-reporter-destination=stdout', ...files]
+  return { name, args, read: readReport, files: files.length }
+}
+
+/** The files of a directory, each a suite. */
+function suitesOfFiles(directory: string): Suite[] {
+  return testFiles(directory).map((file) =>
+    suiteOf(`${directory}/${basename(file, '.test.js')}`, [file]),
+  )
+}
+
+function suites(wanted: readonly string[], each: boolean): Suite[] {
+  const directories = [...DIRECTORIES, ...SERVING, ...MOUNTED]
+  const all: Suite[] = directories.map((name) => suiteOf(name, testFiles(name)))
   all.push({
     name: 'sanitizers',
     args: [join('scripts', 'test_native.mjs')],
     read: readStage,
     files: 1,
   })
+  all.push(...directories.flatMap(suitesOfFiles))
   const unknown = wanted.filter((name) => !all.some((suite) => suite.name === name))
   if (unknown.length > 0) {
     process.stderr.write(
-      `no suite ${unknown.join(', ')}; there are ${all.map((s) => s.name).join(', ')}\n`,
+      `no suite ${unknown.join(', ')}; there are ${directories.join(', ')}, and DIRECTORY/FILE\n`,
     )
     process.exit(2)
   }
-  if (wanted.length === 0) return all.filter((suite) => !SERVING.includes(suite.name))
-  return all.filter((suite) => wanted.includes(suite.name))
+  const chosen = wanted.length > 0 ? wanted : [...DIRECTORIES, 'sanitizers']
+  const named = each ? chosen.flatMap((name) => suitesOfFiles(name).map((one) => one.name)) : chosen
+  return all.filter((suite) => named.includes(suite.name))
 }
 
 /** Runs a suite to its end, or to the deadline (milliseconds of performance.now). */
@@ -184,7 +199,7 @@ async function run(suite: Suite, deadline: number, verbose: boolean): Promise<Ou
 function print(suite: Suite, outcome: Outcome, seconds: number): void {
   const { passed, failures, skips } = outcome
   const counts = `${passed} passed, ${failures.length} failed, ${skips.length} skipped`
-  process.stdout.write(`${suite.name.padEnd(12)}${seconds.toFixed(1).padStart(7)} s   ${counts}\n`)
+  process.stdout.write(`${suite.name.padEnd(20)}${seconds.toFixed(1).padStart(7)} s   ${counts}\n`)
   for (const text of outcome.diagnostics) process.stdout.write(`    ${text}\n`)
   for (const { name, text } of skips) process.stdout.write(`    SKIPPED ${name} (${text})\n`)
   for (const { file, name, text } of failures) {
@@ -193,7 +208,7 @@ function print(suite: Suite, outcome: Outcome, seconds: number): void {
   }
   mkdirSync(OUTPUT, { recursive: true })
   const log = [...outcome.diagnostics.map((line) => `${line}\n`), ...outcome.output].join('')
-  writeFileSync(join(OUTPUT, `${suite.name}.log`), log)
+  writeFileSync(join(OUTPUT, `${suite.name.replace('/', '_')}.log`), log)
   if (failures.length === 0 || log === '') return
   const shown = log.length > 20_000 ? `…${log.slice(-20_000)}` : log
   process.stdout.write(`  output of ${suite.name}:\n`)
@@ -202,10 +217,14 @@ function print(suite: Suite, outcome: Outcome, seconds: number): void {
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
-    options: { verbose: { type: 'boolean', default: false } },
+    options: {
+      verbose: { type: 'boolean', default: false },
+      each: { type: 'boolean', default: false },
+    },
     allowPositionals: true,
   })
-  const chosen = suites(positionals.map((name) => basename(name)))
+  const wanted = positionals.map((name) => name.replace(/^test\/|\/$/g, ''))
+  const chosen = suites(wanted, values.each)
   const begin = performance.now()
   const deadline = begin + BUDGET_SECONDS * 1000
   let passed = 0
@@ -220,7 +239,7 @@ async function main(): Promise<void> {
     skipped += outcome.skips.length
   }
   const seconds = (performance.now() - begin) / 1000
-  process.stdout.write(`${'all'.padEnd(12)}${seconds.toFixed(1).padStart(7)} s\n`)
+  process.stdout.write(`${'all'.padEnd(20)}${seconds.toFixed(1).padStart(7)} s\n`)
   process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
   process.exitCode = failed === 0 ? 0 : 1
 }

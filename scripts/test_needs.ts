@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync, statfsSync } from 'node:fs'
 import { networkInterfaces, release, tmpdir } from 'node:os'
 import { NETWORK_NEEDS } from './network_needs.js'
+import { PROGRAM_NEEDS } from './program_needs.js'
 
 export interface Need {
   /** Found in the reason of a skip. */
@@ -101,8 +102,8 @@ export const NEEDS: readonly Need[] = [
   { name: 'a disk with 20 GiB free', pattern: /20 GiB free/, met: hasRoom },
   { name: 'arm64', pattern: /\barm64\b/, met: () => process.arch === 'arm64' },
   { name: 'x64', pattern: /\bx64\b/, met: () => process.arch === 'x64' },
-  ...NETWORK_NEEDS.map(({ lack, met }) => {
-    const literal = lack.replace(/[()]/g, '\\$&')
+  ...[...NETWORK_NEEDS, ...PROGRAM_NEEDS].map(({ lack, met }) => {
+    const literal = lack.replace(/[().+]/g, '\\$&')
     return { name: lack.slice('no '.length), pattern: new RegExp(`^${literal}$`), met }
   }),
 ]

@@ -1,0 +1,93 @@
+/**
+ * stress-ng: what a filesystem can be asked in each way that its authors thought of, several at a
+ * time, with the checks that it has of its own (`--verify`).
+ */
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { groundTest, type Finished } from './ground.js'
+
+/** Stressors that run beside each other, each as its options. */
+const GROUPS: readonly (readonly string[])[] = [
+  ['access', 'chdir', 'chmod', 'chown', 'utime'],
+  ['dentry --dentries 400', 'dir --dir-dirs 512', 'dirdeep --dirdeep-inodes 2000', 'dirmany'],
+  ['filename --filename-opts posix', 'getdent', 'fstat', 'touch', 'mknod'],
+  ['link', 'symlink', 'rename', 'open --open-max 2000', 'handle'],
+  ['flock', 'lockf', 'locka', 'lockofd', 'lease'],
+  ['fcntl', 'dnotify', 'inotify', 'xattr', 'chattr'],
+  ['file-ioctl', 'fiemap', 'inode-flags', 'fsize', 'fpunch'],
+  ['fallocate --fallocate-bytes 32m', 'copy-file --copy-file-bytes 128m', 'seek --seek-size 16m'],
+  ['hdd --hdd-bytes 16m', 'io', 'iomix --iomix-bytes 16m', 'sync-file --sync-file-bytes 16m'],
+  ['hdd --hdd-bytes 16m --hdd-opts direct,wr-rnd,rd-rnd', 'revio --revio-bytes 16m', 'readahead'],
+  ['mmap --mmap-bytes 8m --mmap-file', 'msync --msync-bytes 8m', 'fault', 'madvise'],
+  ['aio', 'aiol', 'sendfile --sendfile-size 2m', 'splice'],
+]
+
+/** Which may find that they cannot: FUSE has no call for it. */
+const MAY_SKIP: readonly string[] = ['fiemap']
+/** Which do not count what they do, or count only what takes longer: thousands of xattrs. */
+const UNCOUNTED: readonly string[] = ['inode-flags', 'xattr']
+
+const SECONDS = 2
+/** Of a cleaning up that is slow. */
+const PATIENCE_SECONDS = 60
+
+const nameOf = (stressor: string): string => stressor.split(' ')[0]!
+
+interface Outcome {
+  /** By stressor, how often it did what it does. */
+  readonly counts: ReadonlyMap<string, number>
+  readonly skipped: readonly string[]
+}
+
+/** What its last lines say; every line that tells of a failure is one. */
+function outcomeOf(done: Finished): Outcome {
+  const lines = [...done.lines, ...done.errors.split('\n')]
+  const failures = lines.filter((line) => /^stress-ng: (fail|error|warn):/.test(line))
+  assert.equal(done.status, 0, [`it ended with ${String(done.status)}`, ...lines].join('\n'))
+  assert.deepEqual(failures, [])
+  const counts = new Map<string, number>()
+  const skipped: string[] = []
+  for (const line of lines) {
+    const metric = /^stress-ng: metrc: \[\d+\] (\S+) +(\d+) +\d+\.\d+ +\d+\.\d+ /.exec(line)
+    if (metric !== null) counts.set(metric[1]!, Number(metric[2]))
+    const skip = /^stress-ng: \w+: +\[\d+\] (\S+): .*\bskipp(ing|ed)\b/.exec(line)
+    if (skip !== null) skipped.push(skip[1]!)
+  }
+  return { counts, skipped: [...new Set(skipped)] }
+}
+
+groundTest(
+  'stress-ng finds nothing wrong',
+  { size: '512M', needs: ['stress-ng'] },
+  async (ground, t) => {
+    for (const group of GROUPS) {
+      const names = group.map(nameOf)
+      await t.test(`${names.join(', ')}: at once`, async (t) => {
+        const options = group.flatMap((one) => {
+          const [name, ...more] = one.split(' ')
+          return [`--${name!}`, '1', ...more]
+        })
+        const general = ['--verify', '--metrics', '--timeout', `${SECONDS}`, '--seed', '20']
+        const done = await ground.run(
+          ['stress-ng', '--temp-path', ground.directory, ...general, ...options],
+          { in: '/', seconds: SECONDS + PATIENCE_SECONDS, status: null },
+        )
+        const { counts, skipped } = outcomeOf(done)
+        for (const name of skipped) t.diagnostic(`stress-ng: ${name} cannot be asked here`)
+        assert.deepEqual(
+          skipped.filter((name) => !MAY_SKIP.includes(name)),
+          [],
+        )
+        const idle = names.filter((name) => !skipped.includes(name) && !UNCOUNTED.includes(name))
+        assert.deepEqual(
+          idle.filter((name) => (counts.get(name) ?? 0) === 0),
+          [],
+          'stressors that did nothing',
+        )
+        // Some of its files are marked immutable when its time is over.
+        await ground.shell('chattr -R -f -ia . || true; rm -rf tmp-stress-ng-chattr-*')
+        assert.deepEqual(readdirSync(ground.directory), [], 'files that it left')
+      })
+    }
+  },
+)
