@@ -6,6 +6,7 @@
  * `AssertionError` without a code: it never means that the caller did something wrong.
  */
 import type { HoldInfo } from './layout.js'
+import { isPathAt, type Path } from './path.js'
 
 /**
  * Name, Linux errno (errno(3), asm-generic), and what it means here. Names of hosts that are not
@@ -74,8 +75,8 @@ export type ErrorCode = keyof typeof ERRNO
 /** What an error is about; each part that is given is shown in the message. */
 export interface ErrorContext {
   readonly syscall?: string
-  readonly path?: string | Uint8Array
-  readonly destination?: string | Uint8Array
+  readonly path?: Path
+  readonly destination?: Path
   readonly cause?: unknown
   /** The holds in the way. */
   readonly holds?: readonly HoldInfo[]
@@ -139,20 +140,23 @@ export function withContext(error: unknown, context: ErrorContext): unknown {
 }
 
 /** An error of a call by handles, with the paths that the layer above knows. */
-export function withPaths(
-  error: unknown,
-  path: string | Uint8Array,
-  destination: string | Uint8Array,
-): unknown {
+export function withPaths(error: unknown, path: Path, destination: Path): unknown {
   if (!(error instanceof HoldfastError) || error.path !== undefined) return error
   const { code, detail, holds = [], cause } = error
   const call = error.syscall === undefined ? {} : { syscall: error.syscall }
   return new HoldfastError(code, detail, { ...call, path, destination, holds, cause })
 }
 
-/** Paths are bytes; for a message, those that are no UTF-8 are shown as \xNN. */
-export function displayPath(path: string | Uint8Array): string {
+/**
+ * Paths are bytes; for a message, those that are no UTF-8 are shown as \xNN, and a file that is
+ * known by its number as #NUMBER.
+ */
+export function displayPath(path: Path): string {
   if (typeof path === 'string') return path
+  if (isPathAt(path)) {
+    const below = displayPath(path.path)
+    return below === '' ? `#${path.ino}` : `#${path.ino}/${below}`
+  }
   const text = Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('utf8')
   if (Buffer.from(text, 'utf8').equals(path)) return text
   let out = ''

@@ -18,6 +18,8 @@ import type {
   WaitOptions,
 } from './layout.js'
 import type { FileMapping, MapOptions } from './mapping.js'
+import type { Path } from './path.js'
+import type { BytePlaces } from './places.js'
 import type { FileType, Stats, Time } from './stats.js'
 
 export { Stats } from './stats.js'
@@ -32,8 +34,7 @@ export type {
 } from './layout.js'
 export type { Readable, Writable } from 'node:stream'
 export type { FileType, Time, Timestamp } from './stats.js'
-
-export type Path = string | Uint8Array
+export type { Path, PathAt } from './path.js'
 
 /** Who asks. New files belong to `uid` and `gid`; uid 0 may do everything that root may. */
 export interface Credentials {
@@ -43,6 +44,11 @@ export interface Credentials {
   readonly groups?: readonly number[]
   /** Permission bits that new files do not get (umask(2)); 0 when left out. */
   readonly umask?: number
+  /**
+   * What they may do was decided before, by a kernel that knows more of them (`default_permissions`
+   * of a mount): they are asked for as owners of what is new, and as writers, who lose set-id bits.
+   */
+  readonly decided?: boolean | undefined
 }
 
 export interface StatFs {
@@ -175,6 +181,10 @@ export interface LockWait {
   readonly signal?: AbortSignal
 }
 
+export interface WatchOptions {
+  readonly others?: boolean
+}
+
 export interface StreamOptions {
   /** First byte; a write stream of an append handle always writes at the end. */
   readonly start?: number
@@ -199,7 +209,33 @@ export interface Change {
   readonly oldName?: Uint8Array
 }
 
+/** A file of this process's own memory: its bytes are moved where they are, without waiting. */
+export interface DirectFile {
+  /** The memory of the addon that the places are in. */
+  readonly memory: number
+  /** Tells where bytes are, for this turn; returns how many, fewer at the end of the file. */
+  locate(position: number, length: number, places: BytePlaces): number
+  /** Writes all of it, or does nothing and returns false: it has to wait for something. */
+  writeNow(buffer: Uint8Array, position: number): boolean
+}
+
+/** Of a pin: bytes, and the holder's word for it. */
+export interface PinOptions {
+  readonly offset: number
+  readonly length: number
+  readonly reason: string
+  readonly signal?: AbortSignal
+}
+
+/** A range that is held. */
+export interface HeldRange {
+  readonly id: number
+  release(): void | Promise<void>
+}
+
 export interface FileHandle extends AsyncDisposable {
+  /** Undefined where bytes are moved by calls alone. */
+  readonly direct?: DirectFile | undefined
   /**
    * Bytes read, fewer at the end of the file. `position` null: the handle's own, which moves on.
    */
@@ -254,6 +290,8 @@ export interface FileHandle extends AsyncDisposable {
     options?: ReflinkOptions,
   ): Promise<void>
 
+  /** Pins a range: its blocks stay where they are, until it is released. Not of every handle. */
+  pin?(options: PinOptions): Promise<HeldRange>
   /** The file as memory of this process; EOPNOTSUPP or EPERM where that cannot be. */
   map(options?: MapOptions): Promise<FileMapping>
 
@@ -352,8 +390,11 @@ export interface FileSystem extends AsyncDisposable {
   /** Moves what files have of bytes [from, to) of the region elsewhere; root may. */
   evacuate(from: number, to: number, options?: MoveOptions, as?: Credentials): Promise<Evacuated>
   statfs(): Promise<StatFs>
-  /** Calls `listener` for every change from now on; returns what ends it. */
-  watch(listener: (change: Change) => void): () => void
+  /**
+   * Calls `listener` for every change from now on; returns what ends it. `others`: not for those
+   * that this interface makes itself.
+   */
+  watch(listener: (change: Change) => void, options?: WatchOptions): () => void
   /** Everything is durable when it returns. */
   sync(): Promise<void>
   close(): Promise<void>

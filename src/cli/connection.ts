@@ -25,11 +25,21 @@ const NOBODY: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ENODEV']
 /** What the command line says of all its connections. */
 let command = ''
 let key: string | undefined
+let patience = PATIENCE
+/** It goes on after it was told to stop, until all is in order. */
+let lasts = false
 
 /** From now on `command` is what connects, with this key: FILE or FILE#ID. */
 export function connectFor(name: string, spec: string | undefined): void {
   command = name
   key = spec
+}
+
+/** Connections are looked for so many seconds, and being told to stop ends no call of theirs. */
+export function connectToLast(seconds: number, spec: string | undefined): void {
+  patience = seconds * 1000
+  lasts = true
+  key = spec ?? key
 }
 
 /** Connects to the server of a region, to one at its socket, or to hf://HOST:PORT. */
@@ -43,9 +53,10 @@ export async function connectTo(where: string): Promise<Client> {
     name: `holdfast ${command} (process ${process.pid})`,
     as: 'root',
     umask: 0, // modes come without the bits of this process's umask
-    patience: PATIENCE,
+    patience,
     ...(key === undefined ? {} : { key }),
   })
+  if (lasts) return client
   let timer: NodeJS.Timeout | undefined
   const ignore = whenStopped(() => {
     client.interrupt()

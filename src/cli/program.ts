@@ -73,6 +73,7 @@ const COMMANDS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
   },
   'Serving:': {
     serve: async () => (await import('./commands/serve.js')).serveCommand,
+    mount: async () => (await import('./commands/mount.js')).mountCommand,
     keys: async () => (await import('./commands/keys.js')).keysCommand,
     sessions: async () => (await import('./commands/sessions.js')).sessionsCommand,
     evict: async () => (await import('./commands/sessions.js')).evictCommand,

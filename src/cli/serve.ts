@@ -16,6 +16,8 @@ import type { Exposure } from '../serve/plain.js'
 import { Service } from '../serve/service.js'
 import { CommandError } from './failure.js'
 import { lastUntilStopped } from './interrupt.js'
+import { mountWish, realDirectory } from './mount.js'
+import { noMountWords, type MountWords } from './mount_options.js'
 import type { JsonOption } from './options.js'
 import { formatHostPort, type HostPort } from './rdma_options.js'
 import { ServiceManager } from './service_manager.js'
@@ -26,6 +28,8 @@ export interface ServeOptions extends JsonOption {
   readonly socket?: string
   readonly mapGroup?: MapGroup
   readonly http?: HostPort
+  readonly mount?: string
+  readonly mountOptions?: MountWords
   readonly plain?: HostPort
   readonly expose?: readonly Exposure[]
   readonly maxClients?: number
@@ -99,12 +103,22 @@ function serviceOptions(region: string, options: ServeOptions, log: Log) {
     mapGroup: mapGroup ?? null,
     http,
     watchLoop: true,
+    mount: mountOf(options),
     plain: plain === undefined ? undefined : { ...plain, expose },
     maxSessions: maxClients,
     timers: systemTimers,
     log,
     crypto: systemCrypto,
   }
+}
+
+/** Where it shows the volume itself, if that was asked for. */
+function mountOf({ mount, mountOptions = noMountWords() }: ServeOptions) {
+  if (mount === undefined) return undefined
+  if (mountOptions.mode === 'exclusive') {
+    throw new HoldfastError('EINVAL', 'exclusive is for one user, and a server has many')
+  }
+  return { directory: realDirectory(mount), ...mountWish(mountOptions) }
 }
 
 /** The socket that the manager of services made, if it made one. */

@@ -7,7 +7,7 @@
  *   mappings stand on are taken up again in the next session, by layout id, or are gone then.
  */
 import { HoldfastError } from '../base/errors.js'
-import type { Change, Credentials } from '../base/filesystem.js'
+import type { Change, Credentials, WatchOptions } from '../base/filesystem.js'
 import type { HoldInfo } from '../base/layout.js'
 import type { Timers } from '../base/timers.js'
 import { systemTimers } from '../base/timers.js'
@@ -74,6 +74,8 @@ export class Client extends ServedFileSystem implements Follower {
   readonly #as: ClientOptions['as']
   readonly #holds = new ClientHolds()
   readonly #changes = new Set<(change: Change) => void>()
+  /** Those of them that want to be told of our own, too. */
+  readonly #toAll = new Set<(change: Change) => void>()
   readonly #holding = new Set<(event: HoldNotice) => void>()
   /** Nothing is left of the sessions. */
   #over: Promise<void> = Promise.resolve()
@@ -199,24 +201,32 @@ export class Client extends ServedFileSystem implements Follower {
 
   // ---- events ----------------------------------------------------------------------------------
 
-  /** Calls `listener` for every change, from soon on; `watching` resolves when it is. */
-  watch(listener: (change: Change) => void): () => void {
-    return this.#listen(this.#changes, listener)
+  /**
+   * Calls `listener` for every change, from soon on; `watching` resolves when it is. `others`: also
+   * of its own where somebody else here listens to all.
+   */
+  watch(listener: (change: Change) => void, { others = false }: WatchOptions = {}): () => void {
+    const one = (change: Change) => listener(change)
+    if (!others) this.#toAll.add(one)
+    const end = this.#listen(this.#changes, one, !others)
+    return () => {
+      this.#toAll.delete(one)
+      end()
+    }
   }
 
   /** Calls `listener` for every grant, refusal, recall, fence and release. */
   watchHolds(listener: (event: HoldNotice) => void): () => void {
-    return this.#listen(this.#holding, listener)
+    return this.#listen(this.#holding, (event) => listener(event))
   }
 
   /** Resolves when the server tells what was asked for until now. */
   watching: Promise<void> = Promise.resolve()
 
-  #listen<T>(listeners: Set<T>, listener: T): () => void {
-    const one = listener
+  #listen<T>(listeners: Set<T>, one: T, again = false): () => void {
     const before = listeners.size
     listeners.add(one)
-    if (before === 0) this.#subscribeNext()
+    if (before === 0 || again) this.#subscribeNext()
     return () => {
       if (listeners.delete(one) && listeners.size === 0) this.#subscribeNext()
     }
@@ -235,7 +245,8 @@ export class Client extends ServedFileSystem implements Follower {
   }
 
   async #subscribe(alive = this.connection.alive): Promise<void> {
-    const wanted = { changes: this.#changes.size > 0, holds: this.#holding.size > 0 }
+    const others = this.#toAll.size === 0
+    const wanted = { changes: this.#changes.size > 0, others, holds: this.#holding.size > 0 }
     await alive?.caller.call(VERBS.watch, wanted).catch((error: unknown) => {
       if (!alive.caller.ended) throw error
     })

@@ -17,6 +17,7 @@ import type {
   ReflinkOptions,
   RenameOptions,
   SetXattrOptions,
+  WatchOptions,
   ConflictOptions,
   StatFs,
   Stats,
@@ -30,7 +31,7 @@ import { VERBS } from '../control/verbs/index.js'
 import type { FileFactory, OpenOptions, ServedFile } from './file.js'
 import type { Link } from './link.js'
 import { allExtents, listDirectory, moveCall } from './paging.js'
-import { byPath, bytesOf, ownerOf, sizeOf, timeOf, u32Of, wishOf } from './wire.js'
+import { byPath, bytesOf, contentOf, ownerOf, sizeOf, timeOf, u32Of, wishOf } from './wire.js'
 
 export abstract class ServedFileSystem implements FileSystem {
   abstract readonly connection: Link
@@ -123,7 +124,7 @@ export abstract class ServedFileSystem implements FileSystem {
   }
 
   async symlink(target: Path, path: Path, as?: Credentials): Promise<void> {
-    await this.call(VERBS.symlink, { content: bytesOf(target), path: bytesOf(path) }, as)
+    await this.call(VERBS.symlink, { content: contentOf(target), path: bytesOf(path) }, as)
   }
 
   async readlink(path: Path, as?: Credentials): Promise<Uint8Array> {
@@ -285,7 +286,7 @@ export abstract class ServedFileSystem implements FileSystem {
     await this.#look(VERBS.sync, {})
   }
 
-  abstract watch(listener: (change: Change) => void): () => void
+  abstract watch(listener: (change: Change) => void, options?: WatchOptions): () => void
   abstract close(): Promise<void>
 
   [Symbol.asyncDispose](): Promise<void> {

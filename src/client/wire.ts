@@ -1,14 +1,24 @@
 /** Values of the FileSystem interface as the protocol has them, and back. */
 import { HoldfastError } from '../base/errors.js'
 import type { ChangeOptions, MoveOptions, ShareOptions } from '../base/layout.js'
-import type { Path, Time } from '../base/filesystem.js'
-import type { ChangeWish, Target } from '../control/types.js'
+import type { Time } from '../base/filesystem.js'
+import { isPathAt, type Path } from '../base/path.js'
+import type { ChangeWish, Target, WirePath } from '../control/types.js'
 
 const encoder = new TextEncoder()
 const UNCHANGED = 0xffff_ffff
 
-export const bytesOf = (path: Path): Uint8Array =>
+const encoded = (path: string | Uint8Array): Uint8Array =>
   typeof path === 'string' ? encoder.encode(path) : path
+
+export const bytesOf = (path: Path): WirePath =>
+  isPathAt(path) ? { ...path, path: encoded(path.path) } : encoded(path)
+
+/** What a symlink leads to. */
+export function contentOf(target: Path): Uint8Array {
+  if (isPathAt(target)) throw new HoldfastError('EINVAL', 'a symlink leads to a path')
+  return encoded(target)
+}
 
 export const byPath = (path: Path, follow = true): Target => ({
   path: { path: bytesOf(path), follow },

@@ -1,6 +1,7 @@
 /** What many messages are made of. */
 import { NAME_BYTES_MAX, PATH_BYTES_MAX, XATTR_VALUE_BYTES_MAX } from '../base/limits.js'
 import type { HoldInfo } from '../base/layout.js'
+import { isPathAt, type PathAt } from '../base/path.js'
 import { Stats } from '../base/stats.js'
 import {
   ERROR_BYTES_MAX,
@@ -29,7 +30,25 @@ import {
 import type { Of, Schema } from './schema.js'
 
 /** Longer ones are let through, so that they have the errno that they have everywhere. */
-export const path = named('path', opaque(2 * PATH_BYTES_MAX))
+const pathBytes = opaque(2 * PATH_BYTES_MAX)
+export const linkContent = named('link_content', pathBytes)
+const inodeRef = struct('inode_ref', { ino: u32, generation: u32 })
+const pathFields = struct('path', { at: optional(inodeRef), bytes: pathBytes })
+
+/** A path as it is sent: its text as bytes. */
+export type WirePath = Uint8Array | (PathAt & { readonly path: Uint8Array })
+/** From the root, or from an inode, for those who may open files by number. */
+export const path: Schema<WirePath> = {
+  ...pathFields,
+  write: (out, value) => {
+    const at = isPathAt(value) ? value : undefined
+    pathFields.write(out, { at, bytes: isPathAt(value) ? value.path : value })
+  },
+  read: (from) => {
+    const { at, bytes } = pathFields.read(from)
+    return at === undefined ? bytes : { ...at, path: bytes }
+  },
+}
 export const fileName = named('file_name', opaque(2 * NAME_BYTES_MAX))
 export const words = named('words', text(WORDS_BYTES_MAX))
 /** A file that the session has open. */
@@ -47,6 +66,8 @@ export const credentials = struct('credentials', {
   gid: u32,
   groups: list(u32, GROUPS_MAX),
   umask: u32,
+  /** What they may do was decided by who asks (a kernel, for its users): of privileged sessions. */
+  decided: optional(bool),
 })
 
 export const timestamp = struct('timestamp', { seconds: long, nanoseconds: u32 })

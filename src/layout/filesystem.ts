@@ -5,7 +5,6 @@
  * `sync` of the filesystem and of a file do so too, so that other work goes on.
  */
 import type {
-  AllocateOptions,
   AttributeFlags,
   Change,
   Credentials,
@@ -13,29 +12,22 @@ import type {
   FileHandle,
   FileSystem,
   FollowOptions,
-  HeldLock,
   InodeFlags,
   Layout,
-  LockWait,
   OpenFlags,
   Path,
-  RangeLock,
-  Readable,
   ReflinkOptions,
   RenameOptions,
   SetXattrOptions,
+  WatchOptions,
   ConflictOptions,
   StatFs,
   Stats,
-  StreamOptions,
   Time,
-  Writable,
 } from '../base/filesystem.js'
-import { HoldfastError } from '../base/errors.js'
 import type { Defragmented, Evacuated, LayoutPolicy, MoveOptions } from '../base/layout.js'
-import type { FileMapping, MapOptions } from '../base/mapping.js'
-import { readStreamOf, writeStreamOf } from '../base/streams.js'
-import type { LayoutFile } from './file.js'
+import type { Session } from './session.js'
+import { VolumeHandle } from './handle.js'
 import type { LayoutVolume } from './volume.js'
 
 /** Calls `run` every `milliseconds`; returns what ends it. */
@@ -49,183 +41,18 @@ const everyInterval: Every = (milliseconds, run) => {
   return () => clearInterval(timer)
 }
 
-class VolumeHandle implements FileHandle {
-  readonly #files: VolumeFileSystem
-  readonly #file: LayoutFile
-
-  constructor(files: VolumeFileSystem, file: LayoutFile) {
-    this.#files = files
-    this.#file = file
-  }
-
-  /** What changes a layout recalls leases, and waits where the policy says so. */
-  #settle<T>(run: () => T, options?: ConflictOptions): Promise<T> {
-    return this.#files.volume.promises.settle(run, options)
-  }
-
-  async read(buffer: Uint8Array, position: number | null = null): Promise<number> {
-    return this.#file.read(buffer, position)
-  }
-
-  async write(
-    buffer: Uint8Array,
-    position: number | null = null,
-    options?: ConflictOptions,
-  ): Promise<number> {
-    return this.#settle(() => this.#file.write(buffer, position), options)
-  }
-
-  async truncate(size: number, options?: ConflictOptions): Promise<void> {
-    return this.#settle(() => this.#file.truncate(size), options)
-  }
-
-  async stat(): Promise<Stats> {
-    return this.#file.stat()
-  }
-
-  async extents(): Promise<Layout> {
-    return this.#file.extents()
-  }
-
-  async chmod(mode: number): Promise<void> {
-    return this.#settle(() => this.#file.chmod(mode))
-  }
-
-  async chown(uid: number, gid: number): Promise<void> {
-    return this.#settle(() => this.#file.chown(uid, gid))
-  }
-
-  async utimes(atime: Time, mtime: Time): Promise<void> {
-    this.#file.utimes(atime, mtime)
-  }
-
-  async getXattr(name: string): Promise<Uint8Array> {
-    return this.#file.getXattr(name)
-  }
-
-  async setXattr(name: string, value: Uint8Array, mode?: 'create' | 'replace'): Promise<void> {
-    return this.#settle(() => this.#file.setXattr(name, value, mode))
-  }
-
-  async removeXattr(name: string): Promise<void> {
-    return this.#settle(() => this.#file.removeXattr(name))
-  }
-
-  async listXattrs(): Promise<string[]> {
-    return this.#file.listXattrs()
-  }
-
-  async readdir(cookie?: number, limit?: number): Promise<DirectoryEntry[]> {
-    return this.#file.readdir(cookie, limit)
-  }
-
-  async allocate(offset: number, length: number, options?: AllocateOptions): Promise<void> {
-    return this.#settle(() => this.#file.allocate(offset, length, options), options)
-  }
-
-  async punch(offset: number, length: number, options?: ConflictOptions): Promise<void> {
-    return this.#settle(() => this.#file.punch(offset, length), options)
-  }
-
-  async zeroRange(
-    offset: number,
-    length: number,
-    options?: { readonly keepSize?: boolean } & ConflictOptions,
-  ): Promise<void> {
-    return this.#settle(() => this.#file.zeroRange(offset, length, options), options)
-  }
-
-  async collapse(offset: number, length: number, options?: ConflictOptions): Promise<void> {
-    return this.#settle(() => this.#file.collapse(offset, length), options)
-  }
-
-  async insert(offset: number, length: number, options?: ConflictOptions): Promise<void> {
-    return this.#settle(() => this.#file.insert(offset, length), options)
-  }
-
-  async seek(offset: number, what: 'data' | 'hole'): Promise<number> {
-    return this.#file.seek(offset, what)
-  }
-
-  async lock(lock: RangeLock, options?: LockWait): Promise<void> {
-    return this.#file.lock(lock, options)
-  }
-
-  async unlock(range: Omit<RangeLock, 'type'>): Promise<void> {
-    this.#file.unlock(range)
-  }
-
-  async testLock(lock: RangeLock): Promise<HeldLock | null> {
-    return this.#file.testLock(lock)
-  }
-
-  async flock(type: 'shared' | 'exclusive' | 'unlock', options?: LockWait): Promise<void> {
-    return this.#file.flock(type, options)
-  }
-
-  async link(path: Path, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.#file.link(path, as))
-  }
-
-  async close(): Promise<void> {
-    this.#file.close()
-  }
-
-  async map(options?: MapOptions): Promise<FileMapping> {
-    return this.#settle(() => this.#file.map(options))
-  }
-
-  async copyRange(
-    offset: number,
-    to: FileHandle,
-    toOffset: number,
-    length: number,
-  ): Promise<number> {
-    if (!(to instanceof VolumeHandle)) throw new HoldfastError('EXDEV')
-    return this.#settle(() => this.#file.copyRange(offset, to.#file, toOffset, length))
-  }
-
-  async reflinkRange(
-    offset: number,
-    to: FileHandle,
-    toOffset: number,
-    length: number,
-    options: ReflinkOptions = {},
-  ): Promise<void> {
-    if (!(to instanceof VolumeHandle)) throw new HoldfastError('EXDEV')
-    const run = () => this.#file.reflinkRange(offset, to.#file, toOffset, length, options)
-    return this.#settle(run, options)
-  }
-
-  async sync(): Promise<void> {
-    const { transaction } = this.#files.volume.core
-    if (transaction.syncMode === 'always' || !transaction.usable) return this.#file.sync()
-    this.#file.stat() // a closed handle is EBADF, before anything is flushed
-    await this.#files.sync()
-  }
-
-  createReadStream(options?: StreamOptions): Readable {
-    return readStreamOf(this, options)
-  }
-
-  createWriteStream(options?: StreamOptions): Writable {
-    return writeStreamOf(this, options)
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-}
-
 export class VolumeFileSystem implements FileSystem {
   readonly volume: LayoutVolume
+  /** In whose name it asks; null: that of the program. */
+  readonly asker: { readonly session: Session } | null
   readonly #stopCommits: () => void
   /** The commit on the thread, if one is under way. */
   #committing: Promise<void> | null = null
 
   /** Takes the volume over: closing the filesystem closes it. */
-  constructor(volume: LayoutVolume, every: Every = everyInterval) {
+  constructor(volume: LayoutVolume, every: Every = everyInterval, session?: Session) {
     this.volume = volume
+    this.asker = session === undefined ? null : { session }
     const group = volume.core.transaction.syncMode === 'group'
     this.#stopCommits = group ? every(COMMIT_INTERVAL_MS, () => this.#commitInterval()) : () => {}
   }
@@ -236,8 +63,16 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   /** What changes a layout recalls leases, and waits where the policy says so. */
-  #settle<T>(run: () => T, options?: ConflictOptions): Promise<T> {
-    return this.volume.promises.settle(run, options)
+  settle<T>(run: () => T, options?: ConflictOptions): Promise<T> {
+    const { asker, volume } = this
+    if (asker === null) return volume.promises.settle(run, options)
+    return volume.promises.settle(() => volume.arbiter.during(asker, run), options)
+  }
+
+  /** A call in the name of who asks, which waits for nothing. */
+  #own<T>(run: () => T): T {
+    const { asker, volume } = this
+    return asker === null ? run() : volume.arbiter.during(asker, run)
   }
 
   async open(
@@ -247,7 +82,7 @@ export class VolumeFileSystem implements FileSystem {
     as?: Credentials,
     options?: ConflictOptions,
   ): Promise<FileHandle> {
-    const file = await this.#settle(() => this.volume.open(path, flags, mode, as), options)
+    const file = await this.settle(() => this.volume.open(path, flags, mode, as), options)
     return new VolumeHandle(this, file)
   }
 
@@ -269,31 +104,31 @@ export class VolumeFileSystem implements FileSystem {
     as?: Credentials,
     options?: ConflictOptions,
   ): Promise<void> {
-    return this.#settle(() => this.volume.truncate(path, size, as), options)
+    return this.settle(() => this.volume.truncate(path, size, as), options)
   }
 
   async mkdir(path: Path, mode?: number, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.mkdir(path, mode, as))
+    return this.settle(() => this.volume.mkdir(path, mode, as))
   }
 
   async rmdir(path: Path, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.rmdir(path, as))
+    return this.settle(() => this.volume.rmdir(path, as))
   }
 
   async unlink(path: Path, as?: Credentials, options?: ConflictOptions): Promise<void> {
-    return this.#settle(() => this.volume.unlink(path, as), options)
+    return this.settle(() => this.volume.unlink(path, as), options)
   }
 
   async rename(from: Path, to: Path, options?: RenameOptions, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.rename(from, to, options, as), options)
+    return this.settle(() => this.volume.rename(from, to, options, as), options)
   }
 
   async link(existing: Path, path: Path, options?: FollowOptions, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.link(existing, path, options, as))
+    return this.settle(() => this.volume.link(existing, path, options, as))
   }
 
   async symlink(target: Path, path: Path, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.symlink(target, path, as))
+    return this.settle(() => this.volume.symlink(target, path, as))
   }
 
   async readlink(path: Path, as?: Credentials): Promise<Uint8Array> {
@@ -301,7 +136,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async mknod(path: Path, mode: number, device?: number, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.mknod(path, mode, device, as))
+    return this.settle(() => this.volume.mknod(path, mode, device, as))
   }
 
   async readdir(
@@ -314,7 +149,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async chmod(path: Path, mode: number, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.chmod(path, mode, as))
+    return this.settle(() => this.volume.chmod(path, mode, as))
   }
 
   async chown(
@@ -324,7 +159,7 @@ export class VolumeFileSystem implements FileSystem {
     options?: FollowOptions,
     as?: Credentials,
   ): Promise<void> {
-    return this.#settle(() => this.volume.chown(path, uid, gid, options, as))
+    return this.settle(() => this.volume.chown(path, uid, gid, options, as))
   }
 
   async utimes(
@@ -334,7 +169,7 @@ export class VolumeFileSystem implements FileSystem {
     options?: FollowOptions,
     as?: Credentials,
   ): Promise<void> {
-    this.volume.utimes(path, atime, mtime, options, as)
+    this.#own(() => this.volume.utimes(path, atime, mtime, options, as))
   }
 
   async getXattr(
@@ -353,7 +188,7 @@ export class VolumeFileSystem implements FileSystem {
     options?: SetXattrOptions,
     as?: Credentials,
   ): Promise<void> {
-    return this.#settle(() => this.volume.setXattr(path, name, value, options, as))
+    return this.settle(() => this.volume.setXattr(path, name, value, options, as))
   }
 
   async removeXattr(
@@ -362,7 +197,7 @@ export class VolumeFileSystem implements FileSystem {
     options?: FollowOptions,
     as?: Credentials,
   ): Promise<void> {
-    return this.#settle(() => this.volume.removeXattr(path, name, options, as))
+    return this.settle(() => this.volume.removeXattr(path, name, options, as))
   }
 
   async listXattrs(path: Path, options?: FollowOptions, as?: Credentials): Promise<string[]> {
@@ -374,7 +209,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async setInodeFlags(path: Path, flags: Partial<AttributeFlags>, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.setInodeFlags(path, flags, as))
+    return this.settle(() => this.volume.setInodeFlags(path, flags, as))
   }
 
   async extents(path: Path, as?: Credentials): Promise<Layout> {
@@ -386,7 +221,7 @@ export class VolumeFileSystem implements FileSystem {
   }
 
   async unfix(path: Path, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.unfix(path, as))
+    return this.settle(() => this.volume.unfix(path, as))
   }
 
   async sealWrites(
@@ -394,11 +229,11 @@ export class VolumeFileSystem implements FileSystem {
     options?: { readonly off?: boolean },
     as?: Credentials,
   ): Promise<void> {
-    this.volume.sealWrites(path, options, as)
+    this.#own(() => this.volume.sealWrites(path, options, as))
   }
 
   async setPolicy(path: Path, policy: LayoutPolicy | null, as?: Credentials): Promise<void> {
-    return this.#settle(() => this.volume.setPolicy(path, policy, as))
+    return this.settle(() => this.volume.setPolicy(path, policy, as))
   }
 
   async reflink(from: Path, to: Path, options?: ReflinkOptions, as?: Credentials): Promise<void> {
@@ -426,8 +261,13 @@ export class VolumeFileSystem implements FileSystem {
     return this.volume.statfs()
   }
 
-  watch(listener: (change: Change) => void): () => void {
-    return this.volume.watch(listener)
+  watch(listener: (change: Change) => void, options?: WatchOptions): () => void {
+    const { volume } = this
+    return volume.watchFor(options?.others === true ? this.session : null, listener)
+  }
+
+  get session(): Session {
+    return this.asker?.session ?? this.volume.self
   }
 
   async sync(): Promise<void> {

@@ -6,7 +6,7 @@
  * nothing has changed. `promises` has the forms that recall and wait.
  */
 import { HoldfastError, withPaths } from '../base/errors.js'
-import type { Credentials, OpenFlags, Path } from '../base/filesystem.js'
+import type { Change, Credentials, OpenFlags, Path } from '../base/filesystem.js'
 import type {
   ChangeOptions,
   Defragmented,
@@ -258,6 +258,14 @@ export class LayoutVolume extends Volume {
       }
       this.files.commit(inode, size ?? 0)
       if (!stored) this.syncInode(inode)
+    })
+  }
+
+  /** Calls `listener` for every change that this session does not make; null: for all. */
+  watchFor(session: Session | null, listener: (change: Change) => void): () => void {
+    if (session === null) return this.watch(listener)
+    return this.watch((change) => {
+      if (this.arbiter.asking.session !== session) listener(change)
     })
   }
 

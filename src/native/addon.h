@@ -20,7 +20,8 @@
   X(roomToSend)                                                                                   \
   X(endSocket) X(closeSocket)                                                                     \
   X(connectUnix) X(listenUnix) X(adoptUnix) X(acceptUnix) X(unixPath) X(peerOf) X(sendDatagram)   \
-  X(sendDescriptors) X(receiveDescriptors)
+  X(sendDescriptors) X(receiveDescriptors)                                                        \
+  X(mount) X(unmount) X(notifyFuse) X(socketPair) X(takeDescriptor)
 
 #define HOT_METHODS(X)                                                                            \
   X(copyOut) X(copyIn) X(streamIn) X(copy) X(stream) X(zero) X(streamZero) X(store8)              \
@@ -28,7 +29,8 @@
   X(gatherLines) X(writePages) X(storeLines) X(scanRecords)                                       \
   X(crc32c) X(crc32cOf) X(crc32cPortable) X(sealBatch)                                            \
   X(copyBytes) X(atomic8) X(atomic8Of) X(store8Of)                                                \
-  X(watch) X(send) X(receive) X(sendParts) X(receiveParts)
+  X(watch) X(send) X(receive) X(sendParts) X(receiveParts)                                     \
+  X(readRequest) X(writeReply) X(writeReplyParts)
 
 #define X(name) napi_value js_##name(napi_env env, napi_callback_info info);
 METHODS(X)

@@ -44,6 +44,9 @@ export interface HotAddon {
   readonly receive: CallWithBytes
   readonly sendParts: CallWithParts
   readonly receiveParts: CallWithParts
+  readonly readRequest: Call
+  readonly writeReply: Call
+  readonly writeReplyParts: CallWithParts
 }
 
 export type HotCalls = Pick<Native, Exclude<keyof HotAddon, 'registers'>>
@@ -337,6 +340,40 @@ function pollCalls(hot: HotAddon): Polled {
   }
 }
 
+type Requests = Pick<Native, 'readRequest' | 'writeReply' | 'writeReplyParts'>
+
+function fuseCalls(hot: HotAddon): Requests {
+  const r = hot.registers
+  const { readRequest, writeReply, writeReplyParts } = hot
+  return {
+    readRequest(device, memory, offset, length) {
+      r[0] = device
+      r[1] = memory
+      r[2] = offset
+      r[3] = length
+      readRequest()
+      return r[0]
+    },
+    writeReply(device, memory, offset, length, dataMemory, dataOffset, dataLength) {
+      r[0] = device
+      r[1] = memory
+      r[2] = offset
+      r[3] = length
+      r[4] = dataMemory
+      r[5] = dataOffset
+      r[6] = dataLength
+      writeReply()
+      return r[0]
+    },
+    writeReplyParts(device, parts, count) {
+      r[0] = device
+      r[1] = count
+      writeReplyParts(parts)
+      return r[0]
+    },
+  }
+}
+
 export function hotCalls(hot: HotAddon): HotCalls {
   return {
     ...byteCalls(hot),
@@ -346,5 +383,6 @@ export function hotCalls(hot: HotAddon): HotCalls {
     ...checksumCalls(hot),
     ...wordCalls(hot),
     ...pollCalls(hot),
+    ...fuseCalls(hot),
   }
 }

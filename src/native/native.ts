@@ -11,8 +11,9 @@
  * to the thread that made it; elsewhere its id throws EINVAL. Faults are of the whole process.
  *
  * Descriptors that the event loop watches, and sockets, have faces of their own
- * (sockets.ts, unix_sockets.ts).
+ * (sockets.ts, unix_sockets.ts), and so has /dev/fuse (fuse_device.ts).
  */
+import type { FuseDevice } from './fuse_device.js'
 import { loadAddon } from './load.js'
 import type { Sockets } from './sockets.js'
 import type { UnixSockets } from './unix_sockets.js'
@@ -120,7 +121,7 @@ export interface ScannedRecords {
 /**
  * Addon functions that fail throw an Error with `code` (the errno's name), `errno` and `syscall`.
  */
-export interface Native extends Sockets, UnixSockets {
+export interface Native extends Sockets, UnixSockets, FuseDevice {
   readonly cpu: CpuFeatures
 
   // ---- memory.c: address space ------------------------------------------------------------------

@@ -9,7 +9,7 @@
  *   kernel says that its mappings are gone.
  */
 import { HoldfastError } from '../base/errors.js'
-import type { Credentials } from '../base/filesystem.js'
+import type { Change, Credentials } from '../base/filesystem.js'
 import { O, parseFlags } from '../base/open_flags.js'
 import type { CallContext } from '../control/answerer.js'
 import { EVENT_HOLDS_MAX, ITEMS_MAX } from '../control/limits.js'
@@ -377,13 +377,14 @@ export class ClientSession {
   }
 
   /** EPERM for changes of the volume, which tell names, unless it may see everything. */
-  watch(changes: boolean, holds: boolean): void {
+  watch(changes: boolean, others: boolean, holds: boolean): void {
     void this.layout
     if (changes) this.demandPrivileged('watches changes, whose names not everybody may see')
     for (const end of this.watches.splice(0)) end()
     const { volume } = this
     if (changes) {
-      this.watches.push(volume.watch((change) => this.#teller.tellEvent('changed', change)))
+      const tell = (change: Change) => this.#teller.tellEvent('changed', change)
+      this.watches.push(volume.watchFor(others ? this.layout : null, tell))
     }
     if (!holds) return
     const tell = (event: HoldEvent) =>

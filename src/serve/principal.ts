@@ -26,6 +26,9 @@ export function credentialsOf(
   const { uid, gid, groups, privileged } = principal
   if (as === undefined) return { uid, gid, groups, umask }
   if (privileged) return as
+  if (as.decided === true) {
+    throw new HoldfastError('EPERM', 'only root and the owner of the server decide for others')
+  }
   const mine = [gid, ...groups]
   const asked = [as.gid, ...(as.groups ?? [])]
   if (as.uid === uid && asked.every((group) => mine.includes(group))) return as

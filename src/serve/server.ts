@@ -23,6 +23,7 @@ import { Mapping } from './mapping.js'
 import type { Principal } from './principal.js'
 import { Registry } from './metrics.js'
 import { Sizes } from './sizes.js'
+import type { ServerMount } from './mounts.js'
 import { ServerMetrics } from './server_metrics.js'
 
 /** Keepalives that may be missed. */
@@ -65,6 +66,8 @@ export class Server {
   readonly handleKeys: HandleKeys
   readonly registry = new Registry()
   readonly metrics: ServerMetrics
+  /** Where it shows the volume itself; null: nowhere. */
+  mount: ServerMount | null = null
   /** Those that have said HELLO, by id. */
   readonly sessions = new Map<number, ClientSession>()
   /** Those that have not said it yet, in the order in which they came. */

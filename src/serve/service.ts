@@ -18,6 +18,7 @@ import { Device, type Listener } from '../rdma/index.js'
 import { ownSocket } from '../region/server_socket.js'
 import { serveMonitor, type Monitor } from './http.js'
 import { LoopDelay, type Quantiles } from './loop_delay.js'
+import { ServerMount, type ServerMountOptions } from './mounts.js'
 import { KeyFile } from './key_file.js'
 import { serveLocal } from './local.js'
 import type { Log } from './log.js'
@@ -50,6 +51,8 @@ export interface ServiceOptions {
   readonly maxSessions?: number | undefined
   /** Milliseconds between two signs of life of a remote client; three may be missed. */
   readonly keepalive?: number | undefined
+  /** Where it shows the volume to all programs of this host. */
+  readonly mount?: ServerMountOptions | undefined
   readonly timers: Timers
   readonly log: Log
   readonly crypto: Crypto
@@ -114,6 +117,9 @@ export class Service {
       const service = new Service(server, device, local, remote, plain)
       if (options.watchLoop === true) service.#watchLoop()
       if (options.http !== undefined) await service.#watched(options.http)
+      if (options.mount !== undefined) {
+        server.mount = await ServerMount.start(server, options.mount)
+      }
       return service
     } catch (error) {
       local?.close()
@@ -190,6 +196,7 @@ export class Service {
    */
   async stop(milliseconds = STOP_MILLISECONDS): Promise<boolean> {
     const { server } = this
+    await server.mount?.stop()
     server.stop()
     this.local.close()
     this.remote?.close()

@@ -1,7 +1,7 @@
 /** The file that a verb is about: by its path, or an open one. */
 import { HoldfastError } from '../base/errors.js'
 import type { Credentials } from '../base/filesystem.js'
-import type { Target } from '../control/types.js'
+import type { Target, WirePath } from '../control/types.js'
 import type { LayoutFile } from '../layout/file.js'
 import type { ClientSession } from './client_session.js'
 
@@ -9,7 +9,7 @@ export function withTarget<T>(
   session: ClientSession,
   target: Target,
   ways: {
-    readonly path: (path: Uint8Array, follow: boolean) => T
+    readonly path: (path: WirePath, follow: boolean) => T
     readonly file: (file: LayoutFile) => T
   },
 ): T {
@@ -21,7 +21,7 @@ export function withTarget<T>(
 export function linkTargetOf(
   session: ClientSession,
   target: Target,
-): (path: Uint8Array, as: Credentials) => void {
+): (path: WirePath, as: Credentials) => void {
   return withTarget(session, target, {
     path: (existing, follow) => (path, as) => session.volume.link(existing, path, { follow }, as),
     file: (file) => (path, as) => file.link(path, as),

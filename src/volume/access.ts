@@ -48,8 +48,13 @@ export class Access {
     this.as = as ?? ROOT_USER
   }
 
-  /** CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN, CAP_FSETID and the like: uid 0 has them all. */
+  /** CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN and the like: uid 0, or who was asked before. */
   get privileged(): boolean {
+    return this.as.uid === 0 || this.as.decided === true
+  }
+
+  /** CAP_FSETID, CAP_SYS_ADMIN: what goes by the user alone, whoever decided. */
+  get isRoot(): boolean {
     return this.as.uid === 0
   }
 
@@ -133,7 +138,7 @@ export class Access {
   withoutSetIds(w: number): number {
     const mode = this.#pages.u32[w + at.mode]!
     const groupGoes =
-      (mode & 0o010) !== 0 || !(this.privileged || this.inGroup(this.#pages.u32[w + at.gid]!))
+      (mode & 0o010) !== 0 || !(this.isRoot || this.inGroup(this.#pages.u32[w + at.gid]!))
     return mode & ~Mode.setUid & (groupGoes ? ~Mode.setGid : -1)
   }
 }

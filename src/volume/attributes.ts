@@ -228,7 +228,7 @@ export class Attributes {
   listXattrs(number: number): string[] {
     const { inodes, xattrs, access } = this.#core
     const names = xattrs.list(inodes.get(number)).map((name) => decoder.decode(name))
-    const seen = names.filter((name) => access.privileged || !name.startsWith('trusted.'))
+    const seen = names.filter((name) => access.isRoot || !name.startsWith('trusted.'))
     return seen.sort()
   }
 

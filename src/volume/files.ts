@@ -12,9 +12,11 @@
 import { HoldfastError } from '../base/errors.js'
 import type { Layout } from '../base/filesystem.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
+import type { BytePlaces } from '../base/places.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import { OrphanKind } from '../media/tree_node.js'
 import type { CopyOnWrite } from './copy_on_write.js'
+import type { Region } from '../region/region.js'
 import type { Core } from './core.js'
 import type { OpenInode } from './open_inodes.js'
 import { ORPHAN_BLOCKS } from './orphans.js'
@@ -32,10 +34,32 @@ const FILE_END = 0xffff_ffff
 /** Shrunk files remembered until the group is durable. */
 const SHRUNK_MAX = 1024
 
+/** Copies bytes out, to where it is told. */
+class Reader implements BytePlaces {
+  target: Uint8Array = new Uint8Array()
+  at = 0
+  readonly #region: Region
+
+  constructor(region: Region) {
+    this.#region = region
+  }
+
+  stored(offset: number, length: number): void {
+    this.#region.read(offset, this.target, this.at, length)
+    this.at += length
+  }
+
+  hole(length: number): void {
+    this.target.fill(0, this.at, this.at + length)
+    this.at += length
+  }
+}
+
 export class Files {
   readonly #core: Core
   readonly #work: Work
   readonly #copies: CopyOnWrite
+  readonly #reader: Reader
   /** Inodes made shorter by a transaction that is not durable yet: end of the log at that time. */
   readonly #shrunk = new Map<number, number>()
 
@@ -43,6 +67,7 @@ export class Files {
     this.#core = core
     this.#work = work
     this.#copies = copies
+    this.#reader = new Reader(core.region)
   }
 
   /** Reads into target; returns bytes, fewer at the end of the file. */
@@ -53,7 +78,16 @@ export class Files {
     length: number,
     position: number,
   ): number {
-    const { extents, region, inodes } = this.#core
+    this.#reader.target = target
+    this.#reader.at = start
+    const n = this.locate(number, length, position, this.#reader)
+    this.#core.checkRegion()
+    return n
+  }
+
+  /** Tells where the bytes are, in order; returns how many, fewer at the end of the file. */
+  locate(number: number, length: number, position: number, places: BytePlaces): number {
+    const { extents, inodes } = this.#core
     let w = inodes.get(number)
     if (inodes.has(w, InodeFlag.unfinished)) {
       this.#work.settle(number)
@@ -66,21 +100,19 @@ export class Files {
     for (let steps = 1; p < end; steps++) {
       if (steps % WALK_EXTENTS === 0) w = this.rest(number)
       const block = Math.floor(p / BLOCK_BYTES)
-      const to = start + (p - position)
       if (extents.find(w, block)) {
         const inExtent = p - extents.fileBlock * BLOCK_BYTES
         const n = Math.min(end - p, extents.count * BLOCK_BYTES - inExtent)
         const from = extents.regionBlock * BLOCK_BYTES + inExtent
         this.#core.beforeRead(from, n)
-        region.read(from, target, to, n)
+        places.stored(from, n)
         p += n
       } else {
         const next = extents.count === 0 ? end : Math.min(end, extents.fileBlock * BLOCK_BYTES)
-        target.fill(0, to, to + (next - p))
+        places.hole(next - p)
         p = next
       }
     }
-    this.#core.checkRegion()
     return end - position
   }
 
@@ -120,7 +152,7 @@ export class Files {
       this.#work.settle(number)
       w = inodes.get(number)
     }
-    if ((pages.u32[w + at.mode]! & 0o6000) !== 0 && !access.privileged) this.dropSetIds(number)
+    if ((pages.u32[w + at.mode]! & 0o6000) !== 0 && !access.isRoot) this.dropSetIds(number)
     return w
   }
 

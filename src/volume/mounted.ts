@@ -18,6 +18,7 @@ import { Namespace } from './namespace.js'
 import { OpenFile } from './open_file.js'
 import type { OpenWish } from '../base/open_flags.js'
 import type { OpenInode } from './open_inodes.js'
+import { demandBase } from './opening.js'
 import { PathName } from './paths.js'
 import { Ranges } from './ranges.js'
 import { Relocation } from './relocation.js'
@@ -54,8 +55,8 @@ export class MountedVolume {
 
   protected readonly mounted: Mounted
   /** The paths of the running call; a rename has two. */
-  protected readonly name = new PathName()
-  protected readonly second = new PathName()
+  protected readonly name = new PathName((handle) => demandBase(this.core, handle))
+  protected readonly second = new PathName((handle) => demandBase(this.core, handle))
   readonly #ownsMemory: boolean
   readonly #handles: OpenFile[] = []
   #open = true

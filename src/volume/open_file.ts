@@ -16,6 +16,7 @@ import type {
 } from '../base/filesystem.js'
 import type { InodeHandle } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
+import type { BytePlaces } from '../base/places.js'
 import { Inode } from '../media/inode.js'
 import type { OpenInode } from './open_inodes.js'
 import type { OpenWish } from '../base/open_flags.js'
@@ -83,6 +84,18 @@ export class OpenFile {
     const n = this.#volume.files.read(this.#inode.number, buffer, 0, buffer.length, at)
     if (!this.#wish.noAtime && buffer.length > 0) this.#volume.times.accessed(this.#inode)
     if (position === null) this.#position += n
+    return n
+  }
+
+  /**
+   * Tells where bytes [position, position + length) are, for who moves them in this turn; returns
+   * how many, fewer at the end of the file. `Region.check` afterwards says whether they were good.
+   */
+  locate(position: number, length: number, places: BytePlaces): number {
+    this.#enter('read', this.#wish.read, position)
+    if (this.#isDirectory) throw new HoldfastError('EISDIR', undefined, { syscall: 'read' })
+    const n = this.#volume.files.locate(this.#inode.number, length, position, places)
+    if (!this.#wish.noAtime && length > 0) this.#volume.times.accessed(this.#inode)
     return n
   }
 

@@ -42,6 +42,15 @@ export function demandOpenable(
   }
 }
 
+/**
+ * Where a path by number begins. EPERM but for the privileged: it leads past directories that
+ * others may not search (CAP_DAC_READ_SEARCH of open_by_handle_at(2)).
+ */
+export function demandBase(core: Core, handle: InodeHandle): number {
+  if (!core.access.privileged) throw new HoldfastError('EPERM', 'only root names files by number')
+  return demandHandle(core, handle)
+}
+
 /** The inode that a handle names. ESTALE when that is gone, or about to go. */
 export function demandHandle(core: Core, { ino, generation }: InodeHandle): number {
   const { inodes, pages } = core

@@ -7,7 +7,8 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { NAME_BYTES_MAX, PATH_BYTES_MAX, SYMLINKS_MAX } from '../base/limits.js'
-import type { Path } from '../base/filesystem.js'
+import type { InodeHandle } from '../base/layout.js'
+import { isPathAt, type Path } from '../base/path.js'
 import { Mode, Want } from '../base/mode.js'
 import { Inode, ROOT_INODE } from '../media/inode.js'
 import type { Access } from './access.js'
@@ -20,7 +21,7 @@ const at = Inode.word
 const SLASH = 0x2f
 const DOT = 0x2e
 
-/** What the last component is, when it is not a plain name. */
+/** What the last component is, when it is not a plain name. root: the walk ends where it begins. */
 export const LastName = { plain: 0, dot: 1, dotDot: 2, root: 3 } as const
 
 const encoder = new TextEncoder()
@@ -46,14 +47,28 @@ export class PathName {
   /** The path ends in a slash: only a directory will do. */
   directoryOnly = false
 
-  /** `base`: directory that the path begins in, unless it begins with a slash. */
-  set(path: Path, base = ROOT_INODE): void {
+  /** The inode that a handle names, or ESTALE. */
+  readonly #inodeOf: (handle: InodeHandle) => number
+
+  constructor(inodeOf: (handle: InodeHandle) => number) {
+    this.#inodeOf = inodeOf
+  }
+
+  set(path: Path): void {
     this.bytes = this.#own
-    this.base = base
+    this.base = ROOT_INODE
     this.followed = 0
+    if (isPathAt(path)) {
+      this.base = this.#inodeOf(path)
+      return this.#setText(path.path)
+    }
+    this.#setText(path)
+    if (this.length === 0) throw new HoldfastError('ENOENT', 'the path is empty')
+  }
+
+  #setText(path: string | Uint8Array): void {
     if (typeof path === 'string') this.#setString(path)
     else this.#setBytes(path)
-    if (this.length === 0) throw new HoldfastError('ENOENT', 'the path is empty')
   }
 
   #setString(path: string): void {
@@ -93,8 +108,9 @@ export class PathName {
   }
 }
 
-/** A path, or the target of a symlink, as bytes. */
+/** A path from the root, or the target of a symlink, as bytes. */
 export function asBytes(path: Path): Uint8Array {
+  if (isPathAt(path)) throw new HoldfastError('EINVAL', 'a path from the root is wanted here')
   const bytes = typeof path === 'string' ? encoder.encode(path) : path
   if (bytes.indexOf(0) >= 0) throw hasNul()
   return bytes
@@ -168,7 +184,7 @@ export class Paths {
     name.nameLength = end - start
     if (end === 0) {
       name.parent = name.length === 0 ? name.base : ROOT_INODE
-      name.last = name.length === 0 ? LastName.dot : LastName.root
+      name.last = LastName.root
       return
     }
     name.last = kindOf(bytes, start, end - start)

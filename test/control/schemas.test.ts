@@ -154,7 +154,7 @@ test('calls, their replies and failures have the heads that the document says', 
   }
   const out = new XdrWriter()
   writeReply(out, 7, credentials, { uid: 1, gid: 2, groups: [3], umask: 0o22 })
-  assert.deepEqual([...new Uint32Array(out.bytes.slice().buffer)].length, 3 + 5)
+  assert.deepEqual([...new Uint32Array(out.bytes.slice().buffer)].length, 3 + 6)
 })
 
 test('a call that may take longer than an hour is malformed', () => {

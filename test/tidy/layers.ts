@@ -24,6 +24,7 @@ const ALL = [
   'repair',
   'rdma',
   'control',
+  'fuse',
   'client',
   'serve',
   'cli',
@@ -43,6 +44,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   repair: { imports: ['base', 'region', 'media', 'native', 'volume', 'check'], node: false },
   rdma: { imports: ['base', 'native'], node: false },
   control: { imports: ['base'], node: false },
+  fuse: { imports: ['base', 'native'], node: true },
   client: {
     imports: ['base', 'native', 'region', 'media', 'mapping', 'rdma', 'control'],
     node: true,

@@ -7,6 +7,7 @@ import { parseExposure, type Exposure } from '../../serve/plain.js'
 import { groupId } from '../accounts.js'
 import { parseRegion } from '../arguments.js'
 import { examples, JSON_OPTION, parseNumber } from '../options.js'
+import { addMountWords } from '../mount_options.js'
 import { parseHostPort } from '../rdma_options.js'
 import { runServer, type ServeOptions } from '../serve.js'
 
@@ -47,6 +48,8 @@ export function serveCommand(program: Command): Command {
         'access; again for more',
       addExposure,
     )
+    .option('--mount <directory>', 'show the volume there, to every program of this host')
+    .option('--mount-options <list>', 'of --mount: those of holdfast mount -o', addMountWords)
     .option('--http <host:port>', 'metrics and health over HTTP; :PORT is 127.0.0.1', parseHostPort)
     .option('--max-clients <n>', 'clients at a time (default: 4096)', parseClients)
     .addOption(

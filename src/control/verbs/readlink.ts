@@ -1,6 +1,6 @@
 /** READLINK. */
 import { struct } from '../schema.js'
-import { path } from '../types.js'
+import { linkContent, path } from '../types.js'
 import { verb } from '../verb.js'
 
 export const readlink = verb(
@@ -8,6 +8,6 @@ export const readlink = verb(
   'READLINK',
   'What a symbolic link says.',
   struct('readlink_args', { path }),
-  struct('readlink_result', { content: path }),
+  struct('readlink_result', { content: linkContent }),
   { inNameOf: true },
 )

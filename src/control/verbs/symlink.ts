@@ -1,13 +1,13 @@
 /** SYMLINK. */
 import { nothing, struct } from '../schema.js'
-import { path } from '../types.js'
+import { linkContent, path } from '../types.js'
 import { verb } from '../verb.js'
 
 export const symlink = verb(
   23,
   'SYMLINK',
   'Makes a symbolic link.',
-  struct('symlink_args', { content: path, path }),
+  struct('symlink_args', { content: linkContent, path }),
   nothing,
   { inNameOf: true },
 )

@@ -79,8 +79,8 @@ export const sessionVerbs: Some<
     return {}
   },
 
-  watch: (session, { changes, holds }) => {
-    session.watch(changes, holds)
+  watch: (session, { changes, others, holds }) => {
+    session.watch(changes, others === true, holds)
     return {}
   },
 

@@ -1,0 +1,12 @@
+/** What names a file: a path from the root, or one from a file that is known by its number. */
+import type { InodeHandle } from './layout.js'
+
+/** As openat(2) has it: `path` begins at that file. Empty: the file itself, a symlink as well. */
+export interface PathAt extends InodeHandle {
+  readonly path: string | Uint8Array
+}
+
+export type Path = string | Uint8Array | PathAt
+
+export const isPathAt = (path: Path): path is PathAt =>
+  typeof path !== 'string' && !(path instanceof Uint8Array)

@@ -1,0 +1,96 @@
+/**
+ * A volume at a directory until a signal, or umount(8), ends that.
+ *
+ * Invariant: the line on stdout comes when programs can come in; what is mounted is taken away
+ * before the volume is closed, and that before the process ends.
+ */
+import { realpathSync } from 'node:fs'
+import { HoldfastError } from '../base/errors.js'
+import { Mount } from '../fuse/mount.js'
+import { connectToLast } from './connection.js'
+import { CommandError } from './failure.js'
+import { lastUntilStopped } from './interrupt.js'
+import type { MountWords } from './mount_options.js'
+import { withSession, type Session } from './session.js'
+import { isRemote } from './volume_name.js'
+
+export interface MountRequest {
+  readonly source: string
+  readonly directory: string
+  readonly words: MountWords
+  /** Programs can come in. */
+  readonly mounted: () => Promise<void>
+}
+
+export async function runMount(request: MountRequest): Promise<void> {
+  await lastUntilStopped(
+    (stopped) => withSession((session) => mount(session, request, stopped)),
+    () => {},
+  )
+}
+
+async function mount(
+  session: Session,
+  { source, directory, words, mounted }: MountRequest,
+  stopped: AbortSignal,
+): Promise<void> {
+  const { mode, readOnly } = words
+  const place = realDirectory(directory)
+  connectToLast(words.wait, words.key)
+  const files = await session.volume(source, readOnly ? 'read' : 'write')
+  const client = await session.server(source, readOnly ? 'read' : 'write')
+  if (mode === 'exclusive' && client !== null) {
+    throw new HoldfastError('EINVAL', `${source} is open elsewhere: exclusive is for one user`)
+  }
+  const privileged = client === null || client.hello.privileged
+  const it = await Mount.at(place, files, {
+    source,
+    ...mountWish(words),
+    tells: privileged,
+    tellsAlways: client === null,
+    decides: privileged,
+    failed: (error) => {
+      process.stderr.write(`holdfast mount: ${error instanceof Error ? error.stack : error}\n`)
+    },
+  })
+  await mounted()
+  await Promise.race([it.over, aborted(stopped)])
+  await it.leave()
+}
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+/** What is asked of mount(2): root lets others in, and may have set-id programs and devices. */
+export function mountWish({ mode, readOnly, allowOther, suid, dev, exec }: MountWords) {
+  const root = process.getuid!() === 0
+  return {
+    mode,
+    readOnly,
+    exec,
+    allowOther: allowOther ?? root,
+    suid: suid && root,
+    dev: dev && root,
+  }
+}
+
+/** The kernel names mounts by their path without symlinks. */
+export function realDirectory(directory: string): string {
+  try {
+    return realpathSync(directory)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOTCONN') return directory // a mount whose server is gone
+    throw new CommandError(
+      code === 'ENOENT'
+        ? `ENOENT: ${directory}: there is no such directory; mkdir makes one to mount at`
+        : `${code}: ${directory} cannot be mounted at`,
+    )
+  }
+}
+
+export const describeMount = ({ source, directory }: MountRequest): string =>
+  `mounted ${isRemote(source) ? source : realpathSync(source)} at ${directory}`

@@ -1,0 +1,94 @@
+/**
+ * What the kernel may keep of a mount, and how it is told that others have changed it.
+ *
+ *     mode       | pages of files       | who else may change files
+ *     direct     | only of mappings     | anybody: reads and writes see it at once
+ *     cache      | of all that is read  | anybody: pages are dropped when it is told of
+ *     exclusive  | and of what is       | nobody: the volume is this mount's alone
+ *                | written, for a while |
+ *
+ * Invariants:
+ * - a change by somebody else is told before long, and what is told was dropped;
+ * - before somebody else gets a hold that lets him store to a file, dirty pages of it are written
+ *   back and all are dropped; from then on it is opened direct.
+ */
+import type { Change, FileSystem } from '../base/filesystem.js'
+import { O } from '../base/open_flags.js'
+import type { Nodes } from './nodes.js'
+import type { Notices } from './notices.js'
+import { OpenReply } from './wire/files.js'
+
+export type CacheMode = 'direct' | 'cache' | 'exclusive'
+
+const ACCESS = 3
+
+export class Coherence {
+  readonly #mode: CacheMode
+  readonly #nodes: Nodes
+  readonly #notices: Notices
+  /** Files that others store to past all calls. */
+  readonly #direct = new Set<number>()
+  readonly #end: () => void
+
+  constructor(fs: FileSystem, mode: CacheMode, tells: boolean, nodes: Nodes, notices: Notices) {
+    this.#mode = mode
+    this.#nodes = nodes
+    this.#notices = notices
+    const others = { others: true }
+    this.#end = tells ? fs.watch((change) => this.#changed(change), others) : () => {}
+  }
+
+  end(): void {
+    this.#end()
+  }
+
+  /** What the kernel is told of a file that it opens. */
+  openReply(ino: number): number {
+    if (this.#mode === 'direct' || this.#direct.has(ino)) {
+      return OpenReply.direct | OpenReply.parallelDirectWrites
+    }
+    return OpenReply.keepCache
+  }
+
+  /**
+   * With what flags a file is opened: a kernel that writes later reads the rest of a page first,
+   * and says itself where the end is.
+   */
+  flagsOf(flags: number): number {
+    if (this.#mode !== 'exclusive') return flags
+    const writes = (flags & ACCESS) === O.WRONLY
+    return (writes ? (flags & ~ACCESS) | O.RDWR : flags) & ~O.APPEND
+  }
+
+  /** Somebody else is about to store to a file. Resolves when nothing of it is cached. */
+  async release(ino: number): Promise<void> {
+    if (!this.#nodes.knows(ino)) return
+    this.#direct.add(ino)
+    await this.#notices.inode(ino)
+  }
+
+  forgotten(ino: number): void {
+    this.#direct.delete(ino)
+  }
+
+  #changed({ kind, ino, parent, name, oldParent, oldName }: Change): void {
+    if (kind === 'content' || kind === 'layout') return this.#data(ino)
+    this.#attributes(ino)
+    if (parent !== undefined && name !== undefined) this.#entry(parent, name)
+    if (oldParent !== undefined && oldName !== undefined) this.#entry(oldParent, oldName)
+  }
+
+  #data(ino: number): void {
+    if (this.#nodes.knows(ino)) void this.#notices.inode(ino)
+  }
+
+  #attributes(ino: number): void {
+    if (this.#nodes.knows(ino)) void this.#notices.attributes(ino)
+  }
+
+  #entry(parent: number, name: Uint8Array): void {
+    if (!this.#nodes.knows(parent)) return
+    void this.#notices.entry(parent, name)
+    void this.#notices.attributes(parent)
+  }
+}

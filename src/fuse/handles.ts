@@ -1,0 +1,47 @@
+/** Files and directories that the kernel has open, by the numbers that it has of them. */
+import { HoldfastError } from '../base/errors.js'
+import type { DirectFile, FileHandle, HeldRange } from '../base/filesystem.js'
+
+export interface OpenHandle {
+  readonly file: FileHandle
+  /** Where bytes are moved in place; undefined: by calls. */
+  readonly direct: DirectFile | undefined
+  readonly ino: number
+  /** Flags of open(2) that it was opened with. */
+  readonly flags: number
+  /** Pins that were taken through it, by their ids. */
+  readonly pins: Map<number, HeldRange>
+}
+
+export class Handles {
+  readonly #open: (OpenHandle | undefined)[] = []
+  readonly #free: number[] = []
+
+  add(handle: OpenHandle): number {
+    const number = this.#free.pop() ?? this.#open.length
+    this.#open[number] = handle
+    return number
+  }
+
+  /** EBADF for one that is not open. */
+  get(number: number): OpenHandle {
+    const handle = this.#open[number]
+    if (handle === undefined) throw new HoldfastError('EBADF', `handle ${number} is not open`)
+    return handle
+  }
+
+  remove(number: number): OpenHandle {
+    const handle = this.get(number)
+    this.#open[number] = undefined
+    this.#free.push(number)
+    return handle
+  }
+
+  *values(): Iterable<OpenHandle> {
+    for (const handle of this.#open) if (handle !== undefined) yield handle
+  }
+
+  get count(): number {
+    return this.#open.length - this.#free.length
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Telling the kernel that what it has cached is not so any more.
+ *
+ * Invariants:
+ * - none is written by the thread that answers requests: the kernel may wait for such an answer
+ *   before it is done with a notice (a page that is dirty is written back first);
+ * - one at a time in a process, so that whatever they wait for, one thread of the pool is all that
+ *   waits;
+ * - what is waiting to be told already is not told twice.
+ */
+import { native } from '../native/native.js'
+import type { PollId } from '../native/sockets.js'
+import { OutHeader } from './wire/header.js'
+import { NotifyCode, NotifyEntry, NotifyInode } from './wire/notify.js'
+
+/** The last notice of this process that is under way. */
+let under = Promise.resolve()
+
+/** Its attributes, and no data. */
+const ATTRIBUTES_ONLY = -1
+
+interface Notice {
+  readonly bytes: Uint8Array
+  readonly told: Promise<void>
+  readonly done: () => void
+}
+
+export class Notices {
+  readonly #device: () => PollId | null
+  readonly #waiting = new Map<string, Notice>()
+  #running = false
+  /** Notices that were written. */
+  sent = 0
+
+  /** `device`: null when there is none any more. */
+  constructor(device: () => PollId | null) {
+    this.#device = device
+  }
+
+  /** Data and attributes of an inode. Resolves when the kernel has let go of them. */
+  inode(ino: number): Promise<void> {
+    return this.#tell(`data ${ino}`, () => inodeNotice(ino, 0))
+  }
+
+  attributes(ino: number): Promise<void> {
+    const data = this.#waiting.get(`data ${ino}`)
+    if (data !== undefined) return data.told
+    return this.#tell(`attributes ${ino}`, () => inodeNotice(ino, ATTRIBUTES_ONLY))
+  }
+
+  entry(parent: number, name: Uint8Array): Promise<void> {
+    const key = `entry ${parent} ${Buffer.from(name).toString('latin1')}`
+    return this.#tell(key, () => entryNotice(parent, name))
+  }
+
+  #tell(key: string, make: () => Uint8Array): Promise<void> {
+    const waiting = this.#waiting.get(key)
+    if (waiting !== undefined) return waiting.told
+    let done = () => {}
+    const told = new Promise<void>((resolve) => (done = resolve))
+    this.#waiting.set(key, { bytes: make(), told, done })
+    if (!this.#running) void this.#run()
+    return told
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    for (;;) {
+      const next = this.#waiting.entries().next()
+      if (next.done === true) break
+      const [key, notice] = next.value
+      // What changes from here on is another notice.
+      this.#waiting.delete(key)
+      under = under.then(() => this.#write(notice.bytes))
+      await under
+      notice.done()
+    }
+    this.#running = false
+  }
+
+  /** What the kernel does not know, it has not cached; a mount that is gone has nothing. */
+  async #write(bytes: Uint8Array): Promise<void> {
+    const device = this.#device()
+    if (device === null) return
+    this.sent++
+    await native.notifyFuse(device, bytes)
+  }
+}
+
+function begin(code: number, length: number): DataView {
+  const view = new DataView(new ArrayBuffer(OutHeader.size + length))
+  view.setUint32(OutHeader.at.len, OutHeader.size + length, true)
+  view.setInt32(OutHeader.at.error, code, true)
+  return view
+}
+
+const bytesOf = (view: DataView) => new Uint8Array(view.buffer as ArrayBuffer)
+
+function inodeNotice(ino: number, offset: number): Uint8Array {
+  const view = begin(NotifyCode.inode, NotifyInode.size)
+  const at = OutHeader.size
+  view.setUint32(at + NotifyInode.at.ino, ino, true)
+  view.setInt32(at + NotifyInode.at.off, offset, true)
+  view.setInt32(at + NotifyInode.at.off + 4, offset, true)
+  return bytesOf(view)
+}
+
+function entryNotice(parent: number, name: Uint8Array): Uint8Array {
+  const view = begin(NotifyCode.entry, NotifyEntry.size + name.length + 1)
+  const at = OutHeader.size
+  view.setUint32(at + NotifyEntry.at.parent, parent, true)
+  view.setUint32(at + NotifyEntry.at.namelen, name.length, true)
+  const bytes = bytesOf(view)
+  bytes.set(name, at + NotifyEntry.size)
+  return bytes
+}

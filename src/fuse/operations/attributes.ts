@@ -1,0 +1,141 @@
+/** Operations on what is known of an inode: attributes, extended ones, and the filesystem's own. */
+import { HoldfastError } from '../../base/errors.js'
+import type { Time } from '../../base/filesystem.js'
+import type { Exchange } from '../exchange.js'
+import { putAttrOut, putStatfs, putStatx } from '../replies.js'
+import type { FuseSession } from '../session.js'
+import { AccessIn, SetattrIn, SetattrValid as Valid } from '../wire/attr.js'
+import { Opcode } from '../wire/header.js'
+import { GetxattrIn, GetxattrOut, SetxattrIn } from '../wire/locks.js'
+import type { Operations } from './operation.js'
+
+/** What SETATTR changes by its own word. */
+const CHANGES =
+  Valid.mode | Valid.uid | Valid.gid | Valid.size | Valid.atime | Valid.mtime | Valid.ctime
+const SET_IDS = 0o6000
+const SET_GID = 0o2000
+const XATTR_CREATE = 1
+const XATTR_REPLACE = 2
+const UNCHANGED = { follow: false } as const
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+async function getattr(session: FuseSession, x: Exchange): Promise<number> {
+  const stats = await session.fs.lstat(session.nodes.path(x.node), session.as(x))
+  return putAttrOut(x, stats, session.validity)
+}
+
+/** One of the two times of SETATTR. */
+function timeOf(x: Exchange, set: boolean, now: boolean, seconds: number, nano: number): Time {
+  if (now) return 'now'
+  if (!set) return 'omit'
+  return { seconds: x.i64(seconds), nanoseconds: x.u32(nano) }
+}
+
+/** EPERM for who may not take set-id bits away: what is no change to the kernel, it allows all. */
+async function demandSetIds(session: FuseSession, x: Exchange): Promise<void> {
+  const { mode, uid } = await session.fs.lstat(session.nodes.path(x.node), session.as(x))
+  if ((mode & SET_IDS) === 0 || x.uid === 0 || x.uid === uid) return
+  throw new HoldfastError('EPERM', 'only its owner takes set-id bits away')
+}
+
+async function setattr(session: FuseSession, x: Exchange): Promise<number> {
+  const w = SetattrIn.word
+  const valid = x.u32(w.valid)
+  const path = session.nodes.path(x.node)
+  const as = session.as(x)
+  const { fs } = session
+  // Nothing to change is chown(2) to nobody else: set-id bits go, and the time of it is kept.
+  if ((valid & (Valid.uid | Valid.gid)) !== 0 || (valid & CHANGES) === 0) {
+    const uid = (valid & Valid.uid) !== 0 ? x.u32(w.uid) : -1
+    const gid = (valid & Valid.gid) !== 0 ? x.u32(w.gid) : -1
+    if (uid === -1 && gid === -1) await demandSetIds(session, x)
+    await fs.chown(path, uid, gid, UNCHANGED, as)
+  }
+  if ((valid & Valid.mode) !== 0) await fs.chmod(path, x.u32(w.mode) & 0o7777, as)
+  if ((valid & Valid.size) !== 0) {
+    await fs.truncate(path, x.u64(w.size), as, { signal: session.signalOf(x) })
+  }
+  if ((valid & (Valid.atime | Valid.mtime)) !== 0) {
+    const atimeNow = (valid & Valid.atimeNow) !== 0
+    const mtimeNow = (valid & Valid.mtimeNow) !== 0
+    const atime = timeOf(x, (valid & Valid.atime) !== 0, atimeNow, w.atime, w.atimensec)
+    const mtime = timeOf(x, (valid & Valid.mtime) !== 0, mtimeNow, w.mtime, w.mtimensec)
+    await fs.utimes(path, atime, mtime, UNCHANGED, as)
+  }
+  return getattr(session, x)
+}
+
+/** Bytes of an attribute, or of a list of them, as far as they fit; or how many there are. */
+function putValue(x: Exchange, value: Uint8Array): number {
+  const most = x.u32(GetxattrIn.word.size)
+  if (most === 0) {
+    x.put32(GetxattrOut.word.size, value.length)
+    x.put32(GetxattrOut.word.reserved, 0)
+    return GetxattrOut.size
+  }
+  if (value.length > most) throw new HoldfastError('ERANGE', `${value.length} bytes, not ${most}`)
+  x.putBytes(0, value)
+  return value.length
+}
+
+async function setxattr(session: FuseSession, x: Exchange): Promise<number> {
+  const { size, flags, setxattrFlags } = SetxattrIn.word
+  const nameBytes = x.text(SetxattrIn.size)
+  const name = decoder.decode(nameBytes)
+  const value = x.data(SetxattrIn.size + nameBytes.length + 1, x.u32(size))
+  const create = (x.u32(flags) & XATTR_CREATE) !== 0
+  const replace = (x.u32(flags) & XATTR_REPLACE) !== 0
+  const mode = create ? ('create' as const) : replace ? ('replace' as const) : undefined
+  const path = session.nodes.path(x.node)
+  const as = session.as(x)
+  const options = mode === undefined ? UNCHANGED : { ...UNCHANGED, mode }
+  await session.fs.setXattr(path, name, value, options, as)
+  if (x.u32(setxattrFlags) === 0) return 0
+  const { mode: bits } = await session.fs.lstat(path, as)
+  if ((bits & SET_GID) !== 0) await session.fs.chmod(path, bits & 0o7777 & ~SET_GID, as)
+  return 0
+}
+
+export const attributeOperations: Operations = {
+  [Opcode.getattr]: getattr,
+  [Opcode.setattr]: setattr,
+
+  [Opcode.statx]: async (session, x) => {
+    const stats = await session.fs.lstat(session.nodes.path(x.node), session.as(x))
+    return putStatx(x, stats, session.validity)
+  },
+
+  [Opcode.access]: async (session, x) => {
+    await session.fs.access(session.nodes.path(x.node), x.u32(AccessIn.word.mask), session.as(x))
+    return 0
+  },
+
+  [Opcode.statfs]: async (session, x) => putStatfs(x, await session.fs.statfs()),
+
+  [Opcode.syncfs]: async (session) => {
+    await session.fs.sync()
+    return 0
+  },
+
+  [Opcode.getxattr]: async (session, x) => {
+    const name = decoder.decode(x.text(GetxattrIn.size))
+    const path = session.nodes.path(x.node)
+    return putValue(x, await session.fs.getXattr(path, name, UNCHANGED, session.as(x)))
+  },
+
+  [Opcode.listxattr]: async (session, x) => {
+    const path = session.nodes.path(x.node)
+    const names = await session.fs.listXattrs(path, UNCHANGED, session.as(x))
+    return putValue(x, encoder.encode(names.map((name) => `${name}\0`).join('')))
+  },
+
+  [Opcode.setxattr]: setxattr,
+
+  [Opcode.removexattr]: async (session, x) => {
+    const name = decoder.decode(x.text(0))
+    await session.fs.removeXattr(session.nodes.path(x.node), name, UNCHANGED, session.as(x))
+    return 0
+  },
+}

@@ -1,0 +1,231 @@
+/**
+ * Operations on open files. Reads are answered out of the region itself, and writes stored from
+ * where the kernel put them, in the turn that they come in; where something has to be waited for,
+ * or the bytes are another host's, by calls.
+ */
+import { HoldfastError } from '../../base/errors.js'
+import type { FileHandle } from '../../base/filesystem.js'
+import { O } from '../../base/open_flags.js'
+import type { MemoryId } from '../../native/native.js'
+import type { Exchange } from '../exchange.js'
+import type { OpenHandle } from '../handles.js'
+import { putEntry } from '../replies.js'
+import type { FuseSession } from '../session.js'
+import {
+  CopyRangeIn,
+  CopyRangeOut,
+  CreateIn,
+  FallocateIn,
+  FlushIn,
+  FsyncIn,
+  LseekIn,
+  LseekOut,
+  OpenIn,
+  OpenOut,
+  ReadIn,
+  ReleaseIn,
+  WriteFlag,
+  WriteIn,
+  WriteOut,
+} from '../wire/files.js'
+import { EntryOut } from '../wire/attr.js'
+import { Opcode } from '../wire/header.js'
+import { ANSWERED, type Operations } from './operation.js'
+
+const EFAULT = 14
+/** What of the flags of open(2) the filesystem is to see. */
+const SEEN =
+  O.WRONLY | O.RDWR | O.TRUNC | O.APPEND | O.DSYNC | O.SYNC | O.DIRECTORY | O.NOATIME | O.NOFOLLOW
+const MADE = SEEN | O.CREAT | O.EXCL
+const FLOCK_UNLOCK = 2
+/** What one request copies at most: others have their turns. */
+const COPY_BYTES_MAX = 16 << 20
+const Fallocate = { keepSize: 1, punch: 2, zero: 16 } as const
+const SEEK_DATA = 3
+const SEEK_HOLE = 4
+
+/** Puts a handle at byte `at` of the reply. */
+function putOpen(session: FuseSession, x: Exchange, open: OpenHandle, at = 0): number {
+  const w = OpenOut.word
+  x.put64(at / 4 + w.fh, session.handles.add(open))
+  x.put32(at / 4 + w.openFlags, session.coherence.openReply(open.ino))
+  x.put32(at / 4 + w.backingId, 0)
+  return at + OpenOut.size
+}
+
+const handleOf = (file: FileHandle, ino: number, flags: number): OpenHandle => ({
+  file,
+  direct: file.direct,
+  ino,
+  flags,
+  pins: new Map(),
+})
+
+async function open(session: FuseSession, x: Exchange): Promise<number> {
+  const flags = session.coherence.flagsOf(x.u32(OpenIn.word.flags) & SEEN)
+  const options = { signal: session.signalOf(x) }
+  const file = await session.fs.open(session.nodes.path(x.node), flags, 0, session.as(x), options)
+  return putOpen(session, x, handleOf(file, x.node, flags))
+}
+
+/** CREATE, TMPFILE: an inode and a handle. */
+async function create(session: FuseSession, x: Exchange, unnamed: boolean): Promise<number> {
+  const w = CreateIn.word
+  const flags = session.coherence.flagsOf(x.u32(w.flags) & MADE) & (unnamed ? ~O.CREAT : -1)
+  const name = x.text(CreateIn.size)
+  const path = session.nodes.path(x.node, unnamed ? undefined : name)
+  const mode = x.u32(w.mode) & 0o7777
+  const as = session.as(x, x.u32(w.umask))
+  const options = { signal: session.signalOf(x) }
+  const how = unnamed ? flags | O.TMPFILE : flags | O.CREAT
+  const file = await session.fs.open(path, how, mode, as, options)
+  const stats = await file.stat()
+  session.nodes.learn(stats.ino, stats.generation)
+  const handle = handleOf(file, stats.ino, flags)
+  const at = putEntry(x, stats, session.validity)
+  putOpen(session, x, handle, at)
+  if (unnamed) session.addUnnamed(handle)
+  return EntryOut.size + OpenOut.size
+}
+
+function read(session: FuseSession, x: Exchange): number | Promise<number> {
+  const w = ReadIn.word
+  const handle = session.handles.get(x.u64(w.fh))
+  const [offset, size] = [x.u64(w.offset), x.u32(w.size)]
+  const { direct } = handle
+  if (direct === undefined) return handle.file.read(x.room(size), offset)
+  const { gather } = session
+  gather.begin(direct.memory)
+  const length = direct.locate(offset, size, gather)
+  if (gather.tooMany) return handle.file.read(x.room(size), offset)
+  const errno = gather.whole
+    ? x.replyWith(session.device, direct.memory as MemoryId, gather.offset, length)
+    : x.replyWithParts(session.device, gather.parts, gather.count, length)
+  // A page that the medium has lost: by the call, which says so.
+  if (errno === EFAULT) return handle.file.read(x.room(size), offset)
+  session.sent(errno)
+  return ANSWERED
+}
+
+function putWritten(x: Exchange, length: number): number {
+  x.put32(WriteOut.word.size, length)
+  x.put32(WriteOut.word.reserved, 0)
+  return WriteOut.size
+}
+
+function write(session: FuseSession, x: Exchange): number | Promise<number> {
+  const w = WriteIn.word
+  const handle = session.handles.get(x.u64(w.fh))
+  const [offset, size, flags] = [x.u64(w.offset), x.u32(w.size), x.u32(w.flags)]
+  const data = x.data(WriteIn.size, size)
+  // From the page cache bytes have a place; and who had O_APPEND may have let go of it.
+  const placed = (x.u32(w.writeFlags) & WriteFlag.cache) !== 0 || (flags & O.APPEND) === 0
+  if (placed && (handle.flags & O.APPEND) !== 0) return writePlaced(session, x, data, offset)
+  if (handle.direct?.writeNow(data, offset) === true) return putWritten(x, size)
+  return writeSlowly(session, x, handle.file, data, offset)
+}
+
+async function writeSlowly(
+  session: FuseSession,
+  x: Exchange,
+  file: FileHandle,
+  data: Uint8Array,
+  offset: number,
+): Promise<number> {
+  return putWritten(x, await file.write(data, offset, { signal: session.signalOf(x) }))
+}
+
+/** At its place, though the handle only appends. */
+async function writePlaced(
+  session: FuseSession,
+  x: Exchange,
+  data: Uint8Array,
+  offset: number,
+): Promise<number> {
+  const { fs, nodes } = session
+  await using file = await fs.open(nodes.path(x.node), O.WRONLY, 0, session.as(x))
+  return await writeSlowly(session, x, file, data, offset)
+}
+
+async function fallocate(session: FuseSession, x: Exchange): Promise<number> {
+  const w = FallocateIn.word
+  const { file } = session.handles.get(x.u64(w.fh))
+  const [offset, length, mode] = [x.u64(w.offset), x.u64(w.length), x.u32(w.mode)]
+  const keepSize = (mode & Fallocate.keepSize) !== 0
+  const signal = session.signalOf(x)
+  switch (mode & ~Fallocate.keepSize) {
+    case 0:
+      await file.allocate(offset, length, { keepSize, signal })
+      return 0
+    case Fallocate.punch:
+      await file.punch(offset, length, { signal })
+      return 0
+    case Fallocate.zero:
+      await file.zeroRange(offset, length, { keepSize, signal })
+      return 0
+    default:
+      throw new HoldfastError('EOPNOTSUPP', `fallocate with mode ${mode}`)
+  }
+}
+
+async function lseek(session: FuseSession, x: Exchange): Promise<number> {
+  const w = LseekIn.word
+  const { file } = session.handles.get(x.u64(w.fh))
+  const whence = x.u32(w.whence)
+  if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new HoldfastError('EINVAL')
+  const offset = x.u64(w.offset)
+  if (offset > Number.MAX_SAFE_INTEGER) throw new HoldfastError('ENXIO', 'no file is so long')
+  const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole')
+  x.put64(LseekOut.word.offset, found)
+  return LseekOut.size
+}
+
+/** Shares what may be shared, and copies the rest. Returns how many bytes. */
+async function copyRange(session: FuseSession, x: Exchange): Promise<number> {
+  const w = CopyRangeIn.word
+  const from = session.handles.get(x.u64(w.fhIn))
+  const to = session.handles.get(x.u64(w.fhOut))
+  if (x.u64(w.flags) !== 0) throw new HoldfastError('EINVAL', 'copy_file_range has no flags')
+  const length = Math.min(x.u64(w.len), COPY_BYTES_MAX)
+  const n = await from.file.copyRange(x.u64(w.offIn), to.file, x.u64(w.offOut), length)
+  // That the one was read is nothing that the kernel thinks of by itself.
+  await session.notices.attributes(from.ino)
+  return n
+}
+
+async function release(session: FuseSession, x: Exchange): Promise<number> {
+  const w = ReleaseIn.word
+  const handle = session.handles.remove(x.u64(w.fh))
+  session.dropUnnamed(handle)
+  for (const held of handle.pins.values()) await held.release()
+  if ((x.u32(w.releaseFlags) & FLOCK_UNLOCK) !== 0) await handle.file.flock('unlock')
+  await handle.file.close()
+  return 0
+}
+
+export const fileOperations: Operations = {
+  [Opcode.open]: open,
+  [Opcode.create]: (session, x) => create(session, x, false),
+  [Opcode.tmpfile]: (session, x) => create(session, x, true),
+  [Opcode.read]: read,
+  [Opcode.write]: write,
+  [Opcode.fallocate]: fallocate,
+  [Opcode.lseek]: lseek,
+  [Opcode.release]: release,
+
+  [Opcode.copyFileRange]: async (session, x) => putWritten(x, await copyRange(session, x)),
+  [Opcode.copyFileRange64]: async (session, x) => {
+    x.put64(CopyRangeOut.word.bytesCopied, await copyRange(session, x))
+    return CopyRangeOut.size
+  },
+
+  [Opcode.flush]: (session, x) => {
+    const handle = session.handles.get(x.u64(FlushIn.word.fh))
+    return session.locks.closed(handle, x.u64(FlushIn.word.lockOwner))
+  },
+
+  [Opcode.fsync]: async (session, x) => {
+    await session.handles.get(x.u64(FsyncIn.word.fh)).file.sync()
+    return 0
+  },
+}

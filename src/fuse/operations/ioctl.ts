@@ -1,0 +1,188 @@
+/**
+ * ioctl(2): inode flags, and what no other call of Linux can say to a mount: strict clones, pins,
+ * extents. The kernel passes FICLONE to no FUSE filesystem.
+ */
+import { readlink, stat, readFile } from 'node:fs/promises'
+import { HoldfastError } from '../../base/errors.js'
+import { BLOCK_BYTES } from '../../base/limits.js'
+import { O } from '../../base/open_flags.js'
+import type { Exchange } from '../exchange.js'
+import type { OpenHandle } from '../handles.js'
+import type { FuseSession } from '../session.js'
+import { IoctlIn, IoctlOut } from '../wire/files.js'
+import { Opcode } from '../wire/header.js'
+import {
+  CloneRange,
+  EXTENTS_MAX,
+  ExtentList,
+  FsFlag,
+  FsXattr,
+  FsXflag,
+  Ioctl,
+  PinRange,
+} from '../wire/ioctl.js'
+import type { Operation, Operations } from './operation.js'
+
+/** Where the argument begins in the request, in words, and in the reply. */
+const IN = IoctlIn.size / 4
+const OUT = IoctlOut.size / 4
+const ENOTTY = 25
+const OPEN_ACCESS = 3
+
+/** A reply with so many bytes of answer, which are zeros yet. */
+function begin(x: Exchange, length: number): number {
+  x.clear(0, IoctlOut.size + length)
+  return IoctlOut.size + length
+}
+
+// ---- inode flags ---------------------------------------------------------------------------------
+
+type Bits = typeof FsFlag | typeof FsXflag
+
+async function flagsOf(session: FuseSession, x: Exchange, bits: Bits): Promise<number> {
+  const path = session.nodes.path(x.node)
+  const { append, immutable } = await session.fs.inodeFlags(path, session.as(x))
+  return (append ? bits.append : 0) | (immutable ? bits.immutable : 0)
+}
+
+async function setFlags(session: FuseSession, x: Exchange, to: number, bits: Bits): Promise<void> {
+  if ((to & ~(bits.append | bits.immutable)) !== 0) {
+    throw new HoldfastError('EOPNOTSUPP', 'append-only and immutable are the flags there are')
+  }
+  const flags = { append: (to & bits.append) !== 0, immutable: (to & bits.immutable) !== 0 }
+  await session.fs.setInodeFlags(session.nodes.path(x.node), flags, session.as(x))
+  // Flags are no attributes to the kernel, but they change the time of the last change.
+  void session.notices.attributes(x.node)
+}
+
+// ---- clones --------------------------------------------------------------------------------------
+
+/**
+ * The handle that a descriptor of the caller stands for: one that is open for reading here, as the
+ * kernel says. EBADF when it is none; EXDEV when it is another filesystem's.
+ */
+async function sourceOf(session: FuseSession, x: Exchange, fd: number): Promise<OpenHandle> {
+  const place = `/proc/${x.pid}/fd/${fd}`
+  const bad = () => new HoldfastError('EBADF', `descriptor ${fd} of process ${x.pid}`)
+  await readlink(place).catch(() => Promise.reject(bad()))
+  const [{ ino, dev }, info] = await Promise.all([
+    stat(place),
+    readFile(`/proc/${x.pid}/fdinfo/${fd}`, 'latin1'),
+  ]).catch(() => Promise.reject(bad()))
+  const flags = parseInt(/^flags:\s*(\d+)/m.exec(info)?.[1] ?? '1', 8)
+  if ((flags & OPEN_ACCESS) === O.WRONLY) throw bad()
+  if (dev !== (await session.deviceNumber())) throw new HoldfastError('EXDEV')
+  for (const handle of session.handles.values()) {
+    if (handle.ino === ino && (handle.flags & OPEN_ACCESS) !== O.WRONLY) return handle
+  }
+  throw bad()
+}
+
+async function clone(session: FuseSession, x: Exchange, to: OpenHandle): Promise<number> {
+  const w = CloneRange.word
+  const source = await sourceOf(session, x, x.u64(IN + w.srcFd))
+  const [offset, length] = [x.u64(IN + w.srcOffset), x.u64(IN + w.srcLength)]
+  const options = { share: 'strict', signal: session.signalOf(x) } as const
+  await source.file.reflinkRange(offset, to.file, x.u64(IN + w.destOffset), length, options)
+  void session.notices.inode(to.ino)
+  return begin(x, 0)
+}
+
+// ---- pins and extents ----------------------------------------------------------------------------
+
+async function pin(session: FuseSession, x: Exchange, handle: OpenHandle): Promise<number> {
+  const { file } = handle
+  if (file.pin === undefined) throw new HoldfastError('EOPNOTSUPP', 'there are no pins here')
+  const owns = x.uid === 0 || (await file.stat()).uid === x.uid
+  if (!owns && (handle.flags & OPEN_ACCESS) === 0) {
+    throw new HoldfastError('EACCES', 'a pin takes a descriptor that writes, or the owner')
+  }
+  const w = PinRange.word
+  const [offset, length] = [x.u64(IN + w.offset), x.u64(IN + w.length)]
+  const reason = `process ${x.pid}, by the mount`
+  const signal = session.signalOf(x)
+  // Nothing of it may stand in the page cache from now on.
+  await session.coherence.release(handle.ino)
+  const held = await file.pin({ offset, length, reason, signal })
+  handle.pins.set(held.id, held)
+  const size = begin(x, PinRange.size)
+  x.put64(OUT + w.offset, offset)
+  x.put64(OUT + w.length, length)
+  x.put64(OUT + w.id, held.id)
+  return size
+}
+
+async function unpin(_: FuseSession, x: Exchange, { pins }: OpenHandle): Promise<number> {
+  const id = x.u64(IN + PinRange.word.id)
+  const held = pins.get(id)
+  if (held === undefined) throw new HoldfastError('ESTALE', `pin ${id} is none of this descriptor`)
+  pins.delete(id)
+  await held.release()
+  return begin(x, 0)
+}
+
+async function extents(_: FuseSession, x: Exchange, { file }: OpenHandle): Promise<number> {
+  const w = ExtentList.word
+  const from = Math.floor(x.u64(IN + w.from) / BLOCK_BYTES)
+  const { epoch, generation, extents: all } = await file.extents()
+  const some = all.filter(({ fileBlock, count }) => fileBlock + count > from)
+  const size = begin(x, ExtentList.size)
+  x.put64(OUT + w.from, from * BLOCK_BYTES)
+  x.put64(OUT + w.epoch, epoch)
+  x.put64(OUT + w.generation, generation)
+  x.put32(OUT + w.count, Math.min(some.length, EXTENTS_MAX))
+  x.put32(OUT + w.more, some.length > EXTENTS_MAX ? 1 : 0)
+  for (const [i, extent] of some.slice(0, EXTENTS_MAX).entries()) {
+    const at = OUT + w.extents + 6 * i
+    x.put64(at, extent.fileBlock * BLOCK_BYTES)
+    x.put64(at + 2, extent.regionBlock * BLOCK_BYTES)
+    x.put64(at + 4, extent.count * BLOCK_BYTES)
+  }
+  return size
+}
+
+const OWN: Readonly<
+  Record<number, (session: FuseSession, x: Exchange, handle: OpenHandle) => Promise<number>>
+> = {
+  [Ioctl.clone]: clone,
+  [Ioctl.pin]: pin,
+  [Ioctl.unpin]: unpin,
+  [Ioctl.extents]: extents,
+}
+
+const ioctl: Operation = async (session, x) => {
+  const command = x.u32(IoctlIn.word.cmd)
+  switch (command) {
+    case Ioctl.getFlags: {
+      const flags = await flagsOf(session, x, FsFlag)
+      const size = begin(x, x.u32(IoctlIn.word.outSize))
+      x.put32(OUT, flags)
+      return size
+    }
+    case Ioctl.setFlags:
+      await setFlags(session, x, x.u32(IN), FsFlag)
+      return begin(x, 0)
+    case Ioctl.getXattr: {
+      const flags = await flagsOf(session, x, FsXflag)
+      const size = begin(x, FsXattr.size)
+      x.put32(OUT + FsXattr.word.xflags, flags)
+      return size
+    }
+    case Ioctl.setXattr:
+      await setFlags(session, x, x.u32(IN + FsXattr.word.xflags), FsXflag)
+      return begin(x, 0)
+    case Ioctl.getVersion: {
+      const generation = session.nodes.generationOf(x.node)
+      const size = begin(x, x.u32(IoctlIn.word.outSize))
+      x.put32(OUT, generation)
+      return size
+    }
+  }
+  const own = OWN[command]
+  if (own !== undefined) return own(session, x, session.handles.get(x.u64(IoctlIn.word.fh)))
+  begin(x, 0)
+  x.put32(IoctlOut.word.result, -ENOTTY)
+  return IoctlOut.size
+}
+
+export const ioctlOperations: Operations = { [Opcode.ioctl]: ioctl }

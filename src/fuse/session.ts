@@ -1,0 +1,260 @@
+/**
+ * A mount as its server sees it: requests come from /dev/fuse, one is carried out after the other,
+ * or several at a time where they have to wait, and each gets one reply.
+ *
+ * Invariants:
+ * - a request that does not wait is answered in the turn that it was read in;
+ * - an exchange is one request's until that was answered;
+ * - who may do what was decided by the kernel (default_permissions, POSIX_ACL); what a name leads
+ *   to and what is flagged, held or sealed is decided here.
+ */
+import { stat } from 'node:fs/promises'
+import { HoldfastError } from '../base/errors.js'
+import type { Credentials, FileSystem } from '../base/filesystem.js'
+import { native } from '../native/native.js'
+import type { PollId } from '../native/sockets.js'
+import { Coherence, type CacheMode } from './coherence.js'
+import { Exchange } from './exchange.js'
+import { Gather } from './gather.js'
+import { Handles, type OpenHandle } from './handles.js'
+import { answerInit } from './initial.js'
+import { Locks } from './locks.js'
+import { Nodes } from './nodes.js'
+import { Notices } from './notices.js'
+import { ANSWERED, type Operation } from './operations/operation.js'
+import { OPERATIONS } from './operations/index.js'
+import type { Validity } from './replies.js'
+import { InterruptIn } from './wire/files.js'
+import { Opcode } from './wire/header.js'
+import { ForgetIn } from './wire/names.js'
+
+const EIO = 5
+const ENOSYS = 38
+const ENODEV = 19
+const ECONNABORTED = 103
+/** Errnos that the kernel takes. */
+const ERRNO_MAX = 511
+/** Requests that are carried out before others of this process have their turn. */
+const BATCH = 64
+/** Exchanges that are kept for later. */
+const SPARE = 8
+
+/** Errors of a connection, of which programs that work with files know nothing. */
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'ENOTCONN',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'EPROTO',
+])
+
+export interface FuseOptions {
+  /** Where it is mounted. */
+  readonly directory: string
+  readonly mode: CacheMode
+  /** How long names and attributes may be kept. */
+  readonly validity: Validity
+  /** Whether changes by others are told of (FileSystem.watch). */
+  readonly tells: boolean
+  /** Calls are made in the name of who asks; else in that of the connection, which decides. */
+  readonly decides: boolean
+  /** What went wrong here, and not in the world. */
+  readonly failed: (error: unknown) => void
+}
+
+export class FuseSession {
+  readonly fs: FileSystem
+  readonly options: FuseOptions
+  readonly nodes: Nodes
+  readonly handles = new Handles()
+  readonly locks = new Locks()
+  readonly gather = new Gather()
+  readonly notices: Notices
+  readonly coherence: Coherence
+  readonly device: PollId
+  /** Resolves when it was unmounted; rejects never. */
+  readonly over: Promise<void>
+  /** Requests that were read. */
+  requests = 0
+  #current = new Exchange()
+  readonly #spare: Exchange[] = []
+  /** Those that wait, by the name of their request. */
+  readonly #waiting = new Map<number, Exchange>()
+  /** Files without a name that may get one. */
+  readonly #unnamed = new Map<number, OpenHandle>()
+  #as: Credentials = { uid: 0, gid: 0, umask: 0, decided: true }
+  #deviceNumber: Promise<number> | null = null
+  #ended = false
+  #end = () => {}
+
+  /** Owns `fd`, an open /dev/fuse that is mounted. */
+  constructor(fs: FileSystem, fd: number, rootGeneration: number, options: FuseOptions) {
+    this.fs = fs
+    this.options = options
+    this.nodes = new Nodes(rootGeneration)
+    this.over = new Promise((resolve) => (this.#end = resolve))
+    this.device = native.poll(fd, () => this.#ready())
+    this.notices = new Notices(() => (this.#ended ? null : this.device))
+    this.coherence = new Coherence(fs, options.mode, options.tells, this.nodes, this.notices)
+    native.watch(this.device, true, false)
+  }
+
+  get validity(): Validity {
+    return this.options.validity
+  }
+
+  // ---- for operations --------------------------------------------------------------------------
+
+  /** In whose name a request is carried out. */
+  as(x: Exchange, umask = 0): Credentials | undefined {
+    if (!this.options.decides) return undefined
+    const { uid, gid } = x
+    const last = this.#as
+    if (last.uid === uid && last.gid === gid && last.umask === umask) return last
+    return (this.#as = { uid, gid, umask, decided: true })
+  }
+
+  /** What stat(2) says of the mount's device; asked on a thread, as the answer is ours to give. */
+  deviceNumber(): Promise<number> {
+    this.#deviceNumber ??= stat(this.options.directory).then(({ dev }) => dev)
+    return this.#deviceNumber
+  }
+
+  /** Aborted when the request is given up. */
+  signalOf(x: Exchange): AbortSignal {
+    x.abort ??= new AbortController()
+    return x.abort.signal
+  }
+
+  /** A file without a name that may be given one, by its inode. */
+  unnamed(ino: number): OpenHandle | undefined {
+    return this.#unnamed.get(ino)
+  }
+
+  addUnnamed(handle: OpenHandle): void {
+    this.#unnamed.set(handle.ino, handle)
+  }
+
+  dropUnnamed(handle: OpenHandle): void {
+    if (this.#unnamed.get(handle.ino) === handle) this.#unnamed.delete(handle.ino)
+  }
+
+  // ---- requests --------------------------------------------------------------------------------
+
+  #ready(): void {
+    for (let i = 0; i < BATCH && !this.#ended; i++) {
+      const length = this.#current.take(this.device)
+      if (length === 0) return
+      if (length === -ENODEV || length === -ECONNABORTED) return this.#unmounted()
+      if (length < 0) {
+        this.options.failed(new HoldfastError('EIO', `/dev/fuse: errno ${-length}`))
+        return this.#unmounted()
+      }
+      this.requests++
+      this.#serve(this.#current)
+    }
+  }
+
+  #serve(x: Exchange): void {
+    const { opcode } = x
+    switch (opcode) {
+      case Opcode.forget:
+        return this.#forget(x.node, x.u64(ForgetIn.word.nlookup))
+      case Opcode.batchForget:
+        return this.#forgetAll(x)
+      case Opcode.interrupt:
+        return this.#waiting.get(x.u64(InterruptIn.word.unique))?.abort?.abort()
+      case Opcode.init:
+        return void this.#answer(x, answerInit(x, this.options))
+    }
+    const operation: Operation | undefined = OPERATIONS[opcode]
+    if (operation === undefined) return this.sent(x.reply(this.device, 0, ENOSYS))
+    let result
+    try {
+      result = operation(this, x)
+    } catch (error) {
+      return this.#fail(x, error)
+    }
+    if (typeof result === 'number') this.#answer(x, result)
+    else this.#wait(x, result)
+  }
+
+  /** Another exchange takes the next request, until this one was answered. */
+  #wait(x: Exchange, result: Promise<number>): void {
+    this.#current = this.#spare.pop() ?? new Exchange()
+    const { unique } = x
+    this.#waiting.set(unique, x)
+    void result
+      .then(
+        (length) => this.#answer(x, length),
+        (error: unknown) => this.#fail(x, error),
+      )
+      .finally(() => {
+        this.#waiting.delete(unique)
+        if (this.#spare.length < SPARE && !this.#ended) this.#spare.push(x)
+        else x.close()
+        if (this.#ended) this.#finish()
+      })
+  }
+
+  #answer(x: Exchange, length: number): void {
+    x.abort = null
+    if (length !== ANSWERED && !this.#ended) this.sent(x.reply(this.device, length))
+  }
+
+  #fail(x: Exchange, error: unknown): void {
+    x.abort = null
+    let errno = EIO
+    if (!(error instanceof HoldfastError)) this.options.failed(error)
+    else if (!UNREACHABLE.has(error.code)) errno = -error.errno
+    if (errno > ERRNO_MAX) errno = EIO
+    if (!this.#ended) this.sent(x.reply(this.device, 0, errno))
+  }
+
+  /** ENOENT: who asked was interrupted, and asks no more. */
+  sent(errno: number): void {
+    if (errno === ENODEV) this.#unmounted()
+  }
+
+  #forget(ino: number, lookups: number): void {
+    this.nodes.forget(ino, lookups)
+    if (!this.nodes.knows(ino)) this.coherence.forgotten(ino)
+  }
+
+  #forgetAll(x: Exchange): void {
+    const count = x.u32(0)
+    for (let i = 0; i < count; i++) this.#forget(x.u64(2 + 4 * i), x.u64(4 + 4 * i))
+  }
+
+  // ---- the end ---------------------------------------------------------------------------------
+
+  /** Ends it though it is mounted: programs in it have ENOTCONN. */
+  abort(): void {
+    this.#unmounted()
+  }
+
+  #unmounted(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.coherence.end()
+    native.closePoll(this.device)
+    for (const x of this.#waiting.values()) x.abort?.abort()
+    this.#finish()
+  }
+
+  /** Once nothing is under way any more: what the kernel had open is closed. */
+  #finish(): void {
+    if (this.#waiting.size > 0) return
+    for (const x of this.#spare.splice(0)) x.close()
+    const closing = [...this.handles.values()].map(({ file }) =>
+      file.close().catch((error: unknown) => this.options.failed(error)),
+    )
+    void Promise.all(closing).then(() => this.#end())
+  }
+}

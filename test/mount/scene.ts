@@ -1,0 +1,132 @@
+/** Volumes mounted by the command line, in processes of their own, in each way that there is. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createVolume } from '../../src/layout/embedded.js'
+import { Programs, type Program } from '../processes/program.js'
+import { Daemon } from '../serve/daemon.js'
+import { formatSecret } from '../../src/control/keys.js'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+/** That a scene may take. */
+const SECONDS = 600
+const KEY = { id: 'mount', secret: new Uint8Array(32).map((_, i) => 5 * i + 3) }
+
+/**
+ * embedded: the mount has the region; served: it reaches a server through its socket; within: the
+ * server itself mounts; remote: by RDMA.
+ */
+export const WAYS = ['embedded', 'served', 'within', 'remote'] as const
+export type Way = (typeof WAYS)[number]
+
+/** Why nothing can be mounted here, or null. */
+export function cannotMount(): string | null {
+  if (process.getuid?.() !== 0) return 'only root mounts for several users'
+  try {
+    readFileSync('/proc/filesystems', 'utf8')
+    execFileSync('test', ['-r', '/dev/fuse'])
+    return null
+  } catch {
+    return 'no /dev/fuse that can be opened'
+  }
+}
+
+export const isMounted = (directory: string): boolean =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .some((line) => line.split(' ')[4] === directory)
+
+export class MountScene {
+  readonly folder: string
+  readonly region: string
+  readonly directory: string
+  readonly programs = new Programs()
+  /** What mounts. */
+  program!: Program
+  daemon: Daemon | null = null
+
+  private constructor(bytes: number) {
+    this.folder = mkdtempSync('/dev/shm/holdfast-mount-')
+    this.region = join(this.folder, 'v.hf')
+    this.directory = join(this.folder, 'mnt')
+    mkdirSync(this.directory)
+    createVolume(this.region, bytes, { label: 'mount' })
+  }
+
+  static async start(way: Way, words = '', bytes = 64 << 20): Promise<MountScene> {
+    const scene = new MountScene(bytes)
+    try {
+      await scene.mount(way, words)
+      return scene
+    } catch (error) {
+      await scene.remove()
+      throw error
+    }
+  }
+
+  get keys(): string {
+    return join(this.folder, 'keys')
+  }
+
+  get socket(): string {
+    return join(this.folder, 'socket')
+  }
+
+  async mount(way: Way, words = ''): Promise<void> {
+    const options = words === '' ? [] : ['-o', words]
+    if (way === 'embedded') return this.mountWhat(this.region, options)
+    const args = ['--socket', this.socket, this.region]
+    if (way === 'remote') {
+      writeFileSync(this.keys, `${formatSecret(KEY)} uid=0 gid=0 rw\n`, { mode: 0o600 })
+      args.unshift('--listen', '127.0.0.1:0', '--keys', this.keys)
+    }
+    if (way === 'within')
+      args.unshift('--mount', this.directory, ...(words ? ['--mount-options', words] : []))
+    this.daemon = await Daemon.start(this.programs, args, { seconds: SECONDS })
+    if (way === 'within') this.program = this.daemon.program
+    else if (way === 'served') await this.mountWhat(this.socket, options)
+    else await this.mountWhat(this.daemon.url, [...options, '--key', this.keys])
+  }
+
+  async mountWhat(what: string, options: readonly string[] = []): Promise<void> {
+    const command = [process.execPath, MAIN, 'mount', ...options, what, this.directory]
+    this.program = this.programs.start('mount', command, { seconds: SECONDS })
+    assert.match(await this.program.line(), /^mounted /)
+  }
+
+  path(name: string): string {
+    return join(this.directory, name)
+  }
+
+  /** A command line of holdfast; what it prints. */
+  holdfast(...args: readonly string[]): string {
+    return execFileSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
+  }
+
+  /** SIGTERM: it is unmounted, and the volume closed in order. */
+  async unmount(): Promise<void> {
+    const end = await this.program.kill('SIGTERM')
+    assert.deepEqual(end, { status: 0, signal: null }, this.program.said())
+    assert.equal(isMounted(this.directory), false, 'it is not mounted any more')
+    if (this.daemon !== null && this.daemon.program !== this.program) await this.daemon.stop()
+    this.daemon = null
+  }
+
+  /** Unmounts, and looks at what is left. */
+  async end(): Promise<void> {
+    try {
+      await this.unmount()
+      this.holdfast('fsck', this.region)
+    } finally {
+      await this.remove()
+    }
+  }
+
+  async remove(): Promise<void> {
+    await this.programs.end()
+    if (isMounted(this.directory)) execFileSync('umount', ['-l', this.directory])
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
