@@ -33,7 +33,7 @@ rm -r inner`
 /** Events of a watcher of `place`, while `changes` are made there. */
 async function eventsOf(ground: Ground, place: string, changes: string): Promise<string[]> {
   mkdirSync(join(place, 'inner'), { recursive: true })
-  const command = ['inotifywait', '-m', '-r', '--format', '%w %e %f', '.']
+  const command = ['inotifywait', '-m', '--format', '%w %e %f', '.', 'inner']
   const watcher = ground.start(command, { in: place })
   // It says so on its standard error.
   for (const end = Date.now() + 10_000; !watcher.errors.includes('Watches established');) {

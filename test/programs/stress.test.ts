@@ -17,7 +17,11 @@ const GROUPS: readonly (readonly string[])[] = [
   ['file-ioctl', 'fiemap', 'inode-flags', 'fsize', 'fpunch'],
   ['fallocate --fallocate-bytes 32m', 'copy-file --copy-file-bytes 128m', 'seek --seek-size 16m'],
   ['hdd --hdd-bytes 16m', 'io', 'iomix --iomix-bytes 16m', 'sync-file --sync-file-bytes 16m'],
-  ['hdd --hdd-bytes 16m --hdd-opts direct,wr-rnd,rd-rnd', 'revio --revio-bytes 16m', 'readahead'],
+  [
+    'hdd --hdd-bytes 16m --hdd-opts direct,wr-rnd,rd-rnd',
+    'revio --revio-bytes 16m',
+    'readahead --readahead-bytes 4m',
+  ],
   ['mmap --mmap-bytes 8m --mmap-file', 'msync --msync-bytes 8m', 'fault', 'madvise'],
   ['aio', 'aiol', 'sendfile --sendfile-size 2m', 'splice'],
 ]
