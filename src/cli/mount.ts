@@ -9,6 +9,9 @@ import { HoldfastError } from '../base/errors.js'
 import { Mount } from '../fuse/mount.js'
 import { connectToLast } from './connection.js'
 import { CommandError } from './failure.js'
+import { systemTimers } from '../base/timers.js'
+import { Log } from '../serve/log.js'
+import { ServiceManager } from './service_manager.js'
 import { lastUntilStopped } from './interrupt.js'
 import type { MountWords } from './mount_options.js'
 import { withSession, type Session } from './session.js'
@@ -35,6 +38,7 @@ async function mount(
   stopped: AbortSignal,
 ): Promise<void> {
   const { mode, readOnly } = words
+  const log = stderrLog()
   const place = realDirectory(directory)
   connectToLast(words.wait, words.key)
   const files = await session.volume(source, readOnly ? 'read' : 'write')
@@ -49,12 +53,13 @@ async function mount(
     tells: privileged,
     tellsAlways: client === null,
     decides: privileged,
-    failed: (error) => {
-      process.stderr.write(`holdfast mount: ${error instanceof Error ? error.stack : error}\n`)
-    },
+    failed: (error) => log.error('a request failed', { error: error as Error }),
   })
   await mounted()
+  const manager = new ServiceManager(log)
+  manager.ready(`mounted at ${place}`, () => true)
   await Promise.race([it.over, aborted(stopped)])
+  manager.stopping()
   await it.leave()
 }
 
@@ -62,6 +67,14 @@ const aborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+const stderrLog = () =>
+  new Log({
+    timers: systemTimers,
+    format: 'text',
+    level: 'info',
+    write: (line) => void process.stderr.write(line),
   })
 
 /** What is asked of mount(2): root lets others in, and may have set-id programs and devices. */

@@ -35,7 +35,7 @@ function begin(x: Exchange, length: number): number {
   return IoctlOut.size + length
 }
 
-// ---- inode flags ---------------------------------------------------------------------------------
+// ---- inode flags --------------------------------------------------------------------------------
 
 type Bits = typeof FsFlag | typeof FsXflag
 
@@ -52,10 +52,10 @@ async function setFlags(session: FuseSession, x: Exchange, to: number, bits: Bit
   const flags = { append: (to & bits.append) !== 0, immutable: (to & bits.immutable) !== 0 }
   await session.fs.setInodeFlags(session.nodes.path(x.node), flags, session.as(x))
   // Flags are no attributes to the kernel, but they change the time of the last change.
-  void session.notices.attributes(x.node)
+  await session.notices.attributes(x.node)
 }
 
-// ---- clones --------------------------------------------------------------------------------------
+// ---- clones -------------------------------------------------------------------------------------
 
 /**
  * The handle that a descriptor of the caller stands for: one that is open for reading here, as the
@@ -88,7 +88,7 @@ async function clone(session: FuseSession, x: Exchange, to: OpenHandle): Promise
   return begin(x, 0)
 }
 
-// ---- pins and extents ----------------------------------------------------------------------------
+// ---- pins and extents ---------------------------------------------------------------------------
 
 async function pin(session: FuseSession, x: Exchange, handle: OpenHandle): Promise<number> {
   const { file } = handle
