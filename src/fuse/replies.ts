@@ -114,7 +114,8 @@ export function putStatfs(x: Exchange, of: StatFs): number {
   x.put64(w.blocks, of.blocks)
   x.put64(w.bfree, of.blocksFree)
   x.put64(w.bavail, of.blocksAvailable)
-  x.put64(w.files, of.files)
+  // Those that are there, and those that can be: statfs(2) has the sum.
+  x.put64(w.files, of.files + of.filesFree)
   x.put64(w.ffree, of.filesFree)
   x.put32(w.bsize, of.blockSize)
   x.put32(w.namelen, of.nameMax)
