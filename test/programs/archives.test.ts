@@ -91,7 +91,7 @@ async function copy(ground: Ground, way: Way, from: string, to: string): Promise
 
 groundTest(
   'tar, rsync and cp bring back what they took',
-  { size: '512M', needs: ['tar', 'rsync', 'setfacl', 'getfattr'] },
+  { mebibytes: 512, needs: ['tar', 'rsync', 'setfacl', 'getfattr'] },
   async (ground, t) => {
     const source = join(ground.beside, 'source')
     mkdirSync(source)

@@ -107,7 +107,7 @@ const OBJECTS = `git cat-file --batch-all-objects --batch | sha256sum; ${REACHAB
 
 groundTest(
   'git does here what it does on tmpfs',
-  { size: '512M', needs: ['git'] },
+  { mebibytes: 512, needs: ['git'] },
   async (ground, t) => {
     const { beside, directory } = ground
     const origin = join(beside, 'origin')

@@ -6,31 +6,35 @@
  * unmounted, which ends `holdfast mount` with status 0 and leaves nothing in the table of mounts;
  * fsck finds the volume clean; and the library reads of it what the mount showed, file by file.
  *
- *     HOLDFAST_PROGRAMS_AT=/some/directory    the same programs on another filesystem
+ *     HOLDFAST_PROGRAMS_WAY=served          or within, or remote: another way to mount it
+ *     HOLDFAST_PROGRAMS_OPTIONS=cache       options of the mount
+ *     HOLDFAST_PROGRAMS_AT=/some/directory  the same programs on another filesystem
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { lacking, type ProgramName } from '../../scripts/program_needs.js'
-import { processTest, type Program, type Programs } from '../processes/program.js'
+import { cannotMount, isMounted, MountScene, WAYS } from '../mount/scene.js'
+import { processTest, until, type Program, type Programs } from '../processes/program.js'
 import { assertSameTree, hostTree, volumeTree } from './tree.js'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+const WAY = WAYS.find((way) => way === process.env['HOLDFAST_PROGRAMS_WAY']) ?? 'embedded'
+const OPTIONS = process.env['HOLDFAST_PROGRAMS_OPTIONS'] ?? ''
 /** Another filesystem, in the place of a mount. */
 const ELSEWHERE = process.env['HOLDFAST_PROGRAMS_AT']
-/** A mount outlives its programs by far. */
-const MOUNT_SECONDS = 900
-/** Of `holdfast mount`, to let go of a volume that nobody uses. */
+/** Of what mounts, to let go of a volume that nobody uses. */
 const UNMOUNT_SECONDS = 60
+const MIB = 1 << 20
 
 export interface GroundOptions {
-  /** Of the volume: bytes, as mkfs takes them. */
-  readonly size: string
+  /** Of the volume. */
+  readonly mebibytes: number
   readonly needs: readonly ProgramName[]
+  /** Options of the mount, unless it has some of the environment. */
+  readonly options?: string
 }
 
 export interface RunOptions {
@@ -57,41 +61,36 @@ export class Ground {
   /** A directory on tmpfs. */
   readonly beside: string
   readonly #programs: Programs
-  readonly #folder: string
-  readonly #region: string
-  readonly #mountpoint: string
-  #mount: Program | null = null
+  readonly #options: string
+  /** Null: on another filesystem. */
+  readonly #scene: MountScene | null
 
-  private constructor(programs: Programs) {
+  private constructor(programs: Programs, options: string, scene: MountScene | null) {
     this.#programs = programs
-    this.#folder = mkdtempSync('/dev/shm/holdfast-programs-')
+    this.#options = options
+    this.#scene = scene
+    this.beside = mkdtempSync('/dev/shm/holdfast-programs-')
+    if (scene === null) {
+      this.directory = mkdtempSync(join(ELSEWHERE!, 'holdfast-programs-'))
+    } else {
+      this.directory = scene.path('work')
+      mkdirSync(this.directory)
+      chmodSync(scene.folder, 0o755)
+    }
     // Other users come here, too.
-    chmodSync(this.#folder, 0o755)
-    this.#region = join(this.#folder, 'v.hf')
-    this.beside = join(this.#folder, 'beside')
-    mkdirSync(this.beside)
-    this.#mountpoint = join(this.#folder, 'mount')
-    mkdirSync(this.#mountpoint)
-    this.directory =
-      ELSEWHERE === undefined
-        ? join(this.#mountpoint, 'work')
-        : mkdtempSync(join(ELSEWHERE, 'holdfast-programs-'))
+    for (const place of [this.beside, this.directory]) chmodSync(place, 0o755)
   }
 
-  static async make(programs: Programs, size: string): Promise<Ground> {
-    const ground = new Ground(programs)
+  static async make(programs: Programs, wanted: GroundOptions): Promise<Ground> {
+    const options = OPTIONS || (wanted.options ?? '')
+    if (ELSEWHERE !== undefined) return new Ground(programs, options, null)
+    const scene = await MountScene.start(WAY, options, wanted.mebibytes * MIB)
     try {
-      if (ELSEWHERE === undefined) {
-        await ground.holdfast('mkfs', '--size', size, ground.#region)
-        await ground.#start()
-        mkdirSync(ground.directory)
-      }
-      chmodSync(ground.directory, 0o755)
+      return new Ground(programs, options, scene)
     } catch (error) {
-      ground.remove()
+      await scene.remove()
       throw error
     }
-    return ground
   }
 
   /** Starts a program that goes on beside others. */
@@ -116,76 +115,63 @@ export class Ground {
     return await this.run(['bash', '-euo', 'pipefail', '-c', script], options)
   }
 
-  async holdfast(...words: string[]): Promise<Finished> {
-    return await this.run([process.execPath, MAIN, ...words], { in: '/' })
-  }
-
   /** The volume is let go of and mounted anew: what is read then comes from it, not from a cache. */
   async remount(): Promise<void> {
-    if (ELSEWHERE !== undefined) return
-    await this.#stop()
-    await this.#start()
+    if (this.#scene === null) return
+    await this.#unmount()
+    await this.#scene.mount(WAY, this.#options)
   }
 
   /**
-   * `holdfast mount` is killed, and with it goes all that the kernel has not written to it yet;
-   * `kill` ends those who use it, then it is mounted anew.
+   * What mounts is killed, its server too, and with it goes all that the kernel has not written to
+   * it yet; `kill` ends those who use it, then it is mounted anew.
    */
   async crash(kill: () => Promise<void>): Promise<void> {
-    if (ELSEWHERE === undefined) await this.#mount!.kill()
+    const scene = this.#scene
+    if (scene === null) return await kill()
+    await Promise.all([scene.program.kill(), scene.daemon?.program.kill()])
     await kill()
-    if (ELSEWHERE !== undefined) return
-    spawnSync('umount', ['-l', this.#mountpoint])
-    await this.#start()
+    await until(() => !isMounted(scene.directory), 'that nothing is mounted')
+    await scene.mount(WAY, this.#options)
   }
 
   /** The end of a test: see the head of this file. */
   async check(t: TestContext): Promise<void> {
-    if (ELSEWHERE !== undefined) return
-    const shown = await hostTree(this.#mountpoint)
-    const { files, ffree } = await statfs(this.#mountpoint)
+    const scene = this.#scene
+    if (scene === null) return
+    const shown = await hostTree(scene.directory)
+    const { files, ffree } = await statfs(scene.directory)
     const inodes = new Set([...shown.values()].map(({ ino }) => ino)).size
     await t.test(`its mount counts the ${inodes} inodes that are there`, async () => {
       assert.equal(files - ffree, inodes)
     })
     await t.test('its mount ends with status 0, and leaves nothing mounted', async () => {
-      await this.#stop()
+      await this.#unmount()
     })
     await t.test('fsck finds the volume clean', async () => {
-      await this.holdfast('fsck', this.#region)
+      scene.holdfast('fsck', scene.region)
     })
     await t.test(`the volume holds the ${shown.size} files that the mount showed`, async () => {
-      const { tree, inodesUsed } = await volumeTree(this.#region)
+      const { tree, inodesUsed } = await volumeTree(scene.region)
       assertSameTree(tree, shown)
       assert.equal(inodesUsed, inodes, 'inodes that no name leads to')
     })
   }
 
   /** Leaves nothing, also after a failure. */
-  remove(): void {
-    if (isMounted(this.#mountpoint)) spawnSync('umount', ['-l', this.#mountpoint])
-    if (ELSEWHERE !== undefined) {
-      spawnSync('chattr', ['-R', '-f', '-ia', this.directory])
-      rmSync(this.directory, { recursive: true, force: true })
-    }
-    rmSync(this.#folder, { recursive: true, force: true })
+  async remove(): Promise<void> {
+    await this.#scene?.remove()
+    rmSync(this.beside, { recursive: true, force: true })
+    if (this.#scene !== null) return
+    spawnSync('chattr', ['-R', '-f', '-ia', this.directory])
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
-  async #start(): Promise<void> {
-    const command = [process.execPath, MAIN, 'mount', this.#region, this.#mountpoint]
-    this.#mount = this.#programs.start('holdfast mount', command, { seconds: MOUNT_SECONDS })
-    const line = await this.#mount.line()
-    assert.match(line, /\bmounted\b/)
-    assert.ok(isMounted(this.#mountpoint), `it says "${line}", and is not mounted`)
-  }
-
-  async #stop(): Promise<void> {
-    const mount = this.#mount!
-    const late = setTimeout(() => void mount.kill(), UNMOUNT_SECONDS * 1000)
-    const end = await mount.kill('SIGTERM')
+  async #unmount(): Promise<void> {
+    const { program } = this.#scene!
+    const late = setTimeout(() => void program.kill(), UNMOUNT_SECONDS * 1000)
+    await this.#scene!.unmount()
     clearTimeout(late)
-    assert.deepEqual(end, { status: 0, signal: null }, mount.said())
-    assert.ok(!isMounted(this.#mountpoint), `${this.#mountpoint} is still mounted`)
   }
 }
 
@@ -206,18 +192,10 @@ export async function finished(
   return { status: end.status, lines, errors: program.errors }
 }
 
-const isMounted = (path: string): boolean =>
-  readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .some((line) => line.split(' ')[4] === path)
-
-/** Why nothing can be mounted here; false: it can. */
-function noMount(): string | false {
-  if (process.getuid?.() !== 0) return 'only root mounts for all users'
-  if (ELSEWHERE !== undefined) return false
-  return spawnSync('sh', ['-c', 'test -r /dev/fuse -a -w /dev/fuse']).status === 0
-    ? false
-    : 'no /dev/fuse'
+/** Why there is no ground here; false: there is. */
+function noGround(): string | false {
+  const reason = cannotMount()
+  return ELSEWHERE !== undefined && process.getuid?.() === 0 ? false : (reason ?? false)
 }
 
 /** A test that has a volume for its programs. */
@@ -226,15 +204,15 @@ export function groundTest(
   options: GroundOptions,
   body: (ground: Ground, t: TestContext) => Promise<void>,
 ): void {
-  const skip = noMount() || lacking(options.needs)
+  const skip = noGround() || lacking(options.needs)
   processTest(name, { skip }, async (programs, t) => {
-    const ground = await Ground.make(programs, options.size)
+    const ground = await Ground.make(programs, options)
     try {
       await body(ground, t)
       await ground.check(t)
     } finally {
       await programs.end()
-      ground.remove()
+      await ground.remove()
     }
   })
 }

@@ -55,7 +55,7 @@ async function eventsOf(ground: Ground, place: string, changes: string): Promise
 
 groundTest(
   'who watches a directory hears of each change',
-  { size: '64M', needs: ['inotifywait', 'getfattr'] },
+  { mebibytes: 64, needs: ['inotifywait', 'getfattr'] },
   async (ground, t) => {
     await t.test('inotifywait says here what it says on tmpfs', async (t) => {
       const there = await eventsOf(ground, join(ground.beside, 'watched'), CHANGES)

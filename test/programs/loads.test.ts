@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { groundTest, type Ground, type RunOptions } from './ground.js'
 
-const SIZE = '512M'
+const MEBIBYTES = 512
 
 /** Without bytes one at a time, each of which is a call. The numbers of its last line, as text: '+++++' is one too good to be told. */
 async function bonnie(ground: Ground, ...options: string[]): Promise<readonly string[]> {
@@ -25,25 +25,29 @@ async function dbench(ground: Ground, words: readonly string[], options: RunOpti
 /** Operations of its load; locks and flushes are rare there. */
 const OPERATIONS = ['NTCreateX', 'Close', 'Rename', 'Unlink', 'Find', 'WriteX', 'ReadX', 'Qfsinfo']
 
-groundTest('bonnie++ comes to its end', { size: SIZE, needs: ['bonnie++'] }, async (ground, t) => {
-  for (const [name, ...options] of [
-    ['with the page cache'],
-    ['with O_DIRECT, and fsync after each change', '-D', '-b'],
-  ] as const) {
-    await t.test(`bonnie++ ${name} has a number for each of its tests`, async () => {
-      const fields = await bonnie(ground, '-n', '2:20000:16:8', ...options)
-      // Sizes and names apart, each is a rate, a share of the CPU, or a latency.
-      const rates = [...fields.slice(9, 21), ...fields.slice(26)].filter((field) => field !== '')
-      assert.equal(rates.length, 30, fields.join(','))
-      for (const field of rates) assert.match(field, /^(\d+|\++|\d+[um]?s)$/, fields.join(','))
-      assert.deepEqual(readdirSync(ground.directory), [], 'files that it left')
-    })
-  }
-})
+groundTest(
+  'bonnie++ comes to its end',
+  { mebibytes: MEBIBYTES, needs: ['bonnie++'] },
+  async (ground, t) => {
+    for (const [name, ...options] of [
+      ['with the page cache'],
+      ['with O_DIRECT, and fsync after each change', '-D', '-b'],
+    ] as const) {
+      await t.test(`bonnie++ ${name} has a number for each of its tests`, async () => {
+        const fields = await bonnie(ground, '-n', '2:20000:16:8', ...options)
+        // Sizes and names apart, each is a rate, a share of the CPU, or a latency.
+        const rates = [...fields.slice(9, 21), ...fields.slice(26)].filter((field) => field !== '')
+        assert.equal(rates.length, 30, fields.join(','))
+        for (const field of rates) assert.match(field, /^(\d+|\++|\d+[um]?s)$/, fields.join(','))
+        assert.deepEqual(readdirSync(ground.directory), [], 'files that it left')
+      })
+    }
+  },
+)
 
 groundTest(
   'dbench gets the answers that it expects',
-  { size: SIZE, needs: ['dbench'] },
+  { mebibytes: MEBIBYTES, needs: ['dbench'] },
   async (ground, t) => {
     for (const [name, ...words] of [
       ['four clients', '-t', '5', '4'],

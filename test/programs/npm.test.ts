@@ -33,7 +33,7 @@ const npm = (ground: Ground, place: string, ...words: string[]) =>
 
 groundTest(
   'npm installs and builds this project',
-  { size: '768M', needs: ['reachable npm registry'] },
+  { mebibytes: 768, needs: ['reachable npm registry'] },
   async (ground, t) => {
     const { beside, directory } = ground
     const there = join(beside, 'project')

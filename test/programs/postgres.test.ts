@@ -171,7 +171,7 @@ async function killUnderLoad(server: Server, name: string, kill: () => Promise<v
 
 groundTest(
   'PostgreSQL keeps what it has acknowledged',
-  { size: '768M', needs: ['initdb'] },
+  { mebibytes: 768, needs: ['initdb'] },
   async (ground, t) => {
     const server = await Server.make(ground)
     await t.test('initdb and pgbench make a cluster', async () => {

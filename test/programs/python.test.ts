@@ -30,7 +30,7 @@ async function holds(ground: Ground, name: string): Promise<void> {
 
 groundTest(
   'Python reads what it has written',
-  { size: '512M', needs: ['python3'] },
+  { mebibytes: 512, needs: ['python3'] },
   async (ground, t) => {
     const listed = spawnSync(PYTHON, [FILES, '--list'], { encoding: 'utf8' })
     const names = listed.stdout.trim().split('\n')
@@ -43,7 +43,7 @@ groundTest(
 
 groundTest(
   'the tests of CPython itself pass',
-  { size: '256M', needs: ['python3', 'tests of Python'] },
+  { mebibytes: 256, needs: ['python3', 'tests of Python'] },
   async (ground, t) => {
     const all = OWN_TESTS.join(' ').split(' ')
     await t.test(`${all.length} of its suites`, async (t) => {

@@ -62,7 +62,7 @@ function outcomeOf(done: Finished): Outcome {
 
 groundTest(
   'stress-ng finds nothing wrong',
-  { size: '512M', needs: ['stress-ng'] },
+  { mebibytes: 512, needs: ['stress-ng'] },
   async (ground, t) => {
     for (const group of GROUPS) {
       const names = group.map(nameOf)
