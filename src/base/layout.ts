@@ -81,6 +81,8 @@ export interface HoldInfo {
   /** Null for pins and seals: they are always for reading and writing. */
   readonly iomode: Iomode | null
   readonly ino: number
+  /** Its file has no name any more: what it covers is freed with the last hold and handle. */
+  readonly deleted?: boolean | undefined
   /**
    * What it covers of the file, in file order, neighbours joined; empty when all of it has been
    * deferred.

@@ -4,6 +4,10 @@ import type { InodeHandle } from './layout.js'
 /** As openat(2) has it: `path` begins at that file. Empty: the file itself, a symlink as well. */
 export interface PathAt extends InodeHandle {
   readonly path: string | Uint8Array
+  /** What its server told with it (`Stats.key`): who has that was shown the file. */
+  readonly key?: Uint8Array | undefined
+  /** Somebody has looked at the key. Without, only the privileged begin a path at a number. */
+  readonly proven?: boolean | undefined
 }
 
 export type Path = string | Uint8Array | PathAt

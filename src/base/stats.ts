@@ -49,6 +49,8 @@ export class Stats {
   ctimeNanoseconds = 0
   birthtimeSeconds = 0
   birthtimeNanoseconds = 0
+  /** With what a path may begin at it, of a server whose sessions are not privileged. */
+  key: Uint8Array | undefined = undefined
 
   get type(): FileType {
     return TYPES[(this.mode >>> 12) & 15]!

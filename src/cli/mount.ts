@@ -6,6 +6,7 @@
  */
 import { realpathSync } from 'node:fs'
 import { HoldfastError } from '../base/errors.js'
+import type { Client } from '../client/index.js'
 import { Mount } from '../fuse/mount.js'
 import { connectToLast } from './connection.js'
 import { CommandError } from './failure.js'
@@ -16,6 +17,9 @@ import { lastUntilStopped } from './interrupt.js'
 import type { MountWords } from './mount_options.js'
 import { withSession, type Session } from './session.js'
 import { isRemote } from './volume_name.js'
+
+/** Milliseconds between two looks at a server, once all is unmounted. */
+const LOST_MS = 200
 
 export interface MountRequest {
   readonly source: string
@@ -61,6 +65,7 @@ async function mount(
   await Promise.race([it.over, aborted(stopped)])
   manager.stopping()
   await it.leave()
+  if (client !== null) giveUpSoon(client)
 }
 
 const aborted = (signal: AbortSignal) =>
@@ -76,6 +81,14 @@ const stderrLog = () =>
     level: 'info',
     write: (line) => void process.stderr.write(line),
   })
+
+/** From now on nobody waits for a server that is lost. */
+function giveUpSoon(client: Client): void {
+  const look = () => {
+    if (client.connection.alive === null) client.interrupt()
+  }
+  setInterval(look, LOST_MS).unref()
+}
 
 /** What is asked of mount(2): root lets others in, and may have set-id programs and devices. */
 export function mountWish({ mode, readOnly, allowOther, suid, dev, exec }: MountWords) {

@@ -268,8 +268,10 @@ export class ServedFile implements FileHandle {
 
   // ---- what is known of it ---------------------------------------------------------------------
 
-  stat(): Promise<Stats> {
-    return this.look(VERBS.stat, (handle) => ({ target: { handle } }))
+  async stat(): Promise<Stats> {
+    const stats = await this.look(VERBS.stat, (handle) => ({ target: { handle } }))
+    stats.key = this.#key
+    return stats
   }
 
   async truncate(size: number, options: ConflictOptions = {}): Promise<void> {

@@ -76,7 +76,13 @@ export abstract class ServedFileSystem implements FileSystem {
   }
 
   async lstat(path: Path, as?: Credentials): Promise<Stats> {
-    return this.#look(VERBS.stat, { target: byPath(path, false) }, as)
+    if (this.connection.privileged) {
+      return this.#look(VERBS.stat, { target: byPath(path, false) }, as)
+    }
+    // Whoever is not privileged reaches it again by its key, as a mount does.
+    const { stats, key } = await this.#look(VERBS.find, { path: bytesOf(path) }, as)
+    stats.key = key
+    return stats
   }
 
   async access(path: Path, want: number, as?: Credentials): Promise<void> {

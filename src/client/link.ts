@@ -107,6 +107,11 @@ export class Link {
   }
 
   /** The session, null while there is none. */
+  /** Whether the server lets it ask in anybody's name; false as long as it has not said so. */
+  get privileged(): boolean {
+    return this.#alive?.hello.privileged === true
+  }
+
   get alive(): Alive | null {
     return this.#alive
   }

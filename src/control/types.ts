@@ -29,10 +29,18 @@ import {
 } from './schema.js'
 import type { Of, Schema } from './schema.js'
 
+/** What opens a file again by its number (OPEN_HANDLE), and lets a path begin at it. */
+export const handleKey = named('handle_key', fixed(HANDLE_KEY_BYTES))
+
 /** Longer ones are let through, so that they have the errno that they have everywhere. */
 const pathBytes = opaque(2 * PATH_BYTES_MAX)
 export const linkContent = named('link_content', pathBytes)
-const inodeRef = struct('inode_ref', { ino: u32, generation: u32 })
+const inodeRef = struct('inode_ref', {
+  ino: u32,
+  generation: u32,
+  /** FIND and OPEN answer it. */
+  key: optional(handleKey),
+})
 const pathFields = struct('path', { at: optional(inodeRef), bytes: pathBytes })
 
 /** A path as it is sent: its text as bytes. */
@@ -158,8 +166,6 @@ export const fileType = choice(
   'block',
 )
 
-/** What opens a file again by its number (OPEN_HANDLE). */
-export const handleKey = named('handle_key', fixed(HANDLE_KEY_BYTES))
 export const opened = struct('opened', {
   handle,
   ino: u32,
@@ -212,6 +218,7 @@ const holdFields = struct('hold', {
   kind: holdKind,
   iomode: optional(iomode),
   ino: u32,
+  deleted: optional(bool),
   ranges: list(byteRange, RANGES_MAX),
   owner: holdOwner,
   reason: words,

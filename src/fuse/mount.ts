@@ -42,11 +42,11 @@ export class Mount {
     options: FileSystemMountOptions,
   ): Promise<Mount> {
     const { mode, tells, decides, failed } = options
-    const { generation } = await fs.lstat('/')
+    const root = await fs.lstat('/')
     const seconds = options.tellsAlways ? SECONDS_TOLD : SECONDS_UNTOLD
     const validity = { entry: seconds, attributes: seconds }
     const mounted = await mountDirectory(directory, options)
-    const session = new FuseSession(fs, mounted.fd, generation, {
+    const session = new FuseSession(fs, mounted.fd, root, {
       directory,
       mode,
       tells,

@@ -6,6 +6,7 @@
  * number that was given to another file is that file's from then on, and the kernel has called the
  * old one bad (fuse_stale_inode).
  */
+import type { Stats } from '../base/filesystem.js'
 import type { PathAt } from '../base/path.js'
 import { HoldfastError } from '../base/errors.js'
 import { ROOT_NODE } from './wire/header.js'
@@ -15,14 +16,16 @@ const ITSELF = new Uint8Array()
 interface Node {
   readonly ino: number
   generation: number
+  key: Uint8Array | undefined
   lookups: number
 }
 
 export class Nodes {
   readonly #nodes = new Map<number, Node>()
 
-  constructor(rootGeneration: number) {
-    this.#nodes.set(ROOT_NODE, { ino: ROOT_NODE, generation: rootGeneration, lookups: Infinity })
+  constructor(root: Stats) {
+    this.learn(root)
+    this.#nodes.get(ROOT_NODE)!.lookups = Infinity
   }
 
   get count(): number {
@@ -34,11 +37,12 @@ export class Nodes {
   }
 
   /** The kernel is told of an inode. */
-  learn(ino: number, generation: number): void {
+  learn({ ino, generation, key }: Stats): void {
     const node = this.#nodes.get(ino)
-    if (node === undefined) this.#nodes.set(ino, { ino, generation, lookups: 1 })
+    if (node === undefined) this.#nodes.set(ino, { ino, generation, key, lookups: 1 })
     else {
       node.generation = generation
+      node.key = key
       node.lookups++
     }
   }
@@ -52,13 +56,18 @@ export class Nodes {
 
   /** ESTALE for one that the kernel was not told of. */
   generationOf(ino: number): number {
+    return this.#get(ino).generation
+  }
+
+  #get(ino: number): Node {
     const node = this.#nodes.get(ino)
     if (node === undefined) throw new HoldfastError('ESTALE', `node ${ino} is not known`)
-    return node.generation
+    return node
   }
 
   /** The inode itself, or a name in it. */
   path(ino: number, path: Uint8Array = ITSELF): PathAt {
-    return { ino, generation: this.generationOf(ino), path }
+    const { generation, key } = this.#get(ino)
+    return { ino, generation, path, key }
   }
 }

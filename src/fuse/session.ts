@@ -10,7 +10,8 @@
  */
 import { stat } from 'node:fs/promises'
 import { HoldfastError } from '../base/errors.js'
-import type { Credentials, FileSystem } from '../base/filesystem.js'
+import type { Credentials, FileSystem, Stats } from '../base/filesystem.js'
+import { systemTimers } from '../base/timers.js'
 import { native } from '../native/native.js'
 import type { PollId } from '../native/sockets.js'
 import { Coherence, type CacheMode } from './coherence.js'
@@ -32,6 +33,8 @@ const EIO = 5
 const ENOSYS = 38
 const ENODEV = 19
 const ECONNABORTED = 103
+/** Milliseconds for closing what the kernel had open. */
+const CLOSING_MS = 3000
 /** Errnos that the kernel takes. */
 const ERRNO_MAX = 511
 /** Requests that are carried out before others of this process have their turn. */
@@ -92,12 +95,13 @@ export class FuseSession {
   #deviceNumber: Promise<number> | null = null
   #ended = false
   #end = () => {}
+  #cancelEnd = () => {}
 
   /** Owns `fd`, an open /dev/fuse that is mounted. */
-  constructor(fs: FileSystem, fd: number, rootGeneration: number, options: FuseOptions) {
+  constructor(fs: FileSystem, fd: number, root: Stats, options: FuseOptions) {
     this.fs = fs
     this.options = options
-    this.nodes = new Nodes(rootGeneration)
+    this.nodes = new Nodes(root)
     this.over = new Promise((resolve) => (this.#end = resolve))
     this.device = native.poll(fd, () => this.#ready())
     this.notices = new Notices(() => (this.#ended ? null : this.device))
@@ -245,6 +249,8 @@ export class FuseSession {
     this.coherence.end()
     native.closePoll(this.device)
     for (const x of this.#waiting.values()) x.abort?.abort()
+    // What waits for a server that is lost is not waited for.
+    this.#cancelEnd = systemTimers.after(CLOSING_MS, () => this.#end())
     this.#finish()
   }
 
@@ -255,6 +261,9 @@ export class FuseSession {
     const closing = [...this.handles.values()].map(({ file }) =>
       file.close().catch((error: unknown) => this.options.failed(error)),
     )
-    void Promise.all(closing).then(() => this.#end())
+    void Promise.all(closing).then(() => {
+      this.#cancelEnd()
+      this.#end()
+    })
   }
 }

@@ -8,8 +8,7 @@
  *   waits, or takes the piece to limbo with its blocks;
  * - a pin, a seal and a lease for writing cover only blocks that are there, that are the file's
  *   alone, and whose place in the file is durable;
- * - a hold keeps its file open;
- * - metadata for sending to limbo all that is held is kept back.
+ * - a hold keeps its file open; metadata for sending all that is held to limbo is kept back.
  */
 import type { ByteRange, HoldInfo } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
@@ -82,11 +81,12 @@ export class Holds {
   // ---- what there is ---------------------------------------------------------------------------
 
   info(slot: number): HoldInfo {
-    const session = this.sessions.get(this.table.ownerOf(slot))!
-    const info = this.table.info(slot, session.owner, this.#timers.now())
-    let blocks = 0
-    this.ghosts.each(slot, (_block, count) => (blocks += count))
-    return blocks === 0 ? info : { ...info, bytes: info.bytes + blocks * BLOCK_BYTES }
+    const { owner } = this.sessions.get(this.table.ownerOf(slot))!
+    const info = this.table.info(slot, owner, this.#timers.now())
+    let { bytes } = info
+    this.ghosts.each(slot, (_block, count) => (bytes += count * BLOCK_BYTES))
+    const deleted = this.#volume.core.opens.get(info.ino)?.unlinked === true || undefined
+    return deleted === undefined && bytes === info.bytes ? info : { ...info, bytes, deleted }
   }
 
   list(): HoldInfo[] {

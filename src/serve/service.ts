@@ -196,11 +196,11 @@ export class Service {
    */
   async stop(milliseconds = STOP_MILLISECONDS): Promise<boolean> {
     const { server } = this
-    await server.mount?.stop()
     server.stop()
     this.local.close()
     this.remote?.close()
     this.plain?.close()
+    if (server.mount !== null) await server.mount.stop()
     await server.dismissAll(milliseconds)
     server.close()
     this.#device.close()

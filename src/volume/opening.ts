@@ -1,6 +1,7 @@
 /** What has to be true of an inode to be opened, by its name or by a handle. */
 import { HoldfastError } from '../base/errors.js'
 import type { InodeHandle } from '../base/layout.js'
+import type { PathAt } from '../base/path.js'
 import { Mode, Want } from '../base/mode.js'
 import type { OpenWish } from '../base/open_flags.js'
 import { Inode, InodeFlag } from '../media/inode.js'
@@ -46,8 +47,9 @@ export function demandOpenable(
  * Where a path by number begins. EPERM but for the privileged: it leads past directories that
  * others may not search (CAP_DAC_READ_SEARCH of open_by_handle_at(2)).
  */
-export function demandBase(core: Core, handle: InodeHandle): number {
-  if (!core.access.privileged) throw new HoldfastError('EPERM', 'only root names files by number')
+export function demandBase(core: Core, handle: PathAt): number {
+  if (!core.access.privileged && handle.proven !== true)
+    throw new HoldfastError('EPERM', 'only root names files by number')
   return demandHandle(core, handle)
 }
 

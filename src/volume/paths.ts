@@ -7,8 +7,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { NAME_BYTES_MAX, PATH_BYTES_MAX, SYMLINKS_MAX } from '../base/limits.js'
-import type { InodeHandle } from '../base/layout.js'
-import { isPathAt, type Path } from '../base/path.js'
+import { isPathAt, type Path, type PathAt } from '../base/path.js'
 import { Mode, Want } from '../base/mode.js'
 import { Inode, ROOT_INODE } from '../media/inode.js'
 import type { Access } from './access.js'
@@ -47,10 +46,10 @@ export class PathName {
   /** The path ends in a slash: only a directory will do. */
   directoryOnly = false
 
-  /** The inode that a handle names, or ESTALE. */
-  readonly #inodeOf: (handle: InodeHandle) => number
+  /** The inode that a path begins at, or ESTALE. */
+  readonly #inodeOf: (path: PathAt) => number
 
-  constructor(inodeOf: (handle: InodeHandle) => number) {
+  constructor(inodeOf: (path: PathAt) => number) {
     this.#inodeOf = inodeOf
   }
 

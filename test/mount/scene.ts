@@ -10,16 +10,18 @@ import { Daemon } from '../serve/daemon.js'
 import { formatSecret } from '../../src/control/keys.js'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+/** Whom the key of a remote mount that is not privileged stands for. */
+export const USER = 1000
 /** That a scene may take. */
 const SECONDS = 600
 const KEY = { id: 'mount', secret: new Uint8Array(32).map((_, i) => 5 * i + 3) }
 
 /**
  * embedded: the mount has the region; served: it reaches a server through its socket; within: the
- * server itself mounts; remote: by RDMA.
+ * server itself mounts; remote: by RDMA; user: the same, with a key that is not privileged.
  */
 export const WAYS = ['embedded', 'served', 'within', 'remote'] as const
-export type Way = (typeof WAYS)[number]
+export type Way = (typeof WAYS)[number] | 'user'
 
 /** Why nothing can be mounted here, or null. */
 export function cannotMount(): string | null {
@@ -78,8 +80,9 @@ export class MountScene {
     const options = words === '' ? [] : ['-o', words]
     if (way === 'embedded') return this.mountWhat(this.region, options)
     const args = ['--socket', this.socket, this.region]
-    if (way === 'remote') {
-      writeFileSync(this.keys, `${formatSecret(KEY)} uid=0 gid=0 rw\n`, { mode: 0o600 })
+    if (way === 'remote' || way === 'user') {
+      const who = way === 'remote' ? 'uid=0 gid=0' : `uid=${USER} gid=${USER}`
+      writeFileSync(this.keys, `${formatSecret(KEY)} ${who} rw\n`, { mode: 0o600 })
       args.unshift('--listen', '127.0.0.1:0', '--keys', this.keys)
     }
     if (way === 'within')

@@ -182,14 +182,22 @@ function damaged(bytes: Uint8Array, { places }: Encoder, random: Prng): Uint8Arr
 function biasOf({ key, seen }: User, random: Prng): Bias {
   const root = key === null
   const file = seen.files.length === 0 ? null : random.pick(seen.files)
-  const path = (): Value => {
+  const bytes = (): Value => {
     const all = root || random.chance(2, 3) ? SHARED : GUARDED
     return Buffer.from(random.pick(all))
+  }
+  /** From the root, or from a file by its number, with its key, another one, or none. */
+  const path = (): Value => {
+    if (random.chance(5, 6)) return { at: null, bytes: bytes() }
+    const ino = random.chance(1, 2) ? random.below(16) : (file?.ino ?? 1)
+    const key = random.chance(1, 2) ? (file?.key ?? null) : null
+    const at = { ino, generation: random.chance(1, 2) ? 1 : (file?.generation ?? 1), key }
+    return { at, bytes: random.chance(1, 2) ? Buffer.alloc(0) : bytes() }
   }
   const size = () => (random.chance(3, 4) ? random.below(1 << 18) : random.pick(EDGES))
   const fields: Record<string, (is: string) => Value | undefined> = {
     path: (is) => (is === 'path' ? path() : undefined),
-    content: (is) => (is === 'path' ? path() : undefined),
+    content: (is) => (is === 'link_content' ? bytes() : undefined),
     from: (is) => (is === 'path' ? path() : random.below(300)),
     to: (is) => (is === 'path' ? path() : is === 'handle' ? random.pick(seen.handles) : size()),
     handle: () => random.pick(seen.handles),

@@ -59,7 +59,7 @@ async function list(volume: string, options: Options): Promise<void> {
     const rows = holds.map((hold) => [
       String(hold.id),
       hold.iomode === null ? hold.kind : `${hold.iomode} ${hold.kind}`,
-      paths?.get(hold.ino)?.[0] ?? `inode ${hold.ino}`,
+      paths?.get(hold.ino)?.[0] ?? `inode ${hold.ino}${hold.deleted === true ? ' (deleted)' : ''}`,
       rangesText(hold),
       formatSize(hold.bytes),
       `${hold.owner.session} ${oneLine(hold.owner.name)}`,

@@ -7,6 +7,7 @@ import { openHandle } from './open_handle.js'
 import { close } from './close.js'
 import { read } from './read.js'
 import { write } from './write.js'
+import { find } from './find.js'
 import { stat } from './stat.js'
 import { truncate } from './truncate.js'
 import { access } from './access.js'
@@ -81,6 +82,7 @@ export const VERBS = {
   read,
   write,
   stat,
+  find,
   truncate,
   access,
   mkdir,

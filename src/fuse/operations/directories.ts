@@ -15,8 +15,10 @@ import { Dirent } from '../wire/names.js'
 import type { Operations } from './operation.js'
 
 const AFTER_DOTS = 2
-/** Entries of one step; a page of them is about a hundred. */
+/** Entries of one step at most. */
 const STEP = 64
+/** Bytes of an entry with a short name. */
+const SHORT_BYTES = 32
 /** DT_ of readdir(3). */
 const TYPES: Readonly<Record<FileType, number>> = {
   fifo: 1,
@@ -45,6 +47,12 @@ class Listing {
   /** Where the next entry's attributes go. */
   get at(): number {
     return this.length
+  }
+
+  /** How many entries may fit: what is asked for beyond is asked for in vain. */
+  get hopes(): number {
+    const least = SHORT_BYTES + (this.#plus ? EntryOut.size : 0)
+    return Math.min(STEP, 1 + Math.floor((this.#most - this.length) / least))
   }
 
   fits(name: Uint8Array): boolean {
@@ -84,9 +92,10 @@ async function readdir(session: FuseSession, x: Exchange, plus: boolean): Promis
     listing.add(name, ino, TYPES.directory, off + 1)
   }
   for (;;) {
-    const entries = await file.readdir(off - AFTER_DOTS, STEP)
+    const step = listing.hopes
+    const entries = await file.readdir(off - AFTER_DOTS, step)
     const good = plus ? await addKnown(session, x, listing, entries) : addPlain(listing, entries)
-    if (!good || entries.length < STEP) return listing.length
+    if (!good || entries.length < step) return listing.length
     off = entries.at(-1)!.cookie + AFTER_DOTS
   }
 }
@@ -120,7 +129,7 @@ async function addKnown(
     const found = stats[i]!
     if (found === null) x.clear(listing.at, EntryOut.size)
     else {
-      session.nodes.learn(found.ino, found.generation)
+      session.nodes.learn(found)
       putEntry(x, found, session.validity, listing.at)
     }
     listing.add(name, ino, TYPES[type], cookie + AFTER_DOTS)

@@ -33,9 +33,8 @@ import { Opcode } from '../wire/header.js'
 import { ANSWERED, type Operations } from './operation.js'
 
 const EFAULT = 14
-/** What of the flags of open(2) the filesystem is to see. */
-const SEEN =
-  O.WRONLY | O.RDWR | O.TRUNC | O.APPEND | O.DSYNC | O.SYNC | O.DIRECTORY | O.NOATIME | O.NOFOLLOW
+/** Flags of open(2) that the filesystem is to see; the kernel has found the inode already. */
+const SEEN = O.WRONLY | O.RDWR | O.TRUNC | O.APPEND | O.DSYNC | O.SYNC | O.NOATIME
 const MADE = SEEN | O.CREAT | O.EXCL
 const FLOCK_UNLOCK = 2
 /** What one request copies at most: others have their turns. */
@@ -80,7 +79,7 @@ async function create(session: FuseSession, x: Exchange, unnamed: boolean): Prom
   const how = unnamed ? flags | O.TMPFILE : flags | O.CREAT
   const file = await session.fs.open(path, how, mode, as, options)
   const stats = await file.stat()
-  session.nodes.learn(stats.ino, stats.generation)
+  session.nodes.learn(stats)
   const handle = handleOf(file, stats.ino, flags)
   const at = putEntry(x, stats, session.validity)
   putOpen(session, x, handle, at)
@@ -197,9 +196,12 @@ async function release(session: FuseSession, x: Exchange): Promise<number> {
   const w = ReleaseIn.word
   const handle = session.handles.remove(x.u64(w.fh))
   session.dropUnnamed(handle)
-  for (const held of handle.pins.values()) await held.release()
-  if ((x.u32(w.releaseFlags) & FLOCK_UNLOCK) !== 0) await handle.file.flock('unlock')
-  await handle.file.close()
+  try {
+    for (const held of handle.pins.values()) await held.release()
+    if ((x.u32(w.releaseFlags) & FLOCK_UNLOCK) !== 0) await handle.file.flock('unlock')
+  } finally {
+    await handle.file.close()
+  }
   return 0
 }
 

@@ -26,7 +26,7 @@ async function lookup(session: FuseSession, x: Exchange): Promise<number> {
 /** The kernel is told of what a name of the directory in question leads to. */
 async function entry(session: FuseSession, x: Exchange, name: Uint8Array): Promise<number> {
   const stats = await session.fs.lstat(session.nodes.path(x.node, name), session.as(x))
-  session.nodes.learn(stats.ino, stats.generation)
+  session.nodes.learn(stats)
   return putEntry(x, stats, session.validity)
 }
 

@@ -12,6 +12,7 @@ const timeOf = (said: Said): Time => ('at' in said ? said.at : said.word)
 
 export const attributeVerbs: Some<
   | 'stat'
+  | 'find'
   | 'truncate'
   | 'chmod'
   | 'chown'
@@ -31,6 +32,11 @@ export const attributeVerbs: Some<
       path: (path, follow) => (follow ? volume.stat(path, as) : volume.lstat(path, as)),
       file: (file) => file.stat(),
     })
+  },
+
+  find: (session, { path }, call) => {
+    const stats = session.volume.lstat(path, session.credentials(call))
+    return { stats, key: session.server.handleKeys.keyOf(stats.ino, stats.generation) }
   },
 
   truncate: async (session, { target, size, options }, call) => {

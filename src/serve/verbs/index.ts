@@ -1,6 +1,7 @@
 /** What a server does for each verb. */
 import type { Handlers } from '../../control/answerer.js'
 import type { ClientSession } from '../client_session.js'
+import { proving } from '../proof.js'
 import { attributeVerbs } from './attributes.js'
 import { fileVerbs } from './files.js'
 import { holdVerbs } from './holds.js'
@@ -11,10 +12,11 @@ import { sessionVerbs } from './session.js'
 
 export const HANDLERS: Handlers<ClientSession> = {
   ...sessionVerbs,
-  ...nameVerbs,
+  ...proving(nameVerbs),
   ...fileVerbs,
-  ...attributeVerbs,
-  ...layoutVerbs,
+  ...proving({ open: fileVerbs.open }),
+  ...proving(attributeVerbs),
+  ...proving(layoutVerbs),
   ...lockVerbs,
   ...holdVerbs,
 }
