@@ -1,11 +1,12 @@
 /**
  * npm run bench [-- operations | scale | ageing | layout | loop | peers | rdma | rdma-peers |
- * sources | serve | cache] [-- options]: each part says its options at its top.
+ * sources | serve | cache | mount] [-- options]: each part says its options at its top.
  */
 import { ageing } from './ageing.js'
 import { cache } from './cache.js'
 import { layout } from './layout.js'
 import { loop } from './loop.js'
+import { mount } from './mount.js'
 import { operations } from './operations.js'
 import { peers } from './peers.js'
 import { rdma } from './rdma.js'
@@ -28,6 +29,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   sources,
   serve,
   cache,
+  mount,
 }
 
 const args = process.argv.slice(2)

@@ -83,9 +83,10 @@ const DIRECTORIES = [
 
 /** Those of servers and hosts, which take as long again: `npm run test:serve` names them. */
 const SERVING = ['processes', 'serve', 'served', 'clients', 'network', 'demo']
-
-/** Those with a mount, which need programs that nobody here wrote: `npm run test:programs`. */
-const MOUNTED = ['programs']
+/** Those of mounts, which want root: `npm run test:mount` names them. */
+const MOUNTING = ['mount']
+/** Programs that nobody here wrote: `npm run test:programs`. */
+const OTHERS = ['programs']
 
 /** Compiled tests whose source is still there: a test taken out leaves its compiled form behind. */
 function testFiles(directory: string): string[] {
@@ -126,7 +127,7 @@ function suitesOfFiles(directory: string): Suite[] {
 }
 
 function suites(wanted: readonly string[], each: boolean): Suite[] {
-  const directories = [...DIRECTORIES, ...SERVING, ...MOUNTED]
+  const directories = [...DIRECTORIES, ...SERVING, ...MOUNTING, ...OTHERS]
   const all: Suite[] = directories.map((name) => suiteOf(name, testFiles(name)))
   all.push({
     name: 'sanitizers',

@@ -24,16 +24,12 @@ export async function countCalls(pair: Pair, round: Round, directory: string): P
     await attach(pair.server.pids(), server),
   ]
   await pair.run()
-  for (const tracer of tracers) {
-    const gone = once(tracer, 'exit')
-    tracer.kill('SIGINT')
-    await gone
-  }
+  for (const tracer of tracers) await detach(tracer)
   await pair.verify()
   return { client: counted(client, round.count), server: counted(server, round.count) }
 }
 
-async function attach(pids: readonly number[], file: string): Promise<ChildProcess> {
+export async function attach(pids: readonly number[], file: string): Promise<ChildProcess> {
   const which = pids.flatMap((pid) => ['-p', String(pid)])
   const tracer = spawn('strace', ['-c', '-f', '-o', file, ...which], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -46,8 +42,15 @@ async function attach(pids: readonly number[], file: string): Promise<ChildProce
   return tracer
 }
 
+/** Then its summary is in the file. */
+export async function detach(tracer: ChildProcess): Promise<void> {
+  const gone = once(tracer, 'exit')
+  tracer.kill('SIGINT')
+  await gone
+}
+
 /** The calls of a summary, the most frequent first. */
-function counted(file: string, operations: number): string {
+export function counted(file: string, operations: number): string {
   const rows = readFileSync(file, 'utf8')
     .split('\n')
     .map((line) => line.trim().split(/\s+/))

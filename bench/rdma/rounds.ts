@@ -23,20 +23,31 @@ export interface Turns {
 }
 
 /** The measured rounds of each side. */
-export async function takeTurns(
-  sides: readonly Side[],
+export const takeTurns = (sides: readonly Side[], turns: Turns): Promise<Measured[][]> =>
+  inTurn(
+    sides.map(
+      ({ pair, round }) =>
+        () =>
+          pair.round(round),
+    ),
+    turns,
+  )
+
+/** The same of rounds that are run by any means. */
+export async function inTurn(
+  runs: readonly (() => Promise<Measured>)[],
   { rounds, warmUp, patience }: Turns,
 ): Promise<Measured[][]> {
-  const found = sides.map(() => [] as Measured[])
+  const found = runs.map(() => [] as Measured[])
   let left = patience * 1000
   let disturbed = 0
   for (let i = -warmUp; i < rounds; i++) {
-    for (const [side, { pair, round }] of sides.entries()) {
-      let measured = await pair.round(round)
+    for (const [side, run] of runs.entries()) {
+      let measured = await run()
       while (i >= 0 && measured.others > OTHERS_MOST && left > 0) {
         const start = performance.now()
         await setTimeout(PAUSE_MILLISECONDS)
-        measured = await pair.round(round)
+        measured = await run()
         left -= performance.now() - start
       }
       if (i < 0) continue
@@ -49,7 +60,7 @@ export async function takeTurns(
   if (disturbed > 0) {
     const share = `${OTHERS_MOST * 100} %`
     console.log(
-      `In ${disturbed} of ${rounds * sides.length} rounds others had more than ${share} of the machine.\n`,
+      `In ${disturbed} of ${rounds * runs.length} rounds others had more than ${share} of the machine.\n`,
     )
   }
   return found

@@ -59,12 +59,18 @@ async function mount(
     decides: privileged,
     failed: (error) => log.error('a request failed', { error: error as Error }),
   })
+  if (client !== null) {
+    client.onEventsLost = () => it.session.coherence.doubt()
+    client.onConnected = () => it.session.coherence.doubt()
+  }
   await mounted()
   const manager = new ServiceManager(log)
   manager.ready(`mounted at ${place}`, () => true)
   await Promise.race([it.over, aborted(stopped)])
   manager.stopping()
-  await it.leave()
+  if (!(await it.leave())) {
+    log.warn('programs were in it, or something else is mounted above', { directory: place })
+  }
   if (client !== null) giveUpSoon(client)
 }
 

@@ -67,6 +67,11 @@ export class Coherence {
     await this.#notices.inode(ino)
   }
 
+  /** Changes may have been made that nobody has told of: nothing that is cached is believed. */
+  doubt(): void {
+    for (const ino of this.#nodes.numbers()) void this.#notices.inode(ino)
+  }
+
   forgotten(ino: number): void {
     this.#direct.delete(ino)
   }

@@ -96,6 +96,13 @@ export class Exchange {
     return this.#words[BODY_WORD + word]! + this.#words[BODY_WORD + word + 1]! * TWO_32
   }
 
+  /** A place in a file that is about to have bytes there: EFBIG for one that no file has. */
+  place(word: number): number {
+    const place = this.u64(word)
+    if (place <= Number.MAX_SAFE_INTEGER) return place
+    throw new HoldfastError('EFBIG', `byte ${place}: no file is so long`)
+  }
+
   /** With a sign. */
   i64(word: number): number {
     return this.#words[BODY_WORD + word]! + (this.#words[BODY_WORD + word + 1]! | 0) * TWO_32

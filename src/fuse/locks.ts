@@ -1,36 +1,68 @@
 /**
  * Locks that programs take through a mount: the volume has them, so that they hold against those of
  * other mounts and sessions, too. The kernel names an owner by 64 bits, of which 53 are enough.
+ *
+ * Invariant: an owner has a small number here from its first lock to the end of its last, and those
+ * numbers are used again: who keeps a list of owners keeps a short one.
  */
 import type { OpenHandle } from './handles.js'
 
 /** What the kernel says for "to the end" (OFFSET_MAX of linux/fs.h), as a number. */
 export const TO_END = 2 ** 63
 
-export class Locks {
-  /** Processes that were last seen to lock, by owner: the volume does not keep them. */
-  readonly #pids = new Map<number, number>()
-  /** Of each inode, who has taken locks on it through this mount. */
-  readonly #owners = new Map<number, Set<number>>()
+interface Owner {
+  readonly number: number
+  /** The process that was last seen to lock for it. */
+  pid: number
+  /** Inodes that it may have locks on. */
+  readonly inodes: Set<number>
+}
 
-  take(ino: number, owner: number, pid: number): void {
-    this.#pids.set(owner, pid)
-    const owners = this.#owners.get(ino)
-    if (owners === undefined) this.#owners.set(ino, new Set([owner]))
-    else owners.add(owner)
+export class Locks {
+  readonly #owners = new Map<number, Owner>()
+  readonly #byNumber = new Map<number, Owner>()
+  readonly #free: number[] = []
+
+  /** An owner is about to lock something of an inode. Returns its number. */
+  take(ino: number, name: number, pid: number): number {
+    let owner = this.#owners.get(name)
+    if (owner === undefined) {
+      const number = this.#free.pop() ?? this.#byNumber.size + 1
+      owner = { number, pid, inodes: new Set() }
+      this.#owners.set(name, owner)
+      this.#byNumber.set(number, owner)
+    }
+    owner.pid = pid
+    owner.inodes.add(ino)
+    return owner.number
+  }
+
+  /** The number of an owner; 0: it has no locks. */
+  numberOf(name: number): number {
+    return this.#owners.get(name)?.number ?? 0
   }
 
   /** 0 for one that is another mount's. */
-  pidOf(owner: unknown): number {
-    return typeof owner === 'number' ? (this.#pids.get(owner) ?? 0) : 0
+  pidOf(number: unknown): number {
+    return typeof number === 'number' ? (this.#byNumber.get(number)?.pid ?? 0) : 0
+  }
+
+  /** All that it has on an inode has ended. */
+  dropped(ino: number, name: number): void {
+    const owner = this.#owners.get(name)
+    if (owner?.inodes.delete(ino) !== true || owner.inodes.size > 0) return
+    this.#owners.delete(name)
+    this.#byNumber.delete(owner.number)
+    this.#free.push(owner.number)
   }
 
   /** A descriptor was closed: all locks of its process on the file end (fcntl(2)). */
-  closed(handle: OpenHandle, owner: number): number | Promise<number> {
-    const owners = this.#owners.get(handle.ino)
-    if (owners?.delete(owner) !== true) return 0
-    if (owners.size === 0) this.#owners.delete(handle.ino)
-    this.#pids.delete(owner)
-    return handle.file.unlock({ start: 0, length: 0, owner }).then(() => 0)
+  closed({ file, ino }: OpenHandle, name: number): number | Promise<number> {
+    const owner = this.#owners.get(name)
+    if (owner?.inodes.has(ino) !== true) return 0
+    return file.unlock({ start: 0, length: 0, owner: owner.number }).then(() => {
+      this.dropped(ino, name)
+      return 0
+    })
   }
 }

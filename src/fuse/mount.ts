@@ -2,7 +2,7 @@
 import type { FileSystem } from '../base/filesystem.js'
 import { systemTimers } from '../base/timers.js'
 import type { CacheMode } from './coherence.js'
-import { mountDirectory, type Mounted, type MountOptions } from './mounting.js'
+import { isOnTop, mountDirectory, type Mounted, type MountOptions } from './mounting.js'
 import { FuseSession } from './session.js'
 import { watchMount } from './watchdog.js'
 
@@ -29,10 +29,12 @@ export interface FileSystemMountOptions extends MountOptions {
 export class Mount {
   readonly session: FuseSession
   readonly #mounted: Mounted
+  #isOver = false
 
   private constructor(session: FuseSession, mounted: Mounted) {
     this.session = session
     this.#mounted = mounted
+    void this.over.then(() => (this.#isOver = true))
   }
 
   /** Programs may come when it resolves. `directory` is an absolute path. */
@@ -54,7 +56,7 @@ export class Mount {
       validity,
       failed,
     })
-    const calm = watchMount(directory)
+    const calm = watchMount(mounted)
     void session.over.then(calm)
     return new Mount(session, mounted)
   }
@@ -70,12 +72,14 @@ export class Mount {
 
   /**
    * Takes it away. Programs that are in it have a while to leave; then it goes from the tree under
-   * them, and after another while what they still do is ENOTCONN. Returns whether all had left.
+   * them, and after another while what they still do is ENOTCONN. Returns whether it went in order:
+   * all had left, and nothing else is mounted above it.
    */
   async leave(): Promise<boolean> {
+    if (this.#isOver) return true
     const end = systemTimers.now() + LEAVE_MS
     while (!(await this.#unmount(false))) {
-      if (systemTimers.now() >= end) {
+      if (!isOnTop(this.#mounted) || systemTimers.now() >= end) {
         await this.#unmount(true)
         await Promise.race([this.over, after(GO_MS)])
         this.session.abort()
@@ -88,8 +92,9 @@ export class Mount {
     return true
   }
 
-  /** False while programs are in it. */
+  /** False while programs are in it, or something else is above it. */
   async #unmount(lazily: boolean): Promise<boolean> {
+    if (!isOnTop(this.#mounted)) return false
     try {
       await this.#mounted.unmount(lazily)
       return true

@@ -40,6 +40,8 @@ export interface Mounted {
   /** An open /dev/fuse. */
   readonly fd: number
   readonly directory: string
+  /** What mountinfo calls it. */
+  readonly id: string
   /** Ends the mount. `lazily`: from the tree at once, whoever is in it. EBUSY otherwise. */
   unmount(lazily?: boolean): Promise<void>
 }
@@ -86,6 +88,7 @@ function mountAsRoot(directory: string, options: MountOptions): Mounted {
   return {
     fd,
     directory,
+    id: idOf(directory),
     unmount: async (lazily = false) => {
       await native.unmount(directory, lazily ? MNT_DETACH : 0)
     },
@@ -108,6 +111,7 @@ async function mountAsUser(directory: string, options: MountOptions): Promise<Mo
     return {
       fd,
       directory,
+      id: idOf(directory),
       unmount: (lazily = false) => helper(['-u', ...(lazily ? ['-z'] : []), '--', directory]),
     }
   } finally {
@@ -145,6 +149,8 @@ function helper(args: readonly string[], socket?: number): Promise<void> {
 // ---- what is mounted ---------------------------------------------------------------------------
 
 export interface MountPoint {
+  /** Of this mount and no other that is there. */
+  readonly id: string
   readonly directory: string
   readonly type: string
   readonly source: string
@@ -156,16 +162,27 @@ export function mountAt(directory: string): MountPoint | null {
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const [before, after] = line.split(' - ')
     if (before === undefined || after === undefined) continue
-    const at = unescaped(before.split(' ')[4]!)
+    const [id, , , , where] = before.split(' ')
+    const at = unescaped(where!)
     const [type, source] = after.split(' ')
-    if (at === directory) found = { directory, type: type!, source: unescaped(source!) }
+    if (at === directory) found = { id: id!, directory, type: type!, source: unescaped(source!) }
   }
   return found
 }
 
+/** Of the one that was just mounted there. */
+const idOf = (directory: string): string => mountAt(directory)?.id ?? ''
+
+/** Whether it is the topmost at its directory: umount(2) takes that, whose ever it is. */
+export const isOnTop = ({ directory, id }: Mounted): boolean => mountAt(directory)?.id === id
+
 /** mountinfo writes blanks and backslashes in octal (proc(5)). */
 const unescaped = (text: string) =>
   text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
+
+/** A path as mountinfo writes it. */
+export const escapedPath = (path: string): string =>
+  path.replace(/[ \t\n\\]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`)
 
 /** A mount of ours whose server is gone is in the way of a new one, and of no use to anybody. */
 async function cleanStale(directory: string): Promise<void> {

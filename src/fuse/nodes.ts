@@ -32,6 +32,10 @@ export class Nodes {
     return this.#nodes.size
   }
 
+  numbers(): Iterable<number> {
+    return this.#nodes.keys()
+  }
+
   knows(ino: number): boolean {
     return this.#nodes.has(ino)
   }

@@ -4,8 +4,8 @@
  * Invariants:
  * - none is written by the thread that answers requests: the kernel may wait for such an answer
  *   before it is done with a notice (a page that is dirty is written back first);
- * - one at a time in a process, so that whatever they wait for, one thread of the pool is all that
- *   waits;
+ * - those about one inode go one after the other, and wait for no other's: the kernel holds back
+ *   the pages of a file while a call that cuts it waits, for minutes if it likes;
  * - what is waiting to be told already is not told twice.
  */
 import { native } from '../native/native.js'
@@ -13,13 +13,15 @@ import type { PollId } from '../native/sockets.js'
 import { OutHeader } from './wire/header.js'
 import { NotifyCode, NotifyEntry, NotifyInode } from './wire/notify.js'
 
-/** The last notice of this process that is under way. */
-let under = Promise.resolve()
+/** Notices that may be under way at a time, a thread each. */
+const LANES = 32
 
 /** Its attributes, and no data. */
 const ATTRIBUTES_ONLY = -1
 
 interface Notice {
+  /** The inode that the kernel may have to wait for. */
+  readonly ino: number
   readonly bytes: Uint8Array
   readonly told: Promise<void>
   readonly done: () => void
@@ -28,7 +30,8 @@ interface Notice {
 export class Notices {
   readonly #device: () => PollId | null
   readonly #waiting = new Map<string, Notice>()
-  #running = false
+  /** Inodes that are being told of. */
+  readonly #busy = new Set<number>()
   /** Notices that were written. */
   sent = 0
 
@@ -39,51 +42,51 @@ export class Notices {
 
   /** Data and attributes of an inode. Resolves when the kernel has let go of them. */
   inode(ino: number): Promise<void> {
-    return this.#tell(`data ${ino}`, () => inodeNotice(ino, 0))
+    return this.#tell(`data ${ino}`, ino, () => inodeNotice(ino, 0))
   }
 
   attributes(ino: number): Promise<void> {
     const data = this.#waiting.get(`data ${ino}`)
     if (data !== undefined) return data.told
-    return this.#tell(`attributes ${ino}`, () => inodeNotice(ino, ATTRIBUTES_ONLY))
+    return this.#tell(`attributes ${ino}`, ino, () => inodeNotice(ino, ATTRIBUTES_ONLY))
   }
 
   entry(parent: number, name: Uint8Array): Promise<void> {
     const key = `entry ${parent} ${Buffer.from(name).toString('latin1')}`
-    return this.#tell(key, () => entryNotice(parent, name))
+    return this.#tell(key, parent, () => entryNotice(parent, name))
   }
 
-  #tell(key: string, make: () => Uint8Array): Promise<void> {
+  #tell(key: string, ino: number, make: () => Uint8Array): Promise<void> {
     const waiting = this.#waiting.get(key)
     if (waiting !== undefined) return waiting.told
     let done = () => {}
     const told = new Promise<void>((resolve) => (done = resolve))
-    this.#waiting.set(key, { bytes: make(), told, done })
-    if (!this.#running) void this.#run()
+    this.#waiting.set(key, { ino, bytes: make(), told, done })
+    this.#begin()
     return told
   }
 
-  async #run(): Promise<void> {
-    this.#running = true
-    for (;;) {
-      const next = this.#waiting.entries().next()
-      if (next.done === true) break
-      const [key, notice] = next.value
+  #begin(): void {
+    for (const [key, notice] of this.#waiting) {
+      if (this.#busy.size >= LANES) return
+      if (this.#busy.has(notice.ino)) continue
       // What changes from here on is another notice.
       this.#waiting.delete(key)
-      under = under.then(() => this.#write(notice.bytes))
-      await under
-      notice.done()
+      this.#busy.add(notice.ino)
+      void this.#write(notice)
     }
-    this.#running = false
   }
 
   /** What the kernel does not know, it has not cached; a mount that is gone has nothing. */
-  async #write(bytes: Uint8Array): Promise<void> {
+  async #write({ ino, bytes, done }: Notice): Promise<void> {
     const device = this.#device()
-    if (device === null) return
-    this.sent++
-    await native.notifyFuse(device, bytes)
+    if (device !== null) {
+      this.sent++
+      await native.notifyFuse(device, bytes)
+    }
+    this.#busy.delete(ino)
+    done()
+    this.#begin()
   }
 }
 

@@ -114,7 +114,7 @@ export function putStatfs(x: Exchange, of: StatFs): number {
   x.put64(w.blocks, of.blocks)
   x.put64(w.bfree, of.blocksFree)
   x.put64(w.bavail, of.blocksAvailable)
-  // Those that are there, and those that can be: statfs(2) has the sum.
+  // statfs(2) counts those that could be, too.
   x.put64(w.files, of.files + of.filesFree)
   x.put64(w.ffree, of.filesFree)
   x.put32(w.bsize, of.blockSize)

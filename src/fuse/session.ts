@@ -38,7 +38,13 @@ const CLOSING_MS = 3000
 /** Errnos that the kernel takes. */
 const ERRNO_MAX = 511
 /** Requests that are carried out before others of this process have their turn. */
-const BATCH = 64
+const BATCH = 16
+/**
+ * Who asks alone waits for each answer, so that a second look in the same turn finds nothing, and
+ * costs a system call: after so many of those in a row one is made in so many turns.
+ */
+const ALONE = 8
+const PROBE = 8
 /** Exchanges that are kept for later. */
 const SPARE = 8
 
@@ -93,6 +99,9 @@ export class FuseSession {
   readonly #unnamed = new Map<number, OpenHandle>()
   #as: Credentials = { uid: 0, gid: 0, umask: 0, decided: true }
   #deviceNumber: Promise<number> | null = null
+  /** How often a second look in one turn has found nothing, in a row; and how many there were. */
+  #alone = 0
+  #looks = 0
   #ended = false
   #end = () => {}
   #cancelEnd = () => {}
@@ -153,8 +162,13 @@ export class FuseSession {
 
   #ready(): void {
     for (let i = 0; i < BATCH && !this.#ended; i++) {
+      if (i === 1 && this.#alone > ALONE && ++this.#looks % PROBE !== 0) return
       const length = this.#current.take(this.device)
-      if (length === 0) return
+      if (length === 0) {
+        if (i === 1) this.#alone++
+        return
+      }
+      if (i === 1) this.#alone = 0
       if (length === -ENODEV || length === -ECONNABORTED) return this.#unmounted()
       if (length < 0) {
         this.options.failed(new HoldfastError('EIO', `/dev/fuse: errno ${-length}`))

@@ -4,18 +4,25 @@
  * was there before the mount.
  */
 import { spawn } from 'node:child_process'
+import { escapedPath, type Mounted } from './mounting.js'
 
-/** Nothing was said before the end: who would have said it is dead. A live mount is left alone. */
+/**
+ * Nothing was said before the end: who would have said it is dead. What is mounted above, or alive,
+ * is left alone.
+ */
 const SCRIPT = `
 read -r word
 [ "$word" = done ] && exit
 stat "$1" >/dev/null 2>&1 && exit
+while read -r id parent device root at rest; do [ "$at" = "$2" ] && top=$id; done </proc/self/mountinfo
+[ "$top" = "$3" ] || exit
 umount -l -- "$1" 2>/dev/null || fusermount3 -u -z -- "$1" 2>/dev/null
 `
 
 /** Returns what is called when the mount has been taken away in order. */
-export function watchMount(directory: string): () => void {
-  const child = spawn('/bin/sh', ['-c', SCRIPT, 'holdfast-watchdog', directory], {
+export function watchMount({ directory, id }: Mounted): () => void {
+  const args = ['-c', SCRIPT, 'holdfast-watchdog', directory, escapedPath(directory), id]
+  const child = spawn('/bin/sh', args, {
     stdio: ['pipe', 'ignore', 'ignore'],
     // A terminal's signals end the server, not this.
     detached: true,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +128,12 @@ napi_value js_socketPair(napi_env env, napi_callback_info info) {
   return pair;
 }
 
-/* ---- on a thread: the filesystem may have to answer first ----------------------------------- */
+/*
+ * ---- on a thread: the filesystem may have to answer first -----------------------------------
+ *
+ * Notices have threads of their own, not those of libuv's pool, which are few, and which what they
+ * wait for may need.
+ */
 
 enum kind { NOTIFY, UNMOUNT, TAKE };
 
@@ -139,6 +145,9 @@ struct job {
   /* The error, or what was asked for. */
   int error;
   int result;
+  /* Of a notice. */
+  napi_threadsafe_function back;
+  /* Of the others. */
   napi_async_work work;
   napi_deferred deferred;
   char bytes[TEXT_MAX];
@@ -178,20 +187,14 @@ static int run_take(struct job *job) {
 static void execute(napi_env env, void *data) {
   (void)env;
   struct job *job = data;
-  if (job->kind == NOTIFY) job->error = run_notify(job);
-  else if (job->kind == TAKE) job->error = run_take(job);
+  if (job->kind == TAKE) job->error = run_take(job);
   else job->error = umount2(job->bytes, job->flags) == 0 ? 0 : errno;
-  if (job->kind == NOTIFY) close(job->fd);
 }
 
 static void complete(napi_env env, napi_status status, void *data) {
   struct job *job = data;
   napi_value value = NULL;
   if (status == napi_cancelled) job->error = ECANCELED;
-  if (job->kind == NOTIFY) {
-    job->result = job->error;
-    job->error = 0;
-  }
   if (job->error == 0) {
     if (napi_create_int32(env, job->result, &value) == napi_ok) {
       napi_resolve_deferred(env, job->deferred, value);
@@ -215,9 +218,54 @@ static napi_value start(napi_env env, struct job *job) {
     }
     napi_delete_async_work(env, job->work);
   }
-  if (job->kind == NOTIFY) close(job->fd);
   free(job);
   return throw_errno(env, ENOMEM, "malloc", NULL, "a thread for /dev/fuse");
+}
+
+static void *notify_thread(void *data) {
+  struct job *job = data;
+  napi_threadsafe_function back = job->back;
+  job->result = run_notify(job);
+  close(job->fd);
+  /* An environment that has ended takes nothing: nobody waits. */
+  if (napi_call_threadsafe_function(back, job, napi_tsfn_nonblocking) != napi_ok) free(job);
+  napi_release_threadsafe_function(back, napi_tsfn_release);
+  return NULL;
+}
+
+static void notified(napi_env env, napi_value callback, void *context, void *data) {
+  struct job *job = data;
+  napi_value value;
+  (void)callback;
+  (void)context;
+  if (env != NULL && napi_create_int32(env, job->result, &value) == napi_ok) {
+    napi_resolve_deferred(env, job->deferred, value);
+  }
+  free(job);
+}
+
+static napi_value start_notice(napi_env env, struct job *job) {
+  napi_value promise, name;
+  pthread_attr_t detached;
+  pthread_t thread;
+  int error = ENOMEM;
+  if (napi_create_string_utf8(env, "holdfast.fuse", NAPI_AUTO_LENGTH, &name) == napi_ok &&
+      napi_create_threadsafe_function(env, NULL, NULL, name, 0, 1, NULL, NULL, NULL, notified,
+                                      &job->back) == napi_ok) {
+    napi_unref_threadsafe_function(env, job->back);
+    napi_threadsafe_function back = job->back;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    if (napi_create_promise(env, &job->deferred, &promise) == napi_ok) {
+      error = pthread_create(&thread, &detached, notify_thread, job);
+    }
+    pthread_attr_destroy(&detached);
+    if (error == 0) return promise;
+    napi_release_threadsafe_function(back, napi_tsfn_abort);
+  }
+  close(job->fd);
+  free(job);
+  return throw_errno(env, error, "pthread_create", NULL, "a thread for a notice");
 }
 
 static struct job *make_job(napi_env env, enum kind kind) {
@@ -247,7 +295,7 @@ napi_value js_notifyFuse(napi_env env, napi_callback_info info) {
   job->length = length;
   /* Its own: the poll may be closed before. */
   job->fd = dup(poll_fd(poll));
-  if (job->fd >= 0) return start(env, job);
+  if (job->fd >= 0) return start_notice(env, job);
   free(job);
   return throw_errno(env, errno, "dup", NULL, "notifyFuse");
 }

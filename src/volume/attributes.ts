@@ -238,11 +238,11 @@ export class Attributes {
     const writes = want === Want.write
     if (writes) access.demandChangeable(w)
     if (name.startsWith('security.')) {
-      if (writes && !access.privileged) throw new HoldfastError('EPERM', `${name} is root's to set`)
+      if (writes && !access.isRoot) throw new HoldfastError('EPERM', `${name} is root's to set`)
       return
     }
     if (name.startsWith('trusted.')) {
-      if (access.privileged) return
+      if (access.isRoot) return
       throw new HoldfastError(writes ? 'EPERM' : 'ENODATA', `${name} is for root`)
     }
     if (name === ACCESS_ACL_NAME || name === DEFAULT_ACL_NAME) {

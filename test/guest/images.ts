@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { copyBusybox, copyProgram, makeInitrd } from '../machine/initrd.js'
 import { unpackKernel } from '../machine/kernel.js'
+import { CALLS, compileCalls } from '../suite/linux/kernel.js'
 import { install, MACHINE_NEEDS, run, which, type Needs } from '../machine/needs.js'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
@@ -19,7 +20,7 @@ const IMAGES = resolve(ROOT, 'build/guest')
 /** Modules that the guest loads, with those that they need. */
 const MODULES = [
   ...['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4', 'xfs'],
-  ...['nfit', 'nd_pmem', 'device_dax', 'dax_pmem'],
+  ...['nfit', 'nd_pmem', 'device_dax', 'dax_pmem', 'fuse'],
 ]
 const NEEDS: Needs = {
   commands: { 'mkfs.ext4': 'e2fsprogs', 'mkfs.xfs': 'xfsprogs', ndctl: 'ndctl' },
@@ -53,6 +54,9 @@ function makeTools(files: ReadonlyMap<string, string>): string {
   copyProgram(poison, tree, 'bin/poison')
   copyBusybox(tree, BUSYBOX_TOOLS)
   for (const part of PROJECT) cpSync(join(ROOT, part), join(tree, 'app', part), { recursive: true })
+  const calls = join(IMAGES, 'calls')
+  compileCalls(calls)
+  copyProgram(calls, tree, join('app', CALLS))
   for (const [name, text] of files) writeFileSync(join(tree, 'app', name), text)
   return makeDisk('tools.img', 500, tree)
 }

@@ -7,7 +7,8 @@
  * its page cache, as in a power cut; the files behind its disk and its persistent memory stay. The
  * next boot checks: nothing that was said to be durable may be missing.
  *
- * An argument, `devices` or `power-off`, runs only that. SEED repeats the operations (not the
+ * Another boot mounts a volume on its kernel, which is Debian's, and older than many
+ * (inside/mounts.ts). An argument, `devices`, `mounts` or `power-off`, runs only that. SEED repeats the operations (not the
  * moment of the kill), KILLS is their number. The consoles are kept in build/guest/*.log.
  */
 import assert from 'node:assert/strict'
@@ -53,6 +54,16 @@ async function testDevices(guest: Guest, memory: string): Promise<string> {
   assert.equal(count('fail'), '0')
   assert.equal(count('skipped'), '0')
   assert.ok(Number(count('pass')) > 0, 'no test ran')
+  return `${count('pass')} tests passed`
+}
+
+/** A volume mounted on the guest's kernel. */
+async function testMounts(guest: Guest): Promise<string> {
+  const lines = await runProgram({ guest, program: 'mounts', args: [], patience: DEVICES_MS })
+  const count = (what: string) =>
+    lines.map((line) => new RegExp(`^\\S+ ${what} (\\d+)$`).exec(line)?.[1]).find(Boolean)
+  assert.equal(count('fail'), '0')
+  assert.ok(Number(count('pass')) > 100, 'the table was tried')
   return `${count('pass')} tests passed`
 }
 
@@ -140,8 +151,10 @@ async function main(part: string | undefined): Promise<void> {
   const files = sequences.map((ops, i) => [`operations-${i}.json`, JSON.stringify(ops)] as const)
   const guest = await timed('setting up', async () => makeGuest(new Map(files)))
   const memory = makeMemory('memory.img', MEMORY_BYTES)
-  if (part !== 'power-off') console.log(await timed('devices', () => testDevices(guest, memory)))
-  if (part !== 'devices') await testPowerOff(guest, memory, sequences)
+  const wanted = (name: string) => part === undefined || part === name
+  if (wanted('devices')) console.log(await timed('devices', () => testDevices(guest, memory)))
+  if (wanted('mounts')) console.log(await timed('mounts', () => testMounts(guest)))
+  if (wanted('power-off')) await testPowerOff(guest, memory, sequences)
 }
 
 async function testPowerOff(

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createVolume } from '../../src/layout/embedded.js'
+import { createVolume, type CreateVolumeOptions } from '../../src/layout/embedded.js'
 import { Programs, type Program } from '../processes/program.js'
 import { Daemon } from '../serve/daemon.js'
 import { formatSecret } from '../../src/control/keys.js'
@@ -49,16 +49,21 @@ export class MountScene {
   program!: Program
   daemon: Daemon | null = null
 
-  private constructor(bytes: number) {
+  private constructor(bytes: number, options: CreateVolumeOptions) {
     this.folder = mkdtempSync('/dev/shm/holdfast-mount-')
     this.region = join(this.folder, 'v.hf')
     this.directory = join(this.folder, 'mnt')
     mkdirSync(this.directory)
-    createVolume(this.region, bytes, { label: 'mount' })
+    createVolume(this.region, bytes, { label: 'mount', ...options })
   }
 
-  static async start(way: Way, words = '', bytes = 64 << 20): Promise<MountScene> {
-    const scene = new MountScene(bytes)
+  static async start(
+    way: Way,
+    words = '',
+    bytes = 64 << 20,
+    options: CreateVolumeOptions = {},
+  ): Promise<MountScene> {
+    const scene = new MountScene(bytes, options)
     try {
       await scene.mount(way, words)
       return scene
@@ -103,7 +108,17 @@ export class MountScene {
     return join(this.directory, name)
   }
 
-  /** A command line of holdfast; what it prints. */
+  /** A command line of holdfast, for who runs it. */
+  command(...args: readonly string[]): [string, string[]] {
+    return [process.execPath, [MAIN, ...args]]
+  }
+
+  /** One that goes on. */
+  start(...args: readonly string[]): Program {
+    return this.programs.start(`holdfast ${args[0]}`, this.command(...args).flat())
+  }
+
+  /** What one prints. */
   holdfast(...args: readonly string[]): string {
     return execFileSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
   }

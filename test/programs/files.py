@@ -311,6 +311,50 @@ def locks_between_processes(top, _):
         assert asked(0, 0, fcntl.LOCK_EX) == "had"
 
 
+def told(command):
+    """A process that runs a command when it is told to; it has nothing of ours open."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(into)
+        os.read(out, 1)
+        os.execvp(command[0], command)
+    os.close(out)
+
+    def tell():
+        os.write(into, b".")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, command
+
+    return tell
+
+
+def files_that_are_still_written(top, _):
+    """Others copy, and protect, what nobody has closed or synced yet."""
+    written, mapped, kept = (os.path.join(top, name) for name in ("written", "mapped", "kept"))
+    copies = {path: told(["cp", path, path + ".copy"]) for path in (written, mapped)}
+    protect = told(["chattr", "+i", kept])
+    unprotect = told(["chattr", "-i", kept])
+    held = content(9, 300_000)
+    files = [os.open(path, os.O_RDWR | os.O_CREAT) for path in (written, mapped, kept)]
+    os.write(files[0], held)
+    os.ftruncate(files[1], len(held))
+    with mmap.mmap(files[1], len(held)) as mapping:
+        mapping[:] = held
+        for path, tell in copies.items():
+            tell()
+            with open(path + ".copy", "rb") as copy:
+                assert copy.read() == held, f"{path}.copy"
+    os.write(files[2], held)
+    protect()
+    os.fsync(files[2])
+    for file in files:
+        os.close(file)
+    unprotect()
+    for path in (written, mapped, kept):
+        with open(path, "rb") as file:
+            assert file.read() == held, path
+
+
 def directories_that_change(top, _):
     """What is there throughout is listed once, while other names come and go."""
     keep = {f"keep{i:04}" for i in range(2000)}
@@ -342,6 +386,7 @@ TESTS = {
         sendfile,
         temporary_files,
         locks_between_processes,
+        files_that_are_still_written,
         directories_that_change,
     )
 }

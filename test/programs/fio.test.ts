@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { flipBit } from './damage.js'
-import { groundTest, type Finished, type Ground } from './ground.js'
+import { MODES, groundTest, type Finished, type Ground } from './ground.js'
 
 interface Workload {
   readonly name: string
@@ -122,51 +122,53 @@ function moved(done: Finished): { readonly written: number; readonly read: numbe
   }
 }
 
-groundTest(
-  'fio reads what it has written',
-  { mebibytes: 768, needs: ['fio'] },
-  async (ground, t) => {
-    for (const { name, jobs } of WORKLOADS) {
-      await t.test(`fio compares what it wrote ${name}`, async () => {
-        const place = join(ground.directory, 'fio')
+for (const mode of MODES) {
+  groundTest(
+    `fio reads what it has written, ${mode}`,
+    { mebibytes: 768, mode, needs: ['fio'] },
+    async (ground, t) => {
+      for (const { name, jobs } of WORKLOADS) {
+        await t.test(`fio compares what it wrote ${name}`, async () => {
+          const place = join(ground.directory, 'fio')
+          mkdirSync(place)
+          const { written, read } = moved(await fio(ground, place, jobs))
+          assert.ok(written > 1 << 20, `${written} bytes were written`)
+          assert.ok(read >= written, `${read} of ${written} bytes were compared`)
+          rmSync(place, { recursive: true })
+        })
+      }
+
+      const kept = [
+        '--rw=randwrite --bs=4k --size=32m --end_fsync=0',
+        '--rw=randwrite --bs=4k --size=16m --ioengine=mmap',
+        '--rw=write --bs=1m --size=32m --direct=1',
+      ]
+      const kinds = ['buffered', 'mapped', 'direct']
+      const place = join(ground.directory, 'kept')
+      await t.test('fio compares after the next mount what it wrote before', async () => {
         mkdirSync(place)
-        const { written, read } = moved(await fio(ground, place, jobs))
-        assert.ok(written > 1 << 20, `${written} bytes were written`)
-        assert.ok(read >= written, `${read} of ${written} bytes were compared`)
-        rmSync(place, { recursive: true })
+        moved(await fio(ground, place, kept, { more: ['--do_verify=0'] }))
+        await ground.remount()
+        const { read } = moved(await fio(ground, place, kept, { more: ['--verify_only=1'] }))
+        assert.equal(read, 80 << 20)
       })
-    }
 
-    const kept = [
-      '--rw=randwrite --bs=4k --size=32m --end_fsync=0',
-      '--rw=randwrite --bs=4k --size=16m --ioengine=mmap',
-      '--rw=write --bs=1m --size=32m --direct=1',
-    ]
-    const kinds = ['buffered', 'mapped', 'direct']
-    const place = join(ground.directory, 'kept')
-    await t.test('fio compares after the next mount what it wrote before', async () => {
-      mkdirSync(place)
-      moved(await fio(ground, place, kept, { more: ['--do_verify=0'] }))
-      await ground.remount()
-      const { read } = moved(await fio(ground, place, kept, { more: ['--verify_only=1'] }))
-      assert.equal(read, 80 << 20)
-    })
-
-    for (const [i, kind] of kinds.entries()) {
-      await t.test(
-        `fio tells of one bit that is another, in what was written ${kind}`,
-        async () => {
-          const file = join(
-            place,
-            readdirSync(place).find((one) => one.startsWith(`job${i}.`))!,
-          )
-          flipBit(file, 5_000_001)
-          const done = await fio(ground, place, kept, { more: ['--verify_only=1'], status: null })
-          assert.notEqual(done.status, 0)
-          assert.match(done.errors + done.lines.join('\n'), /crc32c: verify failed at file/)
-          flipBit(file, 5_000_001)
-        },
-      )
-    }
-  },
-)
+      for (const [i, kind] of kinds.entries()) {
+        await t.test(
+          `fio tells of one bit that is another, in what was written ${kind}`,
+          async () => {
+            const file = join(
+              place,
+              readdirSync(place).find((one) => one.startsWith(`job${i}.`))!,
+            )
+            flipBit(file, 5_000_001)
+            const done = await fio(ground, place, kept, { more: ['--verify_only=1'], status: null })
+            assert.notEqual(done.status, 0)
+            assert.match(done.errors + done.lines.join('\n'), /crc32c: verify failed at file/)
+            flipBit(file, 5_000_001)
+          },
+        )
+      }
+    },
+  )
+}

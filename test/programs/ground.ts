@@ -33,8 +33,8 @@ export interface GroundOptions {
   /** Of the volume. */
   readonly mebibytes: number
   readonly needs: readonly ProgramName[]
-  /** Options of the mount, unless it has some of the environment. */
-  readonly options?: string
+  /** Its options; those of the environment unless given. */
+  readonly mode?: string
 }
 
 export interface RunOptions {
@@ -82,7 +82,7 @@ export class Ground {
   }
 
   static async make(programs: Programs, wanted: GroundOptions): Promise<Ground> {
-    const options = OPTIONS || (wanted.options ?? '')
+    const options = wanted.mode ?? OPTIONS
     if (ELSEWHERE !== undefined) return new Ground(programs, options, null)
     const scene = await MountScene.start(WAY, options, wanted.mebibytes * MIB)
     try {
@@ -199,6 +199,12 @@ function noGround(): string | false {
   const reason = cannotMount()
   return ELSEWHERE !== undefined && process.getuid?.() === 0 ? false : (reason ?? false)
 }
+
+/** Of those programs that tell by fsync(2), mmap(2) or locks: with pages of the kernel, and without. */
+export const MODES: readonly string[] =
+  OPTIONS === '' && WAY === 'embedded' && ELSEWHERE === undefined
+    ? ['direct', 'exclusive']
+    : [OPTIONS]
 
 /** A test that has a volume for its programs. */
 export function groundTest(

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stateOf, turn, until, type Program } from '../processes/program.js'
 import { flipBit } from './damage.js'
-import { groundTest, type Finished, type Ground } from './ground.js'
+import { MODES, groundTest, type Finished, type Ground } from './ground.js'
 
 const SCALE = 3
 const CLIENTS = 4
@@ -169,61 +169,69 @@ async function killUnderLoad(server: Server, name: string, kill: () => Promise<v
   await check(server)
 }
 
-groundTest(
-  'PostgreSQL keeps what it has acknowledged',
-  { mebibytes: 768, needs: ['initdb'] },
-  async (ground, t) => {
-    const server = await Server.make(ground)
-    await t.test('initdb and pgbench make a cluster', async () => {
-      const how = ['--data-checksums', '-U', 'postgres', '-A', 'trust', '-E', 'UTF8']
-      await server.run('initdb', '-D', server.data, ...how)
-      await server.start()
-      await server.run('pgbench', '-i', '-q', '-s', String(SCALE), '--foreign-keys')
-      assert.equal(await assertBalanced(server), 0)
-    })
+for (const mode of MODES) {
+  groundTest(
+    `PostgreSQL keeps what it has acknowledged, ${mode}`,
+    { mebibytes: 768, mode, needs: ['initdb'] },
+    async (ground, t) => {
+      const server = await Server.make(ground)
+      await t.test('initdb and pgbench make a cluster', async () => {
+        const how = ['--data-checksums', '-U', 'postgres', '-A', 'trust', '-E', 'UTF8']
+        await server.run('initdb', '-D', server.data, ...how)
+        await server.start()
+        await server.run('pgbench', '-i', '-q', '-s', String(SCALE), '--foreign-keys')
+        assert.equal(await assertBalanced(server), 0)
+      })
 
-    await t.test(
-      'pgbench does its transactions, and the sums of its tables are equal',
-      async () => {
-        await server.run('pgbench', ...LOAD, '-t', String(TRANSACTIONS), '--log-prefix=first')
-        assert.equal(await assertBalanced(server), CLIENTS * TRANSACTIONS)
-        assert.equal(acknowledged(server, 'first'), CLIENTS * TRANSACTIONS)
-        await check(server)
-      },
-    )
+      await t.test(
+        'pgbench does its transactions, and the sums of its tables are equal',
+        async () => {
+          await server.run('pgbench', ...LOAD, '-t', String(TRANSACTIONS), '--log-prefix=first')
+          assert.equal(await assertBalanced(server), CLIENTS * TRANSACTIONS)
+          assert.equal(acknowledged(server, 'first'), CLIENTS * TRANSACTIONS)
+          await check(server)
+        },
+      )
 
-    await t.test('after a kill of all of its processes nothing acknowledged is gone', async () => {
-      await killUnderLoad(server, 'killed', () => server.kill())
-    })
+      await t.test(
+        'after a kill of all of its processes nothing acknowledged is gone',
+        async () => {
+          await killUnderLoad(server, 'killed', () => server.kill())
+        },
+      )
 
-    await t.test(
-      'after a kill of the mount, with its cache, nothing acknowledged is gone',
-      async () => {
-        await killUnderLoad(server, 'crashed', () => ground.crash(() => server.kill()))
-      },
-    )
+      await t.test(
+        'after a kill of the mount, with its cache, nothing acknowledged is gone',
+        async () => {
+          await killUnderLoad(server, 'crashed', () => ground.crash(() => server.kill()))
+        },
+      )
 
-    await t.test('a backup of the running server is what its manifest says', async () => {
-      const backup = join(server.aside, 'backup')
-      await server.run('pg_basebackup', '-D', backup, '-c', 'fast')
-      await ground.run(['cp', '-a', backup, ground.directory])
-      await server.run('pg_verifybackup', join(ground.directory, 'backup'))
-    })
+      await t.test('a backup of the running server is what its manifest says', async () => {
+        const backup = join(server.aside, 'backup')
+        await server.run('pg_basebackup', '-D', backup, '-c', 'fast')
+        await ground.run(['cp', '-a', backup, ground.directory])
+        await server.run('pg_verifybackup', join(ground.directory, 'backup'))
+      })
 
-    await t.test('stopped and mounted anew it has the same rows, with good checksums', async () => {
-      const before = await assertBalanced(server)
-      const [table] = await server.query("SELECT pg_relation_filepath('pgbench_accounts')")
-      await server.stop()
-      await ground.remount()
-      await server.run('pg_checksums', '--check', '-D', server.data)
-      await server.start()
-      assert.equal(await assertBalanced(server), before)
-      await server.stop()
+      await t.test(
+        'stopped and mounted anew it has the same rows, with good checksums',
+        async () => {
+          const before = await assertBalanced(server)
+          const [table] = await server.query("SELECT pg_relation_filepath('pgbench_accounts')")
+          await server.stop()
+          await ground.remount()
+          await server.run('pg_checksums', '--check', '-D', server.data)
+          await server.start()
+          assert.equal(await assertBalanced(server), before)
+          await server.stop()
 
-      flipBit(join(server.data, table!), 1_000_000)
-      const words = [join(binaries(), 'pg_checksums'), '--check', '-D', server.data]
-      const done = await ground.run(words, { user: 'postgres', status: null })
-      assert.equal(done.status, 1, 'one bit is another, and nobody tells')
-    })
-  },
-)
+          flipBit(join(server.data, table!), 1_000_000)
+          const words = [join(binaries(), 'pg_checksums'), '--check', '-D', server.data]
+          const done = await ground.run(words, { user: 'postgres', status: null })
+          assert.equal(done.status, 1, 'one bit is another, and nobody tells')
+        },
+      )
+    },
+  )
+}

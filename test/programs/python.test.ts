@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { groundTest, type Ground } from './ground.js'
+import { MODES, groundTest, type Ground } from './ground.js'
 
 const PYTHON = '/usr/bin/python3'
 const FILES = resolve('test/programs/files.py')
@@ -28,18 +28,20 @@ async function holds(ground: Ground, name: string): Promise<void> {
   for (const place of places) rmSync(place, { recursive: true })
 }
 
-groundTest(
-  'Python reads what it has written',
-  { mebibytes: 512, needs: ['python3'] },
-  async (ground, t) => {
-    const listed = spawnSync(PYTHON, [FILES, '--list'], { encoding: 'utf8' })
-    const names = listed.stdout.trim().split('\n')
-    assert.ok(names.length > 5, listed.stderr)
-    for (const name of names) {
-      await t.test(`Python: ${name.replaceAll('_', ' ')}`, () => holds(ground, name))
-    }
-  },
-)
+for (const mode of MODES) {
+  groundTest(
+    `Python reads what it has written, ${mode}`,
+    { mebibytes: 512, mode, needs: ['python3'] },
+    async (ground, t) => {
+      const listed = spawnSync(PYTHON, [FILES, '--list'], { encoding: 'utf8' })
+      const names = listed.stdout.trim().split('\n')
+      assert.ok(names.length > 5, listed.stderr)
+      for (const name of names) {
+        await t.test(`Python: ${name.replaceAll('_', ' ')}`, () => holds(ground, name))
+      }
+    },
+  )
+}
 
 groundTest(
   'the tests of CPython itself pass',

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Program } from '../processes/program.js'
 import { flipBit } from './damage.js'
-import { finished, groundTest, type Ground } from './ground.js'
+import { MODES, finished, groundTest, type Ground } from './ground.js'
 
 const JOURNALS = ['wal', 'delete', 'truncate', 'persist'] as const
 const WRITERS = 4
@@ -114,63 +114,68 @@ async function writeAtOnce(ground: Ground, journal: string): Promise<void> {
   await checkKilled(ground, file, last)
 }
 
-groundTest(
-  'databases of SQLite hold what was committed',
-  { mebibytes: 256, needs: ['sqlite3'] },
-  async (ground, t) => {
-    const { beside, directory } = ground
-    await make(ground, 'wanted.db', 'delete', beside)
-    for (let i = 0; i < WRITERS; i++) {
-      await sql(ground, 'wanted.db', writing(i, TRANSACTIONS), beside)
-    }
-    const wanted = (await sql(ground, 'wanted.db', DUMP, beside)).lines
-    assert.ok(wanted.length > WRITERS * TRANSACTIONS * ROWS * 0.6)
-
-    for (const journal of JOURNALS) {
-      await t.test(`journal mode ${journal}: four that write at once, and one killed`, async () => {
-        await writeAtOnce(ground, journal)
-        assert.deepEqual((await sql(ground, `${journal}.db`, DUMP)).lines, wanted)
-      })
-    }
-
-    await t.test('a backup, a vacuum and a copy hold the same', async () => {
-      await sql(ground, 'wal.db', `.backup backup.db\nVACUUM INTO 'vacuumed.db';\nVACUUM;`)
-      await ground.run(['cp', 'backup.db', 'copied.db'])
-      for (const name of ['backup', 'vacuumed', 'copied', 'wal']) {
-        assert.deepEqual((await sql(ground, `${name}.db`, CHECKS)).lines, ['ok', '0'])
-        assert.deepEqual((await sql(ground, `${name}.db`, DUMP)).lines, wanted, name)
+for (const mode of MODES) {
+  groundTest(
+    `databases of SQLite hold what was committed, ${mode}`,
+    { mebibytes: 256, mode, needs: ['sqlite3'] },
+    async (ground, t) => {
+      const { beside, directory } = ground
+      await make(ground, 'wanted.db', 'delete', beside)
+      for (let i = 0; i < WRITERS; i++) {
+        await sql(ground, 'wanted.db', writing(i, TRANSACTIONS), beside)
       }
-    })
+      const wanted = (await sql(ground, 'wanted.db', DUMP, beside)).lines
+      assert.ok(wanted.length > WRITERS * TRANSACTIONS * ROWS * 0.6)
 
-    await t.test('after the next mount they hold the same', async () => {
-      await ground.remount()
       for (const journal of JOURNALS) {
-        assert.deepEqual((await sql(ground, `${journal}.db`, CHECKS)).lines, ['ok', '0'])
-        assert.deepEqual((await sql(ground, `${journal}.db`, DUMP)).lines, wanted)
+        await t.test(
+          `journal mode ${journal}: four that write at once, and one killed`,
+          async () => {
+            await writeAtOnce(ground, journal)
+            assert.deepEqual((await sql(ground, `${journal}.db`, DUMP)).lines, wanted)
+          },
+        )
       }
-    })
 
-    for (const journal of JOURNALS) {
-      await t.test(
-        `journal mode ${journal}: a kill of the mount takes no transaction`,
-        async () => {
-          const file = `crash-${journal}.db`
-          await make(ground, file, journal)
-          const program = await begunWriter(ground, file)
-          const kill = () => ground.crash(async () => void (await program.kill()))
-          await checkKilled(ground, file, await killedWriter(program, kill))
-        },
-      )
-    }
+      await t.test('a backup, a vacuum and a copy hold the same', async () => {
+        await sql(ground, 'wal.db', `.backup backup.db\nVACUUM INTO 'vacuumed.db';\nVACUUM;`)
+        await ground.run(['cp', 'backup.db', 'copied.db'])
+        for (const name of ['backup', 'vacuumed', 'copied', 'wal']) {
+          assert.deepEqual((await sql(ground, `${name}.db`, CHECKS)).lines, ['ok', '0'])
+          assert.deepEqual((await sql(ground, `${name}.db`, DUMP)).lines, wanted, name)
+        }
+      })
 
-    await t.test('one bit that is another is told', async () => {
-      // Vacuumed, there is nothing in it but what is in its tables and indexes.
-      const file = join(directory, 'vacuumed.db')
-      flipBit(file, readFileSync(file).indexOf(`1-${TRANSACTIONS - 1}-7-0000`) + 7)
-      const program = ground.start(['sqlite3', '-batch', file, `${CHECKS} ${DUMP}`])
-      await program.ended()
-      await program.closed
-      assert.notDeepEqual(program.rest(), ['ok', '0', ...wanted])
-    })
-  },
-)
+      await t.test('after the next mount they hold the same', async () => {
+        await ground.remount()
+        for (const journal of JOURNALS) {
+          assert.deepEqual((await sql(ground, `${journal}.db`, CHECKS)).lines, ['ok', '0'])
+          assert.deepEqual((await sql(ground, `${journal}.db`, DUMP)).lines, wanted)
+        }
+      })
+
+      for (const journal of JOURNALS) {
+        await t.test(
+          `journal mode ${journal}: a kill of the mount takes no transaction`,
+          async () => {
+            const file = `crash-${journal}.db`
+            await make(ground, file, journal)
+            const program = await begunWriter(ground, file)
+            const kill = () => ground.crash(async () => void (await program.kill()))
+            await checkKilled(ground, file, await killedWriter(program, kill))
+          },
+        )
+      }
+
+      await t.test('one bit that is another is told', async () => {
+        // Vacuumed, there is nothing in it but what is in its tables and indexes.
+        const file = join(directory, 'vacuumed.db')
+        flipBit(file, readFileSync(file).indexOf(`1-${TRANSACTIONS - 1}-7-0000`) + 7)
+        const program = ground.start(['sqlite3', '-batch', file, `${CHECKS} ${DUMP}`])
+        await program.ended()
+        await program.closed
+        assert.notDeepEqual(program.rest(), ['ok', '0', ...wanted])
+      })
+    },
+  )
+}

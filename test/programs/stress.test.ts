@@ -10,7 +10,7 @@ import { groundTest, type Finished } from './ground.js'
 const GROUPS: readonly (readonly string[])[] = [
   ['access', 'chdir', 'chmod', 'chown', 'utime'],
   ['dentry --dentries 400', 'dir --dir-dirs 512', 'dirdeep --dirdeep-inodes 2000', 'dirmany'],
-  ['filename --filename-opts posix', 'getdent', 'fstat', 'touch', 'mknod'],
+  ['filename --filename-opts posix', 'touch', 'mknod'],
   ['link', 'symlink', 'rename', 'open --open-max 2000', 'handle'],
   ['flock', 'lockf', 'locka', 'lockofd', 'lease'],
   ['fcntl', 'dnotify', 'inotify', 'xattr', 'chattr'],

@@ -55,7 +55,7 @@ async function setattr(session: FuseSession, x: Exchange): Promise<number> {
   }
   if ((valid & Valid.mode) !== 0) await fs.chmod(path, x.u32(w.mode) & 0o7777, as)
   if ((valid & Valid.size) !== 0) {
-    await fs.truncate(path, x.u64(w.size), as, { signal: session.signalOf(x) })
+    await fs.truncate(path, x.place(w.size), as, { signal: session.signalOf(x) })
   }
   if ((valid & (Valid.atime | Valid.mtime)) !== 0) {
     const atimeNow = (valid & Valid.atimeNow) !== 0

@@ -91,6 +91,7 @@ function read(session: FuseSession, x: Exchange): number | Promise<number> {
   const w = ReadIn.word
   const handle = session.handles.get(x.u64(w.fh))
   const [offset, size] = [x.u64(w.offset), x.u32(w.size)]
+  if (offset > Number.MAX_SAFE_INTEGER) return 0
   const { direct } = handle
   if (direct === undefined) return handle.file.read(x.room(size), offset)
   const { gather } = session
@@ -115,7 +116,7 @@ function putWritten(x: Exchange, length: number): number {
 function write(session: FuseSession, x: Exchange): number | Promise<number> {
   const w = WriteIn.word
   const handle = session.handles.get(x.u64(w.fh))
-  const [offset, size, flags] = [x.u64(w.offset), x.u32(w.size), x.u32(w.flags)]
+  const [offset, size, flags] = [x.place(w.offset), x.u32(w.size), x.u32(w.flags)]
   const data = x.data(WriteIn.size, size)
   // From the page cache bytes have a place; and who had O_APPEND may have let go of it.
   const placed = (x.u32(w.writeFlags) & WriteFlag.cache) !== 0 || (flags & O.APPEND) === 0
@@ -149,7 +150,7 @@ async function writePlaced(
 async function fallocate(session: FuseSession, x: Exchange): Promise<number> {
   const w = FallocateIn.word
   const { file } = session.handles.get(x.u64(w.fh))
-  const [offset, length, mode] = [x.u64(w.offset), x.u64(w.length), x.u32(w.mode)]
+  const [offset, length, mode] = [x.place(w.offset), x.place(w.length), x.u32(w.mode)]
   const keepSize = (mode & Fallocate.keepSize) !== 0
   const signal = session.signalOf(x)
   switch (mode & ~Fallocate.keepSize) {
@@ -186,7 +187,7 @@ async function copyRange(session: FuseSession, x: Exchange): Promise<number> {
   const to = session.handles.get(x.u64(w.fhOut))
   if (x.u64(w.flags) !== 0) throw new HoldfastError('EINVAL', 'copy_file_range has no flags')
   const length = Math.min(x.u64(w.len), COPY_BYTES_MAX)
-  const n = await from.file.copyRange(x.u64(w.offIn), to.file, x.u64(w.offOut), length)
+  const n = await from.file.copyRange(x.place(w.offIn), to.file, x.place(w.offOut), length)
   // That the one was read is nothing that the kernel thinks of by itself.
   await session.notices.attributes(from.ino)
   return n

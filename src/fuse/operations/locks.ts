@@ -11,16 +11,17 @@ import type { Operations } from './operation.js'
 const WHOLE_FILE = 1
 const w = LockIn.word
 
-function lockOf(x: Exchange): RangeLock {
+/** The lock in question, of an owner by its number here. */
+function lockOf(x: Exchange, owner: number): RangeLock {
   const [start, end] = [x.u64(w.start), x.u64(w.end)]
   const length = end >= TO_END ? 0 : end - start + 1
   const type = x.u32(w.type) === LockType.read ? 'read' : 'write'
-  return { type, start, length, owner: x.u64(w.owner) }
+  return { type, start, length, owner }
 }
 
 async function getlk(session: FuseSession, x: Exchange): Promise<number> {
   const { file } = session.handles.get(x.u64(w.fh))
-  const found = await file.testLock(lockOf(x))
+  const found = await file.testLock(lockOf(x, session.locks.numberOf(x.u64(w.owner))))
   const out = LockOut.word
   x.clear(0, LockOut.size)
   if (found === null) {
@@ -48,12 +49,16 @@ async function setlk(session: FuseSession, x: Exchange, wait: boolean): Promise<
     await file.flock(unlocks ? 'unlock' : shared ? 'shared' : 'exclusive', options)
     return 0
   }
-  const lock = lockOf(x)
-  if (unlocks) await file.unlock(lock)
-  else {
-    session.locks.take(ino, x.u64(w.owner), x.u32(w.pid))
-    await file.lock(lock, options)
+  const name = x.u64(w.owner)
+  if (!unlocks) {
+    await file.lock(lockOf(x, session.locks.take(ino, name, x.u32(w.pid))), options)
+    return 0
   }
+  const number = session.locks.numberOf(name)
+  if (number === 0) return 0
+  const range = lockOf(x, number)
+  await file.unlock(range)
+  if (range.start === 0 && range.length === 0) session.locks.dropped(ino, name)
   return 0
 }
 

@@ -13,7 +13,8 @@ import type { Credentials } from '../../../src/base/filesystem.js'
 import { USERS, type Call, type Subject } from '../steps.js'
 import { valueText } from '../subject.js'
 
-const PROGRAM = join('build', 'test', 'suite', 'linux', 'calls')
+/** The program that makes the calls, from the root of the project. */
+export const CALLS = join('build', 'test', 'suite', 'linux', 'calls')
 const SOURCE = join('test', 'suite', 'linux', 'calls.c')
 
 const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
@@ -35,10 +36,16 @@ export function prepareKernel(): string | null {
   const [major = 0, minor = 0] = release().split('.').map(Number)
   // Before, tmpfs had no attributes of users.
   if (major < 6 || (major === 6 && minor < 6)) return 'the table is that of Linux 6.6 and later'
-  const made = `${PROGRAM}.${process.pid}`
-  execFileSync(compiler, ['-Wall', '-Wextra', '-O1', '-o', made, SOURCE], { stdio: 'inherit' })
-  renameSync(made, PROGRAM)
+  compileCalls(CALLS)
   return null
+}
+
+/** Builds the program that makes the calls; one that runs is left alone. */
+export function compileCalls(path: string): void {
+  const compiler = process.env['CC'] ?? 'cc'
+  const made = `${path}.${process.pid}`
+  execFileSync(compiler, ['-Wall', '-Wextra', '-O1', '-o', made, SOURCE], { stdio: 'inherit' })
+  renameSync(made, path)
 }
 
 export class KernelSubject implements Subject {
@@ -50,10 +57,10 @@ export class KernelSubject implements Subject {
 
   /** `parent`: a directory on the filesystem that is asked. */
   constructor(parent: string) {
-    assert.ok(existsSync(PROGRAM), 'prepareKernel was called')
+    assert.ok(existsSync(CALLS), 'prepareKernel was called')
     this.#directory = mkdtempSync(join(parent, 'holdfast-linux-'))
     chmodSync(this.#directory, 0o755)
-    this.#child = spawn(PROGRAM, [this.#directory], { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#child = spawn(CALLS, [this.#directory], { stdio: ['pipe', 'pipe', 'inherit'] })
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
   }
 
