@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { lstatSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { TestContext } from 'node:test'
 import { Prng } from '../../src/base/prng.js'
 import { flipBit } from './damage.js'
 import { groundTest, type Ground } from './ground.js'
@@ -105,103 +106,113 @@ class Pair {
 const REACHABLE = 'git rev-list --objects --all | sort | sha256sum; git for-each-ref'
 const OBJECTS = `git cat-file --batch-all-objects --batch | sha256sum; ${REACHABLE}`
 
+/** A repository for both, and clones of it. */
+async function testClones(ground: Ground, pair: Pair, t: TestContext): Promise<void> {
+  const { beside, directory } = ground
+  const origin = join(beside, 'origin')
+  writeFileSync(join(beside, 'history'), history())
+  await ground.shell(
+    'git init -q --bare -b main origin && git -C origin fast-import --quiet < history',
+    { in: beside, env: ENV },
+  )
+
+  await t.test('a clone has the files and objects of its origin', async () => {
+    await pair.both('.', `git clone -q file://${origin} clone && git -C clone fsck --strict --full`)
+    assert.ok((await pair.same('clone')) > FILES * 0.8)
+    const [objects] = await pair.both('clone', 'git count-objects -v | grep in-pack')
+    assert.ok(Number(objects!.split(' ')[1]) > FILES, objects)
+    await pair.both('clone', OBJECTS)
+  })
+
+  await t.test('a clone by hard links shares the objects of the first', async () => {
+    await pair.both('.', 'git clone -q clone linked && git -C linked fsck --strict --full')
+    await pair.same('linked')
+    const { lines } = await ground.shell('ls linked/.git/objects/pack/*.pack')
+    assert.equal(lstatSync(join(directory, lines[0]!)).nlink, 2)
+  })
+
+  await t.test('each branch is checked out as it is on tmpfs', async () => {
+    for (const branch of BRANCHES) {
+      await pair.both('clone', `git checkout -q ${branch} && git rev-parse HEAD^{tree}`)
+      await pair.same('clone')
+    }
+  })
+}
+
+async function testChanges(pair: Pair, t: TestContext): Promise<void> {
+  await t.test('commits, a merge, a rebase and a stash are those of tmpfs', async () => {
+    await pair.both(
+      'clone',
+      `git checkout -q -b work one
+     for i in $(seq 1 10); do
+       echo "$i" > new$i && git mv d0 moved$i && mv moved$i d0
+       git rm -q --cached -r moved$i && git add -A && git commit -q -m "commit $i"
+     done
+     git merge -q -X ours -m merged two && git log --format=%H%T | sha256sum`,
+    )
+    await pair.same('clone')
+    await pair.both(
+      'clone',
+      `git checkout -q -b rebased work~2 && git rebase -q --onto main work~5 2>&1
+     echo changed >> new1 && echo more > untracked && git stash -q -u && git stash pop -q
+     git add -A && git commit -q -m stashed && git log --format=%H | sha256sum`,
+    )
+    await pair.same('clone')
+  })
+
+  await t.test('an archive, a bundle and a second worktree have the same files', async () => {
+    await pair.both(
+      'clone',
+      `git worktree add -q ../second main && mkdir ../archive
+     git archive main | tar -x -C ../archive
+       diff -r --no-dereference -x .git ../archive ../second
+     git bundle create -q ../all.bundle --all && git clone -q ../all.bundle ../unbundled
+     git -C ../unbundled fsck --strict --full && git -C ../unbundled rev-parse HEAD`,
+    )
+    await pair.same('second')
+  })
+}
+
+async function testStorage(ground: Ground, pair: Pair, t: TestContext): Promise<void> {
+  const { directory } = ground
+  await t.test('gc and repack keep every object', async () => {
+    const before = await pair.both('clone', REACHABLE)
+    await pair.both('clone', 'git gc -q --prune=now && git fsck --strict --full')
+    await pair.both('clone', 'git repack -q -a -d -f --depth=20 && git fsck --strict --full')
+    assert.deepEqual(await pair.both('clone', REACHABLE), before)
+    await pair.both('clone', OBJECTS)
+  })
+
+  await t.test('the index still knows each file after the next mount', async () => {
+    await ground.shell('git update-index -q --refresh', {
+      in: join(directory, 'clone'),
+      env: ENV,
+    })
+    await ground.remount()
+    // By inode number and times alone: not a byte of the files is read for it.
+    const { lines } = await ground.shell('git diff-files', {
+      in: join(directory, 'clone'),
+      env: ENV,
+    })
+    assert.deepEqual(lines, [])
+    await pair.same('clone')
+  })
+
+  await t.test('git tells of a pack in which one bit is another', async () => {
+    const pack = (await ground.shell('ls linked/.git/objects/pack/*.pack')).lines[0]!
+    flipBit(join(directory, pack), 200_000)
+    const done = await ground.run(['git', '-C', 'linked', 'fsck', '--full'], { status: null })
+    assert.notEqual(done.status, 0)
+  })
+}
+
 groundTest(
   'git does here what it does on tmpfs',
   { mebibytes: 512, needs: ['git'] },
   async (ground, t) => {
-    const { beside, directory } = ground
-    const origin = join(beside, 'origin')
     const pair = new Pair(ground)
-    writeFileSync(join(beside, 'history'), history())
-    await ground.shell(
-      'git init -q --bare -b main origin && git -C origin fast-import --quiet < history',
-      { in: beside, env: ENV },
-    )
-
-    await t.test('a clone has the files and objects of its origin', async () => {
-      await pair.both(
-        '.',
-        `git clone -q file://${origin} clone && git -C clone fsck --strict --full`,
-      )
-      assert.ok((await pair.same('clone')) > FILES * 0.8)
-      const [objects] = await pair.both('clone', 'git count-objects -v | grep in-pack')
-      assert.ok(Number(objects!.split(' ')[1]) > FILES, objects)
-      await pair.both('clone', OBJECTS)
-    })
-
-    await t.test('a clone by hard links shares the objects of the first', async () => {
-      await pair.both('.', 'git clone -q clone linked && git -C linked fsck --strict --full')
-      await pair.same('linked')
-      const { lines } = await ground.shell('ls linked/.git/objects/pack/*.pack')
-      assert.equal(lstatSync(join(directory, lines[0]!)).nlink, 2)
-    })
-
-    await t.test('each branch is checked out as it is on tmpfs', async () => {
-      for (const branch of BRANCHES) {
-        await pair.both('clone', `git checkout -q ${branch} && git rev-parse HEAD^{tree}`)
-        await pair.same('clone')
-      }
-    })
-
-    await t.test('commits, a merge, a rebase and a stash are those of tmpfs', async () => {
-      await pair.both(
-        'clone',
-        `git checkout -q -b work one
-       for i in $(seq 1 10); do
-         echo "$i" > new$i && git mv d0 moved$i && mv moved$i d0
-         git rm -q --cached -r moved$i && git add -A && git commit -q -m "commit $i"
-       done
-       git merge -q -X ours -m merged two && git log --format=%H%T | sha256sum`,
-      )
-      await pair.same('clone')
-      await pair.both(
-        'clone',
-        `git checkout -q -b rebased work~2 && git rebase -q --onto main work~5 2>&1
-       echo changed >> new1 && echo more > untracked && git stash -q -u && git stash pop -q
-       git add -A && git commit -q -m stashed && git log --format=%H | sha256sum`,
-      )
-      await pair.same('clone')
-    })
-
-    await t.test('an archive, a bundle and a second worktree have the same files', async () => {
-      await pair.both(
-        'clone',
-        `git worktree add -q ../second main && mkdir ../archive
-       git archive main | tar -x -C ../archive && diff -r --no-dereference -x .git ../archive ../second
-       git bundle create -q ../all.bundle --all && git clone -q ../all.bundle ../unbundled
-       git -C ../unbundled fsck --strict --full && git -C ../unbundled rev-parse HEAD`,
-      )
-      await pair.same('second')
-    })
-
-    await t.test('gc and repack keep every object', async () => {
-      const before = await pair.both('clone', REACHABLE)
-      await pair.both('clone', 'git gc -q --prune=now && git fsck --strict --full')
-      await pair.both('clone', 'git repack -q -a -d -f --depth=20 && git fsck --strict --full')
-      assert.deepEqual(await pair.both('clone', REACHABLE), before)
-      await pair.both('clone', OBJECTS)
-    })
-
-    await t.test('the index still knows each file after the next mount', async () => {
-      await ground.shell('git update-index -q --refresh', {
-        in: join(directory, 'clone'),
-        env: ENV,
-      })
-      await ground.remount()
-      // By inode number and times alone: not a byte of the files is read for it.
-      const { lines } = await ground.shell('git diff-files', {
-        in: join(directory, 'clone'),
-        env: ENV,
-      })
-      assert.deepEqual(lines, [])
-      await pair.same('clone')
-    })
-
-    await t.test('git tells of a pack in which one bit is another', async () => {
-      const pack = (await ground.shell('ls linked/.git/objects/pack/*.pack')).lines[0]!
-      flipBit(join(directory, pack), 200_000)
-      const done = await ground.run(['git', '-C', 'linked', 'fsck', '--full'], { status: null })
-      assert.notEqual(done.status, 0)
-    })
+    await testClones(ground, pair, t)
+    await testChanges(pair, t)
+    await testStorage(ground, pair, t)
   },
 )

@@ -115,7 +115,7 @@ export class Ground {
     return await this.run(['bash', '-euo', 'pipefail', '-c', script], options)
   }
 
-  /** The volume is let go of and mounted anew: what is read then comes from it, not from a cache. */
+  /** It is mounted anew: what is read then comes from the volume, not from a cache. */
   async remount(): Promise<void> {
     if (this.#scene === null) return
     await this.#unmount()
@@ -200,7 +200,7 @@ function noGround(): string | false {
   return ELSEWHERE !== undefined && process.getuid?.() === 0 ? false : (reason ?? false)
 }
 
-/** Of those programs that tell by fsync(2), mmap(2) or locks: with pages of the kernel, and without. */
+/** Modes of mounts for programs that share, map, lock or sync what they write. */
 export const MODES: readonly string[] =
   OPTIONS === '' && WAY === 'embedded' && ELSEWHERE === undefined
     ? ['direct', 'exclusive']

@@ -5,7 +5,10 @@ import { groundTest, type Ground, type RunOptions } from './ground.js'
 
 const MEBIBYTES = 512
 
-/** Without bytes one at a time, each of which is a call. The numbers of its last line, as text: '+++++' is one too good to be told. */
+/**
+ * The numbers of its last line, as text: '+++++' is one too good to be told. Without bytes one at a
+ * time (`-f`), each of which is a call.
+ */
 async function bonnie(ground: Ground, ...options: string[]): Promise<readonly string[]> {
   const general = ['-q', '-d', ground.directory, '-u', 'root:root', '-f', '-s', '32', '-r', '16']
   const { lines } = await ground.run(['bonnie++', ...general, ...options])

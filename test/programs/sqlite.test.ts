@@ -32,7 +32,7 @@ function making(journal: string): string {
   ].join('\n')
 }
 
-/** What a writer does: each transaction adds rows, sums them up, takes some out, and says its turn. */
+/** Of a writer: each transaction adds rows, takes some out, sums them up, and says its turn. */
 function writing(writer: number, transactions: number): string {
   const lines = [...SETTINGS, 'PRAGMA mmap_size = 1048576;']
   for (let turn = 0; turn < transactions; turn++) {
