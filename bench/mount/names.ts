@@ -1,6 +1,6 @@
 /**
- * Creates, cold stats and unlinks in one directory: ours, the two peers with names, and the first of
- * them as it is when nobody asks who may.
+ * Creates, cold stats and unlinks in one directory: ours, the two peers with names, and the first
+ * of them as it is when nobody asks who may.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'

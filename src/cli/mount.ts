@@ -20,6 +20,10 @@ import { isRemote } from './volume_name.js'
 
 /** Milliseconds between two looks at a server, once all is unmounted. */
 const LOST_MS = 200
+/** And that one has for its last answers. */
+const SILENT_MS = 10_000
+/** Of a connection that is gone, or was given up. */
+const LOST: ReadonlySet<string> = new Set(['ECONNRESET', 'ETIMEDOUT', 'EINTR'])
 
 export interface MountRequest {
   readonly source: string
@@ -31,9 +35,23 @@ export interface MountRequest {
 
 export async function runMount(request: MountRequest): Promise<void> {
   await lastUntilStopped(
-    (stopped) => withSession((session) => mount(session, request, stopped)),
+    (stopped) => untilUnmounted(request, stopped),
     () => {},
   )
+}
+
+async function untilUnmounted(request: MountRequest, stopped: AbortSignal): Promise<void> {
+  let left = false
+  try {
+    await withSession(async (session) => {
+      await mount(session, request, stopped)
+      left = true
+    })
+  } catch (error) {
+    // It is unmounted, and whom it could tell so is gone.
+    if (!left || !(error instanceof HoldfastError) || !LOST.has(error.code)) throw error
+    stderrLog().warn('the server was lost', { error })
+  }
 }
 
 async function mount(
@@ -56,6 +74,7 @@ async function mount(
     ...mountWish(words),
     tells: privileged,
     tellsAlways: client === null,
+    reachable: () => client === null || client.connection.alive !== null,
     decides: privileged,
     failed: (error) => log.error('a request failed', { error: error as Error }),
   })
@@ -88,12 +107,13 @@ const stderrLog = () =>
     write: (line) => void process.stderr.write(line),
   })
 
-/** From now on nobody waits for a server that is lost. */
+/** From now on nobody waits for a server that is lost, or for long for one that says nothing. */
 function giveUpSoon(client: Client): void {
   const look = () => {
     if (client.connection.alive === null) client.interrupt()
   }
   setInterval(look, LOST_MS).unref()
+  setInterval(() => client.interrupt(), SILENT_MS).unref()
 }
 
 /** What is asked of mount(2): root lets others in, and may have set-id programs and devices. */

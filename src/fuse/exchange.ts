@@ -42,6 +42,8 @@ export class Exchange {
   #length = 0
   /** Given up: by whom the request is carried out, is told. */
   abort: AbortController | null = null
+  /** It was answered though it is not at its end. */
+  given = false
 
   constructor() {
     this.memory = native.anonymous(Math.ceil(BYTES / PAGE) * PAGE)

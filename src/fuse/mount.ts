@@ -23,6 +23,8 @@ export interface FileSystemMountOptions extends MountOptions {
   readonly tellsAlways: boolean
   /** Whether calls may be made in the name of others. */
   readonly decides: boolean
+  /** False while the server of the volume is lost. */
+  readonly reachable: () => boolean
   readonly failed: (error: unknown) => void
 }
 
@@ -43,7 +45,7 @@ export class Mount {
     fs: FileSystem,
     options: FileSystemMountOptions,
   ): Promise<Mount> {
-    const { mode, tells, decides, failed } = options
+    const { mode, tells, decides, reachable, failed } = options
     const root = await fs.lstat('/')
     const seconds = options.tellsAlways ? SECONDS_TOLD : SECONDS_UNTOLD
     const validity = { entry: seconds, attributes: seconds }
@@ -53,6 +55,7 @@ export class Mount {
       mode,
       tells,
       decides,
+      reachable,
       validity,
       failed,
     })

@@ -29,6 +29,7 @@ import { InterruptIn } from './wire/files.js'
 import { Opcode } from './wire/header.js'
 import { ForgetIn } from './wire/names.js'
 
+const EINTR = 4
 const EIO = 5
 const ENOSYS = 38
 const ENODEV = 19
@@ -73,6 +74,8 @@ export interface FuseOptions {
   readonly tells: boolean
   /** Calls are made in the name of who asks; else in that of the connection, which decides. */
   readonly decides: boolean
+  /** False while the server of the volume is lost. */
+  readonly reachable: () => boolean
   /** What went wrong here, and not in the world. */
   readonly failed: (error: unknown) => void
 }
@@ -81,6 +84,8 @@ export class FuseSession {
   readonly fs: FileSystem
   readonly options: FuseOptions
   readonly nodes: Nodes
+  /** What was last known of the root. */
+  root: Stats
   readonly handles = new Handles()
   readonly locks = new Locks()
   readonly gather = new Gather()
@@ -110,6 +115,7 @@ export class FuseSession {
   constructor(fs: FileSystem, fd: number, root: Stats, options: FuseOptions) {
     this.fs = fs
     this.options = options
+    this.root = root
     this.nodes = new Nodes(root)
     this.over = new Promise((resolve) => (this.#end = resolve))
     this.device = native.poll(fd, () => this.#ready())
@@ -187,7 +193,7 @@ export class FuseSession {
       case Opcode.batchForget:
         return this.#forgetAll(x)
       case Opcode.interrupt:
-        return this.#waiting.get(x.u64(InterruptIn.word.unique))?.abort?.abort()
+        return this.#interrupt(x.u64(InterruptIn.word.unique))
       case Opcode.init:
         return void this.#answer(x, answerInit(x, this.options))
     }
@@ -203,6 +209,25 @@ export class FuseSession {
     else this.#wait(x, result)
   }
 
+  /**
+   * A signal came to who asks. What can be given up is; what waits for a server that is lost is
+   * answered, and comes to its end unheard: programs there can be killed.
+   */
+  #interrupt(unique: number): void {
+    const x = this.#waiting.get(unique)
+    if (x === undefined) return
+    if (x.abort !== null) x.abort.abort()
+    else if (!this.reachable && !x.given) {
+      this.sent(x.reply(this.device, 0, EINTR))
+      x.given = true
+    }
+  }
+
+  /** Whether the server of the volume can be asked now. */
+  get reachable(): boolean {
+    return this.options.reachable()
+  }
+
   /** Another exchange takes the next request, until this one was answered. */
   #wait(x: Exchange, result: Promise<number>): void {
     this.#current = this.#spare.pop() ?? new Exchange()
@@ -215,6 +240,7 @@ export class FuseSession {
       )
       .finally(() => {
         this.#waiting.delete(unique)
+        x.given = false
         if (this.#spare.length < SPARE && !this.#ended) this.#spare.push(x)
         else x.close()
         if (this.#ended) this.#finish()
@@ -223,7 +249,7 @@ export class FuseSession {
 
   #answer(x: Exchange, length: number): void {
     x.abort = null
-    if (length !== ANSWERED && !this.#ended) this.sent(x.reply(this.device, length))
+    if (length !== ANSWERED && !x.given && !this.#ended) this.sent(x.reply(this.device, length))
   }
 
   #fail(x: Exchange, error: unknown): void {
@@ -232,7 +258,7 @@ export class FuseSession {
     if (!(error instanceof HoldfastError)) this.options.failed(error)
     else if (!UNREACHABLE.has(error.code)) errno = -error.errno
     if (errno > ERRNO_MAX) errno = EIO
-    if (!this.#ended) this.sent(x.reply(this.device, 0, errno))
+    if (!x.given && !this.#ended) this.sent(x.reply(this.device, 0, errno))
   }
 
   /** ENOENT: who asked was interrupted, and asks no more. */

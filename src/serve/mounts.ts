@@ -15,7 +15,7 @@ import type { Server } from './server.js'
 
 export interface ServerMountOptions extends Omit<
   FileSystemMountOptions,
-  'tells' | 'tellsAlways' | 'decides' | 'failed' | 'source'
+  'tells' | 'tellsAlways' | 'reachable' | 'decides' | 'failed' | 'source'
 > {
   readonly directory: string
 }
@@ -48,6 +48,7 @@ export class ServerMount {
       tells: true,
       tellsAlways: true,
       decides: true,
+      reachable: () => true,
       failed: (error) => {
         log.error('a request of the mount failed', { directory, error: error as Error })
       },

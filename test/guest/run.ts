@@ -8,8 +8,10 @@
  * next boot checks: nothing that was said to be durable may be missing.
  *
  * Another boot mounts a volume on its kernel, which is Debian's, and older than many
- * (inside/mounts.ts). An argument, `devices`, `mounts` or `power-off`, runs only that. SEED repeats the operations (not the
- * moment of the kill), KILLS is their number. The consoles are kept in build/guest/*.log.
+ * (inside/mounts.ts). An argument, `devices`, `mounts` or `power-off`, runs only that.
+ *
+ * SEED repeats the operations (not the moment of the kill), KILLS is their number. The consoles are
+ * kept in build/guest/*.log.
  */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'

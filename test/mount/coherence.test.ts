@@ -26,6 +26,7 @@ for (const way of WAYS) {
       after(() => scene.end())
       data(() => scene)
       names(() => scene)
+      namesAtOnce(() => scene)
       mappings(() => scene)
     })
   }
@@ -133,7 +134,9 @@ function names(of: () => HolderScene): void {
     await client.utimes(name, 'omit', { seconds: 1234567, nanoseconds: 0 })
     await comes(async () => (await caller.done('stat', path)).split(' ')[5], '1234567')
   })
+}
 
+function namesAtOnce(of: () => HolderScene): void {
   test('show a client at once what they make, move and remove', async () => {
     const { client, caller } = of()
     const found = (path: string) =>

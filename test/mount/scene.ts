@@ -1,6 +1,6 @@
 /** Volumes mounted by the command line, in processes of their own, in each way that there is. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -48,6 +48,8 @@ export class MountScene {
   /** What mounts. */
   program!: Program
   daemon: Daemon | null = null
+  /** What the server was started with. */
+  #served: readonly string[] = []
 
   private constructor(bytes: number, options: CreateVolumeOptions) {
     this.folder = mkdtempSync('/dev/shm/holdfast-mount-')
@@ -92,10 +94,19 @@ export class MountScene {
     }
     if (way === 'within')
       args.unshift('--mount', this.directory, ...(words ? ['--mount-options', words] : []))
+    this.#served = args
     this.daemon = await Daemon.start(this.programs, args, { seconds: SECONDS })
     if (way === 'within') this.program = this.daemon.program
     else if (way === 'served') await this.mountWhat(this.socket, options)
     else await this.mountWhat(this.daemon.url, [...options, '--key', this.keys])
+  }
+
+  /** The server as it was, after its end. */
+  async serveAgain(): Promise<void> {
+    const port = this.daemon?.ready.listen?.port ?? 0
+    const args = this.#served.map((word) => word.replace(/:0$/, `:${port}`))
+    this.daemon = await Daemon.start(this.programs, args, { seconds: SECONDS })
+    if (args.includes('--mount')) this.program = this.daemon.program
   }
 
   async mountWhat(what: string, options: readonly string[] = []): Promise<void> {
@@ -144,7 +155,9 @@ export class MountScene {
 
   async remove(): Promise<void> {
     await this.programs.end()
-    if (isMounted(this.directory)) execFileSync('umount', ['-l', this.directory])
+    // The watchdog of what was killed may be faster.
+    spawnSync('umount', ['-l', this.directory], { stdio: 'ignore' })
+    assert.equal(isMounted(this.directory), false)
     rmSync(this.folder, { recursive: true, force: true })
   }
 }

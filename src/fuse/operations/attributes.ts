@@ -1,11 +1,12 @@
 /** Operations on what is known of an inode: attributes, extended ones, and the filesystem's own. */
 import { HoldfastError } from '../../base/errors.js'
-import type { Time } from '../../base/filesystem.js'
+import type { Stats, Time } from '../../base/filesystem.js'
 import type { Exchange } from '../exchange.js'
 import { putAttrOut, putStatfs, putStatx } from '../replies.js'
+import { quietly } from '../quietly.js'
 import type { FuseSession } from '../session.js'
 import { AccessIn, SetattrIn, SetattrValid as Valid } from '../wire/attr.js'
-import { Opcode } from '../wire/header.js'
+import { Opcode, ROOT_NODE } from '../wire/header.js'
 import { GetxattrIn, GetxattrOut, SetxattrIn } from '../wire/locks.js'
 import type { Operations } from './operation.js'
 
@@ -21,9 +22,15 @@ const UNCHANGED = { follow: false } as const
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
+/** That of the root is told even when nobody can be asked: umount(8) asks for it first. */
+async function statsOf(session: FuseSession, x: Exchange): Promise<Stats> {
+  if (x.node !== ROOT_NODE) return session.fs.lstat(session.nodes.path(x.node), session.as(x))
+  if (!session.reachable) return session.root
+  return (session.root = await session.fs.lstat(session.nodes.path(ROOT_NODE), session.as(x)))
+}
+
 async function getattr(session: FuseSession, x: Exchange): Promise<number> {
-  const stats = await session.fs.lstat(session.nodes.path(x.node), session.as(x))
-  return putAttrOut(x, stats, session.validity)
+  return putAttrOut(x, await statsOf(session, x), session.validity)
 }
 
 /** One of the two times of SETATTR. */
@@ -103,8 +110,7 @@ export const attributeOperations: Operations = {
   [Opcode.setattr]: setattr,
 
   [Opcode.statx]: async (session, x) => {
-    const stats = await session.fs.lstat(session.nodes.path(x.node), session.as(x))
-    return putStatx(x, stats, session.validity)
+    return putStatx(x, await statsOf(session, x), session.validity)
   },
 
   [Opcode.access]: async (session, x) => {
@@ -122,7 +128,8 @@ export const attributeOperations: Operations = {
   [Opcode.getxattr]: async (session, x) => {
     const name = decoder.decode(x.text(GetxattrIn.size))
     const path = session.nodes.path(x.node)
-    return putValue(x, await session.fs.getXattr(path, name, UNCHANGED, session.as(x)))
+    const as = session.as(x)
+    return putValue(x, await quietly(() => session.fs.getXattr(path, name, UNCHANGED, as)))
   },
 
   [Opcode.listxattr]: async (session, x) => {

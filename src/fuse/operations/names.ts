@@ -2,6 +2,7 @@
 import { HoldfastError } from '../../base/errors.js'
 import type { Exchange } from '../exchange.js'
 import { decodeDevice, putEntry, putNoEntry } from '../replies.js'
+import { quietly } from '../quietly.js'
 import type { FuseSession } from '../session.js'
 import { Opcode } from '../wire/header.js'
 import { LinkIn, MkdirIn, MknodIn, Rename2In, RenameIn } from '../wire/names.js'
@@ -25,7 +26,8 @@ async function lookup(session: FuseSession, x: Exchange): Promise<number> {
 
 /** The kernel is told of what a name of the directory in question leads to. */
 async function entry(session: FuseSession, x: Exchange, name: Uint8Array): Promise<number> {
-  const stats = await session.fs.lstat(session.nodes.path(x.node, name), session.as(x))
+  const path = session.nodes.path(x.node, name)
+  const stats = await quietly(() => session.fs.lstat(path, session.as(x)))
   session.nodes.learn(stats)
   return putEntry(x, stats, session.validity)
 }

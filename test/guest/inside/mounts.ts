@@ -1,6 +1,6 @@
 /**
- * Runs in the guest, whose kernel is older than most: what programs see of a mount there is what the
- * table of POSIX cases says.
+ * Runs in the guest, whose kernel is older than most: what programs see of a mount there is what
+ * the table of POSIX cases says.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

@@ -1,0 +1,128 @@
+/**
+ * Who serves a mount is killed while programs write: what fsync(2) had acknowledged is there
+ * afterwards, and what is left of the mount is taken away.
+ */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { noCompiler } from '../processes/compile.js'
+import { until } from '../processes/program.js'
+import { Caller } from './caller.js'
+import { inScene, processesOf, watchdogOf } from './left.js'
+import { cannotMount, isMounted, type MountScene, type Way } from './scene.js'
+import { Writers } from './writers.js'
+
+const skip = cannotMount() ?? noCompiler()
+const WRITERS = 3
+/** Blocks that each writes before something dies. */
+const BLOCKS = 30
+/** Of a file that is not read ahead as a whole. */
+const LARGE = 8 << 20
+
+async function assertWritten(scene: MountScene, writers: Writers): Promise<void> {
+  const reader = Caller.start(scene.programs)
+  await writers.check(reader)
+  await reader.end()
+}
+
+// ---- the mount itself ----------------------------------------------------------------------
+
+const KILLED: readonly (readonly [Way, string])[] = [
+  ['embedded', ''],
+  ['embedded', 'exclusive'],
+  ['within', ''],
+  ['within', 'cache'],
+]
+
+for (const [way, words] of KILLED) {
+  test(
+    `a mount that is ${way}${words && `, ${words},`} and killed is taken away, and has lost nothing`,
+    { skip },
+    () =>
+      inScene(way, words, async (scene) => {
+        const writers = new Writers(scene.programs, WRITERS, (name) => scene.path(name))
+        await writers.get(BLOCKS)
+        await scene.program.kill('SIGKILL')
+        for (const end of await writers.failed()) assert.match(end, /ENOTCONN|ECONNABORTED|ENOENT/)
+        await until(() => !isMounted(scene.directory), 'the watchdog takes it away')
+        await until(() => processesOf(scene.directory).length === 0, 'no process is left')
+        scene.holdfast('fsck', scene.region)
+        if (way === 'within') await scene.serveAgain()
+        else await scene.mount(way, words)
+        await assertWritten(scene, writers)
+      }),
+  )
+}
+
+test('a mount that is killed with its watchdog is taken away by the next one', { skip }, () =>
+  inScene('embedded', '', async (scene) => {
+    const writers = new Writers(scene.programs, WRITERS, (name) => scene.path(name))
+    await writers.get(BLOCKS)
+    process.kill(watchdogOf(scene), 'SIGKILL')
+    await scene.program.kill('SIGKILL')
+    await writers.failed()
+    const caller = Caller.start(scene.programs)
+    assert.equal(await caller.call('stat', scene.directory), 'ENOTCONN')
+    assert.equal(isMounted(scene.directory), true)
+    await scene.mount('embedded')
+    const points = readFileSync('/proc/self/mountinfo', 'utf8').split(` ${scene.directory} `)
+    assert.equal(points.length, 2, 'it is mounted once')
+    await assertWritten(scene, writers)
+    await caller.end()
+  }),
+)
+
+test('who has a file of a dead mount mapped is not left hanging', { skip }, () =>
+  inScene('embedded', 'cache', async (scene) => {
+    const caller = Caller.start(scene.programs)
+    await caller.open(1, scene.path('f'))
+    await caller.done('ftruncate', 1, LARGE)
+    await caller.done('map', 1, 1, 0, LARGE, 'w')
+    await caller.done('storefill', 1, 0, 32 * 4096, 1)
+    const other = Caller.start(scene.programs)
+    await other.open(1, scene.path('f'))
+    await other.done('map', 1, 1, 0, LARGE)
+    await scene.program.kill('SIGKILL')
+    assert.match(await caller.call('msync', 1), /^E(IO|NOTCONN|CONNABORTED)$/)
+    // A page that is not there cannot be had any more: SIGBUS, as for a disk that is gone.
+    other.program.expectEnd()
+    const lost = other.call('load', 1, LARGE - 4096, 1).catch(() => 'ended')
+    assert.equal(await lost, 'ended')
+    assert.equal((await other.program.ended()).signal, 'SIGBUS')
+    await caller.end()
+    await until(() => !isMounted(scene.directory), 'the watchdog takes it away')
+    await scene.mount('embedded')
+  }),
+)
+
+// ---- its server ----------------------------------------------------------------------------
+
+for (const [way, words] of [
+  ['served', 'cache'],
+  ['remote', 'hard'],
+] as const) {
+  test(
+    `a server that is killed and started again is found by a mount, ${way} ${words}`.trim(),
+    { skip },
+    () =>
+      inScene(way, words, async (scene) => {
+        const at = (name: string) => scene.path(name)
+        const writers = new Writers(scene.programs, WRITERS, at, true)
+        for (let round = 0; round < 2; round++) {
+          await writers.get(BLOCKS)
+          await scene.daemon!.program.kill('SIGKILL')
+          await scene.serveAgain()
+          await writers.get(BLOCKS)
+        }
+        await writers.stop()
+        // What was under way may have failed; what was asked later has waited.
+        for (const again of writers.again)
+          assert.ok(again <= 4, `${again} calls had to be repeated`)
+        await assertWritten(scene, writers)
+        // Also when nobody has it in memory any more.
+        await scene.unmount()
+        await scene.mount(way, words)
+        await assertWritten(scene, writers)
+      }),
+  )
+}
