@@ -180,6 +180,7 @@ test('a failure arrives as the error that it was, with what is in the way', () =
       deadline: 17,
       state: 'recalled' as const,
       bytes: 4096,
+      deleted: true,
     },
   ]
   const error = new HoldfastError('EBUSY', 'in the way', { path: '/a', syscall: 'truncate', holds })

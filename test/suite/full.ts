@@ -81,6 +81,8 @@ export const fullCases: Case[] = [
     async run(ground) {
       const content = seeded(1, 50_000)
       await write(ground.fs, '/f', content)
+      // So that less is left than what one request of a mount carries.
+      await write(ground.fs, '/other', seeded(2, MIB))
       const file = await ground.fs.open('/f', 'r+')
       const free = (await ground.fs.statfs()).blocksAvailable
       await fails('ENOSPC', file.write(Buffer.alloc((free + 1) * 4096), 50_000))

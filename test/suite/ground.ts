@@ -216,7 +216,8 @@ export function runSuite(setups: readonly Setup[], cases: readonly Case[]): void
   }
 }
 
-async function runCase(setup: Setup, one: Case): Promise<void> {
+/** One case on a volume of its own; it rejects when the case fails. */
+export async function runCase(setup: Setup, one: Case): Promise<void> {
   const store = setup.make(one.bytes ?? 16 * MIB)
   try {
     const ground: Ground = {

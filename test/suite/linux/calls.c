@@ -2,13 +2,17 @@
  * Does system calls for the tests, each as the user that its line names, in a directory of its own:
  * what Linux answers is what a volume has to answer.
  *
- *     calls DIRECTORY
+ *     calls DIRECTORY [BYTES]
+ *
+ * BYTES: of a file at descriptor 3, the memory in which bytes of files come and go (host_calls.c).
  *
  * A line is `uid gid groups umask call arguments...`; groups are divided by commas, `-` for none.
  * Paths and texts are in hex with an `x` before. The answer is `=` and a value, or `!` and an
  * errno.
  */
 #define _GNU_SOURCE
+#include "calls.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,27 +33,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLOTS 64
-#define TEXT 70000
-#define ARGUMENTS 8
+/* Where the memory is that the caller has too. */
+#define SHARED 3
 
-static int slots[SLOTS];
+int slots[SLOTS];
+char answer[4 * TEXT];
+char texts[ARGUMENTS][TEXT];
+size_t lengths[ARGUMENTS];
+long long numbers[ARGUMENTS];
 static int own_files; /* /proc/self/fd, opened before the chroot */
-static char answer[4 * TEXT];
-static char texts[ARGUMENTS][TEXT];
-static size_t lengths[ARGUMENTS];
-static long long numbers[ARGUMENTS];
 
-#define PATH(i) texts[i]
-#define NUMBER(i) numbers[i]
-#define FILE_OF(i) slots[numbers[i] & (SLOTS - 1)]
-
-static long number_answer(long value) {
+long number_answer(long value) {
   if (value >= 0) snprintf(answer, sizeof answer, "%ld", value);
   return value;
 }
 
-static void hex_answer(const char *bytes, size_t length) {
+void hex_answer(const char *bytes, size_t length) {
   char *out = answer + strlen(answer);
   *out++ = 'x';
   for (size_t i = 0; i < length; i++) out += sprintf(out, "%02x", (unsigned char)bytes[i]);
@@ -298,10 +297,7 @@ static long do_readonly(void) {
 
 static long do_writable(void) { return mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL); }
 
-static const struct {
-  const char *name;
-  long (*run)(void);
-} CALLS[] = {
+static const struct call CALLS[] = {
     {"stat", do_stat},           {"lstat", do_lstat},         {"fstat", do_fstat},
     {"open", do_open},           {"close", do_close},         {"read", do_read},
     {"write", do_write},         {"ftruncate", do_ftruncate}, {"truncate", do_truncate},
@@ -316,7 +312,7 @@ static const struct {
     {"lremovexattr", do_lremovexattr}, {"readdir", do_readdir}, {"fallocate", do_fallocate},
     {"seek", do_seek},           {"copy", do_copy},           {"chattr", do_chattr},
     {"unflag", do_unflag},       {"tick", do_tick},
-    {"readonly", do_readonly},   {"writable", do_writable},
+    {"readonly", do_readonly},   {"writable", do_writable},   {NULL, NULL},
 };
 
 static void become(uid_t uid, gid_t gid, char *groups) {
@@ -352,21 +348,26 @@ static void read_argument(int i, const char *text) {
   lengths[i] = n;
 }
 
+static const struct call *find(const struct call *calls, const char *name) {
+  while (calls->name != NULL && strcmp(calls->name, name) != 0) calls++;
+  return calls->name == NULL ? NULL : calls;
+}
+
 static void call(const char *name) {
-  for (size_t i = 0; i < sizeof CALLS / sizeof CALLS[0]; i++) {
-    if (strcmp(CALLS[i].name, name) != 0) continue;
-    answer[0] = 0;
-    errno = 0;
-    long result = CALLS[i].run();
-    int why = errno;
-    become_root();
-    if (result < 0) printf("!%d\n", why);
-    else printf("=%s\n", answer);
-    fflush(stdout);
-    return;
+  const struct call *found = find(CALLS, name);
+  if (found == NULL) found = find(HOST_CALLS, name);
+  if (found == NULL) {
+    fprintf(stderr, "no call %s\n", name);
+    exit(1);
   }
-  fprintf(stderr, "no call %s\n", name);
-  exit(1);
+  answer[0] = 0;
+  errno = 0;
+  long result = found->run();
+  int why = errno;
+  become_root();
+  if (result < 0) printf("!%d\n", why);
+  else printf("=%s\n", answer);
+  fflush(stdout);
 }
 
 /* Nobody else sees the mount, and it goes with the process. */
@@ -379,8 +380,8 @@ static int enter(const char *directory) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 2) return 2;
-  if (enter(argv[1]) != 0) {
+  if (argc != 2 && argc != 3) return 2;
+  if ((argc == 3 && share(SHARED, strtoul(argv[2], NULL, 10)) != 0) || enter(argv[1]) != 0) {
     perror(argv[1]);
     return 1;
   }
