@@ -168,13 +168,22 @@ async function fallocate(session: FuseSession, x: Exchange): Promise<number> {
   }
 }
 
+/** What programs have stored to pages of a file is asked of the kernel: the volume knows it then. */
+async function takeDirtyPages(session: FuseSession, ino: number): Promise<void> {
+  for (const handle of session.handles.values()) {
+    if (handle.ino !== ino || (handle.flags & (O.WRONLY | O.RDWR)) === 0) continue
+    return await session.notices.inode(ino)
+  }
+}
+
 async function lseek(session: FuseSession, x: Exchange): Promise<number> {
   const w = LseekIn.word
-  const { file } = session.handles.get(x.u64(w.fh))
+  const { file, ino } = session.handles.get(x.u64(w.fh))
   const whence = x.u32(w.whence)
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new HoldfastError('EINVAL')
   const offset = x.u64(w.offset)
   if (offset > Number.MAX_SAFE_INTEGER) throw new HoldfastError('ENXIO', 'no file is so long')
+  await takeDirtyPages(session, ino)
   const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole')
   x.put64(LseekOut.word.offset, found)
   return LseekOut.size
