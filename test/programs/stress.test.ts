@@ -31,7 +31,7 @@ const MAY_SKIP: readonly string[] = ['fiemap']
 /** Which do not count what they do. */
 const UNCOUNTED: readonly string[] = ['inode-flags']
 
-const SECONDS = 2
+const SECONDS = 1
 /** Of one that is too slow for that. */
 const ALONE_SECONDS = 30
 /** Of a cleaning up that is slow. */
@@ -81,7 +81,7 @@ async function stress(
   return outcomeOf(done)
 }
 
-/** Those that have not done once what they do get the time that it takes, and nobody beside them. */
+/** Those that have done nothing yet get the time that it takes, and nobody beside them. */
 async function finish(ground: Ground, idle: readonly string[]): Promise<void> {
   for (const stressor of idle) {
     const name = nameOf(stressor)
