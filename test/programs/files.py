@@ -1,4 +1,4 @@
-"""What Python programs do with files: `files.py TEST DIRECTORY`, in an empty directory of the mount.
+"""What Python programs do with files: `files.py TEST DIRECTORY`, in an empty one of the mount.
 
 Each test ends with an assertion's error when what is read is not what was written.
 """

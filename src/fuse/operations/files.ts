@@ -168,7 +168,7 @@ async function fallocate(session: FuseSession, x: Exchange): Promise<number> {
   }
 }
 
-/** What programs have stored to pages of a file is asked of the kernel: the volume knows it then. */
+/** What programs have stored to pages of a file is asked of the kernel: the volume has it then. */
 async function takeDirtyPages(session: FuseSession, ino: number): Promise<void> {
   for (const handle of session.handles.values()) {
     if (handle.ino !== ino || (handle.flags & (O.WRONLY | O.RDWR)) === 0) continue
