@@ -69,32 +69,32 @@ describe('signals', { concurrency: 8 }, () => {
         }),
     )
   }
-
-  for (const words of ['', 'exclusive']) {
-    test(
-      `SIGTERM ends a mount that is written to, and what was synced is there ${words}`,
-      { skip },
-      () =>
-        inScene(
-          'embedded',
-          words,
-          async (scene) => {
-            const writers = new Writers(scene.programs, 3, (name) => scene.path(name))
-            await writers.get(20)
-            void scene.program.kill('SIGTERM')
-            for (const end of await writers.failed()) assert.match(end, /E(NOTCONN|CONNABORTED)$/)
-            await assertEnded(scene)
-            scene.holdfast('fsck', scene.region)
-            await scene.mount('embedded', words)
-            const reader = Caller.start(scene.programs)
-            await writers.check(reader)
-            await reader.end()
-          },
-          BYTES,
-        ),
-    )
-  }
 })
+
+for (const words of ['', 'exclusive']) {
+  test(
+    `SIGTERM ends a mount that is written to, and what was synced is there ${words}`,
+    { skip },
+    () =>
+      inScene(
+        'embedded',
+        words,
+        async (scene) => {
+          const writers = new Writers(scene.programs, 3, (name) => scene.path(name))
+          await writers.get(20)
+          void scene.program.kill('SIGTERM')
+          for (const end of await writers.failed()) assert.match(end, /E(NOTCONN|CONNABORTED)$/)
+          await assertEnded(scene)
+          scene.holdfast('fsck', scene.region)
+          await scene.mount('embedded', words)
+          const reader = Caller.start(scene.programs)
+          await writers.check(reader)
+          await reader.end()
+        },
+        BYTES,
+      ),
+  )
+}
 
 // ---- from outside -----------------------------------------------------------------------------
 
