@@ -4,8 +4,8 @@
  *
  * Four steps are not calls: `USER mark PATH` makes its times old (with `fresh`: read already),
  * `USER changed PATH = amc` tells which of atime, mtime and ctime moved since; `-` is none,
- * `USER readonly` mounts it all again, for reading only, and `USER until ERRNO CALL ARGUMENTS` makes
- * a call again and again, with a number in the place of `#`, until it is that errno.
+ * `USER readonly` mounts it all again, for reading only, and `USER until ERRNO CALL ARGUMENTS`
+ * makes a call again and again, with a number in the place of `#`, until it is that errno.
  */
 import assert from 'node:assert/strict'
 import { MIB, type Case } from './ground.js'

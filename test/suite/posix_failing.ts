@@ -1,4 +1,4 @@
-/** Cases: a call that fails moves no time and changes nothing that can be seen, by whom it may be. */
+/** Cases: a call that fails moves no time, and changes nothing that can be seen. */
 import type { PosixCase } from './posix.js'
 
 /** Each with what it fails with; handle 0 is /d/f for both, 1 for reading, 2 a directory. */
@@ -90,7 +90,8 @@ export const failingCases: PosixCase[] = [
     steps: [
       PLACES,
       ...SEEN.map((path) => `root mark ${path} fresh`),
-      ...FAILING.flatMap((line) => [line, ...SEEN.map((path) => `root changed ${path} = -`)]),
+      ...FAILING.flatMap((line) => [line, 'root changed /d = -', 'root changed /d/f = -']),
+      ...SEEN.map((path) => `root changed ${path} = -`),
     ].join('\n'),
   },
   {

@@ -44,24 +44,25 @@ const MODES = [
 function caseOf({ call, who }: Taking): PosixCase {
   const lines = ['root mkdir /d 777', 'root open 3 /d/g rw,creat 666', 'root write 3 content 0']
   for (const [user, taken] of Object.entries(who)) {
+    lines.push(
+      'root open 0 /d/f rw,creat 666',
+      'root write 0 content 0',
+      'root chown /d/f 1001 1001',
+      'root chmod /d/f 777',
+      `${user} open 1 /d/f rw 0`,
+      `${user} open 2 /d/g r 0`,
+    )
     for (const [before, after] of MODES) {
       // Of a file that its asker is no member of, S_ISGID goes in any case; members are below.
       if (user === 'member' && before === '6666') continue
-      const stranger = user === 'other' && before === '6666'
-      const left = stranger ? '100666' : after
+      const left = user === 'other' && before === '6666' ? '100666' : after
       lines.push(
-        'root open 0 /d/f rw,creat 666',
-        'root write 0 content 0',
-        'root chown /d/f 1001 1001',
-        'root chmod /d/f 777',
-        `${user} open 1 /d/f rw 0`,
-        `${user} open 2 /d/g r 0`,
         `root chmod /d/f ${before}`,
         `${user} ${call}`,
         `root stat /d/f mode = ${taken ? left : `10${before}`}`,
-        'root unlink /d/f',
       )
     }
+    lines.push('root unlink /d/f')
   }
   return { name: `set-id bits and '${call}', by whom`, steps: lines.join('\n') }
 }

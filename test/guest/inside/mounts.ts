@@ -20,8 +20,9 @@ const REGION = '/tmp/v.hf'
 const DIRECTORY = '/tmp/mnt'
 const MAIN = '/app/build/src/cli/main.js'
 
-/** A system call of Linux 6.6. */
-const isKnown = ({ steps }: PosixCase) => !steps.includes('fchmodat2')
+/** Without a system call of Linux 6.6, and without cases that an emulated machine takes minutes for. */
+const isAsked = ({ name, steps }: PosixCase) =>
+  !steps.includes('fchmodat2') && !/^(sticky directories|set-id bits and)/.test(name)
 
 // The program that makes the calls stands where it was built.
 process.chdir('/app')
@@ -39,7 +40,7 @@ describe(`a mount on Linux ${release()}`, () => {
     assert.match(line, /^mounted /)
   })
 
-  for (const { name, steps } of [...posixCases, ...programCases.filter(isKnown)]) {
+  for (const { name, steps } of [...posixCases, ...programCases].filter(isAsked)) {
     test(name, async () => {
       const subject = new KernelSubject(DIRECTORY)
       try {

@@ -244,6 +244,7 @@ export const bytePages = [
     EBADF   it is not open
     EFAULT  the argument
     ENOTTY  no such request
+    EINVAL  an argument that is none: requests about files say EOPNOTSUPP ! never
     `,
   ),
 ]
