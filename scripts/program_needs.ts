@@ -21,6 +21,7 @@ const PROBES = {
     'libpython3.N-testsuite',
     '/usr/bin/python3 -c "import test.test_shutil, test.test_mmap"',
   ],
+  fusermount3: ['fuse3', 'fusermount3 --version'],
   inotifywait: ['inotify-tools', 'command -v inotifywait'],
   'reachable npm registry': [null, 'npm view typescript version --fetch-retries=0'],
 } as const

@@ -289,6 +289,8 @@ export class FuseSession {
     this.coherence.end()
     native.closePoll(this.device)
     for (const x of this.#waiting.values()) x.abort?.abort()
+    // Not now: a request may be in the middle of it.
+    setImmediate(() => this.#current.close())
     // What waits for a server that is lost is not waited for.
     this.#cancelEnd = systemTimers.after(CLOSING_MS, () => this.#end())
     this.#finish()

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/types.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define SLOTS 64
@@ -156,7 +157,21 @@ static long do_free(void) {
   return statvfs(words[1], &s) != 0 ? -1 : told((long)s.f_bfree);
 }
 
+/* Of the free blocks, those that programs may have. */
+static long do_available(void) {
+  struct statvfs s;
+  return statvfs(words[1], &s) != 0 ? -1 : told((long)s.f_bavail);
+}
+
 static long do_rename(void) { return rename(words[1], words[2]); }
+
+static long do_link(void) { return link(words[1], words[2]); }
+
+/* setxattr PATH NAME LENGTH */
+static long do_setxattr(void) {
+  memset(bytes, 'x', (size_t)number(3));
+  return setxattr(words[1], words[2], bytes, (size_t)number(3), 0);
+}
 
 static long do_unlink(void) { return unlink(words[1]); }
 
@@ -339,6 +354,7 @@ static const struct {
     {"fill", do_fill},           {"check", do_check},         {"truncate", do_truncate},
     {"ftruncate", do_ftruncate}, {"fallocate", do_fallocate}, {"fsync", do_fsync},
     {"copy", do_copy},           {"stat", do_stat},           {"free", do_free},
+    {"available", do_available}, {"link", do_link},           {"setxattr", do_setxattr},
     {"rename", do_rename},       {"unlink", do_unlink},       {"mkdir", do_mkdir},
     {"cd", do_cd},               {"list", do_list},
                   {"map", do_map},             {"load", do_load},

@@ -32,7 +32,7 @@ export class Caller {
   }
 
   /** `before`: a command that runs it, by exec. */
-  static start(programs: Programs, before: readonly string[] = []): Caller {
+  static start(programs: Pick<Programs, 'start'>, before: readonly string[] = []): Caller {
     program ??= join(process.cwd(), compile('test/mount/caller.c'))
     return new Caller(programs.start('caller', [...before, program], { seconds: SECONDS }))
   }

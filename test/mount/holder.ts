@@ -40,7 +40,8 @@ export function run(command: string, ...args: readonly string[]): Promise<string
   return new Promise((resolve, reject) => {
     execFile(command, args, { env: { ...process.env, LC_ALL: 'C' } }, (error, _, stderr) => {
       if (error === null) return resolve('done')
-      const message = stderr.trim().split(': ').at(-1)!
+      const [first = ''] = stderr.split('\n')
+      const message = first.split(': ').at(-1)!
       const code = MESSAGES[message]
       if (code === undefined) reject(new Error(`${command}: ${stderr}`, { cause: error }))
       else resolve(code)

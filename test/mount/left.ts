@@ -1,6 +1,7 @@
 /** What is left of a mount: processes, and itself. */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { stateOf } from '../processes/program.js'
 import { MountScene, type Way } from './scene.js'
 
@@ -49,3 +50,10 @@ export async function timed(run: () => Promise<unknown>): Promise<number> {
   await run()
   return performance.now() - begin
 }
+
+/** Seconds that a busy machine may take, and programs in a mount that ends have to leave. */
+const SECONDS = 30
+
+/** What comes of it, if it comes before long. */
+export const within = <T>(promise: Promise<T>): Promise<T | 'nothing'> =>
+  Promise.race([promise, setTimeout(SECONDS * 1000, 'nothing' as const, { ref: false })])

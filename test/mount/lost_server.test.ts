@@ -4,25 +4,20 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
 import { noCompiler } from '../processes/compile.js'
 import { Caller, comes } from './caller.js'
 import { run } from './holder.js'
-import { inScene, processesOf, timed } from './left.js'
+import { inScene, processesOf, timed, within } from './left.js'
 import { cannotMount, isMounted, type MountScene } from './scene.js'
 
 const skip = cannotMount() ?? noCompiler()
 const WAIT = 2
 /** Three keepalives, in which a server that is silent may still be there. */
 const SILENCE = 15
-/** Seconds that a busy machine may take, and programs in a mount that ends have to leave. */
-const SLACK = 12
+/** Seconds that a busy machine may take. */
+const SLACK = 10
 
 const isOver = (text: string) => assert.match(text, /^E(IO|NOTCONN|CONNABORTED)$/)
-
-/** What comes of it, if it comes before long. */
-const within = <T>(promise: Promise<T>): Promise<T | 'nothing'> =>
-  Promise.race([promise, setTimeout(SLACK * 1000, 'nothing' as const, { ref: false })])
 
 /** A file of some bytes that a program has open. */
 async function reading(scene: MountScene): Promise<Caller> {

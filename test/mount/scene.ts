@@ -9,7 +9,7 @@ import { Programs, type Program } from '../processes/program.js'
 import { Daemon } from '../serve/daemon.js'
 import { formatSecret } from '../../src/control/keys.js'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 /** Whom the key of a remote mount that is not privileged stands for. */
 export const USER = 1000
 /** That a scene may take. */

@@ -1,10 +1,12 @@
 /** holdfast mount: a volume as a directory. */
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { parseVolume } from '../arguments.js'
 import { addMountWords, noMountWords, type MountWords } from '../mount_options.js'
 import { goToBackground, inBackground, letGo } from '../daemon.js'
 import { describeMount, runMount } from '../mount.js'
 import { examples } from '../options.js'
+import { isRemote } from '../volume_name.js'
 
 const DAEMON = ['-d', '--daemon']
 
@@ -41,11 +43,14 @@ export function mountCommand(program: Command): Command {
     .action(async (source: string, directory: string, { options, daemon }: Options) => {
       const words = options ?? noMountWords()
       const request = {
-        source,
+        // In the background it is asked for from elsewhere later.
+        source: inBackground() && !isRemote(source) ? resolve(source) : source,
         directory,
         words,
         mounted: () =>
           new Promise<void>((done) => {
+            // The directory that it was begun in may be unmounted.
+            if (inBackground()) process.chdir('/')
             process.stdout.write(`${describeMount(request)}\n`, () => done())
           }),
       }
