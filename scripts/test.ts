@@ -1,6 +1,6 @@
 /**
  * `npm test`: runs the suites one after another, each in `node --test` over its files, two files at
- * a time, and counts.
+ * a time (with --each two suites at a time), and counts.
  *
  *     node build/scripts/test.js [--verbose] [--each] [SUITE…]
  *
@@ -168,12 +168,11 @@ async function run(suite: Suite, deadline: number, verbose: boolean): Promise<Ou
     },
     Math.max(1, deadline - performance.now()),
   )
-  const interrupted = () => {
-    process.kill(-child.pid!, 'SIGKILL')
-    process.exit(130)
-  }
+  const interrupted = () => process.exit(130)
+  const left = () => process.kill(-child.pid!, 'SIGKILL')
   process.once('SIGINT', interrupted)
   process.once('SIGTERM', interrupted)
+  process.once('exit', left)
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   const lines = (stream: NodeJS.ReadableStream, read: (line: string) => Report | null) =>
     createInterface({ input: stream }).on('line', (line) => {
@@ -190,6 +189,7 @@ async function run(suite: Suite, deadline: number, verbose: boolean): Promise<Ou
   clearTimeout(timer)
   process.off('SIGINT', interrupted)
   process.off('SIGTERM', interrupted)
+  process.off('exit', left)
   const fail = (text: string) => outcome.failures.push({ file: suite.name, name: suite.name, text })
   if (late) fail(`stopped: all suites together have ${BUDGET_SECONDS} seconds`)
   else if (status !== 0 && outcome.failures.length === 0) fail(`ended with status ${status}`)
@@ -231,14 +231,20 @@ async function main(): Promise<void> {
   let passed = 0
   let failed = 0
   let skipped = 0
-  for (const suite of chosen) {
-    const start = performance.now()
-    const outcome = await run(suite, deadline, values.verbose)
-    print(suite, outcome, (performance.now() - start) / 1000)
-    passed += outcome.passed
-    failed += outcome.failures.length
-    skipped += outcome.skips.length
+  const waiting = [...chosen]
+  const lane = async () => {
+    for (let suite; (suite = waiting.shift()) !== undefined;) {
+      const start = performance.now()
+      const outcome = await run(suite, deadline, values.verbose)
+      print(suite, outcome, (performance.now() - start) / 1000)
+      passed += outcome.passed
+      failed += outcome.failures.length
+      skipped += outcome.skips.length
+    }
   }
+  // A file by itself is one process, which mostly waits for those that it starts.
+  const lanes = values.each ? Math.min(2, availableParallelism()) : 1
+  await Promise.all(Array.from({ length: lanes }, lane))
   const seconds = (performance.now() - begin) / 1000
   process.stdout.write(`${'all'.padEnd(20)}${seconds.toFixed(1).padStart(7)} s\n`)
   process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)

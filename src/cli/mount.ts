@@ -80,8 +80,11 @@ async function mount(
     failed: (error) => log.error('a request failed', { error: error as Error }),
   })
   if (client !== null) {
-    client.onEventsLost = () => it.session.coherence.doubt()
-    client.onConnected = () => it.session.coherence.doubt()
+    const { coherence } = it.session
+    if (privileged) client.keepsPages((ino) => coherence.release(ino))
+    await client.watching
+    client.onEventsLost = () => coherence.doubt()
+    client.onConnected = () => coherence.doubt()
   }
   await mounted()
   const manager = new ServiceManager(log)

@@ -77,6 +77,7 @@ export class Client extends ServedFileSystem implements Follower {
   /** Those of them that want to be told of our own, too. */
   readonly #toAll = new Set<(change: Change) => void>()
   readonly #holding = new Set<(event: HoldNotice) => void>()
+  #release: ((ino: number) => Promise<void>) | null = null
   /** Nothing is left of the sessions. */
   #over: Promise<void> = Promise.resolve()
   /**
@@ -244,9 +245,26 @@ export class Client extends ServedFileSystem implements Follower {
     asked.catch(() => {})
   }
 
+  /**
+   * From now on `release` is called before others store to a file past all calls; they wait until
+   * it resolves, for some seconds at most.
+   */
+  keepsPages(release: (ino: number) => Promise<void>): void {
+    this.#release = release
+    this.#subscribeNext()
+  }
+
+  async #storing({ ino, token }: NoticeBody<'storing'>): Promise<void> {
+    const { alive } = this.connection
+    await this.#release?.(ino)
+    // Of a session that has ended nobody waits for it.
+    await alive?.caller.call(VERBS.dropped, { token }).catch(() => {})
+  }
+
   async #subscribe(alive = this.connection.alive): Promise<void> {
     const others = this.#toAll.size === 0
-    const wanted = { changes: this.#changes.size > 0, others, holds: this.#holding.size > 0 }
+    const [changes, holds] = [this.#changes.size > 0, this.#holding.size > 0]
+    const wanted = { changes, others, holds, stores: this.#release !== null }
     await alive?.caller.call(VERBS.watch, wanted).catch((error: unknown) => {
       if (!alive.caller.ended) throw error
     })
@@ -270,6 +288,8 @@ export class Client extends ServedFileSystem implements Follower {
         for (const listener of [...this.#holding]) listener(notice.body)
         return
       }
+      case 'storing':
+        return void this.#storing(notice.body)
       case 'sized':
         return this.#ways.sized?.(notice.body.ino, notice.body.size)
       case 'lost':
@@ -286,7 +306,8 @@ export class Client extends ServedFileSystem implements Follower {
 
   async again(alive: Alive): Promise<void> {
     await this.#holds.again(alive, async () => (await this.#ways.show?.(alive)) ?? [])
-    if (this.#changes.size + this.#holding.size > 0) await this.#subscribe(alive)
+    const watches = this.#changes.size + this.#holding.size > 0 || this.#release !== null
+    if (watches) await this.#subscribe(alive)
   }
 
   begun(): void {

@@ -104,6 +104,13 @@ export const NOTICES = {
     'A file that the session has a lease of has another size.',
     struct('sized_notice', { ino: u32, size }),
   ),
+  storing: noticeType(
+    12,
+    'STORING',
+    'Another session is about to store to a file past all calls. Who keeps pages of it writes them ' +
+      'back, drops them, and says DROPPED; the other waits for that, but not for ever.',
+    struct('storing_notice', { ino: u32, token: u32 }),
+  ),
 } as const
 
 export type NoticeName = keyof typeof NOTICES

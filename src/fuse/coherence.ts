@@ -58,9 +58,10 @@ export class Coherence {
     this.#end()
   }
 
-  /** What the kernel is told of a file that it opens. */
-  openReply(ino: number): number {
-    if (this.#mode === 'direct' || this.#direct.has(ino)) {
+  /** What the kernel is told of a file that it opens; what appends by itself is written at once. */
+  openReply(ino: number, flags: number): number {
+    const appends = this.#mode === 'exclusive' && (flags & O.APPEND) !== 0
+    if (this.#mode === 'direct' || appends || this.#direct.has(ino)) {
       return OpenReply.direct | OpenReply.parallelDirectWrites
     }
     return OpenReply.keepCache

@@ -1,6 +1,7 @@
 /** Files and directories that the kernel has open, by the numbers that it has of them. */
 import { HoldfastError } from '../base/errors.js'
 import type { DirectFile, FileHandle, HeldRange } from '../base/filesystem.js'
+import { O } from '../base/open_flags.js'
 
 export interface OpenHandle {
   readonly file: FileHandle
@@ -39,6 +40,14 @@ export class Handles {
 
   *values(): Iterable<OpenHandle> {
     for (const handle of this.#open) if (handle !== undefined) yield handle
+  }
+
+  /** Whether somebody may be writing to a file. */
+  writes(ino: number): boolean {
+    for (const handle of this.values()) {
+      if (handle.ino === ino && (handle.flags & (O.WRONLY | O.RDWR)) !== 0) return true
+    }
+    return false
   }
 
   get count(): number {

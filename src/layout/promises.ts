@@ -163,7 +163,11 @@ export class LayoutPromises {
     kind: HoldKind,
     options: (HoldOptions | LeaseOptions) & WaitOptions,
   ): Promise<Hold> {
-    const { waiting } = this.#volume
+    const { waiting, pageCaches } = this.#volume
+    const stores = kind !== 'lease' || (options as LeaseOptions).iomode === 'rw'
+    if (stores && !pageCaches.none) {
+      await pageCaches.release(file.ino, options.session ?? file.session)
+    }
     const large = file.isLargeHold(options)
     let from = -1
     const step = (ticket: number) => file.takeHoldStep(kind, options, ticket, from)

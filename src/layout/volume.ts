@@ -37,6 +37,7 @@ import { Hold } from './hold.js'
 import { Holds } from './holds.js'
 import { keptInLimbo } from './limbo.js'
 import { PinLimits, type PinLimitOptions } from './limits.js'
+import { PageCaches } from './page_caches.js'
 import { LayoutPromises } from './promises.js'
 import type { ReclaimOptions } from './reclaim.js'
 import { Session, type SessionOptions } from './session.js'
@@ -55,6 +56,7 @@ export class LayoutVolume extends Volume {
   readonly holding: Holds
   readonly arbiter: Arbiter
   readonly waiting: Waiting
+  readonly pageCaches: PageCaches
   readonly fixing: Fixing
   readonly promises: LayoutPromises
   /** Those that have not ended. */
@@ -78,6 +80,7 @@ export class LayoutVolume extends Volume {
     this.self = this.session({ name: 'this program' })
     this.arbiter = new Arbiter(this, this.holding, this.self)
     this.waiting = new Waiting(this.arbiter, timers)
+    this.pageCaches = new PageCaches(timers)
     this.fixing = new Fixing(this)
     this.core.ownership.guard = this.arbiter
     this.core.transaction.kept = () => keptInLimbo(this.core, this.holding)

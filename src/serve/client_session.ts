@@ -88,6 +88,9 @@ export class ClientSession {
   leaving: Promise<void> | null = null
   readonly #handles = new Map<number, LayoutFile>()
   #handle = 0
+  /** Files whose pages it is dropping, by the tokens that it was asked with. */
+  readonly #dropping = new Map<number, () => void>()
+  #token = 0
   /** Resolves when those that were asked for are over. */
   #snapshots = Promise.resolve()
 
@@ -377,8 +380,9 @@ export class ClientSession {
   }
 
   /** EPERM for changes of the volume, which tell names, unless it may see everything. */
-  watch(changes: boolean, others: boolean, holds: boolean): void {
+  watch(changes: boolean, others: boolean, holds: boolean, stores: boolean): void {
     void this.layout
+    if (stores) this.demandPrivileged('is asked before others store to files')
     if (changes) this.demandPrivileged('watches changes, whose names not everybody may see')
     for (const end of this.watches.splice(0)) end()
     const { volume } = this
@@ -386,10 +390,28 @@ export class ClientSession {
       const tell = (change: Change) => this.#teller.tellEvent('changed', change)
       this.watches.push(volume.watchFor(others ? this.layout : null, tell))
     }
+    if (stores) this.watches.push(volume.pageCaches.add(this.layout, (ino) => this.#storing(ino)))
     if (!holds) return
     const tell = (event: HoldEvent) =>
       this.#teller.tellEvent('holding', { ...event, holds: event.holds.slice(0, EVENT_HOLDS_MAX) })
     this.watches.push(volume.watchHolds(tell))
+  }
+
+  /** Resolves when it keeps no page of a file any more. */
+  #storing(ino: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#token = this.#token === 0xffff_ffff ? 1 : this.#token + 1
+      this.#dropping.set(this.#token, resolve)
+      this.tell('storing', { ino, token: this.#token })
+    })
+  }
+
+  /** It has dropped its pages of a file. EINVAL when it was not asked to. */
+  dropped(token: number): void {
+    const resolve = this.#dropping.get(token)
+    if (resolve === undefined) throw new HoldfastError('EINVAL', `${token}: no page was asked for`)
+    this.#dropping.delete(token)
+    resolve()
   }
 
   /** Tells it that it ends, and ends its connection. */

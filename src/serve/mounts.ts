@@ -54,12 +54,10 @@ export class ServerMount {
         log.error('a request of the mount failed', { directory, error: error as Error })
       },
     })
+    const { coherence } = mount.session
+    const end = volume.pageCaches.add(session, (ino) => coherence.release(ino))
+    void mount.over.then(end)
     return new ServerMount(mount, log)
-  }
-
-  /** Somebody is about to store to a file by himself. */
-  release(ino: number): Promise<void> {
-    return this.#mount.session.coherence.release(ino)
   }
 
   async stop(): Promise<void> {

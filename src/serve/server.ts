@@ -96,6 +96,13 @@ export class Server {
     this.handleKeys = new HandleKeys(files.volume, options.crypto ?? systemCrypto)
     files.volume.leaveFreeing(EXTENTS_AT_ONCE)
     this.#ends.push(files.volume.watchHolds((event) => this.#holding(event)))
+    files.volume.pageCaches.late = ({ id, name }, ino) => {
+      this.log.warn('a mount keeps pages of a file that another session stores to', {
+        session: id,
+        name,
+        inode: ino,
+      })
+    }
     this.#look()
   }
 

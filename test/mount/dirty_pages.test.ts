@@ -23,10 +23,15 @@ async function maps(scene: HolderScene, caller: Caller, name: string): Promise<b
   return (await caller.call('map', 1, 1, 0, BLOCKS * B, 'w')) !== 'ENODEV'
 }
 
-for (const mode of ['direct', 'cache'] as const) {
-  describe(`a hold to store to a file that a program has mapped, ${mode}`, { skip }, () => {
+for (const [way, words] of [
+  ['within', 'direct'],
+  ['within', 'cache'],
+  ['served', 'cache'],
+  ['remote', 'direct'],
+] as const) {
+  describe(`a hold to store to what a program has mapped (${way}, ${words})`, { skip }, () => {
     let scene: HolderScene
-    before(async () => (scene = await HolderScene.start({}, { words: mode })))
+    before(async () => (scene = await HolderScene.start({}, { way, words })))
     after(() => scene.end())
 
     for (const kind of ['pin', 'seal', 'rw lease'] as const) {

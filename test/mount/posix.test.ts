@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Prng } from '../../src/base/prng.js'
-import { checkStep, runSteps } from '../suite/posix.js'
+import { checkStep, runSteps, type PosixCase } from '../suite/posix.js'
 import { posixCases } from '../suite/posix_cases.js'
+import { fullCases } from '../suite/posix_full.js'
+import { programCases } from '../suite/posix_programs.js'
 import { EVERYTHING, FIRST, randomLine } from '../suite/posix_random.js'
 import { KernelSubject, prepareKernel } from '../suite/linux/kernel.js'
 import { compare, shrink } from '../suite/linux/compare.js'
@@ -17,11 +19,19 @@ const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_fff
 const SEQUENCES = Number(process.env['HOLDFAST_LONG'] ?? 1)
 const STEPS = 80
 
+/** Bytes of a volume that is to be full soon. */
+const SMALL = 4 << 20
+const CASES = [...posixCases, ...programCases]
+
 const missing = cannotMount() ?? prepareKernel()
 
 for (const way of WAYS) {
   describe(`a mount that is ${way}`, { skip: missing ?? false }, () => {
-    test('answers as the table says', (t) => tableCases(t.diagnostic.bind(t), way))
+    test('answers as the table says', (t) => tableCases(t.diagnostic.bind(t), way, CASES))
+    test('answers as the table says when it is full', async (t) => {
+      for (const one of fullCases)
+        await tableCases(t.diagnostic.bind(t), way, [one], { bytes: SMALL })
+    })
     test('answers calls at random as a volume does', async (t) => {
       t.diagnostic(`SEED=${SEED}`)
       await randomCalls(way)
@@ -29,15 +39,26 @@ for (const way of WAYS) {
   })
 }
 
-async function tableCases(tell: (text: string) => void, way: Way): Promise<void> {
-  const scene = await MountScene.start(way)
+for (const mode of ['cache', 'exclusive']) {
+  test(`a mount in the mode ${mode} answers as the table says`, { skip: missing ?? false }, (t) =>
+    tableCases(t.diagnostic.bind(t), 'embedded', CASES, { mode }),
+  )
+}
+
+async function tableCases(
+  tell: (text: string) => void,
+  way: Way,
+  cases: readonly PosixCase[],
+  { mode = 'direct', bytes }: { mode?: string; bytes?: number } = {},
+): Promise<void> {
+  const scene = await MountScene.start(way, mode, bytes)
   const failures: string[] = []
   try {
-    for (const { name, steps } of posixCases) {
+    for (const { name, steps } of cases) {
       const subject = new KernelSubject(scene.directory)
       try {
         await runSteps(subject, steps, (step, found) => {
-          if (differs(way, step, found)) return 'end'
+          if (differs(`${way}, ${mode}`, step, found)) return 'end'
           return checkStep(step, found)
         })
       } catch (error) {
@@ -49,7 +70,7 @@ async function tableCases(tell: (text: string) => void, way: Way): Promise<void>
   } finally {
     await scene.end()
   }
-  tell(`${posixCases.length} cases`)
+  tell(`${cases.length} cases`)
   assert.deepEqual(failures, [])
 }
 

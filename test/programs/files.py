@@ -1,4 +1,4 @@
-"""What Python programs do with files: `files.py TEST DIRECTORY`, in an empty directory of the mount.
+"""What Python programs do with files: `files.py TEST DIRECTORY`, in an empty one of the mount.
 
 Each test ends with an assertion's error when what is read is not what was written.
 """
@@ -355,6 +355,24 @@ def files_that_are_still_written(top, _):
             assert file.read() == held, path
 
 
+def data_that_is_still_written(top, _):
+    """What is only in pages is data, and no hole, to those who look for it."""
+    written, mapped = (os.path.join(top, name) for name in ("written", "mapped"))
+    for path in (written, mapped):
+        file = os.open(path, os.O_RDWR | os.O_CREAT)
+        other = os.open(path, os.O_RDONLY)
+        if path == written:
+            os.write(file, content(10, 300_000))
+        else:
+            os.ftruncate(file, 300_000)
+            mmap.mmap(file, 300_000)[:] = content(10, 300_000)
+        assert os.lseek(other, 0, os.SEEK_DATA) == 0, path
+        assert os.lseek(other, 0, os.SEEK_HOLE) == 300_000, path
+        assert os.pread(other, 300_001, 0) == content(10, 300_000), path
+        os.close(file)
+        os.close(other)
+
+
 def directories_that_change(top, _):
     """What is there throughout is listed once, while other names come and go."""
     keep = {f"keep{i:04}" for i in range(2000)}
@@ -387,6 +405,7 @@ TESTS = {
         temporary_files,
         locks_between_processes,
         files_that_are_still_written,
+        data_that_is_still_written,
         directories_that_change,
     )
 }

@@ -14,28 +14,28 @@ interface Workload {
 const MIX = '--rw=randrw --rwmixread=40'
 
 const WORKLOADS: readonly Workload[] = [
-  { name: 'in sequence', jobs: ['--rw=write --bs=64k --size=64m'] },
-  { name: 'at random', jobs: ['--rw=randwrite --bs=4k --size=32m'] },
+  { name: 'in sequence', jobs: ['--rw=write --bs=64k --size=32m'] },
+  { name: 'at random', jobs: ['--rw=randwrite --bs=4k --size=16m'] },
   {
     name: 'in pieces of any length',
-    jobs: ['--rw=randwrite --bsrange=512-100k --bs_unaligned=1 --size=24m'],
+    jobs: ['--rw=randwrite --bsrange=512-100k --bs_unaligned=1 --size=12m'],
   },
-  { name: 'with O_DIRECT in sequence', jobs: ['--rw=write --bs=1m --size=128m --direct=1'] },
+  { name: 'with O_DIRECT in sequence', jobs: ['--rw=write --bs=1m --size=64m --direct=1'] },
   {
     name: 'with O_DIRECT at random, eight at a time',
-    jobs: ['--rw=randwrite --bs=4k --size=24m --direct=1 --ioengine=libaio --iodepth=8'],
+    jobs: ['--rw=randwrite --bs=4k --size=12m --direct=1 --ioengine=libaio --iodepth=8'],
   },
   {
     name: 'with O_DIRECT in sectors',
     jobs: ['--rw=randwrite --bsrange=512-16k --blockalign=512 --size=8m --direct=1'],
   },
-  { name: 'by mmap in sequence', jobs: ['--rw=write --bs=64k --size=64m --ioengine=mmap'] },
-  { name: 'by mmap at random', jobs: [`${MIX} --bs=4k --size=32m --ioengine=mmap`] },
+  { name: 'by mmap in sequence', jobs: ['--rw=write --bs=64k --size=32m --ioengine=mmap'] },
+  { name: 'by mmap at random', jobs: [`${MIX} --bs=4k --size=16m --ioengine=mmap`] },
   {
     name: 'by mmap, with msync',
     jobs: ['--rw=randwrite --bs=4k --size=8m --ioengine=mmap --fsync=64'],
   },
-  { name: 'by vectors', jobs: [`${MIX} --bs=16k --size=32m --ioengine=pvsync --iodepth=4`] },
+  { name: 'by vectors', jobs: [`${MIX} --bs=16k --size=16m --ioengine=pvsync --iodepth=4`] },
   { name: 'at random, with fsync', jobs: ['--rw=randwrite --bs=4k --size=4m --fsync=1'] },
   { name: 'with fdatasync', jobs: ['--rw=write --bs=16k --size=16m --fdatasync=4'] },
   { name: 'with O_SYNC', jobs: ['--rw=randwrite --bs=8k --size=8m --sync=1'] },
@@ -45,15 +45,15 @@ const WORKLOADS: readonly Workload[] = [
   },
   {
     name: 'where posix_fallocate was',
-    jobs: ['--rw=randwrite --bs=8k --size=32m --fallocate=posix'],
+    jobs: ['--rw=randwrite --bs=8k --size=16m --fallocate=posix'],
   },
   {
     name: 'where FALLOC_FL_KEEP_SIZE was',
-    jobs: ['--rw=write --bs=8k --size=32m --fallocate=keep'],
+    jobs: ['--rw=write --bs=8k --size=16m --fallocate=keep'],
   },
   {
     name: 'where ftruncate was',
-    jobs: ['--rw=randwrite --bs=8k --size=32m --fallocate=truncate'],
+    jobs: ['--rw=randwrite --bs=8k --size=16m --fallocate=truncate'],
   },
   { name: 'at the end', jobs: ['--rw=write --bs=4k --size=8m --file_append=1 --fallocate=none'] },
   {

@@ -11,7 +11,7 @@ import { flipBit } from './damage.js'
 import { groundTest, type Ground } from './ground.js'
 import { assertSameTree, hostTree, without } from './tree.js'
 
-const FILES = 3000
+const FILES = 1500
 const COMMITS = 24
 const BRANCHES = ['main', 'one', 'two'] as const
 const SEED = 20

@@ -17,7 +17,7 @@ import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { lacking, type ProgramName } from '../../scripts/program_needs.js'
-import { cannotMount, isMounted, MountScene, WAYS } from '../mount/scene.js'
+import { cannotMount, isMounted, MountScene, WAYS, type Way } from '../mount/scene.js'
 import { processTest, until, type Program, type Programs } from '../processes/program.js'
 import { assertSameTree, hostTree, volumeTree } from './tree.js'
 
@@ -35,6 +35,8 @@ export interface GroundOptions {
   readonly needs: readonly ProgramName[]
   /** Its options; those of the environment unless given. */
   readonly mode?: string
+  /** How it is mounted; as the environment says unless given. */
+  readonly way?: Way
 }
 
 export interface RunOptions {
@@ -61,13 +63,15 @@ export class Ground {
   /** A directory on tmpfs. */
   readonly beside: string
   readonly #programs: Programs
+  readonly #way: Way
   readonly #options: string
   /** Null: on another filesystem. */
   readonly #scene: MountScene | null
 
-  private constructor(programs: Programs, options: string, scene: MountScene | null) {
+  private constructor(programs: Programs, wanted: GroundOptions, scene: MountScene | null) {
     this.#programs = programs
-    this.#options = options
+    this.#way = wanted.way ?? WAY
+    this.#options = wanted.mode ?? OPTIONS
     this.#scene = scene
     this.beside = mkdtempSync('/dev/shm/holdfast-programs-')
     if (scene === null) {
@@ -82,11 +86,11 @@ export class Ground {
   }
 
   static async make(programs: Programs, wanted: GroundOptions): Promise<Ground> {
-    const options = wanted.mode ?? OPTIONS
-    if (ELSEWHERE !== undefined) return new Ground(programs, options, null)
-    const scene = await MountScene.start(WAY, options, wanted.mebibytes * MIB)
+    if (ELSEWHERE !== undefined) return new Ground(programs, wanted, null)
+    const { way = WAY, mode = OPTIONS, mebibytes } = wanted
+    const scene = await MountScene.start(way, mode, mebibytes * MIB)
     try {
-      return new Ground(programs, options, scene)
+      return new Ground(programs, wanted, scene)
     } catch (error) {
       await scene.remove()
       throw error
@@ -119,7 +123,7 @@ export class Ground {
   async remount(): Promise<void> {
     if (this.#scene === null) return
     await this.#unmount()
-    await this.#scene.mount(WAY, this.#options)
+    await this.#scene.mount(this.#way, this.#options)
   }
 
   /**
@@ -132,7 +136,7 @@ export class Ground {
     await Promise.all([scene.program.kill(), scene.daemon?.program.kill()])
     await kill()
     await until(() => !isMounted(scene.directory), 'that nothing is mounted')
-    await scene.mount(WAY, this.#options)
+    await scene.mount(this.#way, this.#options)
   }
 
   /** The end of a test: see the head of this file. */
@@ -144,7 +148,7 @@ export class Ground {
     const inodes = new Set([...shown.values()].map(({ ino }) => ino)).size
     await t.test(`its mount counts the ${inodes} inodes that are there`, async () => {
       // A volume that lends blocks to clients may have an inode of its own for them.
-      const own = WAY === 'embedded' || files - ffree === inodes ? 0 : 1
+      const own = this.#way === 'embedded' || files - ffree === inodes ? 0 : 1
       assert.equal(files - ffree, inodes + own)
     })
     await t.test('its mount ends with status 0, and leaves nothing mounted', async () => {
@@ -200,11 +204,28 @@ function noGround(): string | false {
   return ELSEWHERE !== undefined && process.getuid?.() === 0 ? false : (reason ?? false)
 }
 
+/** Nothing is said of how it is to be mounted. */
+const OPEN = OPTIONS === '' && WAY === 'embedded' && ELSEWHERE === undefined
+
 /** Modes of mounts for programs that share, map, lock or sync what they write. */
-export const MODES: readonly string[] =
-  OPTIONS === '' && WAY === 'embedded' && ELSEWHERE === undefined
-    ? ['direct', 'exclusive']
-    : [OPTIONS]
+export const MODES: readonly string[] = OPEN ? ['direct', 'exclusive'] : [OPTIONS]
+
+/** A way and a mode besides those, for a little of everything; of PostgreSQL where it is told. */
+export interface OtherGround {
+  readonly way: Way
+  readonly mode: string
+  readonly postgres: boolean
+}
+
+export const OTHER_GROUNDS: readonly OtherGround[] = OPEN
+  ? [
+      { way: 'embedded', mode: 'cache', postgres: false },
+      { way: 'served', mode: 'direct', postgres: false },
+      { way: 'within', mode: 'cache', postgres: false },
+      { way: 'remote', mode: 'direct', postgres: false },
+      { way: 'remote', mode: 'cache', postgres: true },
+    ]
+  : [{ way: WAY, mode: OPTIONS, postgres: true }]
 
 /** A test that has a volume for its programs. */
 export function groundTest(

@@ -3,184 +3,31 @@
  * transaction that was acknowledged is missing, also after all of its processes were killed.
  */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { stateOf, turn, until, type Program } from '../processes/program.js'
 import { flipBit } from './damage.js'
-import { MODES, groundTest, type Finished, type Ground } from './ground.js'
+import { MODES, groundTest } from './ground.js'
+import {
+  acknowledged,
+  assertBalanced,
+  binaries,
+  checkIndexes,
+  CLIENTS,
+  killUnderLoad,
+  LOAD,
+  Server,
+} from './postgres.js'
 
 const SCALE = 3
-const CLIENTS = 4
-/** A client's transactions before a kill. */
-const ACKNOWLEDGED = 150
-const TRANSACTIONS = 400
-/** To start, and to recover. */
-const START_SECONDS = 60
-
-const SETTINGS = {
-  fsync: 'on',
-  synchronous_commit: 'on',
-  full_page_writes: 'on',
-  shared_buffers: '32MB',
-  // Checkpoints come in the middle of the load.
-  max_wal_size: '32MB',
-  min_wal_size: '32MB',
-  checkpoint_timeout: '30s',
-  listen_addresses: '',
-  max_connections: '20',
-} as const
-
-/** Where Debian has the programs of the newest version. */
-function binaries(): string {
-  const top = '/usr/lib/postgresql'
-  const newest = Math.max(...readdirSync(top).map(Number))
-  return join(top, String(newest), 'bin')
-}
-
-class Server {
-  readonly data: string
-  /** A directory on tmpfs: its sockets, and what pgbench says. */
-  readonly aside: string
-  readonly #ground: Ground
-  #postmaster: Program | null = null
-
-  private constructor(ground: Ground) {
-    this.#ground = ground
-    this.data = join(ground.directory, 'data')
-    this.aside = join(ground.beside, 'postgres')
-  }
-
-  static async make(ground: Ground): Promise<Server> {
-    const server = new Server(ground)
-    const places = [server.data, server.aside]
-    await ground.run(['install', '-d', '-o', 'postgres', '-g', 'postgres', '-m', '700', ...places])
-    return server
-  }
-
-  /** Runs one of its programs as its user. */
-  async run(program: string, ...words: string[]): Promise<Finished> {
-    return await this.#ground.run(this.#command(program, words), this.#options)
-  }
-
-  /** Starts one that goes on. */
-  begin(program: string, ...words: string[]): Program {
-    return this.#ground.start(this.#command(program, words), this.#options)
-  }
-
-  async start(): Promise<void> {
-    const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    const words = ['-D', this.data, '-k', this.aside, ...settings]
-    const postmaster = this.begin('postgres', ...words)
-    this.#postmaster = postmaster
-    const end = Date.now() + START_SECONDS * 1000
-    while (!(await this.#isReady(postmaster.pid))) {
-      assert.ok(postmaster.running && Date.now() < end, `it does not start:${postmaster.said()}`)
-    }
-  }
-
-  async query(sql: string): Promise<readonly string[]> {
-    return (await this.run('psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', sql)).lines
-  }
-
-  async stop(): Promise<void> {
-    const end = await this.#postmaster!.kill('SIGINT')
-    assert.deepEqual(end, { status: 0, signal: null })
-  }
-
-  /** Kills all of its processes, which stand still first: none of them hears of another's end. */
-  async kill(): Promise<void> {
-    const postmaster = this.#postmaster!.pid
-    process.kill(postmaster, 'SIGSTOP')
-    const all = [postmaster, ...childrenOf(postmaster)]
-    for (const pid of all) process.kill(pid, 'SIGSTOP')
-    for (const pid of all) process.kill(pid, 'SIGKILL')
-    await this.#postmaster!.ended()
-    await until(() => all.every((pid) => ['', 'Z'].includes(stateOf(pid))), 'the end of all')
-  }
-
-  async #isReady(postmaster: number): Promise<boolean> {
-    await turn()
-    try {
-      const lines = readFileSync(join(this.data, 'postmaster.pid'), 'utf8').split('\n')
-      return Number(lines[0]) === postmaster && lines[7]?.startsWith('ready') === true
-    } catch {
-      return false
-    }
-  }
-
-  #command(program: string, words: readonly string[]): string[] {
-    return [join(binaries(), program), ...words]
-  }
-
-  get #options() {
-    const env = { PGHOST: this.aside, PGUSER: 'postgres', PGDATABASE: 'postgres' }
-    return { in: this.aside, user: 'postgres', seconds: 180, env }
-  }
-}
-
-/** Processes whose parent is this one. */
-function childrenOf(parent: number): number[] {
-  const text = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8')
-  return text.split(' ').filter(Boolean).map(Number)
-}
-
-/** Transactions that a run of pgbench was told are done, by the logs of its threads. */
-function acknowledged(server: Server, name: string): number {
-  const logs = readdirSync(server.aside).filter((file) => file.startsWith(`${name}.`))
-  const texts = logs.map((file) => readFileSync(join(server.aside, file), 'utf8'))
-  return texts.join('').split('\n').length - 1
-}
-
-/** The sums that each transaction of pgbench keeps equal, and the number of transactions. */
-async function assertBalanced(server: Server): Promise<number> {
-  const [line] = await server.query(`SELECT (SELECT sum(abalance) FROM pgbench_accounts),
-    (SELECT sum(bbalance) FROM pgbench_branches), (SELECT sum(tbalance) FROM pgbench_tellers),
-    (SELECT coalesce(sum(delta), 0) FROM pgbench_history), (SELECT count(*) FROM pgbench_history),
-    (SELECT count(*) FROM pgbench_accounts)`)
-  const [accounts, branches, tellers, history, transactions, rows] = line!.split('|').map(Number)
-  assert.deepEqual([branches, tellers, history], [accounts, accounts, accounts])
-  assert.equal(rows, SCALE * 100_000)
-  return transactions!
-}
-
-/** Every index has every row, in order. */
-async function check(server: Server): Promise<void> {
-  await server.run('pg_amcheck', '--install-missing', '--heapallindexed', 'postgres')
-}
-
-const LOAD = ['-n', '-c', String(CLIENTS), '-j', '2', '-M', 'prepared', '-l', '--random-seed=20']
-
-/** A load, whose server is killed in its middle by `kill`; what was acknowledged is there then. */
-async function killUnderLoad(server: Server, name: string, kill: () => Promise<void>) {
-  const before = await assertBalanced(server)
-  const load = server.begin('pgbench', ...LOAD, '-T', '120', `--log-prefix=${name}`)
-  const count = 'SELECT count(*) FROM pgbench_history'
-  while (Number((await server.query(count))[0]) < before + ACKNOWLEDGED) await turn()
-  await kill()
-  const { status } = await load.ended()
-  assert.notEqual(status, 0, 'pgbench was to miss its server')
-  await load.closed
-  await server.start()
-  const done = acknowledged(server, name)
-  const there = (await assertBalanced(server)) - before
-  assert.ok(done > CLIENTS, `only ${done} transactions were acknowledged`)
-  assert.ok(there >= done, `${done} transactions were acknowledged, ${there} are there`)
-  assert.ok(there <= done + CLIENTS, `${done} transactions were acknowledged, ${there} are there`)
-  await check(server)
-}
+const TRANSACTIONS = 250
 
 for (const mode of MODES) {
   groundTest(
     `PostgreSQL keeps what it has acknowledged, ${mode}`,
     { mebibytes: 768, mode, needs: ['initdb'] },
     async (ground, t) => {
-      const server = await Server.make(ground)
+      const server = await Server.make(ground, SCALE)
       await t.test('initdb and pgbench make a cluster', async () => {
-        const how = ['--data-checksums', '-U', 'postgres', '-A', 'trust', '-E', 'UTF8']
-        await server.run('initdb', '-D', server.data, ...how)
-        await server.start()
-        await server.run('pgbench', '-i', '-q', '-s', String(SCALE), '--foreign-keys')
-        assert.equal(await assertBalanced(server), 0)
+        await server.fill()
       })
 
       await t.test(
@@ -189,21 +36,21 @@ for (const mode of MODES) {
           await server.run('pgbench', ...LOAD, '-t', String(TRANSACTIONS), '--log-prefix=first')
           assert.equal(await assertBalanced(server), CLIENTS * TRANSACTIONS)
           assert.equal(acknowledged(server, 'first'), CLIENTS * TRANSACTIONS)
-          await check(server)
+          await checkIndexes(server)
         },
       )
 
       await t.test(
         'after a kill of all of its processes nothing acknowledged is gone',
         async () => {
-          await killUnderLoad(server, 'killed', () => server.kill())
+          await killUnderLoad(server, 'killed', (all) => server.kill(all))
         },
       )
 
       await t.test(
         'after a kill of the mount, with its cache, nothing acknowledged is gone',
         async () => {
-          await killUnderLoad(server, 'crashed', () => ground.crash(() => server.kill()))
+          await killUnderLoad(server, 'crashed', (all) => ground.crash(() => server.kill(all)))
         },
       )
 

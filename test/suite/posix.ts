@@ -2,9 +2,10 @@
  * Cases of calls and what they answer, written as steps. The same cases run on every kind of region
  * and, as far as it can be asked, on Linux.
  *
- * Three steps are not calls: `USER mark PATH` makes its times old (with `fresh`: read already),
- * `USER changed PATH = amc` tells which of atime, mtime and ctime moved since; `-` is none, and
- * `USER readonly` mounts it all again, for reading only.
+ * Four steps are not calls: `USER mark PATH` makes its times old (with `fresh`: read already),
+ * `USER changed PATH = amc` tells which of atime, mtime and ctime moved since; `-` is none,
+ * `USER readonly` mounts it all again, for reading only, and `USER until ERRNO CALL ARGUMENTS`
+ * makes a call again and again, with a number in the place of `#`, until it is that errno.
  */
 import assert from 'node:assert/strict'
 import { MIB, type Case } from './ground.js'
@@ -36,6 +37,10 @@ export async function runSteps(
       await subject.readOnly()
       continue
     }
+    if (name === 'until') {
+      await repeat(subject, step)
+      continue
+    }
     if (name === 'mark') {
       const atime = how === 'fresh' ? FUTURE : OLD
       assert.equal(await subject.run(USERS.root, call('lutimes', [path, atime, OLD])), '')
@@ -49,6 +54,22 @@ export async function runSteps(
         : shown(step, await subject.run(USERS[step.user], step.call))
     if (check(step, found) === 'end') return
   }
+}
+
+/** More than there is room for in a volume of a test. */
+const TIMES_MOST = 100_000
+
+/** Until it fails, which has to be as asked for. */
+async function repeat(subject: Subject, { line, user }: Step): Promise<void> {
+  const [, , errno, name, ...words] = line.split(/\s+/) as [string, string, string, string]
+  for (let i = 0; i < TIMES_MOST; i++) {
+    const numbered = (words as string[]).map((word) => word.replace('#', String(i)))
+    const found = await subject.run(USERS[user], call(name, numbered))
+    if (!isError(found)) continue
+    assert.equal(found, errno, `${line}, after ${i} times`)
+    return
+  }
+  assert.fail(`${line}: never`)
 }
 
 const TIMES = ['atime', 'mtime', 'ctime']

@@ -10,6 +10,7 @@ import { describe, test } from 'node:test'
 import { KernelSubject, prepareKernel } from './linux/kernel.js'
 import { checkStep, runSteps } from './posix.js'
 import { posixCases } from './posix_cases.js'
+import { programCases } from './posix_programs.js'
 import { compare, shrink } from './linux/compare.js'
 import { differs, excuse } from './linux/differences.js'
 import { EVERYTHING, FIRST, randomLine } from './posix_random.js'
@@ -37,7 +38,7 @@ const directories = new Map(
 
 for (const [filesystem, directory] of directories) {
   describe(`Linux on ${filesystem}`, { skip: missing ?? false }, () => {
-    for (const { name, steps } of posixCases) {
+    for (const { name, steps } of [...posixCases, ...programCases]) {
       test(name, async () => {
         const linux = new KernelSubject(directory)
         try {

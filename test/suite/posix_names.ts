@@ -316,6 +316,9 @@ export const namesCases: PosixCase[] = [
       root chattr /d +i
       root open 1 /d/newer w,creat 644 = EPERM
       root mkdir /d/s 755 = EPERM
+      root symlink a /d/s = EPERM
+      root mknod /d/s 10644 0 = EPERM
+      root rename /d/g /d/h = EPERM
       root unlink /d/g = EPERM
       root link /d/g /d/h = EPERM
       root open 1 /d/g rw 0

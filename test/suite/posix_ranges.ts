@@ -169,4 +169,23 @@ export const rangeCases: PosixCase[] = [
       root copy 0 0 1 0 0 = 0
     `,
   },
+  {
+    name: 'a file has at most 2^32 - 1 blocks: EFBIG for what would make it longer',
+    steps: `
+      root open 0 /f rw,creat 644
+      root truncate /f 17592186040321 = EFBIG
+      root ftruncate 0 17592186040321 = EFBIG
+      root write 0 x 17592186040320 = EFBIG
+      root fallocate 0 grow 17592186040320 1 = EFBIG
+      root truncate /f 17592186040320
+      root stat /f size = 17592186040320
+      root fallocate 0 insert 0 4096 = EFBIG
+      root open 1 /g rw,creat 644
+      root write 1 content 0
+      root copy 1 0 0 17592186040320 7 = EFBIG
+      root seek 0 0 data = ENXIO
+      root read 0 10 17592186040319 = \\x00
+      root ftruncate 0 0
+    `,
+  },
 ]

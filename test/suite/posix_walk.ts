@@ -356,6 +356,9 @@ export const permissionCases: PosixCase[] = [
       member open 1 /f rw 0 = EACCES
       other open 1 /f r 0 = EACCES
       member truncate /f 0 = EACCES
+      member access /f 2 = EACCES
+      member access /f 6 = EACCES
+      member access /f 4
       owner truncate /f 0
       root chmod /f 000
       root open 1 /f rw 0

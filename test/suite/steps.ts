@@ -5,12 +5,13 @@
  *
  * The outcome is the errno's name, or the value as text; without one the call must succeed.
  * `/{x*255}` is a path with 255 times x, `\s` a space, `\xff` a byte; modes are octal, times
- * `seconds.nanoseconds`.
+ * `seconds.nanoseconds`. Calls that a program alone can make are lines, too: see system_calls.ts.
  */
 import { parseAcl } from '../../src/base/acl_text.js'
 import type { Credentials } from '../../src/base/filesystem.js'
 import { encodeAcl } from '../../src/base/posix_acl.js'
 import { O } from '../../src/base/open_flags.js'
+import { systemCall } from './system_calls.js'
 
 /** Who the cases know. `named` is named in ACLs and nowhere else. */
 export const USERS = {
@@ -93,6 +94,8 @@ const SIGNATURES: Record<string, string> = {
   clone: 'snsnn',
   reflink: 'pp',
   chattr: 'pC',
+  program: 'p',
+  execute: 'p',
 }
 
 const OPEN_FLAGS: Record<string, number> = {
@@ -175,6 +178,7 @@ function ofAcl(name: string, words: string[]): Call {
 }
 
 export function call(name: string, words: string[]): Call {
+  if (name === 'sys' || name === 'interrupted') return systemCall(name, words)
   if (/acl$/.test(name)) return ofAcl(name, words)
   const signature = SIGNATURES[name]
   if (signature === undefined) throw new Error(`no call '${name}'`)
@@ -182,7 +186,7 @@ export function call(name: string, words: string[]): Call {
 }
 
 /** Steps that are no calls: see posix.ts. */
-const NOT_CALLS = new Set(['mark', 'changed', 'readonly'])
+const NOT_CALLS = new Set(['mark', 'changed', 'readonly', 'until'])
 const NO_CALL: Call = { name: '', args: [] }
 const STATS = new Set(['stat', 'lstat', 'fstat'])
 

@@ -69,6 +69,7 @@ import { register } from './register.js'
 import { deregister } from './deregister.js'
 import { commit } from './commit.js'
 import { watch } from './watch.js'
+import { dropped } from './dropped.js'
 import { statistics } from './statistics.js'
 import { summary } from './summary.js'
 
@@ -143,6 +144,7 @@ export const VERBS = {
   deregister,
   commit,
   watch,
+  dropped,
   statistics,
   summary,
 } as const

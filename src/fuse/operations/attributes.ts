@@ -1,6 +1,9 @@
 /** Operations on what is known of an inode: attributes, extended ones, and the filesystem's own. */
+import { readFile } from 'node:fs/promises'
 import { HoldfastError } from '../../base/errors.js'
+import { Want } from '../../base/mode.js'
 import type { Stats, Time } from '../../base/filesystem.js'
+import { decodeAcl, modePermits } from '../../base/posix_acl.js'
 import type { Exchange } from '../exchange.js'
 import { putAttrOut, putStatfs, putStatx } from '../replies.js'
 import { quietly } from '../quietly.js'
@@ -17,6 +20,7 @@ const SET_IDS = 0o6000
 const SET_GID = 0o2000
 const XATTR_CREATE = 1
 const XATTR_REPLACE = 2
+const ACL_ACCESS = 'system.posix_acl_access'
 const UNCHANGED = { follow: false } as const
 
 const encoder = new TextEncoder()
@@ -49,11 +53,36 @@ function timeOf(x: Exchange, set: boolean, now: boolean, seconds: number, nano: 
   return { seconds: x.i64(seconds), nanoseconds: x.u32(nano) }
 }
 
-/** EPERM for who may not take set-id bits away: what is no change to the kernel, it allows all. */
+/** Of the mtime: a kernel that writes later says what time it is, which is that of the change. */
+function changesNow(x: Exchange, valid: number): boolean {
+  const w = SetattrIn.word
+  const both = Valid.mtime | Valid.ctime
+  const same = x.u32(w.mtimensec) === x.u32(w.ctimensec) && x.i64(w.mtime) === x.i64(w.ctime)
+  return (valid & both) === both && same
+}
+
+/** Supplementary groups of who asks, of which the kernel does not tell. */
+async function groupsOf({ pid }: Exchange): Promise<number[]> {
+  const status = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
+  return (/^Groups:(.*)$/m.exec(status)?.[1] ?? '').split(' ').filter(Boolean).map(Number)
+}
+
+/**
+ * EPERM for who may not take set-id bits away: what is no change to the kernel, it allows all. It
+ * asks for the same when somebody is about to change what is in the file: who may write it, may.
+ */
 async function demandSetIds(session: FuseSession, x: Exchange): Promise<void> {
-  const { mode, uid } = await session.fs.lstat(session.nodes.path(x.node), session.as(x))
+  const path = session.nodes.path(x.node)
+  const as = session.as(x)
+  // Else it is the server that decides.
+  if (as === undefined) return
+  const { mode, uid, gid } = await session.fs.lstat(path, as)
   if ((mode & SET_IDS) === 0 || x.uid === 0 || x.uid === uid) return
-  throw new HoldfastError('EPERM', 'only its owner takes set-id bits away')
+  const asks = { uid: x.uid, gid: x.gid, groups: await groupsOf(x) }
+  const reading = () => session.fs.getXattr(path, ACL_ACCESS, UNCHANGED, as)
+  const acl = await quietly(reading).then(decodeAcl, () => null)
+  if (modePermits(mode, acl, uid, gid, asks, Want.write)) return
+  throw new HoldfastError('EPERM', 'only its owner, and who may write it, takes set-id bits away')
 }
 
 async function setattr(session: FuseSession, x: Exchange): Promise<number> {
@@ -62,8 +91,9 @@ async function setattr(session: FuseSession, x: Exchange): Promise<number> {
   const path = session.nodes.path(x.node)
   const as = session.as(x)
   const { fs } = session
-  // Nothing to change is chown(2) to nobody else: set-id bits go, and the time of it is kept.
-  if ((valid & (Valid.uid | Valid.gid)) !== 0 || (valid & CHANGES) === 0) {
+  // Nothing to change is chown(2) to nobody else: set-id bits go, and the time of it is kept, which
+  // a kernel that writes later tells.
+  if ((valid & (Valid.uid | Valid.gid)) !== 0 || (valid & CHANGES & ~Valid.ctime) === 0) {
     const uid = (valid & Valid.uid) !== 0 ? x.u32(w.uid) : -1
     const gid = (valid & Valid.gid) !== 0 ? x.u32(w.gid) : -1
     if (uid === -1 && gid === -1) await demandSetIds(session, x)
@@ -75,7 +105,7 @@ async function setattr(session: FuseSession, x: Exchange): Promise<number> {
   }
   if ((valid & (Valid.atime | Valid.mtime)) !== 0) {
     const atimeNow = (valid & Valid.atimeNow) !== 0
-    const mtimeNow = (valid & Valid.mtimeNow) !== 0
+    const mtimeNow = (valid & Valid.mtimeNow) !== 0 || (atimeNow && changesNow(x, valid))
     const atime = timeOf(x, (valid & Valid.atime) !== 0, atimeNow, w.atime, w.atimensec)
     const mtime = timeOf(x, (valid & Valid.mtime) !== 0, mtimeNow, w.mtime, w.mtimensec)
     await fs.utimes(path, atime, mtime, UNCHANGED, as)

@@ -46,7 +46,7 @@ const SEEK_HOLE = 4
 function putOpen(session: FuseSession, x: Exchange, open: OpenHandle, at = 0): number {
   const w = OpenOut.word
   x.put64(at / 4 + w.fh, session.handles.add(open))
-  x.put32(at / 4 + w.openFlags, session.coherence.openReply(open.ino))
+  x.put32(at / 4 + w.openFlags, session.coherence.openReply(open.ino, open.flags))
   x.put32(at / 4 + w.backingId, 0)
   return at + OpenOut.size
 }
@@ -60,12 +60,35 @@ const handleOf = (file: FileHandle, ino: number, flags: number): OpenHandle => (
 })
 
 function open(session: FuseSession, x: Exchange): number | Promise<number> {
-  const flags = session.coherence.flagsOf(x.u32(OpenIn.word.flags) & SEEN)
+  const asked = x.u32(OpenIn.word.flags) & SEEN
+  const flags = session.coherence.flagsOf(asked)
+  if ((flags & O.APPEND) !== (asked & O.APPEND)) return openToAppend(session, x, flags, asked)
   const [path, as] = [session.nodes.path(x.node), session.as(x)]
   const put = (opened: FileHandle) => putOpen(session, x, handleOf(opened, x.node, flags))
   const file = session.direct?.open(path, flags, 0, as) ?? null
   if (file !== null) return put(file)
   return session.fs.open(path, flags, 0, as, { signal: session.signalOf(x) }).then(put)
+}
+
+/** With flags for a kernel that writes later; what is append-only as it was asked for. */
+async function openToAppend(
+  session: FuseSession,
+  x: Exchange,
+  later: number,
+  asked: number,
+): Promise<number> {
+  const [path, as] = [session.nodes.path(x.node), session.as(x)]
+  const how = { signal: session.signalOf(x) }
+  const opened = async (flags: number) => {
+    const file = await session.fs.open(path, flags, 0, as, how)
+    return putOpen(session, x, handleOf(file, x.node, flags))
+  }
+  try {
+    return await opened(later)
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== 'EPERM') throw error
+    return opened(asked)
+  }
 }
 
 /** CREATE, TMPFILE: an inode and a handle. */
@@ -172,11 +195,13 @@ async function fallocate(session: FuseSession, x: Exchange): Promise<number> {
 
 async function lseek(session: FuseSession, x: Exchange): Promise<number> {
   const w = LseekIn.word
-  const { file } = session.handles.get(x.u64(w.fh))
+  const { file, ino } = session.handles.get(x.u64(w.fh))
   const whence = x.u32(w.whence)
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new HoldfastError('EINVAL')
   const offset = x.u64(w.offset)
   if (offset > Number.MAX_SAFE_INTEGER) throw new HoldfastError('ENXIO', 'no file is so long')
+  // What is only in pages would be a hole: the kernel does not write it back for this.
+  if (session.handles.writes(ino)) await session.notices.inode(ino)
   const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole')
   x.put64(LseekOut.word.offset, found)
   return LseekOut.size

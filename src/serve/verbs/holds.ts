@@ -17,12 +17,10 @@ async function take(
   session: ClientSession,
   wish: Wish,
   call: CallContext,
-  stores: boolean,
   grant: (options: ReturnType<typeof optionsOf>) => Promise<Hold>,
 ) {
   session.demandHoldRoom()
   const file = session.file(wish.handle)
-  if (stores) await session.server.mount?.release(file.ino)
   const hold = await grant(optionsOf(session, wish, call))
   if (session.gone) {
     hold.release()
@@ -64,14 +62,14 @@ export const holdVerbs: Some<
   pin: (session, { wish }, call) => {
     session.demandWritable()
     const file = session.file(wish.handle)
-    return take(session, wish, call, true, (options) => session.volume.promises.pin(file, options))
+    return take(session, wish, call, (options) => session.volume.promises.pin(file, options))
   },
 
   seal: (session, { wish }, call) => {
     session.demandMapping()
     session.demandWritable()
     const file = session.file(wish.handle)
-    return take(session, wish, call, true, (options) => session.volume.promises.seal(file, options))
+    return take(session, wish, call, (options) => session.volume.promises.seal(file, options))
   },
 
   layoutGet: (session, { wish, iomode }, call) => {
@@ -81,7 +79,7 @@ export const holdVerbs: Some<
       tellRecall(session, id, recall)
     const revoke = () => session.revoke(taken)
     let taken: Hold | null = null
-    return take(session, wish, call, iomode === 'rw', async (options) => {
+    return take(session, wish, call, async (options) => {
       const caughtUp = () => session.caughtUp()
       const apart = () => session.maps
       const lease = { ...options, iomode, onRecall, revoke, caughtUp, apart }

@@ -16,6 +16,7 @@ export const sessionVerbs: Some<
   | 'recall'
   | 'evict'
   | 'watch'
+  | 'dropped'
   | 'statistics'
   | 'summary'
 > = {
@@ -79,8 +80,13 @@ export const sessionVerbs: Some<
     return {}
   },
 
-  watch: (session, { changes, others, holds }) => {
-    session.watch(changes, others === true, holds)
+  watch: (session, { changes, others, holds, stores }) => {
+    session.watch(changes, others === true, holds, stores === true)
+    return {}
+  },
+
+  dropped: (session, { token }) => {
+    session.dropped(token)
     return {}
   },
 

@@ -24,7 +24,9 @@ import type { Credentials } from '../../../src/base/filesystem.js'
 
 /** The program that makes the calls, from the root of the project. */
 export const CALLS = join('build', 'test', 'suite', 'linux', 'calls')
-const SOURCES = ['calls.c', 'host_calls.c'].map((name) => join('test', 'suite', 'linux', name))
+const SOURCES = ['calls.c', 'host_calls.c', 'program_calls.c'].map((name) =>
+  join('test', 'suite', 'linux', name),
+)
 
 /** The most bytes that one call carries; they cost what is used of them. */
 export const SHARED_BYTES = 64 << 20

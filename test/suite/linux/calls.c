@@ -20,6 +20,7 @@
 #include <grp.h>
 #include <linux/fs.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,6 +357,7 @@ static const struct call *find(const struct call *calls, const char *name) {
 static void call(const char *name) {
   const struct call *found = find(CALLS, name);
   if (found == NULL) found = find(HOST_CALLS, name);
+  if (found == NULL) found = find(PROGRAM_CALLS, name);
   if (found == NULL) {
     fprintf(stderr, "no call %s\n", name);
     exit(1);
@@ -385,6 +387,10 @@ int main(int argc, char **argv) {
     perror(argv[1]);
     return 1;
   }
+  /* Errnos are what is asked for, not signals. */
+  signal(SIGXFSZ, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGIO, SIG_IGN);
   for (int i = 0; i < SLOTS; i++) slots[i] = -1;
   char *line = NULL;
   size_t room = 0;
@@ -395,6 +401,7 @@ int main(int argc, char **argv) {
       if (*word != 0) words[count++] = word;
     }
     if (count < 5) return 2;
+    memset(lengths, 0, sizeof lengths);
     for (int i = 5; i < count; i++) read_argument(i - 5, words[i]);
     umask((mode_t)strtoul(words[3], NULL, 10));
     become((uid_t)strtoul(words[0], NULL, 10), (gid_t)strtoul(words[1], NULL, 10), words[2]);

@@ -25,8 +25,9 @@ struct call {
   long (*run)(void);
 };
 
-/* Those of host_calls.c; the last has no name. */
+/* Those of host_calls.c and program_calls.c; the last has no name. */
 extern const struct call HOST_CALLS[];
+extern const struct call PROGRAM_CALLS[];
 
 long number_answer(long value);
 void hex_answer(const char *bytes, size_t length);
