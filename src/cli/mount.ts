@@ -117,7 +117,8 @@ function giveUpSoon(client: Client): void {
     if (client.connection.alive === null) client.interrupt()
   }
   setInterval(look, LOST_MS).unref()
-  setInterval(() => client.interrupt(), SILENT_MS).unref()
+  // Being asked to give a call up is one more thing that it would have to answer.
+  setInterval(() => client.connection.alive?.caller.abort(), SILENT_MS).unref()
 }
 
 /** What is asked of mount(2): root lets others in, and may have set-id programs and devices. */

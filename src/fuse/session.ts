@@ -10,7 +10,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { HoldfastError } from '../base/errors.js'
-import type { Credentials, DirectFileSystem, FileSystem, Stats } from '../base/filesystem.js'
+import type { Credentials, DirectFileSystem, FileSystem, StatFs, Stats } from '../base/filesystem.js'
 import { systemTimers } from '../base/timers.js'
 import { native } from '../native/native.js'
 import type { PollId } from '../native/sockets.js'
@@ -85,6 +85,8 @@ export class FuseSession {
   readonly nodes: Nodes
   /** What was last known of the root. */
   root: Stats
+  /** And of the room in the volume; null: nobody has asked. */
+  room: StatFs | null = null
   readonly handles = new Handles()
   readonly locks = new Locks()
   readonly gather = new Gather()

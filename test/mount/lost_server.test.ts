@@ -3,7 +3,7 @@
  * told EIO then; signals end their waits, and nothing keeps the mount from being taken away.
  */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { noCompiler } from '../processes/compile.js'
 import { Caller, comes } from './caller.js'
 import { run } from './holder.js'
@@ -86,92 +86,98 @@ test('a remote server that is silent is EIO, too', { skip }, () =>
   }),
 )
 
-for (const way of ['served', 'remote'] as const) {
-  test(
-    `a mount that is ${way} and waits for its server for ever goes on when it is back`,
-    { skip },
-    () =>
+/** They wait, and that side by side. */
+describe('a server that is lost, or silent', { concurrency: 4 }, () => {
+  for (const way of ['served', 'remote'] as const) {
+    test(
+      `a mount that is ${way} and waits for its server for ever goes on when it is back`,
+      { skip },
+      () =>
+        inScene(way, 'hard', async (scene) => {
+          const caller = await reading(scene)
+          const other = Caller.start(scene.programs)
+          await killServer(scene)
+          const read = caller.call('check', 1, 0, 8192, 7)
+          const list = other.call('list', scene.directory)
+          for (const one of [caller, other]) await one.waits()
+          await scene.serveAgain()
+          assert.equal(await read, 'same')
+          assert.equal(await list, 'f')
+          await caller.done('fill', 1, 0, 8192, 8)
+          await caller.call('fsync', 1)
+          for (const one of [caller, other]) await one.end()
+        }),
+    )
+
+    test(`a program that waits for a lost server may be killed, ${way}`, { skip }, () =>
       inScene(way, 'hard', async (scene) => {
         const caller = await reading(scene)
-        const other = Caller.start(scene.programs)
+        const others = Array.from({ length: 4 }, () => Caller.start(scene.programs))
+        await others[3]!.open(1, scene.path('f'), 0)
         await killServer(scene)
-        const read = caller.call('check', 1, 0, 8192, 7)
-        const list = other.call('list', scene.directory)
-        for (const one of [caller, other]) await one.waits()
+        const calls = [
+          ['stat', scene.path('missing')],
+          ['mkdir', scene.path('d')],
+          ['list', scene.directory],
+          ['read', 1, 0, 10],
+        ] as const
+        for (const [i, one] of others.entries()) {
+          const asked = one.call(...calls[i]!).catch(() => 'killed')
+          await one.waits()
+          void one.program.kill('SIGKILL')
+          assert.equal(await within(asked), 'killed', calls[i]![0])
+        }
         await scene.serveAgain()
-        assert.equal(await read, 'same')
-        assert.equal(await list, 'f')
-        await caller.done('fill', 1, 0, 8192, 8)
-        await caller.call('fsync', 1)
-        for (const one of [caller, other]) await one.end()
+        assert.equal(await caller.call('check', 1, 0, 8192, 7), 'same')
+        await caller.end()
       }),
-  )
+    )
 
-  test(`a program that waits for a lost server may be killed, ${way}`, { skip }, () =>
-    inScene(way, 'hard', async (scene) => {
-      const caller = await reading(scene)
-      const others = Array.from({ length: 4 }, () => Caller.start(scene.programs))
-      await others[3]!.open(1, scene.path('f'), 0)
-      await killServer(scene)
-      const calls = [
-        ['stat', scene.path('missing')],
-        ['mkdir', scene.path('d')],
-        ['list', scene.directory],
-        ['read', 1, 0, 10],
-      ] as const
-      for (const [i, one] of others.entries()) {
-        const asked = one.call(...calls[i]!).catch(() => 'killed')
-        await one.waits()
-        void one.program.kill('SIGKILL')
-        assert.equal(await within(asked), 'killed', calls[i]![0])
-      }
-      await scene.serveAgain()
-      assert.equal(await caller.call('check', 1, 0, 8192, 7), 'same')
-      await caller.end()
-    }),
-  )
+    test(
+      `a mount that is ${way} ends by SIGTERM while programs wait for its server`,
+      { skip },
+      () =>
+        inScene(way, 'hard', async (scene) => {
+          const caller = await reading(scene)
+          const other = Caller.start(scene.programs)
+          await killServer(scene)
+          const calls = [caller.call('read', 1, 0, 10), other.call('list', scene.directory)]
+          for (const one of [caller, other]) await one.waits()
+          await unmountedBy(scene, 'SIGTERM')
+          for (const call of calls) isOver(await call)
+          for (const one of [caller, other]) await one.end()
+          await mountAgain(scene, way)
+        }),
+    )
 
-  test(`a mount that is ${way} ends by SIGTERM while programs wait for its server`, { skip }, () =>
-    inScene(way, 'hard', async (scene) => {
-      const caller = await reading(scene)
-      const other = Caller.start(scene.programs)
-      await killServer(scene)
-      const calls = [caller.call('read', 1, 0, 10), other.call('list', scene.directory)]
-      for (const one of [caller, other]) await one.waits()
-      await unmountedBy(scene, 'SIGTERM')
-      for (const call of calls) isOver(await call)
-      for (const one of [caller, other]) await one.end()
-      await mountAgain(scene, way)
-    }),
-  )
+    for (const words of [[], ['-f']]) {
+      const command = ['umount', ...words].join(' ')
+      test(`a mount that is ${way} ends by ${command} though its server is gone`, { skip }, () =>
+        inScene(way, 'hard', async (scene) => {
+          const caller = await reading(scene)
+          await killServer(scene)
+          await within(caller.program.kill('SIGKILL'))
+          const unmounts = scene.programs.start(command, ['umount', ...words, scene.directory])
+          assert.deepEqual(await within(unmounts.ended()), { status: 0, signal: null })
+          assert.equal(isMounted(scene.directory), false)
+          assert.notEqual(await within(scene.program.ended()), 'nothing')
+          await mountAgain(scene, way)
+        }),
+      )
+    }
 
-  for (const words of [[], ['-f']]) {
-    const command = ['umount', ...words].join(' ')
-    test(`a mount that is ${way} ends by ${command} though its server is gone`, { skip }, () =>
+    test(`a mount that is ${way} ends by SIGTERM though its server is silent`, { skip }, () =>
       inScene(way, 'hard', async (scene) => {
         const caller = await reading(scene)
-        await killServer(scene)
-        await within(caller.program.kill('SIGKILL'))
-        const unmounts = scene.programs.start(command, ['umount', ...words, scene.directory])
-        assert.deepEqual(await within(unmounts.ended()), { status: 0, signal: null })
-        assert.equal(isMounted(scene.directory), false)
-        assert.notEqual(await within(scene.program.ended()), 'nothing')
+        await scene.daemon!.program.stop()
+        const asked = caller.call('list', scene.directory)
+        await caller.waits()
+        await unmountedBy(scene, 'SIGTERM')
+        isOver(await asked)
+        scene.daemon!.program.continue()
+        await caller.end()
         await mountAgain(scene, way)
       }),
     )
   }
-
-  test(`a mount that is ${way} ends by SIGTERM though its server is silent`, { skip }, () =>
-    inScene(way, 'hard', async (scene) => {
-      const caller = await reading(scene)
-      await scene.daemon!.program.stop()
-      const asked = caller.call('list', scene.directory)
-      await caller.waits()
-      await unmountedBy(scene, 'SIGTERM')
-      isOver(await asked)
-      scene.daemon!.program.continue()
-      await caller.end()
-      await mountAgain(scene, way)
-    }),
-  )
-}
+})

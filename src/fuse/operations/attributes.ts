@@ -33,6 +33,13 @@ async function statsOf(session: FuseSession, x: Exchange): Promise<Stats> {
   return (session.root = await session.fs.lstat(session.nodes.path(ROOT_NODE), session.as(x)))
 }
 
+/** Nor does this wait for a server that is lost: umount(8) asks for it where it has no utab. */
+async function statfs(session: FuseSession, x: Exchange): Promise<number> {
+  if (session.reachable) session.room = await session.fs.statfs()
+  if (session.room === null) throw new HoldfastError('EIO', 'the server is lost')
+  return putStatfs(x, session.room)
+}
+
 function getattr(session: FuseSession, x: Exchange): number | Promise<number> {
   const { direct, validity } = session
   if (direct === undefined) return statsOf(session, x).then((of) => putAttrOut(x, of, validity))
@@ -152,7 +159,7 @@ export const attributeOperations: Operations = {
     return 0
   },
 
-  [Opcode.statfs]: async (session, x) => putStatfs(x, await session.fs.statfs()),
+  [Opcode.statfs]: statfs,
 
   [Opcode.syncfs]: async (session) => {
     await session.fs.sync()
