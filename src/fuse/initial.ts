@@ -15,7 +15,6 @@ const ALWAYS =
   F.posixLocks |
   F.atomicOpenTruncate |
   F.bigWrites |
-  F.dontMask |
   F.flockLocks |
   F.ioctlDirectories |
   F.readdirPlus |
@@ -35,7 +34,8 @@ export function answerInit(x: Exchange, { mode, tells, decides }: FuseOptions): 
   const offered = x.u32(asked.flags)
   const wanted =
     ALWAYS |
-    (decides ? F.posixAcl : 0) |
+    // Else the umask is the kernel's to apply: calls are not in the name of who has it.
+    (decides ? F.posixAcl | F.dontMask : 0) |
     (tells ? F.explicitInvalidate : F.autoInvalidate) |
     (mode === 'exclusive' ? F.writebackCache : 0)
   x.clear(0, InitOut.size)

@@ -58,7 +58,7 @@ describe('a program that asks a mount by ioctl', { skip: cannotMount() ?? noComp
   })
 
   test('for a clone that cannot be is told why', async () => {
-    await opened(1)
+    const source = await opened(1)
     await opened(2)
     assert.equal(await caller.call('clone', 2, 1, 100, B, 0), 'EINVAL')
     assert.equal(await caller.call('clone', 2, 1, 0, B, 100), 'EINVAL')
@@ -69,6 +69,9 @@ describe('a program that asks a mount by ioctl', { skip: cannotMount() ?? noComp
     assert.equal(await caller.call('clone', 2, 4, 0, B, 0), 'EBADF', 'not open for reading')
     await caller.open(5, scene.at('only.written'), 0)
     assert.equal(await caller.call('clone', 5, 1, 0, B, 0), 'EBADF', 'not open for writing')
+    const O_PATH = 0o10000000
+    await caller.open(6, scene.at(source), O_PATH)
+    assert.equal(await caller.call('clone', 2, 6, 0, B, 0), 'EBADF', 'only names a file')
     // The kernel knows FICLONE by itself, and passes it to no FUSE filesystem.
     assert.equal(await caller.call('ficlone', 2, 1), 'EOPNOTSUPP')
   })

@@ -53,6 +53,18 @@ describe('a mount by a key of a user', { skip: missing ?? false }, () => {
     assert.equal(existsSync(`${home}/a`), false)
   })
 
+  test('what is made has the bits that the umask of who asks leaves', () => {
+    const before = process.umask(0o077)
+    try {
+      writeFileSync(scene.path('home/private'), '')
+      mkdirSync(scene.path('home/closed'))
+    } finally {
+      process.umask(before)
+    }
+    assert.equal(statSync(scene.path('home/private')).mode & 0o777, 0o600)
+    assert.equal(statSync(scene.path('home/closed')).mode & 0o777, 0o700)
+  })
+
   test('what the user may not, root may not there', () => {
     assert.throws(() => readdirSync(scene.path('secret')), { code: 'EACCES' })
     assert.throws(() => readFileSync(scene.path('secret/open')), { code: 'EACCES' })

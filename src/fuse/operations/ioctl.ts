@@ -28,6 +28,8 @@ const IN = IoctlIn.size / 4
 const OUT = IoctlOut.size / 4
 const ENOTTY = 25
 const OPEN_ACCESS = 3
+/** Of open(2): a descriptor that names a file, and may be had of what may not be read. */
+const O_PATH = 0o10000000
 
 /** A reply with so many bytes of answer, which are zeros yet. */
 function begin(x: Exchange, length: number): number {
@@ -70,7 +72,7 @@ async function sourceOf(session: FuseSession, x: Exchange, fd: number): Promise<
     readFile(`/proc/${x.pid}/fdinfo/${fd}`, 'latin1'),
   ]).catch(() => Promise.reject(bad()))
   const flags = parseInt(/^flags:\s*(\d+)/m.exec(info)?.[1] ?? '1', 8)
-  if ((flags & OPEN_ACCESS) === O.WRONLY) throw bad()
+  if ((flags & OPEN_ACCESS) === O.WRONLY || (flags & O_PATH) !== 0) throw bad()
   if (dev !== (await session.deviceNumber())) throw new HoldfastError('EXDEV')
   for (const handle of session.handles.values()) {
     if (handle.ino === ino && (handle.flags & OPEN_ACCESS) !== O.WRONLY) return handle
