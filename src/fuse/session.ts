@@ -10,7 +10,13 @@
  */
 import { stat } from 'node:fs/promises'
 import { HoldfastError } from '../base/errors.js'
-import type { Credentials, DirectFileSystem, FileSystem, StatFs, Stats } from '../base/filesystem.js'
+import type {
+  Credentials,
+  DirectFileSystem,
+  FileSystem,
+  StatFs,
+  Stats,
+} from '../base/filesystem.js'
 import { systemTimers } from '../base/timers.js'
 import { native } from '../native/native.js'
 import type { PollId } from '../native/sockets.js'
