@@ -81,10 +81,18 @@ async function mount(
   })
   if (client !== null) {
     const { coherence } = it.session
+    const held = async () => {
+      if (privileged) await coherence.releaseHeld(await client.holds(), client.hello.session)
+    }
     if (privileged) client.keepsPages((ino) => coherence.release(ino))
     await client.watching
-    client.onEventsLost = () => coherence.doubt()
-    client.onConnected = () => coherence.doubt()
+    await held()
+    client.onEventsLost = () => void coherence.doubt()
+    client.onConnected = () => {
+      void coherence.doubt()
+      // Who lost it again meanwhile connects again.
+      held().catch(() => {})
+    }
   }
   await mounted()
   const manager = new ServiceManager(log)

@@ -13,6 +13,7 @@
  *   back and all are dropped; from then on it is opened direct.
  */
 import type { Change, FileSystem } from '../base/filesystem.js'
+import type { HoldInfo } from '../base/layout.js'
 import { O } from '../base/open_flags.js'
 import type { Nodes } from './nodes.js'
 import type { Notices } from './notices.js'
@@ -85,20 +86,37 @@ export class Coherence {
     return (writes ? (flags & ~ACCESS) | O.RDWR : flags) & ~O.APPEND
   }
 
-  /** Somebody else is about to store to a file. Resolves when nothing of it is cached. */
+  /**
+   * Somebody else stores to a file, or is about to. Resolves when nothing of it is cached. It stays
+   * so while the mount lasts, whether the kernel knows the file now or not.
+   */
   async release(ino: number): Promise<void> {
-    if (!this.#nodes.knows(ino)) return
     this.#direct.add(ino)
-    await this.#notices.inode(ino)
+    if (this.#nodes.knows(ino)) await this.#notices.inode(ino)
   }
 
-  /** Changes may have been made that nobody has told of: nothing that is cached is believed. */
-  doubt(): void {
-    for (const ino of this.#nodes.numbers()) void this.#notices.inode(ino)
+  /** Those who hold files to store to them already, but for a session of one's own. */
+  async releaseHeld(holds: readonly HoldInfo[], own: number): Promise<void> {
+    const others = holds.filter(({ iomode, owner }) => iomode !== 'read' && owner.session !== own)
+    await Promise.all([...new Set(others.map(({ ino }) => ino))].map((ino) => this.release(ino)))
   }
 
-  forgotten(ino: number): void {
-    this.#direct.delete(ino)
+  /**
+   * Changes may have been made that nobody has told of: nothing that is cached is believed. Resolves
+   * when what was dirty is written, too.
+   */
+  async doubt(): Promise<void> {
+    await Promise.all([...this.#nodes.numbers()].map((ino) => this.#notices.inode(ino)))
+  }
+
+  /** Pages of a file that are dirty are written back. */
+  async settle(ino: number): Promise<void> {
+    if (this.#nodes.knows(ino)) await this.#notices.inode(ino)
+  }
+
+  /** The kernel has its own word for how long a file is, and takes no other. */
+  get keepsSizes(): boolean {
+    return this.#mode === 'exclusive'
   }
 
   #changed({ kind, ino, parent, name, oldParent, oldName }: Change): void {

@@ -5,6 +5,8 @@ import { O } from '../base/open_flags.js'
 
 export interface OpenHandle {
   readonly file: FileHandle
+  /** Root has opened it. */
+  readonly trusted: boolean
   /** Where bytes are moved in place; undefined: by calls. */
   readonly direct: DirectFile | undefined
   readonly ino: number
@@ -12,6 +14,14 @@ export interface OpenHandle {
   readonly flags: number
   /** Pins that were taken through it, by their ids. */
   readonly pins: Map<number, HeldRange>
+}
+
+/** One that fails keeps no other: the first failure is thrown when all were tried. */
+export async function releasePins({ pins }: OpenHandle): Promise<void> {
+  const releasing = [...pins.values()].map(async (held) => held.release())
+  pins.clear()
+  const failed = (await Promise.allSettled(releasing)).find(({ status }) => status === 'rejected')
+  if (failed !== undefined) throw (failed as PromiseRejectedResult).reason
 }
 
 export class Handles {

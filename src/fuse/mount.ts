@@ -14,6 +14,8 @@ const SECONDS_TOLD = 3600
 const LEAVE_MS = 3000
 const GO_MS = 2000
 const RETRY_MS = 50
+/** And the kernel to write back what they have left. */
+const FLUSH_MS = 10_000
 
 export interface FileSystemMountOptions extends MountOptions, CoherenceOptions {
   /** Whether it is told always: over a connection it is not, when that was lost for a while. */
@@ -82,15 +84,22 @@ export class Mount {
     while (!(await this.#unmount(false))) {
       if (!isOnTop(this.#mounted) || systemTimers.now() >= end) {
         await this.#unmount(true)
-        await Promise.race([this.over, after(GO_MS)])
-        this.session.abort()
-        await this.over
-        return false
+        return this.#cutOff()
       }
       await Promise.race([this.over, after(RETRY_MS)])
     }
+    // It may be mounted elsewhere, too: bound, or in another namespace.
+    return this.#cutOff()
+  }
+
+  /** False: it has not ended by itself. What programs have written is in the volume, either way. */
+  async #cutOff(): Promise<boolean> {
+    await Promise.race([this.over, after(GO_MS)])
+    if (this.#isOver) return true
+    await Promise.race([this.over, this.session.coherence.doubt(), after(FLUSH_MS)])
+    this.session.abort()
     await this.over
-    return true
+    return false
   }
 
   /** False while programs are in it, or something else is above it. */

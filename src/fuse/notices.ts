@@ -15,13 +15,14 @@ import { NotifyCode, NotifyEntry, NotifyInode } from './wire/notify.js'
 
 /** Notices that may be under way at a time, a thread each. */
 const LANES = 32
+/** Notices of one inode that go before another's has its turn. */
+const TURN = 64
 
 /** Its attributes, and no data. */
 const ATTRIBUTES_ONLY = -1
 
 interface Notice {
-  /** The inode that the kernel may have to wait for. */
-  readonly ino: number
+  readonly key: string
   readonly bytes: Uint8Array
   readonly told: Promise<void>
   readonly done: () => void
@@ -30,6 +31,10 @@ interface Notice {
 export class Notices {
   readonly #device: () => PollId | null
   readonly #waiting = new Map<string, Notice>()
+  /** The same by the inode that the kernel may have to wait for, first those that came first. */
+  readonly #queues = new Map<number, Notice[]>()
+  /** Inodes of them that nothing is told of now. */
+  readonly #ready = new Set<number>()
   /** Inodes that are being told of. */
   readonly #busy = new Set<number>()
   /** Notices that were written. */
@@ -61,31 +66,43 @@ export class Notices {
     if (waiting !== undefined) return waiting.told
     let done = () => {}
     const told = new Promise<void>((resolve) => (done = resolve))
-    this.#waiting.set(key, { ino, bytes: make(), told, done })
+    const notice = { key, bytes: make(), told, done }
+    this.#waiting.set(key, notice)
+    const queue = this.#queues.get(ino)
+    if (queue !== undefined) queue.push(notice)
+    else this.#queues.set(ino, [notice])
+    if (!this.#busy.has(ino)) this.#ready.add(ino)
     this.#begin()
     return told
   }
 
   #begin(): void {
-    for (const [key, notice] of this.#waiting) {
+    for (const ino of this.#ready) {
       if (this.#busy.size >= LANES) return
-      if (this.#busy.has(notice.ino)) continue
-      // What changes from here on is another notice.
-      this.#waiting.delete(key)
-      this.#busy.add(notice.ino)
-      void this.#write(notice)
+      this.#ready.delete(ino)
+      this.#busy.add(ino)
+      void this.#writeAll(ino)
     }
   }
 
   /** What the kernel does not know, it has not cached; a mount that is gone has nothing. */
-  async #write({ ino, bytes, done }: Notice): Promise<void> {
-    const device = this.#device()
-    if (device !== null) {
-      this.sent++
-      await native.notifyFuse(device, bytes)
+  async #writeAll(ino: number): Promise<void> {
+    const queue = this.#queues.get(ino)!
+    for (let i = 0; i < queue.length && i < TURN; i++) {
+      const { key, bytes, done } = queue[i]!
+      // What changes from here on is another notice.
+      this.#waiting.delete(key)
+      const device = this.#device()
+      if (device !== null) {
+        this.sent++
+        await native.notifyFuse(device, bytes)
+      }
+      done()
     }
+    queue.splice(0, TURN)
     this.#busy.delete(ino)
-    done()
+    if (queue.length > 0) this.#ready.add(ino)
+    else this.#queues.delete(ino)
     this.#begin()
   }
 }

@@ -23,7 +23,7 @@ import type { PollId } from '../native/sockets.js'
 import { Coherence, type CoherenceOptions } from './coherence.js'
 import { Exchange } from './exchange.js'
 import { Gather } from './gather.js'
-import { Handles, type OpenHandle } from './handles.js'
+import { Handles, releasePins, type OpenHandle } from './handles.js'
 import { answerInit } from './initial.js'
 import { Locks } from './locks.js'
 import { Nodes } from './nodes.js'
@@ -276,7 +276,6 @@ export class FuseSession {
 
   #forget(ino: number, lookups: number): void {
     this.nodes.forget(ino, lookups)
-    if (!this.nodes.knows(ino)) this.coherence.forgotten(ino)
   }
 
   #forgetAll(x: Exchange): void {
@@ -308,8 +307,10 @@ export class FuseSession {
   #finish(): void {
     if (this.#waiting.size > 0) return
     for (const x of this.#spare.splice(0)) x.close()
-    const closing = [...this.handles.values()].map(({ file }) =>
-      file.close().catch((error: unknown) => this.options.failed(error)),
+    const closing = [...this.handles.values()].map((handle) =>
+      releasePins(handle)
+        .finally(() => handle.file.close())
+        .catch((error: unknown) => this.options.failed(error)),
     )
     void Promise.all(closing).then(() => {
       this.#cancelEnd()

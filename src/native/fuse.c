@@ -300,7 +300,8 @@ napi_value js_notifyFuse(napi_env env, napi_callback_info info) {
   memcpy(job->bytes, bytes, length);
   job->length = length;
   /* Its own: the poll may be closed before. */
-  job->fd = dup(poll_fd(poll));
+  /* A child that is started meanwhile would keep the connection open. */
+  job->fd = fcntl(poll_fd(poll), F_DUPFD_CLOEXEC, 0);
   if (job->fd >= 0) return start_notice(env, job);
   free(job);
   return throw_errno(env, errno, "dup", NULL, "notifyFuse");

@@ -56,7 +56,11 @@ export class ServerMount {
     })
     const { coherence } = mount.session
     const end = volume.pageCaches.add(session, (ino) => coherence.release(ino))
-    void mount.over.then(end)
+    await coherence.releaseHeld(volume.holds(), session.id)
+    void mount.over.then(() => {
+      end()
+      if (!volume.closed) session.end()
+    })
     return new ServerMount(mount, log)
   }
 

@@ -20,6 +20,7 @@ import {
 import { Inode, InodeFlag } from '../media/inode.js'
 import { Incompat } from '../media/superblock.js'
 import { ACL_ACCESS } from './access.js'
+import { dropCapabilities } from './capabilities.js'
 import type { Core } from './core.js'
 import type { Times } from './times.js'
 
@@ -84,6 +85,7 @@ export class Attributes {
       inodes.touch(w, Inode.at.uid, 8)
       inodes.changed(w)
     })
+    if (!inodes.isDirectory(w)) dropCapabilities(this.#core, number)
     this.#tell(number)
   }
 
@@ -238,7 +240,7 @@ export class Attributes {
     const writes = want === Want.write
     if (writes) access.demandChangeable(w)
     if (name.startsWith('security.')) {
-      if (writes && !access.isRoot) throw new HoldfastError('EPERM', `${name} is root's to set`)
+      if (writes && !access.privileged) throw new HoldfastError('EPERM', `${name} is root's to set`)
       return
     }
     if (name.startsWith('trusted.')) {

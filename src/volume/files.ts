@@ -17,6 +17,7 @@ import { Inode, InodeFlag } from '../media/inode.js'
 import { OrphanKind } from '../media/tree_node.js'
 import type { CopyOnWrite } from './copy_on_write.js'
 import type { Region } from '../region/region.js'
+import { dropCapabilities } from './capabilities.js'
 import type { Core } from './core.js'
 import type { OpenInode } from './open_inodes.js'
 import { ORPHAN_BLOCKS } from './orphans.js'
@@ -153,6 +154,10 @@ export class Files {
       w = inodes.get(number)
     }
     if ((pages.u32[w + at.mode]! & 0o6000) !== 0 && !access.isRoot) this.dropSetIds(number)
+    if (pages.u32[w + at.xattrCount] !== 0) {
+      dropCapabilities(this.#core, number)
+      w = inodes.get(number)
+    }
     return w
   }
 

@@ -96,7 +96,8 @@ function opendir(session: FuseSession, x: Exchange): number | Promise<number> {
 
 function putOpened(session: FuseSession, x: Exchange, file: FileHandle): number {
   const { direct } = file
-  const handle = { file, direct, ino: x.node, flags: O.DIRECTORY, pins: new Map() }
+  const trusted = x.uid === 0
+  const handle = { file, trusted, direct, ino: x.node, flags: O.DIRECTORY, pins: new Map() }
   x.put64(OpenOut.word.fh, session.handles.add(handle))
   x.put32(OpenOut.word.openFlags, session.coherence.opendirReply())
   x.put32(OpenOut.word.backingId, 0)

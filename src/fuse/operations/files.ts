@@ -8,7 +8,7 @@ import type { FileHandle, Stats } from '../../base/filesystem.js'
 import { O } from '../../base/open_flags.js'
 import type { MemoryId } from '../../native/native.js'
 import type { Exchange } from '../exchange.js'
-import type { OpenHandle } from '../handles.js'
+import { releasePins, type OpenHandle } from '../handles.js'
 import { putEntry } from '../replies.js'
 import type { FuseSession } from '../session.js'
 import {
@@ -51,8 +51,9 @@ function putOpen(session: FuseSession, x: Exchange, open: OpenHandle, at = 0): n
   return at + OpenOut.size
 }
 
-const handleOf = (file: FileHandle, ino: number, flags: number): OpenHandle => ({
+const handleOf = (file: FileHandle, x: Exchange, ino: number, flags: number): OpenHandle => ({
   file,
+  trusted: x.uid === 0,
   direct: file.direct,
   ino,
   flags,
@@ -64,7 +65,7 @@ function open(session: FuseSession, x: Exchange): number | Promise<number> {
   const flags = session.coherence.flagsOf(asked)
   if ((flags & O.APPEND) !== (asked & O.APPEND)) return openToAppend(session, x, flags, asked)
   const [path, as] = [session.nodes.path(x.node), session.as(x)]
-  const put = (opened: FileHandle) => putOpen(session, x, handleOf(opened, x.node, flags))
+  const put = (opened: FileHandle) => putOpen(session, x, handleOf(opened, x, x.node, flags))
   const file = session.direct?.open(path, flags, 0, as) ?? null
   if (file !== null) return put(file)
   return session.fs.open(path, flags, 0, as, { signal: session.signalOf(x) }).then(put)
@@ -81,7 +82,7 @@ async function openToAppend(
   const how = { signal: session.signalOf(x) }
   const opened = async (flags: number) => {
     const file = await session.fs.open(path, flags, 0, as, how)
-    return putOpen(session, x, handleOf(file, x.node, flags))
+    return putOpen(session, x, handleOf(file, x, x.node, flags))
   }
   try {
     return await opened(later)
@@ -99,17 +100,36 @@ function create(session: FuseSession, x: Exchange, unnamed: boolean): number | P
   const path = session.nodes.path(x.node, unnamed ? undefined : name)
   const mode = x.u32(w.mode) & 0o7777
   const as = session.as(x, x.u32(w.umask))
-  const how = unnamed ? flags | O.TMPFILE : flags | O.CREAT
+  const how = flags | (unnamed ? O.TMPFILE : O.CREAT | O.EXCL)
   const put = (file: FileHandle, stats: Stats) => {
     session.nodes.learn(stats)
-    const handle = handleOf(file, stats.ino, flags)
+    const handle = handleOf(file, x, stats.ino, flags)
     if (unnamed) session.addUnnamed(handle)
     return putOpen(session, x, handle, putEntry(x, stats, session.validity))
   }
-  const file = session.direct?.open(path, how, mode, as) ?? null
-  if (file !== null) return put(file, file.statNow())
+  const shared = !unnamed && (flags & O.EXCL) === 0
+  try {
+    const file = session.direct?.open(path, how, mode, as) ?? null
+    if (file !== null) return put(file, file.statNow())
+  } catch (error) {
+    throw shared ? foundAgain(error) : error
+  }
   const opening = session.fs.open(path, how, mode, as, { signal: session.signalOf(x) })
-  return opening.then(async (opened) => put(opened, await opened.stat()))
+  const opened = opening.then(async (file) => put(file, await file.stat()))
+  return shared ? opened.catch((error: unknown) => raise(foundAgain(error))) : opened
+}
+
+function raise(error: unknown): never {
+  throw error
+}
+
+/**
+ * Somebody else has made the name meanwhile. The kernel, which asks nobody whether what it has made
+ * may be opened, is to look it up and open it (ESTALE: LOOKUP_REVAL of fs/namei.c).
+ */
+function foundAgain(error: unknown): unknown {
+  if (!(error instanceof HoldfastError) || error.code !== 'EEXIST') return error
+  return new HoldfastError('ESTALE', 'the name was made by somebody else')
 }
 
 function read(session: FuseSession, x: Exchange): number | Promise<number> {
@@ -146,6 +166,9 @@ function write(session: FuseSession, x: Exchange): number | Promise<number> {
   // From the page cache bytes have a place; and who had O_APPEND may have let go of it.
   const placed = (x.u32(w.writeFlags) & WriteFlag.cache) !== 0 || (flags & O.APPEND) === 0
   if (placed && (handle.flags & O.APPEND) !== 0) return writePlaced(session, x, data, offset)
+  // Who writes may be somebody else than who has opened it.
+  const kills = (x.u32(w.writeFlags) & WriteFlag.killSetIds) !== 0
+  if (kills && handle.trusted) return writeAsOther(session, x, handle, data, offset)
   if (handle.direct?.writeNow(data, offset) === true) return putWritten(x, size)
   return writeSlowly(session, x, handle.file, data, offset)
 }
@@ -158,6 +181,26 @@ async function writeSlowly(
   offset: number,
 ): Promise<number> {
   return putWritten(x, await file.write(data, offset, { signal: session.signalOf(x) }))
+}
+
+/** By a handle of root, for somebody whose writes take set-id bits away. */
+async function writeAsOther(
+  session: FuseSession,
+  x: Exchange,
+  { file }: OpenHandle,
+  data: Uint8Array,
+  offset: number,
+): Promise<number> {
+  const { mode } = await file.stat()
+  const left = withoutSetIds(mode)
+  if (left !== (mode & 0o7777)) await file.chmod(left)
+  return writeSlowly(session, x, file, data, offset)
+}
+
+/** setattr_should_drop_suidgid: set-group-id without group execution is another thing. */
+function withoutSetIds(mode: number): number {
+  const bits = mode & 0o7777 & ~0o4000
+  return (bits & 0o010) === 0 ? bits : bits & ~0o2000
 }
 
 /** At its place, though the handle only appends. */
@@ -231,12 +274,12 @@ function release(session: FuseSession, x: Exchange): number | Promise<number> {
   return 0
 }
 
-async function releaseSlowly({ pins, file }: OpenHandle, unlocks: boolean): Promise<number> {
+async function releaseSlowly(handle: OpenHandle, unlocks: boolean): Promise<number> {
   try {
-    for (const held of pins.values()) await held.release()
-    if (unlocks) await file.flock('unlock')
+    await releasePins(handle)
+    if (unlocks) await handle.file.flock('unlock')
   } finally {
-    await file.close()
+    await handle.file.close()
   }
   return 0
 }

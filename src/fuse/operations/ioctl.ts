@@ -2,12 +2,13 @@
  * ioctl(2): inode flags, and what no other call of Linux can say to a mount: strict clones, pins,
  * extents. The kernel passes FICLONE to no FUSE filesystem.
  */
-import { readlink, stat, readFile } from 'node:fs/promises'
+import { stat, readFile } from 'node:fs/promises'
 import { HoldfastError } from '../../base/errors.js'
 import { BLOCK_BYTES } from '../../base/limits.js'
 import { O } from '../../base/open_flags.js'
 import type { Exchange } from '../exchange.js'
 import type { OpenHandle } from '../handles.js'
+import { decodeDevice } from '../replies.js'
 import type { FuseSession } from '../session.js'
 import { IoctlIn, IoctlOut } from '../wire/files.js'
 import { Opcode } from '../wire/header.js'
@@ -64,30 +65,58 @@ async function setFlags(session: FuseSession, x: Exchange, to: number, bits: Bit
  * kernel says. EBADF when it is none; EXDEV when it is another filesystem's.
  */
 async function sourceOf(session: FuseSession, x: Exchange, fd: number): Promise<OpenHandle> {
-  const place = `/proc/${x.pid}/fd/${fd}`
   const bad = () => new HoldfastError('EBADF', `descriptor ${fd} of process ${x.pid}`)
-  await readlink(place).catch(() => Promise.reject(bad()))
-  const [{ ino, dev }, info] = await Promise.all([
-    stat(place),
-    readFile(`/proc/${x.pid}/fdinfo/${fd}`, 'latin1'),
-  ]).catch(() => Promise.reject(bad()))
-  const flags = parseInt(/^flags:\s*(\d+)/m.exec(info)?.[1] ?? '1', 8)
-  if ((flags & OPEN_ACCESS) === O.WRONLY || (flags & O_PATH) !== 0) throw bad()
+  const dev = await stat(`/proc/${x.pid}/fd/${fd}`).then(
+    (stats) => stats.dev,
+    () => Promise.reject(bad()),
+  )
   if (dev !== (await session.deviceNumber())) throw new HoldfastError('EXDEV')
+  // Which file, and how it is open, in one look: another may have the number by now.
+  const info = await readFile(`/proc/${x.pid}/fdinfo/${fd}`, 'latin1').catch(() => '')
+  const word = (name: string) => new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(info)?.[1] ?? ''
+  const [flags, ino, mount] = [parseInt(word('flags'), 8), Number(word('ino')), word('mnt_id')]
+  if (!Number.isInteger(flags)) throw bad()
+  if ((flags & OPEN_ACCESS) === O.WRONLY || (flags & O_PATH) !== 0) throw bad()
+  if (!(await isMountOf(x.pid, mount, dev))) throw new HoldfastError('EXDEV')
   for (const handle of session.handles.values()) {
     if (handle.ino === ino && (handle.flags & OPEN_ACCESS) !== O.WRONLY) return handle
   }
   throw bad()
 }
 
+/** Whether a mount of a process, by its id there, is of that device (proc(5), mountinfo). */
+async function isMountOf(pid: number, id: string, dev: number): Promise<boolean> {
+  const mounts = await readFile(`/proc/${pid}/mountinfo`, 'latin1').catch(() => '')
+  const [, major, minor] = new RegExp(`^${id} \\d+ (\\d+):(\\d+) `, 'm').exec(mounts) ?? []
+  return Number(major) * 0x10_0000 + Number(minor) === decodeDevice(dev)
+}
+
 async function clone(session: FuseSession, x: Exchange, to: OpenHandle): Promise<number> {
   const w = CloneRange.word
   const source = await sourceOf(session, x, x.u64(IN + w.srcFd))
   const [offset, length] = [x.u64(IN + w.srcOffset), x.u64(IN + w.srcLength)]
+  const [at, { coherence }] = [x.u64(IN + w.destOffset), session]
   const options = { share: 'strict', signal: session.signalOf(x) } as const
-  await source.file.reflinkRange(offset, to.file, x.u64(IN + w.destOffset), length, options)
-  void session.notices.inode(to.ino)
+  await Promise.all([coherence.settle(source.ino), coherence.settle(to.ino)])
+  if (coherence.keepsSizes) await demandNoGrowth(source, offset, length, to, at)
+  await source.file.reflinkRange(offset, to.file, at, length, options)
+  await coherence.settle(to.ino)
   return begin(x, 0)
+}
+
+/** EOPNOTSUPP where the end of the file would move, of which the kernel cannot be told. */
+async function demandNoGrowth(
+  { file }: OpenHandle,
+  offset: number,
+  length: number,
+  to: OpenHandle,
+  at: number,
+): Promise<void> {
+  const bytes = length === 0 ? (await file.stat()).size - offset : length
+  if (at + bytes <= (await to.file.stat()).size) return
+  const detail =
+    'a mount that is exclusive clones no further than to the end: ftruncate(2) it first'
+  throw new HoldfastError('EOPNOTSUPP', detail)
 }
 
 // ---- pins and extents ---------------------------------------------------------------------------
@@ -123,10 +152,11 @@ async function unpin(_: FuseSession, x: Exchange, { pins }: OpenHandle): Promise
   return begin(x, 0)
 }
 
-async function extents(_: FuseSession, x: Exchange, { file }: OpenHandle): Promise<number> {
+async function extents(session: FuseSession, x: Exchange, handle: OpenHandle): Promise<number> {
   const w = ExtentList.word
   const from = Math.floor(x.u64(IN + w.from) / BLOCK_BYTES)
-  const { epoch, generation, extents: all } = await file.extents()
+  await session.coherence.settle(handle.ino)
+  const { epoch, generation, extents: all } = await handle.file.extents()
   const some = all.filter(({ fileBlock, count }) => fileBlock + count > from)
   const size = begin(x, ExtentList.size)
   x.put64(OUT + w.from, from * BLOCK_BYTES)
