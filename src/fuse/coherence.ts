@@ -102,8 +102,8 @@ export class Coherence {
   }
 
   /**
-   * Changes may have been made that nobody has told of: nothing that is cached is believed. Resolves
-   * when what was dirty is written, too.
+   * Changes may have been made that nobody has told of: nothing that is cached is believed.
+   * Resolves when what was dirty is written, too.
    */
   async doubt(): Promise<void> {
     await Promise.all([...this.#nodes.numbers()].map((ino) => this.#notices.inode(ino)))

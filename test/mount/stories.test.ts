@@ -1,4 +1,4 @@
-/** What went wrong once, as it was done: each a story of a mount, its programs and its neighbours. */
+/** What went wrong once, as it was done: stories of mounts, their programs and their neighbours. */
 import assert from 'node:assert/strict'
 import { execFile, spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync, statSync } from 'node:fs'
