@@ -4,34 +4,48 @@ import { test } from 'node:test'
 import { HoldfastError } from '../../src/base/errors.js'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport } from '../../src/check/report.js'
-import { systemTimers } from '../../src/base/timers.js'
+import { systemTimers, type Timers } from '../../src/base/timers.js'
 import { LayoutVolume } from '../../src/layout/volume.js'
 import { native } from '../../src/native/native.js'
 import { heapRegion } from '../../src/region/memory_region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { followed, store } from '../serve/sources.js'
 import { Fault } from '../../src/rdma/source.js'
-import { outcomeOf } from './timers.js'
+import { FakeTimers, outcomeOf } from './timers.js'
 
 const FILES = 60
 
-/** A tree of files that say their names; time goes on with each look at the clock. */
+/** A millisecond goes by with each look at the clock; what is due by then runs between turns. */
+function lookedAt(): Timers {
+  const timers = new FakeTimers()
+  let looks = 0
+  return {
+    now: () => timers.now() + looks++,
+    wall: () => timers.wall(),
+    after: (milliseconds, run) => timers.after(looks + milliseconds, run),
+    turn() {
+      timers.stand(looks)
+      looks = 0
+      return timers.turn()
+    },
+  }
+}
+
+/** A tree of files that say their names. */
 class Stage implements Disposable {
   readonly region = heapRegion(16 << 20)
   readonly volume: LayoutVolume
   turns = 0
   /** Runs before each turn, by its number. */
   between: (turn: number) => void = () => {}
-  #now = 0
 
-  constructor(clock?: () => number) {
+  constructor(timers = lookedAt()) {
     formatVolume(this.region)
     const turn = () => {
       this.between(this.turns++)
-      return systemTimers.turn()
+      return timers.turn()
     }
-    const now = clock ?? (() => this.#now++)
-    this.volume = LayoutVolume.mount(this.region, { timers: { ...systemTimers, now, turn } })
+    this.volume = LayoutVolume.mount(this.region, { timers: { ...timers, turn } })
     this.volume.mkdir('/d')
     this.volume.mkdir('/d/below')
     for (let i = 0; i < FILES; i++) this.volume.writeFile(pathOf(i), Buffer.from(`file ${i}`))
@@ -111,30 +125,38 @@ test('reads go on meanwhile, changes and holds wait, and it is of the moment whe
 })
 
 test('the deadline of a recall stands still meanwhile: what is to be committed first waits', async () => {
-  using s = new Stage()
+  const timers = lookedAt()
+  using s = new Stage(timers)
   const { promises } = s.volume
   const session = s.volume.session({ name: 'holder' })
   const file = s.volume.open(pathOf(FILES - 1), 'r+')
-  const deadline = 50
-  let asked = 0
+  const deadline = 40
+  let [asked, begin, took] = [0, 0, 0]
   const lease = await promises.lease(file, {
     session,
     iomode: 'rw',
     onRecall: () => {
       asked++
-      void promises.settle(() => lease.commit(6)).then(() => lease.release())
+      void promises.settle(() => lease.commit(6)).then(() => {
+        took = timers.now() - begin
+        lease.release()
+      })
     },
     revoke: () => assert.fail('it answers'),
   })
   let recalled: ReturnType<typeof outcomeOf> | null = null
   s.between = (turn) => {
-    if (turn === 3) recalled = outcomeOf(promises.recall(lease.id, { deadline }))
-    // It takes longer than the holder is given.
-    else if (turn > 3 && turn < 12) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+    if (turn !== 3) return
+    begin = timers.now()
+    recalled = outcomeOf(promises.recall(lease.id, { deadline }))
   }
   await promises.snapshotInTurns('/d', '/s')
+  assert.ok(took > deadline && took < 2 * deadline, `${took} ms`)
   while (!recalled!.settled) await systemTimers.turn()
-  assert.deepEqual([asked, recalled!.value, s.volume.holds()], [1, 'returned', []])
+  assert.deepEqual(
+    [asked, recalled!, s.volume.holds()],
+    [1, { settled: true, value: 'returned' }, []],
+  )
   assert.equal(s.volume.stat(pathOf(FILES - 1)).size, 7)
   file.close()
   session.end()
@@ -226,7 +248,7 @@ test('what waited for one goes before the next, however many wait', async () => 
 })
 
 test('a recall comes to its end, however many snapshots there are', async () => {
-  using s = new Stage(() => systemTimers.now())
+  using s = new Stage(systemTimers)
   const { promises } = s.volume
   const session = s.volume.session({ name: 'ignores it' })
   const file = s.volume.open(pathOf(FILES - 1), 'r+')
