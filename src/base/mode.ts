@@ -1,5 +1,6 @@
 /** Bits of a file's mode (inode(7)). */
 import { HoldfastError } from './errors.js'
+
 export const Mode = {
   typeMask: 0o170000,
   fifo: 0o010000,
@@ -17,6 +18,14 @@ export const Mode = {
 /** Whether a mode is of a type that there is: bits 12 to 15 are 1, 2, 4, 6, 8, 10 or 12. */
 export function isKnownType(mode: number): boolean {
   return ((0x1556 >>> (mode >>> 12)) & 1) !== 0 && mode >>> 16 === 0
+}
+
+/**
+ * Mode without what a write takes away: set-user-id, and set-group-id where the group may execute
+ * it; without that the bit is another thing (setattr_should_drop_suidgid of fs/attr.c).
+ */
+export function withoutSetIds(mode: number): number {
+  return mode & ~Mode.setUid & ((mode & 0o010) === 0 ? -1 : ~Mode.setGid)
 }
 
 /** What is asked of a file (access(2)). */

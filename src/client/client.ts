@@ -256,8 +256,8 @@ export class Client extends ServedFileSystem implements Follower {
 
   async #storing({ ino, token }: NoticeBody<'storing'>): Promise<void> {
     const { alive } = this.connection
-    await this.#release?.(ino)
-    // Of a session that has ended nobody waits for it.
+    // What fails here has nobody wait; and of a session that has ended nobody does.
+    await this.#release?.(ino).catch(() => {})
     await alive?.caller.call(VERBS.dropped, { token }).catch(() => {})
   }
 

@@ -60,6 +60,12 @@ export class Handles {
     return false
   }
 
+  /** Whether somebody has a file open. */
+  concern(ino: number): boolean {
+    for (const handle of this.values()) if (handle.ino === ino) return true
+    return false
+  }
+
   get count(): number {
     return this.#open.length - this.#free.length
   }

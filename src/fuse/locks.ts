@@ -21,6 +21,8 @@ interface Owner {
 export class Locks {
   readonly #owners = new Map<number, Owner>()
   readonly #byNumber = new Map<number, Owner>()
+  /** Names of owners that may have locks on an inode. */
+  readonly #byInode = new Map<number, Set<number>>()
   readonly #free: number[] = []
 
   /** An owner is about to lock something of an inode. Returns its number. */
@@ -34,6 +36,9 @@ export class Locks {
     }
     owner.pid = pid
     owner.inodes.add(ino)
+    const names = this.#byInode.get(ino)
+    if (names === undefined) this.#byInode.set(ino, new Set([name]))
+    else names.add(name)
     return owner.number
   }
 
@@ -50,10 +55,31 @@ export class Locks {
   /** All that it has on an inode has ended. */
   dropped(ino: number, name: number): void {
     const owner = this.#owners.get(name)
-    if (owner?.inodes.delete(ino) !== true || owner.inodes.size > 0) return
+    if (owner?.inodes.delete(ino) !== true) return
+    const names = this.#byInode.get(ino)!
+    names.delete(name)
+    if (names.size === 0) this.#byInode.delete(ino)
+    if (owner.inodes.size > 0) return
     this.#owners.delete(name)
     this.#byNumber.delete(owner.number)
     this.#free.push(owner.number)
+  }
+
+  /** Whether anybody may have locks on an inode. */
+  concern(ino: number): boolean {
+    return this.#byInode.has(ino)
+  }
+
+  /**
+   * Nobody has it open any more. The kernel says nothing of locks of open file descriptions, which
+   * end with them.
+   */
+  ended(ino: number): void {
+    for (const name of [...(this.#byInode.get(ino) ?? [])]) this.dropped(ino, name)
+  }
+
+  get count(): number {
+    return this.#owners.size
   }
 
   /** A descriptor was closed: all locks of its process on the file end (fcntl(2)). */

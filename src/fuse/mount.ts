@@ -96,7 +96,11 @@ export class Mount {
   async #cutOff(): Promise<boolean> {
     await Promise.race([this.over, after(GO_MS)])
     if (this.#isOver) return true
-    await Promise.race([this.over, this.session.coherence.doubt(), after(FLUSH_MS)])
+    const { session } = this
+    // Of a server that is lost nothing takes it.
+    if (session.reachable) {
+      await Promise.race([this.over, session.coherence.doubt(), after(FLUSH_MS)])
+    }
     this.session.abort()
     await this.over
     return false

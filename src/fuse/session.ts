@@ -149,7 +149,14 @@ export class FuseSession {
 
   /** What stat(2) says of the mount's device; asked on a thread, as the answer is ours to give. */
   deviceNumber(): Promise<number> {
-    this.#deviceNumber ??= stat(this.options.directory).then(({ dev }) => dev)
+    this.#deviceNumber ??= stat(this.options.directory).then(
+      ({ dev }) => dev,
+      (error: unknown) => {
+        // Another time it may be there.
+        this.#deviceNumber = null
+        throw error
+      },
+    )
     return this.#deviceNumber
   }
 
@@ -164,12 +171,26 @@ export class FuseSession {
     return this.#unnamed.get(ino)
   }
 
-  addUnnamed(handle: OpenHandle): void {
-    this.#unnamed.set(handle.ino, handle)
+  /** Who asks is told of an inode. Who was interrupted hears of none, and forgets none. */
+  learn(x: Exchange, stats: Stats): void {
+    if (!x.given) this.nodes.learn(stats)
   }
 
-  dropUnnamed(handle: OpenHandle): void {
-    if (this.#unnamed.get(handle.ino) === handle) this.#unnamed.delete(handle.ino)
+  /** The number of what was opened; who was interrupted will not close it. */
+  handOut(x: Exchange, handle: OpenHandle, unnamed = false): number {
+    if (x.given) {
+      handle.file.close().catch(this.options.failed)
+      return 0
+    }
+    if (unnamed) this.#unnamed.set(handle.ino, handle)
+    return this.handles.add(handle)
+  }
+
+  /** It was closed. */
+  takeBack(handle: OpenHandle): void {
+    const { ino } = handle
+    if (this.#unnamed.get(ino) === handle) this.#unnamed.delete(ino)
+    if (this.locks.concern(ino) && !this.handles.concern(ino)) this.locks.ended(ino)
   }
 
   // ---- requests --------------------------------------------------------------------------------

@@ -11,14 +11,14 @@ import type { Session } from './session.js'
 /** Milliseconds: a mount has a page of any file written back sooner, or its host is not well. */
 const PATIENCE_MS = 5000
 
-/** Resolves when nothing of that inode is cached. */
-type Release = (ino: number) => Promise<void>
+/** Resolves when nothing of that inode is cached; `over`: nobody waits for it any more. */
+type Release = (ino: number, over: AbortSignal) => Promise<void>
 
 interface Cache {
   readonly session: Session
   readonly release: Release
-  /** Resolves when it is gone. */
-  readonly gone: Promise<void>
+  /** Ends of waits for it, for when it is gone. */
+  readonly waits: Set<() => void>
 }
 
 export class PageCaches {
@@ -38,13 +38,11 @@ export class PageCaches {
 
   /** From now on a session's cache is asked; what comes back ends that. */
   add(session: Session, release: Release): () => void {
-    let end = () => {}
-    const gone = new Promise<void>((resolve) => (end = resolve))
-    const cache = { session, release, gone }
+    const cache: Cache = { session, release, waits: new Set() }
     this.#caches.add(cache)
     return () => {
       this.#caches.delete(cache)
-      end()
+      for (const end of [...cache.waits]) end()
     }
   }
 
@@ -56,17 +54,20 @@ export class PageCaches {
 
   #releaseOne(cache: Cache, ino: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.#timers.after(PATIENCE_MS, () => {
-        this.late(cache.session, ino)
-        resolve()
-      })
+      const over = new AbortController()
       const done = () => {
         cancel()
+        cache.waits.delete(done)
+        over.abort()
         resolve()
       }
+      const cancel = this.#timers.after(PATIENCE_MS, () => {
+        this.late(cache.session, ino)
+        done()
+      })
+      cache.waits.add(done)
       // What a cache throws is no reason to wait for it.
-      cache.release(ino).then(done, done)
-      void cache.gone.then(done)
+      cache.release(ino, over.signal).then(done, done)
     })
   }
 }

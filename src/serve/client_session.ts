@@ -88,6 +88,8 @@ export class ClientSession {
   leaving: Promise<void> | null = null
   readonly #handles = new Map<number, LayoutFile>()
   #handle = 0
+  /** Ends its part among those who keep pages of files. */
+  #keepsPages: (() => void) | null = null
   /** Files whose pages it is dropping, by the tokens that it was asked with. */
   readonly #dropping = new Map<number, () => void>()
   #token = 0
@@ -390,21 +392,32 @@ export class ClientSession {
       const tell = (change: Change) => this.#teller.tellEvent('changed', change)
       this.watches.push(volume.watchFor(others ? this.layout : null, tell))
     }
-    if (stores) this.watches.push(volume.pageCaches.add(this.layout, (ino) => this.#storing(ino)))
+    this.#keepPages(stores)
     if (!holds) return
     const tell = (event: HoldEvent) =>
       this.#teller.tellEvent('holding', { ...event, holds: event.holds.slice(0, EVENT_HOLDS_MAX) })
     this.watches.push(volume.watchHolds(tell))
   }
 
-  /** Resolves when it keeps no page of a file any more. */
-  #storing(ino: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#token = this.#token === 0xffff_ffff ? 1 : this.#token + 1
-      this.#dropping.set(this.#token, resolve)
-      this.tell('storing', { ino, token: this.#token })
-    })
+  /** Asked for again it goes on: nobody who waits for it is to go on sooner. */
+  #keepPages(keeps: boolean): void {
+    if (keeps) {
+      this.#keepsPages ??= this.volume.pageCaches.add(this.layout, this.#storing)
+    } else {
+      this.#keepsPages?.()
+      this.#keepsPages = null
+    }
   }
+
+  /** Resolves when it keeps no page of a file any more. */
+  readonly #storing = (ino: number, over: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      this.#token = this.#token === 0xffff_ffff ? 1 : this.#token + 1
+      const token = this.#token
+      this.#dropping.set(token, resolve)
+      over.addEventListener('abort', () => this.#dropping.delete(token))
+      this.tell('storing', { ino, token })
+    })
 
   /** It has dropped its pages of a file. EINVAL when it was not asked to. */
   dropped(token: number): void {
@@ -433,6 +446,7 @@ export class ClientSession {
     this.gone = true
     this.onOver()
     for (const end of this.watches.splice(0)) end()
+    this.#keepPages(false)
     for (const registration of [...this.registrations.values()]) registration.end()
     for (const connection of [...this.dataConnections]) connection.abort()
     if (this.volume.closed) return

@@ -59,7 +59,11 @@ export class ServerMount {
     await coherence.releaseHeld(volume.holds(), session.id)
     void mount.over.then(() => {
       end()
-      if (!volume.closed) session.end()
+      try {
+        if (!volume.closed) session.end()
+      } catch (error) {
+        log.error('the session of the mount did not end', { directory, error: error as Error })
+      }
     })
     return new ServerMount(mount, log)
   }

@@ -7,7 +7,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import type { Credentials } from '../base/filesystem.js'
-import { Mode, Want } from '../base/mode.js'
+import { Mode, Want, withoutSetIds } from '../base/mode.js'
 import {
   ACCESS_ACL_NAME,
   decodeAcl,
@@ -137,8 +137,8 @@ export class Access {
    */
   withoutSetIds(w: number): number {
     const mode = this.#pages.u32[w + at.mode]!
-    const groupGoes =
-      (mode & 0o010) !== 0 || !(this.isRoot || this.inGroup(this.#pages.u32[w + at.gid]!))
-    return mode & ~Mode.setUid & (groupGoes ? ~Mode.setGid : -1)
+    const left = withoutSetIds(mode)
+    if ((mode & Mode.setGid) === 0 || this.isRoot) return left
+    return this.inGroup(this.#pages.u32[w + at.gid]!) ? left : left & ~Mode.setGid
   }
 }

@@ -71,12 +71,15 @@ export class Attributes {
       if (id === -1 || (Number.isInteger(id) && id >= 0 && id <= ID_MAX)) continue
       throw new HoldfastError('EINVAL', `id ${id}: 0 to ${ID_MAX}, or -1`)
     }
-    const w = inodes.get(number)
+    let w = inodes.get(number)
     if (uid !== -1 || gid !== -1) access.demandChangeable(w)
     if (!access.privileged) this.#demandChown(w, uid, gid)
     const mode = pages.u32[w + at.mode]!
     const left = inodes.isDirectory(w) ? mode : access.withoutSetIds(w)
     if (left !== mode) access.demandOwner(w, 'take its set-id bits away')
+    // First: no new owner has what was given to the file of the old one, not after a crash either.
+    if (!inodes.isDirectory(w)) dropCapabilities(this.#core, number)
+    w = inodes.get(number)
     paths.forget()
     transaction.run(0, false, () => {
       if (uid !== -1) pages.u32[w + at.uid] = uid
@@ -85,7 +88,6 @@ export class Attributes {
       inodes.touch(w, Inode.at.uid, 8)
       inodes.changed(w)
     })
-    if (!inodes.isDirectory(w)) dropCapabilities(this.#core, number)
     this.#tell(number)
   }
 

@@ -137,10 +137,12 @@ test('the deadline of a recall stands still meanwhile: what is to be committed f
     iomode: 'rw',
     onRecall: () => {
       asked++
-      void promises.settle(() => lease.commit(6)).then(() => {
-        took = timers.now() - begin
-        lease.release()
-      })
+      void promises
+        .settle(() => lease.commit(6))
+        .then(() => {
+          took = timers.now() - begin
+          lease.release()
+        })
     },
     revoke: () => assert.fail('it answers'),
   })

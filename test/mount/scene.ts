@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { release } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createVolume, type CreateVolumeOptions } from '../../src/layout/embedded.js'
@@ -33,6 +34,13 @@ export function cannotMount(): string | null {
   } catch {
     return 'no /dev/fuse that can be opened'
   }
+}
+
+/** Why files of such a mount are not mapped; false: they are (FUSE_DIRECT_IO_ALLOW_MMAP). */
+export function cannotMap(words: string): string | false {
+  const [major = 0, minor = 0] = release().split('.').map(Number)
+  const has = major > 6 || (major === 6 && minor >= 6)
+  return words.includes('direct') && !has ? 'direct files are mapped from Linux 6.6 on' : false
 }
 
 export const isMounted = (directory: string): boolean =>

@@ -81,7 +81,7 @@ class Listing {
 
   #addStats(stats: Stats | null): void {
     if (stats === null) return this.#x.clear(this.length, EntryOut.size)
-    this.#session.nodes.learn(stats)
+    this.#session.learn(this.#x, stats)
     putEntry(this.#x, stats, this.#session.validity, this.length)
   }
 }
@@ -98,7 +98,7 @@ function putOpened(session: FuseSession, x: Exchange, file: FileHandle): number 
   const { direct } = file
   const trusted = x.uid === 0
   const handle = { file, trusted, direct, ino: x.node, flags: O.DIRECTORY, pins: new Map() }
-  x.put64(OpenOut.word.fh, session.handles.add(handle))
+  x.put64(OpenOut.word.fh, session.handOut(x, handle))
   x.put32(OpenOut.word.openFlags, session.coherence.opendirReply())
   x.put32(OpenOut.word.backingId, 0)
   return OpenOut.size
@@ -135,13 +135,12 @@ function readdirNow(
   listing: Listing,
   off: number,
 ): number {
-  const as = session.as(x)
   for (let cookie = off - AFTER_DOTS; ;) {
     const step = listing.hopes
     const entries = file.readdirNow(cookie, step)
     for (const entry of entries) {
-      const path = listing.plus ? session.nodes.path(x.node, entry.name) : null
-      if (!listing.add(entry, path === null ? null : fs.lookUp(path, as))) return listing.length
+      const stats = listing.plus ? knownNow(session, x, fs, entry) : null
+      if (!listing.add(entry, stats)) return listing.length
       cookie = entry.cookie
     }
     if (entries.length < step) return listing.length
@@ -167,7 +166,22 @@ async function readdirSlowly(
   }
 }
 
-/** Attributes, as LOOKUP has them; null for what is gone meanwhile, and is listed without. */
+/** Attributes, as LOOKUP has them; null for what cannot be read, and is listed without. */
+function knownNow(
+  session: FuseSession,
+  x: Exchange,
+  fs: DirectFileSystem,
+  { name }: DirectoryEntry,
+): Stats | null {
+  try {
+    return fs.lookUp(session.nodes.path(x.node, name), session.as(x))
+  } catch (error) {
+    if (error instanceof HoldfastError) return null
+    throw error
+  }
+}
+
+/** The same by calls; null also for what is gone meanwhile. */
 function known(
   session: FuseSession,
   x: Exchange,

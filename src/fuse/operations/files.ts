@@ -5,6 +5,7 @@
  */
 import { HoldfastError } from '../../base/errors.js'
 import type { FileHandle, Stats } from '../../base/filesystem.js'
+import { withoutSetIds } from '../../base/mode.js'
 import { O } from '../../base/open_flags.js'
 import type { MemoryId } from '../../native/native.js'
 import type { Exchange } from '../exchange.js'
@@ -43,9 +44,15 @@ const SEEK_DATA = 3
 const SEEK_HOLE = 4
 
 /** Puts a handle at byte `at` of the reply. */
-function putOpen(session: FuseSession, x: Exchange, open: OpenHandle, at = 0): number {
+function putOpen(
+  session: FuseSession,
+  x: Exchange,
+  open: OpenHandle,
+  at = 0,
+  unnamed = false,
+): number {
   const w = OpenOut.word
-  x.put64(at / 4 + w.fh, session.handles.add(open))
+  x.put64(at / 4 + w.fh, session.handOut(x, open, unnamed))
   x.put32(at / 4 + w.openFlags, session.coherence.openReply(open.ino, open.flags))
   x.put32(at / 4 + w.backingId, 0)
   return at + OpenOut.size
@@ -102,10 +109,9 @@ function create(session: FuseSession, x: Exchange, unnamed: boolean): number | P
   const as = session.as(x, x.u32(w.umask))
   const how = flags | (unnamed ? O.TMPFILE : O.CREAT | O.EXCL)
   const put = (file: FileHandle, stats: Stats) => {
-    session.nodes.learn(stats)
+    session.learn(x, stats)
     const handle = handleOf(file, x, stats.ino, flags)
-    if (unnamed) session.addUnnamed(handle)
-    return putOpen(session, x, handle, putEntry(x, stats, session.validity))
+    return putOpen(session, x, handle, putEntry(x, stats, session.validity), unnamed)
   }
   const shared = !unnamed && (flags & O.EXCL) === 0
   try {
@@ -193,14 +199,8 @@ async function writeAsOther(
 ): Promise<number> {
   const { mode } = await file.stat()
   const left = withoutSetIds(mode)
-  if (left !== (mode & 0o7777)) await file.chmod(left)
+  if (left !== mode) await file.chmod(left & 0o7777)
   return writeSlowly(session, x, file, data, offset)
-}
-
-/** setattr_should_drop_suidgid: set-group-id without group execution is another thing. */
-function withoutSetIds(mode: number): number {
-  const bits = mode & 0o7777 & ~0o4000
-  return (bits & 0o010) === 0 ? bits : bits & ~0o2000
 }
 
 /** At its place, though the handle only appends. */
@@ -266,7 +266,7 @@ async function copyRange(session: FuseSession, x: Exchange): Promise<number> {
 function release(session: FuseSession, x: Exchange): number | Promise<number> {
   const w = ReleaseIn.word
   const handle = session.handles.remove(x.u64(w.fh))
-  session.dropUnnamed(handle)
+  session.takeBack(handle)
   const unlocks = (x.u32(w.releaseFlags) & FLOCK_UNLOCK) !== 0
   const direct = handle.pins.size === 0 && !unlocks ? handle.file.direct : undefined
   if (direct === undefined) return releaseSlowly(handle, unlocks)

@@ -34,7 +34,7 @@ async function lookupSlowly(session: FuseSession, x: Exchange): Promise<number> 
 }
 
 function putKnown(session: FuseSession, x: Exchange, stats: Stats): number {
-  session.nodes.learn(stats)
+  session.learn(x, stats)
   return putEntry(x, stats, session.validity)
 }
 
