@@ -215,8 +215,11 @@ export interface DirectFile {
   readonly memory: number
   /** Tells where bytes are, for this turn; returns how many, fewer at the end of the file. */
   locate(position: number, length: number, places: BytePlaces): number
-  /** Writes all of it, or does nothing and returns false: it has to wait for something. */
-  writeNow(buffer: Uint8Array, position: number): boolean
+  /**
+   * Writes all of it, or does nothing and returns false: it has to wait for something. `later`: it
+   * was changed when a cache says, and mtime stays as it is.
+   */
+  writeNow(buffer: Uint8Array, position: number, later: boolean): boolean
   statNow(): Stats
   /** Entries of an open directory; see FileSystem.readdir. */
   readdirNow(cookie: number, limit: number): DirectoryEntry[]

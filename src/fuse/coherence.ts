@@ -114,8 +114,8 @@ export class Coherence {
     if (this.#nodes.knows(ino)) await this.#notices.inode(ino)
   }
 
-  /** The kernel has its own word for how long a file is, and takes no other. */
-  get keepsSizes(): boolean {
+  /** The kernel has its own word for how long a file is, and when it was written. */
+  get writesLater(): boolean {
     return this.#mode === 'exclusive'
   }
 

@@ -58,14 +58,20 @@ export class VolumeHandle implements FileHandle, DirectFile {
     return this.#file.locate(position, length, places)
   }
 
-  writeNow(buffer: Uint8Array, position: number): boolean {
-    if (this.#files.volume.waiting.alone.keeps(BEHIND)) return false
+  writeNow(buffer: Uint8Array, position: number, later: boolean): boolean {
+    const { arbiter, waiting } = this.#files.volume
+    if (waiting.alone.keeps(BEHIND)) return false
+    arbiter.beginTry()
     try {
-      this.#file.write(buffer, position)
+      if (later) this.#file.writeBack(buffer, position)
+      else this.#file.write(buffer, position)
       return true
     } catch (error) {
-      if (error instanceof HoldfastError && error.code === 'EBUSY') return false
+      // What waiting would do away with.
+      if (arbiter.conflict !== null && (error as HoldfastError).code === 'EBUSY') return false
       throw error
+    } finally {
+      arbiter.trying = false
     }
   }
 

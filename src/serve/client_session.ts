@@ -11,6 +11,7 @@
 import { HoldfastError } from '../base/errors.js'
 import type { Change, Credentials } from '../base/filesystem.js'
 import { O, parseFlags } from '../base/open_flags.js'
+import { unlessAborted } from '../base/unless_aborted.js'
 import type { CallContext } from '../control/answerer.js'
 import { EVENT_HOLDS_MAX, ITEMS_MAX } from '../control/limits.js'
 import type { NoticeBody } from '../control/message.js'
@@ -474,19 +475,6 @@ export class ClientSession {
     await this.#layout.over
     for (const held of [...this.holds.values()]) held.forget()
   }
-}
-
-/** EINTR when the signal comes before. */
-function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(new HoldfastError('EINTR', 'the wait was given up'))
-    if (signal.aborted) return abort()
-    signal.addEventListener('abort', abort, { once: true })
-    void promise.then(() => {
-      signal.removeEventListener('abort', abort)
-      resolve()
-    })
-  })
 }
 
 /** Whether opening with such flags changes anything, or is for changing something. */

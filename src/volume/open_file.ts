@@ -111,6 +111,14 @@ export class OpenFile {
     return buffer.length
   }
 
+  /** The same of what a cache writes later, which says itself when that was changed. */
+  writeBack(buffer: Uint8Array, position: number): number {
+    const { mtimeSeconds, mtimeNanoseconds } = this.stat()
+    const n = this.write(buffer, position)
+    this.#volume.times.keep(this.#inode, mtimeSeconds, mtimeNanoseconds)
+    return n
+  }
+
   truncate(size: number): void {
     checkSize(size)
     this.#enter('ftruncate', true, 0)

@@ -37,6 +37,13 @@ export class Times {
     open.accessCredit = 0
   }
 
+  /** The content was changed at a time that is told another way: mtime is as it was. */
+  keep(open: OpenInode, seconds: number, nanoseconds: number): void {
+    open.timesPending = true
+    open.seconds = seconds
+    open.nanoseconds = nanoseconds
+  }
+
   /** The content, or the entries, were read. */
   accessed(open: OpenInode): void {
     if (open.accessCredit > 0) {

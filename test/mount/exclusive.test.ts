@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFile, spawnSync } from 'node:child_process'
+import { statSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { BLOCK_BYTES as B } from '../../src/base/limits.js'
@@ -130,6 +131,37 @@ test('what programs wrote is in the volume when it is unmounted', { skip }, asyn
     try {
       assert.deepEqual(Buffer.from(volume.readFile('/written')), Buffer.alloc(70 * B + 1, 5))
       assert.deepEqual(Buffer.from(volume.readFile('/stored')), Buffer.alloc(4 * B, 6))
+    } finally {
+      volume.close()
+    }
+  } finally {
+    await scene.remove()
+  }
+})
+
+test('what was changed is dated by then, though it is written later', { skip }, async () => {
+  const scene = await MountScene.start('embedded', 'exclusive')
+  try {
+    const caller = Caller.start(scene.programs)
+    const names = Array.from({ length: 30 }, (_, i) => `stored${i}`)
+    for (const name of names) {
+      await caller.open(1, scene.path(name))
+      await caller.done('ftruncate', 1, 64 * B)
+      await caller.done('map', 1, 1, 0, 64 * B, 'w')
+      await caller.done('storefill', 1, 0, 64 * B, 6)
+      await caller.done('close', 1)
+      await caller.done('unmap', 1)
+    }
+    await caller.end()
+    const times = names.map((name) => statSync(scene.path(name), { bigint: true }).mtimeNs)
+    await scene.unmount()
+    const volume = openVolume(scene.region)
+    try {
+      const found = names.map((name) => {
+        const { mtimeSeconds, mtimeNanoseconds } = volume.stat(`/${name}`)
+        return BigInt(mtimeSeconds) * 1_000_000_000n + BigInt(mtimeNanoseconds)
+      })
+      assert.deepEqual(found, times)
     } finally {
       volume.close()
     }

@@ -106,3 +106,38 @@ servedTest('who was evicted and does not know it yet reads ECONNRESET', {}, asyn
   void server.left(server.find(client.hello.session), null)
   await assert.rejects(read, { code: 'ECONNRESET' })
 })
+
+servedTest(
+  'who keeps pages and asks to watch something else is waited for as before',
+  {},
+  async (served) => {
+    const [cache, other] = [await client(served, 'cache'), await client(served, 'other')]
+    const watch = (holds: boolean, stores: boolean) =>
+      cache.call('watch', { changes: false, holds, stores })
+    const { handle } = await open(other, '/stored')
+    const pin = () => {
+      const wish = { handle, offset: 0, length: 4096, reason: 'stores', unshare: undefined }
+      const pinned = { settled: false }
+      const settle = () => (pinned.settled = true)
+      other.call('pin', { wish }).then(settle, settle)
+      return pinned
+    }
+    const asked = () => cache.notices.filter((notice) => notice.name === 'storing')
+    await watch(false, true)
+    const first = pin()
+    await until(() => asked().length === 1, 'it is asked to drop its pages')
+    await watch(true, true)
+    await other.call('stat', { target: { handle } })
+    assert.deepEqual([first.settled, served.volume.holds()], [false, []])
+    await cache.call('dropped', { token: asked()[0]!.body.token })
+    await until(() => first.settled, 'the hold is granted')
+    // Who keeps none any more is waited for by nobody.
+    const second = pin()
+    await until(() => asked().length === 2, 'it is asked again')
+    await watch(true, false)
+    await until(() => second.settled, 'the second hold is granted')
+    assert.equal(served.volume.holds().length, 2)
+    const late = cache.call('dropped', { token: asked()[1]!.body.token })
+    await assert.rejects(late, /EINVAL/)
+  },
+)

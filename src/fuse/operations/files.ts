@@ -7,6 +7,7 @@ import { HoldfastError } from '../../base/errors.js'
 import type { FileHandle, Stats } from '../../base/filesystem.js'
 import { withoutSetIds } from '../../base/mode.js'
 import { O } from '../../base/open_flags.js'
+import { unlessAborted } from '../../base/unless_aborted.js'
 import type { MemoryId } from '../../native/native.js'
 import type { Exchange } from '../exchange.js'
 import { releasePins, type OpenHandle } from '../handles.js'
@@ -170,12 +171,15 @@ function write(session: FuseSession, x: Exchange): number | Promise<number> {
   const [offset, size, flags] = [x.place(w.offset), x.u32(w.size), x.u32(w.flags)]
   const data = x.data(WriteIn.size, size)
   // From the page cache bytes have a place; and who had O_APPEND may have let go of it.
-  const placed = (x.u32(w.writeFlags) & WriteFlag.cache) !== 0 || (flags & O.APPEND) === 0
+  const cached = (x.u32(w.writeFlags) & WriteFlag.cache) !== 0
+  const placed = cached || (flags & O.APPEND) === 0
   if (placed && (handle.flags & O.APPEND) !== 0) return writePlaced(session, x, data, offset)
   // Who writes may be somebody else than who has opened it.
   const kills = (x.u32(w.writeFlags) & WriteFlag.killSetIds) !== 0
   if (kills && handle.trusted) return writeAsOther(session, x, handle, data, offset)
-  if (handle.direct?.writeNow(data, offset) === true) return putWritten(x, size)
+  // When it was written the kernel says by itself then, and may have said already.
+  const later = cached && session.coherence.writesLater
+  if (handle.direct?.writeNow(data, offset, later) === true) return putWritten(x, size)
   return writeSlowly(session, x, handle.file, data, offset)
 }
 
@@ -244,7 +248,9 @@ async function lseek(session: FuseSession, x: Exchange): Promise<number> {
   const offset = x.u64(w.offset)
   if (offset > Number.MAX_SAFE_INTEGER) throw new HoldfastError('ENXIO', 'no file is so long')
   // What is only in pages would be a hole: the kernel does not write it back for this.
-  if (session.handles.writes(ino)) await session.notices.inode(ino)
+  if (session.handles.writes(ino)) {
+    await unlessAborted(session.notices.inode(ino), session.signalOf(x))
+  }
   const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole')
   x.put64(LseekOut.word.offset, found)
   return LseekOut.size

@@ -6,6 +6,7 @@ import { stat, readFile } from 'node:fs/promises'
 import { HoldfastError } from '../../base/errors.js'
 import { BLOCK_BYTES } from '../../base/limits.js'
 import { O } from '../../base/open_flags.js'
+import { unlessAborted } from '../../base/unless_aborted.js'
 import type { Exchange } from '../exchange.js'
 import type { OpenHandle } from '../handles.js'
 import { decodeDevice } from '../replies.js'
@@ -96,9 +97,11 @@ async function clone(session: FuseSession, x: Exchange, to: OpenHandle): Promise
   const source = await sourceOf(session, x, x.u64(IN + w.srcFd))
   const [offset, length] = [x.u64(IN + w.srcOffset), x.u64(IN + w.srcLength)]
   const [at, { coherence }] = [x.u64(IN + w.destOffset), session]
-  const options = { share: 'strict', signal: session.signalOf(x) } as const
-  await Promise.all([coherence.settle(source.ino), coherence.settle(to.ino)])
-  if (coherence.keepsSizes) await demandNoGrowth(source, offset, length, to, at)
+  const signal = session.signalOf(x)
+  const options = { share: 'strict', signal } as const
+  const settled = Promise.all([coherence.settle(source.ino), coherence.settle(to.ino)])
+  await unlessAborted(settled, signal)
+  if (coherence.writesLater) await demandNoGrowth(source, offset, length, to, at)
   await source.file.reflinkRange(offset, to.file, at, length, options)
   await coherence.settle(to.ino)
   return begin(x, 0)
@@ -133,7 +136,7 @@ async function pin(session: FuseSession, x: Exchange, handle: OpenHandle): Promi
   const reason = `process ${x.pid}, by the mount`
   const signal = session.signalOf(x)
   // Nothing of it may stand in the page cache from now on.
-  await session.coherence.release(handle.ino)
+  await unlessAborted(session.coherence.release(handle.ino), signal)
   const held = await file.pin({ offset, length, reason, signal })
   handle.pins.set(held.id, held)
   const size = begin(x, PinRange.size)
