@@ -72,15 +72,13 @@ const DIRECTORIES = [
   'suite',
   'model',
   'named',
-  'crash',
-  'fire',
-  'repair',
   'golden',
   'rdma',
   'dissector',
-  'kill',
 ]
 
+/** Those of power cuts, damage and killed processes, with the sanitizers: `npm run test:crash`. */
+const CRASHING = ['crash', 'fire', 'repair', 'kill']
 /** Those of servers and hosts, which take as long again: `npm run test:serve` names them. */
 const SERVING = ['processes', 'serve', 'served', 'clients', 'network', 'demo']
 /** Those of mounts, which want root: `npm run test:mount` names them. */
@@ -127,7 +125,7 @@ function suitesOfFiles(directory: string): Suite[] {
 }
 
 function suites(wanted: readonly string[], each: boolean): Suite[] {
-  const directories = [...DIRECTORIES, ...SERVING, ...MOUNTING, ...OTHERS]
+  const directories = [...DIRECTORIES, ...CRASHING, ...SERVING, ...MOUNTING, ...OTHERS]
   const all: Suite[] = directories.map((name) => suiteOf(name, testFiles(name)))
   all.push({
     name: 'sanitizers',
@@ -143,7 +141,7 @@ function suites(wanted: readonly string[], each: boolean): Suite[] {
     )
     process.exit(2)
   }
-  const chosen = wanted.length > 0 ? wanted : [...DIRECTORIES, 'sanitizers']
+  const chosen = wanted.length > 0 ? wanted : DIRECTORIES
   const named = each ? chosen.flatMap((name) => suitesOfFiles(name).map((one) => one.name)) : chosen
   return all.filter((suite) => named.includes(suite.name))
 }

@@ -116,10 +116,13 @@ test(`fsck ends without throwing on ${images} corrupt images (HOLDFAST_SEED=${se
     const prng = new Prng(seed * 1_000_003 + i)
     const image = sample.image.clone()
     corrupt(image, prng)
-    const start = performance.now()
+    const start = process.cpuUsage()
     const report = checker.check(image.region())
-    slowest = Math.max(slowest, performance.now() - start)
-    assert.ok(slowest < MILLISECONDS_MAX, `image ${i} of seed ${seed} took ${slowest} ms`)
+    slowest = Math.max(slowest, process.cpuUsage(start).user / 1000)
+    assert.ok(
+      slowest < MILLISECONDS_MAX,
+      `image ${i} of seed ${seed} took ${slowest} ms of processor time`,
+    )
     assert.ok(report.findings.length <= report.findingsTotal)
     assert.equal(report.state === 'clean', report.findingsTotal === 0)
     if (report.state === 'clean') clean++
