@@ -152,6 +152,7 @@ export const NUMBERS: Readonly<Record<string, Readonly<Record<string, string>>>>
   OpenReply: {
     direct: 'FOPEN_DIRECT_IO',
     keepCache: 'FOPEN_KEEP_CACHE',
+    cacheDirectory: 'FOPEN_CACHE_DIR',
     parallelDirectWrites: 'FOPEN_PARALLEL_DIRECT_WRITES',
   },
   WriteFlag: { cache: 'FUSE_WRITE_CACHE', killSetIds: 'FUSE_WRITE_KILL_SUIDGID' },
