@@ -39,6 +39,7 @@ export class Coherence {
   readonly #notices: Notices
   /** Files that others store to past all calls. */
   readonly #direct = new Set<number>()
+  #finishing = false
   readonly #end: () => void
 
   constructor(
@@ -109,14 +110,25 @@ export class Coherence {
     await Promise.all([...this.#nodes.numbers()].map((ino) => this.#notices.inode(ino)))
   }
 
+  /** The same before the mount is cut off: the kernel will not say any more when it was written. */
+  finish(): Promise<void> {
+    this.#finishing = true
+    return this.doubt()
+  }
+
   /** Pages of a file that are dirty are written back. */
   async settle(ino: number): Promise<void> {
     if (this.#nodes.knows(ino)) await this.#notices.inode(ino)
   }
 
-  /** The kernel has its own word for how long a file is, and when it was written. */
+  /** The kernel has its own word for how long a file is, and takes no other. */
   get writesLater(): boolean {
     return this.#mode === 'exclusive'
+  }
+
+  /** And for when it was written. */
+  get datesLater(): boolean {
+    return this.writesLater && !this.#finishing
   }
 
   #changed({ kind, ino, parent, name, oldParent, oldName }: Change): void {

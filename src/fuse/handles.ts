@@ -14,6 +14,8 @@ export interface OpenHandle {
   readonly flags: number
   /** Pins that were taken through it, by their ids. */
   readonly pins: Map<number, HeldRange>
+  /** Owners that have locked through it, by their numbers, and whether they have closed it. */
+  readonly lockers: Map<number, 'open' | 'closed'>
 }
 
 /** One that fails keeps no other: the first failure is thrown when all were tried. */
@@ -57,12 +59,6 @@ export class Handles {
     for (const handle of this.values()) {
       if (handle.ino === ino && (handle.flags & (O.WRONLY | O.RDWR)) !== 0) return true
     }
-    return false
-  }
-
-  /** Whether somebody has a file open. */
-  concern(ino: number): boolean {
-    for (const handle of this.values()) if (handle.ino === ino) return true
     return false
   }
 

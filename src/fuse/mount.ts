@@ -99,7 +99,7 @@ export class Mount {
     const { session } = this
     // Of a server that is lost nothing takes it.
     if (session.reachable) {
-      await Promise.race([this.over, session.coherence.doubt(), after(FLUSH_MS)])
+      await Promise.race([this.over, session.coherence.finish(), after(FLUSH_MS)])
     }
     this.session.abort()
     await this.over

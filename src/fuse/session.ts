@@ -94,7 +94,7 @@ export class FuseSession {
   /** And of the room in the volume; null: nobody has asked. */
   room: StatFs | null = null
   readonly handles = new Handles()
-  readonly locks = new Locks()
+  readonly locks = new Locks(this.handles)
   readonly gather = new Gather()
   readonly notices: Notices
   readonly coherence: Coherence
@@ -179,18 +179,18 @@ export class FuseSession {
   /** The number of what was opened; who was interrupted will not close it. */
   handOut(x: Exchange, handle: OpenHandle, unnamed = false): number {
     if (x.given) {
-      handle.file.close().catch(this.options.failed)
+      handle.file.close().catch((error: unknown) => {
+        // Of a server that is lost it is not open either.
+        if (!(error instanceof HoldfastError)) this.options.failed(error)
+      })
       return 0
     }
     if (unnamed) this.#unnamed.set(handle.ino, handle)
     return this.handles.add(handle)
   }
 
-  /** It was closed. */
-  takeBack(handle: OpenHandle): void {
-    const { ino } = handle
-    if (this.#unnamed.get(ino) === handle) this.#unnamed.delete(ino)
-    if (this.locks.concern(ino) && !this.handles.concern(ino)) this.locks.ended(ino)
+  dropUnnamed(handle: OpenHandle): void {
+    if (this.#unnamed.get(handle.ino) === handle) this.#unnamed.delete(handle.ino)
   }
 
   // ---- requests --------------------------------------------------------------------------------
@@ -245,8 +245,8 @@ export class FuseSession {
   #interrupt(unique: number): void {
     const x = this.#waiting.get(unique)
     if (x === undefined) return
-    if (x.abort !== null) x.abort.abort()
-    else if (!this.reachable && !x.given) {
+    x.abort?.abort()
+    if (!this.reachable && !x.given) {
       this.sent(x.reply(this.device, 0, EINTR))
       x.given = true
     }

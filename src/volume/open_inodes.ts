@@ -31,6 +31,10 @@ export class OpenInode {
   timesPending = false
   seconds = 0
   nanoseconds = 0
+  /** But mtime is `keptSeconds` and `keptNanoseconds`, where that was kept. */
+  kept = false
+  keptSeconds = 0
+  keptNanoseconds = 0
   /** atime is `accessSeconds` and `accessNanoseconds`, not yet in the inode. */
   accessPending = false
   accessSeconds = 0

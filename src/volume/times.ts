@@ -32,6 +32,7 @@ export class Times {
     const { clock } = this.#core
     clock.read()
     open.timesPending = true
+    open.kept = false
     open.seconds = clock.seconds
     open.nanoseconds = clock.nanoseconds
     open.accessCredit = 0
@@ -39,9 +40,10 @@ export class Times {
 
   /** The content was changed at a time that is told another way: mtime is as it was. */
   keep(open: OpenInode, seconds: number, nanoseconds: number): void {
-    open.timesPending = true
-    open.seconds = seconds
-    open.nanoseconds = nanoseconds
+    this.wrote(open)
+    open.kept = true
+    open.keptSeconds = seconds
+    open.keptNanoseconds = nanoseconds
   }
 
   /** The content, or the entries, were read. */
@@ -100,8 +102,8 @@ export class Times {
     }
     if (!open.timesPending) return
     const { seconds, nanoseconds } = open
-    stats.mtimeSeconds = seconds
-    stats.mtimeNanoseconds = nanoseconds
+    stats.mtimeSeconds = open.kept ? open.keptSeconds : seconds
+    stats.mtimeNanoseconds = open.kept ? open.keptNanoseconds : nanoseconds
     // A rename or link after the write set a later ctime.
     if (!isLater(seconds, nanoseconds, stats.ctimeSeconds, stats.ctimeNanoseconds)) return
     stats.ctimeSeconds = seconds
@@ -116,7 +118,8 @@ export class Times {
     transaction.run(0, false, () => {
       if (open.timesPending) {
         const { seconds, nanoseconds } = open
-        inodes.setTime(w, at.modified, seconds, nanoseconds)
+        if (open.kept) inodes.setTime(w, at.modified, open.keptSeconds, open.keptNanoseconds)
+        else inodes.setTime(w, at.modified, seconds, nanoseconds)
         // A rename or link after the write set a later ctime.
         const changed = inodes.seconds(w, at.changed)
         if (isLater(seconds, nanoseconds, changed, inodes.nanoseconds(w, at.changed))) {

@@ -21,9 +21,11 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -273,6 +275,24 @@ static long do_getlk(void) {
   return 0;
 }
 
+/* fork: a child has all that is open here, and does nothing; its pid */
+static long do_fork(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) pause();
+  }
+  sprintf(answer, "%d", (int)child);
+  return child < 0 ? -1 : 0;
+}
+
+/* reap PID: a child is killed, and its descriptors are closed */
+static long do_reap(void) {
+  pid_t child = (pid_t)number(1);
+  if (child <= 0 || kill(child, SIGKILL) != 0) return -1;
+  return waitpid(child, NULL, 0) == child ? 0 : -1;
+}
+
 /* flock SLOT read|write|unlock [wait] */
 static long do_flock(void) {
   int how = says(2, "read") ? LOCK_SH : says(2, "write") ? LOCK_EX : LOCK_UN;
@@ -361,6 +381,7 @@ static const struct {
     {"store", do_store},         {"storefill", do_store_fill}, {"loadcheck", do_load_check},
     {"storm", do_storm},         {"msync", do_msync},         {"unmap", do_unmap},
     {"lock", do_lock},           {"getlk", do_getlk},         {"flock", do_flock},
+    {"fork", do_fork},           {"reap", do_reap},
     {"clone", do_clone},         {"ficlone", do_ficlone},     {"pin", do_pin},
     {"unpin", do_unpin},         {"extents", do_extents},     {"getflags", do_getflags},
     {"setflags", do_setflags},   {"getxflags", do_getxflags}, {"setxflags", do_setxflags},

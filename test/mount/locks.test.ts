@@ -98,6 +98,7 @@ for (const way of ['within', 'served', 'remote'] as const) {
     waits(() => all)
     waitsOfSome(() => all)
     ends(() => all)
+    goOn(() => all)
     wholeFiles(() => all)
   })
 }
@@ -348,6 +349,45 @@ function ends(of: () => Locking): void {
     await comes(() => a.call('flock', 1, 'write'), '')
     await a.done('lock', 1, 'posix', 'unlock', 0, 0)
     await a.done('flock', 1, 'unlock')
+    await handle.close()
+  })
+}
+
+function goOn(of: () => Locking): void {
+  test('are not ended by who had some there before, and closes what he had open', async () => {
+    const { a, near, b } = of()
+    const { path, handle } = await of().file()
+    await a.open(2, path, O.RDWR)
+    await a.done('lock', 1, 'posix', 'write', 0, 0)
+    await a.done('close', 2)
+    await near.done('lock', 1, 'posix', 'write', 0, 0)
+    await a.done('close', 1)
+    for (let i = 0; i < 20; i++) {
+      assert.equal(await b.call('lock', 1, 'posix', 'read', 0, 1), 'EAGAIN')
+    }
+    await near.done('lock', 1, 'posix', 'unlock', 0, 0)
+    await handle.close()
+  })
+
+  test('outlast a child that ends with what its parent had open and locked before', async () => {
+    const { a, b } = of()
+    const { path, handle } = await of().file()
+    // It has another lock all the time.
+    await a.open(4, `${path}.other`)
+    await a.done('lock', 4, 'posix', 'write', 0, 0)
+    await a.done('lock', 1, 'posix', 'write', 0, 0)
+    const child = await a.done('fork')
+    await a.done('close', 1)
+    await a.open(1, path, O.RDWR)
+    await a.done('lock', 1, 'posix', 'write', 0, 0)
+    await a.done('reap', child)
+    for (let i = 0; i < 20; i++) {
+      assert.equal(await b.call('lock', 1, 'posix', 'read', 0, 1), 'EAGAIN')
+    }
+    await a.done('close', 1)
+    await b.done('lock', 1, 'posix', 'write', 0, 0)
+    await b.done('lock', 1, 'posix', 'unlock', 0, 0)
+    await a.done('close', 4)
     await handle.close()
   })
 }

@@ -45,7 +45,10 @@ class Listing {
   readonly #most: number
   /** With attributes. */
   readonly plus: boolean
+  /** Bytes of it. */
   length = 0
+  /** Inodes that it tells of. */
+  readonly #told: Stats[] = []
 
   constructor(session: FuseSession, x: Exchange, most: number, plus: boolean) {
     this.#session = session
@@ -79,9 +82,15 @@ class Listing {
     return true
   }
 
+  /** It is answered as it is. Returns bytes. */
+  end(): number {
+    for (const stats of this.#told) this.#session.learn(this.#x, stats)
+    return this.length
+  }
+
   #addStats(stats: Stats | null): void {
     if (stats === null) return this.#x.clear(this.length, EntryOut.size)
-    this.#session.learn(this.#x, stats)
+    this.#told.push(stats)
     putEntry(this.#x, stats, this.#session.validity, this.length)
   }
 }
@@ -97,7 +106,15 @@ function opendir(session: FuseSession, x: Exchange): number | Promise<number> {
 function putOpened(session: FuseSession, x: Exchange, file: FileHandle): number {
   const { direct } = file
   const trusted = x.uid === 0
-  const handle = { file, trusted, direct, ino: x.node, flags: O.DIRECTORY, pins: new Map() }
+  const handle = {
+    file,
+    trusted,
+    direct,
+    ino: x.node,
+    flags: O.DIRECTORY,
+    pins: new Map(),
+    lockers: new Map(),
+  }
   x.put64(OpenOut.word.fh, session.handOut(x, handle))
   x.put32(OpenOut.word.openFlags, session.coherence.opendirReply())
   x.put32(OpenOut.word.backingId, 0)
@@ -109,7 +126,7 @@ function readdir(session: FuseSession, x: Exchange, plus: boolean): number | Pro
   const handle = session.handles.get(x.u64(w.fh))
   const listing = new Listing(session, x, x.u32(w.size), plus)
   const off = addDots(listing, x.u64(w.offset), handle.ino)
-  if (off < AFTER_DOTS) return listing.length
+  if (off < AFTER_DOTS) return listing.end()
   const { direct } = session
   if (direct === undefined || handle.direct === undefined) {
     return readdirSlowly(session, x, handle.file, listing, off)
@@ -140,10 +157,10 @@ function readdirNow(
     const entries = file.readdirNow(cookie, step)
     for (const entry of entries) {
       const stats = listing.plus ? knownNow(session, x, fs, entry) : null
-      if (!listing.add(entry, stats)) return listing.length
+      if (!listing.add(entry, stats)) return listing.end()
       cookie = entry.cookie
     }
-    if (entries.length < step) return listing.length
+    if (entries.length < step) return listing.end()
   }
 }
 
@@ -159,10 +176,10 @@ async function readdirSlowly(
     const entries = await file.readdir(cookie, step)
     const stats = listing.plus ? await known(session, x, entries) : null
     for (const [i, entry] of entries.entries()) {
-      if (!listing.add(entry, stats?.[i] ?? null)) return listing.length
+      if (!listing.add(entry, stats?.[i] ?? null)) return listing.end()
       cookie = entry.cookie
     }
-    if (entries.length < step) return listing.length
+    if (entries.length < step) return listing.end()
   }
 }
 
@@ -181,7 +198,7 @@ function knownNow(
   }
 }
 
-/** The same by calls; null also for what is gone meanwhile. */
+/** The same by calls. */
 function known(
   session: FuseSession,
   x: Exchange,

@@ -66,6 +66,7 @@ const handleOf = (file: FileHandle, x: Exchange, ino: number, flags: number): Op
   ino,
   flags,
   pins: new Map(),
+  lockers: new Map(),
 })
 
 function open(session: FuseSession, x: Exchange): number | Promise<number> {
@@ -178,7 +179,7 @@ function write(session: FuseSession, x: Exchange): number | Promise<number> {
   const kills = (x.u32(w.writeFlags) & WriteFlag.killSetIds) !== 0
   if (kills && handle.trusted) return writeAsOther(session, x, handle, data, offset)
   // When it was written the kernel says by itself then, and may have said already.
-  const later = cached && session.coherence.writesLater
+  const later = cached && session.coherence.datesLater
   if (handle.direct?.writeNow(data, offset, later) === true) return putWritten(x, size)
   return writeSlowly(session, x, handle.file, data, offset)
 }
@@ -272,20 +273,26 @@ async function copyRange(session: FuseSession, x: Exchange): Promise<number> {
 function release(session: FuseSession, x: Exchange): number | Promise<number> {
   const w = ReleaseIn.word
   const handle = session.handles.remove(x.u64(w.fh))
-  session.takeBack(handle)
+  session.dropUnnamed(handle)
   const unlocks = (x.u32(w.releaseFlags) & FLOCK_UNLOCK) !== 0
   const direct = handle.pins.size === 0 && !unlocks ? handle.file.direct : undefined
-  if (direct === undefined) return releaseSlowly(handle, unlocks)
+  if (direct === undefined) return releaseSlowly(session, handle, unlocks)
   direct.closeNow()
+  session.locks.released(handle)
   return 0
 }
 
-async function releaseSlowly(handle: OpenHandle, unlocks: boolean): Promise<number> {
+async function releaseSlowly(
+  session: FuseSession,
+  handle: OpenHandle,
+  unlocks: boolean,
+): Promise<number> {
   try {
     await releasePins(handle)
     if (unlocks) await handle.file.flock('unlock')
   } finally {
     await handle.file.close()
+    session.locks.released(handle)
   }
   return 0
 }

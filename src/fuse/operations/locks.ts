@@ -20,8 +20,8 @@ function lockOf(x: Exchange, owner: number): RangeLock {
 }
 
 async function getlk(session: FuseSession, x: Exchange): Promise<number> {
-  const { file } = session.handles.get(x.u64(w.fh))
-  const found = await file.testLock(lockOf(x, session.locks.numberOf(x.u64(w.owner))))
+  const { file, ino } = session.handles.get(x.u64(w.fh))
+  const found = await file.testLock(lockOf(x, session.locks.numberOf(ino, x.u64(w.owner))))
   const out = LockOut.word
   x.clear(0, LockOut.size)
   if (found === null) {
@@ -41,7 +41,8 @@ async function getlk(session: FuseSession, x: Exchange): Promise<number> {
 }
 
 async function setlk(session: FuseSession, x: Exchange, wait: boolean): Promise<number> {
-  const { file, ino } = session.handles.get(x.u64(w.fh))
+  const handle = session.handles.get(x.u64(w.fh))
+  const { file, ino } = handle
   const options = wait ? { wait, signal: session.signalOf(x) } : {}
   const unlocks = x.u32(w.type) === LockType.unlock
   if ((x.u32(w.lkFlags) & WHOLE_FILE) !== 0) {
@@ -51,10 +52,10 @@ async function setlk(session: FuseSession, x: Exchange, wait: boolean): Promise<
   }
   const name = x.u64(w.owner)
   if (!unlocks) {
-    await file.lock(lockOf(x, session.locks.take(ino, name, x.u32(w.pid))), options)
+    await file.lock(lockOf(x, session.locks.take(handle, name, x.u32(w.pid))), options)
     return 0
   }
-  const number = session.locks.numberOf(name)
+  const number = session.locks.numberOf(ino, name)
   if (number === 0) return 0
   const range = lockOf(x, number)
   await file.unlock(range)
