@@ -64,7 +64,6 @@ class Outcome {
 
 /** Directories of test/, in the order in which they run: what fails fast comes first. */
 const DIRECTORIES = [
-  'tidy',
   'unit',
   'native',
   'control',
@@ -77,6 +76,8 @@ const DIRECTORIES = [
   'dissector',
 ]
 
+/** That of form: `npm run lint`. */
+const FORM = ['tidy']
 /** Those of power cuts, damage and killed processes, with the sanitizers: `npm run test:crash`. */
 const CRASHING = ['crash', 'fire', 'repair', 'kill']
 /** Those of servers and hosts, which take as long again: `npm run test:serve` names them. */
@@ -125,7 +126,7 @@ function suitesOfFiles(directory: string): Suite[] {
 }
 
 function suites(wanted: readonly string[], each: boolean): Suite[] {
-  const directories = [...DIRECTORIES, ...CRASHING, ...SERVING, ...MOUNTING, ...OTHERS]
+  const directories = [...FORM, ...DIRECTORIES, ...CRASHING, ...SERVING, ...MOUNTING, ...OTHERS]
   const all: Suite[] = directories.map((name) => suiteOf(name, testFiles(name)))
   all.push({
     name: 'sanitizers',
