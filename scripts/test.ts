@@ -78,8 +78,10 @@ const DIRECTORIES = [
 
 /** That of form: `npm run lint`. */
 const FORM = ['tidy']
-/** Those of power cuts, damage and killed processes, with the sanitizers: `npm run test:crash`. */
-const CRASHING = ['crash', 'fire', 'repair', 'kill']
+/** Those of power cuts and killed processes, with the sanitizers: `npm run test:crash`. */
+const CRASHING = ['crash', 'fire', 'kill']
+/** That of damage: `npm run test:repair`. */
+const DAMAGING = ['repair']
 /** Those of servers and hosts, which take as long again: `npm run test:serve` names them. */
 const SERVING = ['processes', 'serve', 'served', 'clients', 'network', 'demo']
 /** Those of mounts, which want root: `npm run test:mount` names them. */
@@ -126,7 +128,15 @@ function suitesOfFiles(directory: string): Suite[] {
 }
 
 function suites(wanted: readonly string[], each: boolean): Suite[] {
-  const directories = [...FORM, ...DIRECTORIES, ...CRASHING, ...SERVING, ...MOUNTING, ...OTHERS]
+  const directories = [
+    ...FORM,
+    ...DIRECTORIES,
+    ...CRASHING,
+    ...DAMAGING,
+    ...SERVING,
+    ...MOUNTING,
+    ...OTHERS,
+  ]
   const all: Suite[] = directories.map((name) => suiteOf(name, testFiles(name)))
   all.push({
     name: 'sanitizers',
