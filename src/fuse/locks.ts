@@ -87,10 +87,6 @@ export class Locks {
     return typeof number === 'number' ? (this.#byNumber.get(number)?.owner.pid ?? 0) : 0
   }
 
-  get count(): number {
-    return this.#byNumber.size
-  }
-
   /** All that it has on an inode has ended. */
   dropped(ino: number, name: number): void {
     this.#owners.get(name)?.inodes.delete(ino)

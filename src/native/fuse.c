@@ -299,8 +299,8 @@ napi_value js_notifyFuse(napi_env env, napi_callback_info info) {
   if (job == NULL) return NULL;
   memcpy(job->bytes, bytes, length);
   job->length = length;
-  /* Its own: the poll may be closed before. */
-  /* A child that is started meanwhile would keep the connection open. */
+  /* Its own, as the poll may be closed before; and no child's, which would keep the connection
+     open. */
   job->fd = fcntl(poll_fd(poll), F_DUPFD_CLOEXEC, 0);
   if (job->fd >= 0) return start_notice(env, job);
   free(job);

@@ -158,7 +158,7 @@ async function unpin(_: FuseSession, x: Exchange, { pins }: OpenHandle): Promise
 async function extents(session: FuseSession, x: Exchange, handle: OpenHandle): Promise<number> {
   const w = ExtentList.word
   const from = Math.floor(x.u64(IN + w.from) / BLOCK_BYTES)
-  await session.coherence.settle(handle.ino)
+  await unlessAborted(session.coherence.settle(handle.ino), session.signalOf(x))
   const { epoch, generation, extents: all } = await handle.file.extents()
   const some = all.filter(({ fileBlock, count }) => fileBlock + count > from)
   const size = begin(x, ExtentList.size)
