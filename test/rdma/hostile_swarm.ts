@@ -26,7 +26,6 @@ async function guess(): Promise<void> {
   peer.close()
 }
 
-await many(100, null)
 const announcing = await many(100, {})
 const greedless = await many(20, {})
 const dribbling = await many(20, {})
@@ -54,4 +53,6 @@ function go(): void {
 }
 
 go()
+// Last: they are ended when they have said nothing for a few seconds.
+await many(100, null)
 process.stdout.write('here\n')
