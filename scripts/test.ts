@@ -80,8 +80,10 @@ const DIRECTORIES = [
 const FORM = ['tidy']
 /** Those of power cuts and killed processes, with the sanitizers: `npm run test:crash`. */
 const CRASHING = ['crash', 'fire', 'kill']
-/** That of damage: `npm run test:repair`. */
-const DAMAGING = ['repair']
+/** That of the command line, each line a process: `npm run test:cli`. */
+const COMMANDING = ['cli']
+/** Those of damage: `npm run test:repair`. */
+const DAMAGING = ['check', 'repair']
 /** Those of servers and hosts, which take as long again: `npm run test:serve` names them. */
 const SERVING = ['processes', 'serve', 'served', 'clients', 'network', 'demo']
 /** Those of mounts, which want root: `npm run test:mount` names them. */
@@ -131,6 +133,7 @@ function suites(wanted: readonly string[], each: boolean): Suite[] {
   const directories = [
     ...FORM,
     ...DIRECTORIES,
+    ...COMMANDING,
     ...CRASHING,
     ...DAMAGING,
     ...SERVING,

@@ -34,6 +34,7 @@ const SUITES = [
   'model',
   'crash',
   'fire',
+  'check',
   'repair',
   'rdma',
   'kill',

@@ -170,22 +170,14 @@ export class Ground implements Disposable {
   }
 }
 
-/** A block that says whose it is. */
-export function blockOf(tag: string, block: number): Uint8Array {
-  const bytes = new Uint8Array(BLOCK_BYTES)
-  const text = Buffer.from(`${tag}:${block};`)
-  for (let i = 0; i < bytes.length; i += text.length) {
-    bytes.set(text.subarray(0, Math.min(text.length, bytes.length - i)), i)
-  }
-  return bytes
-}
-
+/** Blocks that say whose they are: each is full of its own words. */
 export function blocksOf(tag: string, from: number, to: number): Uint8Array {
-  const bytes = new Uint8Array((to - from) * BLOCK_BYTES)
+  const bytes = Buffer.alloc((to - from) * BLOCK_BYTES)
   for (let block = from; block < to; block++) {
-    bytes.set(blockOf(tag, block), (block - from) * BLOCK_BYTES)
+    const at = (block - from) * BLOCK_BYTES
+    bytes.fill(`${tag}:${block};`, at, at + BLOCK_BYTES)
   }
-  return bytes
+  return new Uint8Array(bytes.buffer)
 }
 
 /** A hold, whatever it is: its number, and how it ends. */

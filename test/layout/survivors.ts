@@ -16,7 +16,7 @@ import { memfdRegion } from '../../src/region/file_region.js'
 import type { Region } from '../../src/region/region.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { workMemory } from '../../src/volume/mount.js'
-import { assertBytes, blockOf, blocksOf } from './ground.js'
+import { assertBytes, blocksOf } from './ground.js'
 import { FakeTimers } from './timers.js'
 
 export const BYTES = 2 << 20
@@ -55,7 +55,7 @@ export class Stakes {
       for (let i = 0; i < count; i++) {
         const block = regionBlock! + i
         this.#blocks.set(block, tag)
-        region.stream(block * B, blockOf(tag, block), 0, B)
+        region.stream(block * B, blocksOf(tag, block, block + 1), 0, B)
       }
     }
     region.fence()
@@ -72,7 +72,7 @@ export class Stakes {
     const bytes = new Uint8Array(B)
     for (const [block, tag] of this.#blocks) {
       region.read(block * B, bytes, 0, B)
-      assertBytes(bytes, blockOf(tag, block), `${when}: block ${block} of ${tag}`)
+      assertBytes(bytes, blocksOf(tag, block, block + 1), `${when}: block ${block} of ${tag}`)
     }
   }
 }

@@ -11,7 +11,7 @@ import { NODE_MAGIC, TreeNode } from '../../src/media/tree_node.js'
 import { native } from '../../src/native/native.js'
 import { heapRegion } from '../../src/region/memory_region.js'
 import { repairVolume } from '../../src/repair/repairer.js'
-import { done, failed, holdfast, temporary } from '../unit/cli_support.js'
+import { done, failed, holdfast, temporary } from '../cli/support.js'
 import { contentsOf } from './contents.js'
 import { fill, format, Ground, mount, sealBlock } from './images.js'
 

@@ -11,9 +11,9 @@ import { native } from '../../src/native/native.js'
 import { heapRegion, type MemoryRegion } from '../../src/region/memory_region.js'
 import { repairVolume } from '../../src/repair/repairer.js'
 import type { Region } from '../../src/region/region.js'
-import { damages, sample } from '../unit/check_damages.js'
+import { damages, sample } from '../check/damages.js'
 import { TreeNode } from '../../src/media/tree_node.js'
-import type { Image } from '../unit/check_image.js'
+import type { Image } from '../check/image.js'
 import { contentsOf } from './contents.js'
 
 /** What no repair can do anything about. */

@@ -7,7 +7,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Prng } from '../../src/base/prng.js'
-import { Shell, treeOf, type Outcome } from '../unit/cli_support.js'
+import { Shell, treeOf, type Outcome } from '../cli/support.js'
 import { makeKey, memoryDirectory, remove, serveRegion, type Served } from './support.js'
 
 const BLOCK = 4096

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
 import { after, before, beforeEach, test } from 'node:test'
-import { finish, Shell, start } from '../unit/cli_support.js'
+import { finish, Shell, start } from '../cli/support.js'
 import { linesOf, makeKey, memoryDirectory, remove, serveRegion, type Served } from './support.js'
 
 const directory = memoryDirectory()

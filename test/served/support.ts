@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { done, MAIN } from '../unit/cli_support.js'
+import { done, MAIN } from '../cli/support.js'
 
 export interface Served {
   readonly region: string

@@ -8,7 +8,7 @@ import { describe, test } from 'node:test'
 import { native } from '../../../src/native/native.js'
 import { createRegion, openRegion } from '../../../src/region/file_region.js'
 import { createVolume, inspectVolume, openVolume } from '../../../src/layout/embedded.js'
-import { done } from '../../unit/cli_support.js'
+import { done } from '../../cli/support.js'
 import {
   mountFilesystem,
   unmountFilesystem,

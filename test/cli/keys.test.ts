@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { loadKey } from '../../src/client/key.js'
 import { KeyFile } from '../../src/serve/key_file.js'
-import { Shell, temporary } from './cli_support.js'
+import { Shell, temporary } from './support.js'
 
 const shell = new Shell()
 after(() => shell.end())

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { buildProgram } from '../../src/cli/program.js'
 import { completion, SHELLS } from '../../src/cli/manual/completion.js'
-import { done, MAIN } from './cli_support.js'
+import { done, MAIN } from './support.js'
 
 let directory = ''
 let region = ''

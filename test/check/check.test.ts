@@ -17,8 +17,8 @@ import {
   ringOffset,
   sealRecord,
   setTail,
-} from './check_image.js'
-import { buildSample } from './check_sample.js'
+} from './image.js'
+import { buildSample } from './sample.js'
 
 const sample = buildSample()
 const check = (image: Image) => checkVolume(image.region(), { crc32cOf })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { openVolume, type EmbeddedVolume } from '../../src/layout/embedded.js'
-import { finish, Shell, start, untilOwned } from './cli_support.js'
+import { finish, Shell, start, untilOwned } from './support.js'
 
 let directory = ''
 /** /d/{one,two,.dot}, /d/e/deep; /d/two is a second name of /d/one; /link leads to d. */

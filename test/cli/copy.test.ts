@@ -27,7 +27,7 @@ import { parseAcl } from '../../src/base/acl_text.js'
 import { encodeAcl } from '../../src/base/posix_acl.js'
 import { Prng } from '../../src/base/prng.js'
 import { native } from '../../src/native/native.js'
-import { done, failed, finish, start, temporary, treeOf, untilOwned } from './cli_support.js'
+import { done, failed, finish, start, temporary, treeOf, untilOwned } from './support.js'
 
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url))
 

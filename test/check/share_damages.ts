@@ -5,8 +5,8 @@
 import { Inode, InodeFlag } from '../../src/media/inode.js'
 import { Superblock } from '../../src/media/superblock.js'
 import { OrphanKind, TreeNode } from '../../src/media/tree_node.js'
-import { damage, sample, setInode, setOrphan, setState } from './check_damage_tools.js'
-import { BITMAP, type Image } from './check_image.js'
+import { damage, sample, setInode, setOrphan, setState } from './damage_tools.js'
+import { BITMAP, type Image } from './image.js'
 
 const { a, original, clone, twice, sealed, receiver, giver, fixed } = sample
 

@@ -1,5 +1,5 @@
 /**
- * Not tests, but what the damages to the volume of check_sample.ts are planted with.
+ * Not tests, but what the damages to the volume of sample.ts are planted with.
  */
 import type { FindingCode } from '../../src/check/codes.js'
 import { Inode } from '../../src/media/inode.js'
@@ -8,8 +8,8 @@ import { SlabHeader } from '../../src/media/slab.js'
 import { State } from '../../src/media/state.js'
 import { TreeNode } from '../../src/media/tree_node.js'
 import type { Region } from '../../src/region/region.js'
-import type { Image } from './check_image.js'
-import { buildSample } from './check_sample.js'
+import type { Image } from './image.js'
+import { buildSample } from './sample.js'
 
 export const sample = buildSample()
 export const ROOT = 1

@@ -19,7 +19,7 @@ import { Mode } from '../../src/base/mode.js'
 import { InodeFlag } from '../../src/media/inode.js'
 import { LayoutOption } from '../../src/media/superblock.js'
 import { OrphanKind } from '../../src/media/tree_node.js'
-import { type Image, ImageBuilder } from './check_image.js'
+import { type Image, ImageBuilder } from './image.js'
 
 export interface Sample {
   readonly image: Image

@@ -16,16 +16,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Inode, INODE_MAGIC } from '../../src/media/inode.js'
 import { openVolume } from '../../src/layout/embedded.js'
-import {
-  done,
-  failed,
-  finish,
-  holdfast,
-  MAIN,
-  start,
-  temporary,
-  untilOwned,
-} from './cli_support.js'
+import { done, failed, finish, holdfast, MAIN, start, temporary, untilOwned } from './support.js'
 
 let directory = ''
 /** A volume with /dir/file ('content\n'), /dir/.hidden and /empty in it. */

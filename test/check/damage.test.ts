@@ -8,8 +8,8 @@ import { checkVolume } from '../../src/check/checker.js'
 import { FINDINGS } from '../../src/check/codes.js'
 import { Superblock } from '../../src/media/superblock.js'
 import type { Region } from '../../src/region/region.js'
-import { damages, sample } from './check_damages.js'
-import { crc32cOf, Image } from './check_image.js'
+import { damages, sample } from './damages.js'
+import { crc32cOf, Image } from './image.js'
 
 for (const { code, what, plant, also, state } of damages) {
   test(`fsck finds ${what}: ${code}`, () => {

@@ -15,9 +15,9 @@ import { State } from '../../src/media/state.js'
 import { Superblock } from '../../src/media/superblock.js'
 import { TreeNode } from '../../src/media/tree_node.js'
 import { ValueBlock } from '../../src/media/value.js'
-import type { Image } from './check_image.js'
-import { appendRecord, BITMAP, crc32cOf, DATA_START, MAP, setTail } from './check_image.js'
-import { buildSample } from './check_sample.js'
+import type { Image } from './image.js'
+import { appendRecord, BITMAP, crc32cOf, DATA_START, MAP, setTail } from './image.js'
+import { buildSample } from './sample.js'
 
 const seed = Number(process.env['HOLDFAST_SEED'] ?? 1)
 const images = Number(process.env['HOLDFAST_IMAGES'] ?? 2000)

@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { openVolume } from '../../src/layout/embedded.js'
-import { Shell } from './cli_support.js'
+import { Shell } from './support.js'
 
 let directory = ''
 let region = ''

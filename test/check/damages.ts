@@ -1,8 +1,8 @@
 /**
  * Not tests, but the damages that the tests of fsck and of its repair plant: for each finding that
  * fsck can make, one that is exactly that. The volume is sound but for it, and every checksum fits.
- * Damages to what files hold are in check_content_damages.ts, to what they have together in
- * check_share_damages.ts.
+ * Damages to what files hold are in content_damages.ts, to what they have together in
+ * share_damages.ts.
  */
 import { BitmapChunk, CHUNK_WORDS } from '../../src/media/bitmap.js'
 import { Mode } from '../../src/base/mode.js'
@@ -13,8 +13,8 @@ import { SlabHeader } from '../../src/media/slab.js'
 import { State } from '../../src/media/state.js'
 import { Superblock } from '../../src/media/superblock.js'
 import { TreeNode } from '../../src/media/tree_node.js'
-import './check_content_damages.js'
-import './check_share_damages.js'
+import './content_damages.js'
+import './share_damages.js'
 import {
   damage,
   entryOf,
@@ -29,11 +29,11 @@ import {
   setSlab,
   setState,
   takeBlock,
-} from './check_damage_tools.js'
-import type { Image } from './check_image.js'
-import { appendRecord, BITMAP, DATA_START, MAP, sealRecord } from './check_image.js'
+} from './damage_tools.js'
+import type { Image } from './image.js'
+import { appendRecord, BITMAP, DATA_START, MAP, sealRecord } from './image.js'
 
-export { damages, sample } from './check_damage_tools.js'
+export { damages, sample } from './damage_tools.js'
 
 const { a, tree, empty, sub, deep, big, unlinked } = sample
 

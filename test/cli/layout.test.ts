@@ -8,7 +8,7 @@ import { HoldfastError } from '../../src/base/errors.js'
 import { Prng } from '../../src/base/prng.js'
 import { failureLine, inVolume } from '../../src/cli/failure.js'
 import { openVolume } from '../../src/layout/embedded.js'
-import { Shell } from './cli_support.js'
+import { Shell } from './support.js'
 
 const BLOCK = 4096
 /** Content of /a: 40 blocks and a bit. */

@@ -55,7 +55,7 @@ function checkFailed(outcome: Outcome, code: number, line: RegExp, args: readonl
   if (code !== 2) assert.match(outcome.err, /^holdfast: [^\n]+\n$/, 'one line')
 }
 
-const SERVER = fileURLToPath(new URL('./cli_server.js', import.meta.url))
+const SERVER = fileURLToPath(new URL('./server.js', import.meta.url))
 
 /** Many command lines in one process; the same answers, sooner. */
 export class Shell {

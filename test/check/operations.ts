@@ -1,5 +1,5 @@
 /**
- * Not tests, but the operations of the histories that fsck looks at (check_volume.test.ts): every
+ * Not tests, but the operations of the histories that fsck looks at (volume.test.ts): every
  * call that changes a volume, on names, ranges and sizes from few, so that they meet each other.
  */
 import { HoldfastError } from '../../src/base/errors.js'
@@ -8,7 +8,7 @@ import type { Prng } from '../../src/base/prng.js'
 import { O } from '../../src/base/open_flags.js'
 import type { OpenFile } from '../../src/volume/open_file.js'
 import type { Volume } from '../../src/volume/volume.js'
-import { aclOf } from './check_sample.js'
+import { aclOf } from './sample.js'
 
 export const DIRECTORIES = ['', '/d1', '/d2', '/d1/e']
 const BLOCK = 4096

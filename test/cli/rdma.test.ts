@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { connectPeer, Device, type Peer, type WorkError } from '../../src/rdma/index.js'
-import { done, failed, finish, holdfast, start } from './cli_support.js'
+import { done, failed, finish, holdfast, start } from './support.js'
 
 const directory = mkdtempSync('/dev/shm/holdfast-rdma-')
 const device = new Device()

@@ -18,9 +18,9 @@ import {
   setName,
   setOrphan,
   setSlab,
-} from './check_damage_tools.js'
-import { BITMAP, MAP, type Image } from './check_image.js'
-import { buildSample } from './check_sample.js'
+} from './damage_tools.js'
+import { BITMAP, MAP, type Image } from './image.js'
+import { buildSample } from './sample.js'
 
 const { a, tree, empty, sub, deep, short, long, fifo } = sample
 const { punched, collapsed, inserted, unlinked } = sample

@@ -15,7 +15,7 @@ import type { OpenFile } from '../../src/volume/open_file.js'
 import { formatVolume } from '../../src/volume/format.js'
 import { Volume } from '../../src/volume/volume.js'
 import type { SyncMode } from '../../src/volume/transaction.js'
-import { DIRECTORIES, History } from './check_operations.js'
+import { DIRECTORIES, History } from './operations.js'
 
 const seed = Number(process.env['HOLDFAST_SEED'] ?? 1)
 const MIB = 1 << 20

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { openVolume } from '../../src/layout/embedded.js'
 import { escapeBytes } from '../../src/cli/arguments.js'
-import { Shell } from './cli_support.js'
+import { Shell } from './support.js'
 
 /** Not UTF-8, with control characters and what shells stumble over. */
 const ODD = escapeBytes(Buffer.from('-a \n*\xff"$x', 'latin1'))

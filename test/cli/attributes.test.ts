@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { numberedAcl, parseOwnership } from '../../src/cli/accounts.js'
 import { parseModeChange } from '../../src/cli/mode.js'
 import { decodeValue, encodeValue } from '../../src/cli/xattr_value.js'
-import { Shell } from './cli_support.js'
+import { Shell } from './support.js'
 
 let directory = ''
 /** /d/{file,link -> file}, /d/e. */
