@@ -1,6 +1,7 @@
 /** A snapshot in several turns: of one moment, whatever is asked for meanwhile. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { seededEntropy, SteppedClock } from '../../src/base/clock.js'
 import { HoldfastError } from '../../src/base/errors.js'
 import { Checker } from '../../src/check/checker.js'
 import { formatReport } from '../../src/check/report.js'
@@ -40,12 +41,16 @@ class Stage implements Disposable {
   between: (turn: number) => void = () => {}
 
   constructor(timers = lookedAt()) {
-    formatVolume(this.region)
+    formatVolume(this.region, { entropy: seededEntropy(1), clock: new SteppedClock() })
     const turn = () => {
       this.between(this.turns++)
       return timers.turn()
     }
-    this.volume = LayoutVolume.mount(this.region, { timers: { ...timers, turn } })
+    this.volume = LayoutVolume.mount(this.region, {
+      timers: { ...timers, turn },
+      entropy: seededEntropy(2),
+      clock: new SteppedClock(),
+    })
     this.volume.mkdir('/d')
     this.volume.mkdir('/d/below')
     for (let i = 0; i < FILES; i++) this.volume.writeFile(pathOf(i), Buffer.from(`file ${i}`))
@@ -130,7 +135,7 @@ test('the deadline of a recall stands still meanwhile: what is to be committed f
   const { promises } = s.volume
   const session = s.volume.session({ name: 'holder' })
   const file = s.volume.open(pathOf(FILES - 1), 'r+')
-  const deadline = 40
+  const deadline = 30
   let [asked, begin, took] = [0, 0, 0]
   const lease = await promises.lease(file, {
     session,
