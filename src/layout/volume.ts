@@ -443,6 +443,7 @@ export class LayoutVolume extends Volume {
       for (const transfer of [...this.transfers]) transfer.end()
       this.mappings.end()
       this.holding.endAll()
+      this.#forgotten.end()
     }
     super.close()
   }
