@@ -10,7 +10,7 @@
  *
  * Invariants:
  * - one registry serves all volumes, and lives as long as the process: when one is collected that
- *   has something to tell, V8 (11.3, Node 20) tells of nothing any more, whatever registry it is of;
+ *   has something to tell, V8 (11.3, Node 20) tells of nothing any more, of any registry;
  * - it keeps no volume: what it is told with is a number.
  */
 import { assert } from '../base/errors.js'
