@@ -21,8 +21,8 @@ const CONTROL_PORT = 7000
 const FIRST_PORT = 7174
 const PORTS = 48
 const BOOT_MS = 120_000
-/** The whole life of a guest. */
-const PATIENCE_MS = 570_000
+/** The whole life of a guest, emulated on a machine with other work. */
+const PATIENCE_MS = 1_800_000
 const ATTEMPTS = 3
 const COMMAND_SECONDS = 60
 const LISTEN_MS = 20_000
