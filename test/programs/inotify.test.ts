@@ -36,7 +36,7 @@ async function eventsOf(ground: Ground, place: string, changes: string): Promise
   const command = ['inotifywait', '-m', '--format', '%w %e %f', '.', 'inner']
   const watcher = ground.start(command, { in: place })
   // It says so on its standard error.
-  for (const end = Date.now() + 10_000; !watcher.errors.includes('Watches established');) {
+  for (const end = Date.now() + 60_000; !watcher.errors.includes('Watches established');) {
     assert.ok(Date.now() < end && watcher.running, watcher.said())
     await new Promise((resolve) => setImmediate(resolve))
   }

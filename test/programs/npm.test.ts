@@ -29,7 +29,7 @@ function copyProject(to: string): void {
 }
 
 const npm = (ground: Ground, place: string, ...words: string[]) =>
-  ground.run(['npm', 'ci', '--no-audit', '--no-fund', ...words], { in: place, seconds: 180 })
+  ground.run(['npm', 'ci', '--no-audit', '--no-fund', ...words], { in: place, seconds: 480 })
 
 groundTest(
   'npm installs and builds this project',

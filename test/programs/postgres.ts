@@ -12,7 +12,7 @@ export const CLIENTS = 4
 /** A client's transactions before a kill. */
 const ACKNOWLEDGED = 150
 /** To start, and to recover. */
-const START_SECONDS = 60
+const START_SECONDS = 120
 
 const SETTINGS = {
   fsync: 'on',
@@ -127,7 +127,7 @@ export class Server {
 
   get #options() {
     const env = { PGHOST: this.aside, PGUSER: 'postgres', PGDATABASE: 'postgres' }
-    return { in: this.aside, user: 'postgres', seconds: 180, env }
+    return { in: this.aside, user: 'postgres', seconds: 480, env }
   }
 }
 
