@@ -87,8 +87,14 @@ async function everySize(pair: Pair): Promise<void> {
   let seed = 1
   for (const size of SIZES) {
     for (const op of OPS) {
-      await TRANSFERS[op](initiator, responder, size, seed++)
-      await TRANSFERS[op](responder, initiator, size, seed++)
+      for (const [from, to] of [[initiator, responder] as const, [responder, initiator] as const]) {
+        const who = from === initiator ? 'initiator' : 'responder'
+        await TRANSFERS[op](from, to, size, seed++).catch(async (error: unknown) => {
+          const ends = await Promise.all([from.link.event(), to.link.event()])
+          const what = `${op} of ${size} bytes by the ${who}: ${ends.join(', and ')}`
+          throw new Error(what, { cause: error })
+        })
+      }
     }
   }
 }
