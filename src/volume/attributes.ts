@@ -20,7 +20,7 @@ import {
 import { Inode, InodeFlag } from '../media/inode.js'
 import { Incompat } from '../media/superblock.js'
 import { ACL_ACCESS } from './access.js'
-import { dropCapabilities } from './capabilities.js'
+import { CAPABILITY_NAME, dropCapabilities } from './capabilities.js'
 import type { Core } from './core.js'
 import type { Times } from './times.js'
 
@@ -242,8 +242,10 @@ export class Attributes {
     const writes = want === Want.write
     if (writes) access.demandChangeable(w)
     if (name.startsWith('security.')) {
-      // Not as a kernel has decided: those with the BPF LSM (Debian's 6.1) let everybody pass.
-      if (writes && !access.isRoot) throw new HoldfastError('EPERM', `${name} is root's to set`)
+      // A kernel itself takes capabilities away, for who writes. With the BPF LSM (Debian's 6.1) it
+      // lets everybody pass with the others.
+      const may = name === CAPABILITY_NAME ? access.privileged : access.isRoot
+      if (writes && !may) throw new HoldfastError('EPERM', `${name} is root's to set`)
       return
     }
     if (name.startsWith('trusted.')) {

@@ -5,7 +5,9 @@
  */
 import type { Core } from './core.js'
 
-const CAPABILITIES = new TextEncoder().encode('security.capability')
+export const CAPABILITY_NAME = 'security.capability'
+
+const CAPABILITIES = new TextEncoder().encode(CAPABILITY_NAME)
 
 /** In a transaction of its own. */
 export function dropCapabilities({ inodes, xattrs, transaction }: Core, number: number): void {
