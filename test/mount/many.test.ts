@@ -48,7 +48,10 @@ function locksOn(path: string): string[] {
   return all.filter((line) => line.includes(`:${ino} `))
 }
 
-/** The kernel's list of FUSE connections, by numbers of their devices. */
+/**
+ * The kernel's list of FUSE connections, by numbers of their devices. The next mount of anybody,
+ * seen from here or not, may have the number of one that is gone: its inode is another one.
+ */
 class Connections {
   readonly #directory: string
   readonly #mine = new Set<string>()
@@ -60,7 +63,10 @@ class Connections {
   }
 
   #listed(): string[] {
-    return readdirSync(this.#directory)
+    return readdirSync(this.#directory).flatMap((number) => {
+      const found = statSync(join(this.#directory, number), { throwIfNoEntry: false })
+      return found === undefined ? [] : [`${number}:${found.ino}`]
+    })
   }
 
   /** Of a mount that is there. */
@@ -68,16 +74,14 @@ class Connections {
     const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
     const [, , device] = lines.find((line) => line.includes(` ${directory} `))!.split(' ')
     const number = device!.split(':')[1]!
-    assert.ok(this.#listed().includes(number), `connection ${number} is not listed`)
-    this.#mine.add(number)
+    const mine = this.#listed().find((one) => one.startsWith(`${number}:`))
+    assert.ok(mine !== undefined, `connection ${number} is not listed`)
+    this.#mine.add(mine)
   }
 
-  /** None of those that were noted is there. A number that another mount has now is not ours. */
+  /** None of those that were noted is there. */
   async assertGone(): Promise<void> {
-    const gone = () => {
-      const mounted = readFileSync('/proc/self/mountinfo', 'utf8')
-      return this.#listed().every((n) => !this.#mine.has(n) || mounted.includes(` 0:${n} / `))
-    }
+    const gone = () => this.#listed().every((one) => !this.#mine.has(one))
     await until(gone, 'no connection is left')
   }
 
