@@ -85,6 +85,7 @@ function refusal(run: () => unknown): HoldfastError {
   assert.fail('it was not refused')
 }
 
+/** What collects garbage, all of it, at once. */
 async function collector(): Promise<() => void> {
   const { setFlagsFromString } = await import('node:v8')
   const { runInNewContext } = await import('node:vm')
@@ -92,7 +93,7 @@ async function collector(): Promise<() => void> {
   return runInNewContext('gc') as () => void
 }
 
-/** A volume that nobody has any more, nor its pins, which are collected first. */
+/** Makes a volume with pins and lets go of both: the pins are collected, the volume is next. */
 function dropVolume(collect: () => void, closed: boolean): void {
   const region = heapRegion(1 << 20)
   formatVolume(region)
