@@ -14,6 +14,7 @@ export const limitCases: PosixCase[] = [
       root open 1 /d/p r,trunc 0 = ETXTBSY
       root open 1 /d/p w,creat,trunc 755 = ETXTBSY
       root truncate /d/p 0 = ETXTBSY
+      root read 0 3 1 = ELF
       root sys fallocate @0 0 0 10 = EBADF
       root chmod /d/p 700
       root chown /d/p 1001 1001
