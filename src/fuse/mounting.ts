@@ -7,7 +7,7 @@
  */
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { HoldfastError } from '../base/errors.js'
 import { native } from '../native/native.js'
 
@@ -194,9 +194,12 @@ async function cleanStale(directory: string): Promise<void> {
   }
 }
 
-/** On a thread: a server that is alive, in this process as well, answers. */
+/**
+ * On a thread: a server that is alive, in this process as well, answers. statfs(2) asks it each
+ * time, where stat(2) is told what the kernel has kept of the directory.
+ */
 const isDead = (directory: string): Promise<boolean> =>
-  stat(directory).then(
+  statfs(directory).then(
     () => false,
     (error: NodeJS.ErrnoException) => error.code === 'ENOTCONN' || error.code === 'ECONNABORTED',
   )
