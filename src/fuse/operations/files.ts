@@ -35,11 +35,11 @@ import { ANSWERED, type Operations } from './operation.js'
 
 const EFAULT = 14
 /**
- * Flags of open(2) that the filesystem is to see: the kernel has found the inode already, and
- * truncates it by SETATTR; what is made may have been made by others meanwhile.
+ * Flags of open(2) that the filesystem is to see. The kernel has found the inode already, and
+ * truncates it by SETATTR; what is made is new, and has nothing to truncate.
  */
 const SEEN = O.WRONLY | O.RDWR | O.APPEND | O.DSYNC | O.SYNC | O.NOATIME
-const MADE = SEEN | O.CREAT | O.EXCL | O.TRUNC
+const MADE = SEEN | O.CREAT | O.EXCL
 const FLOCK_UNLOCK = 2
 /** What one request copies at most: others have their turns. */
 const COPY_BYTES_MAX = 16 << 20
