@@ -34,6 +34,14 @@ export interface ListeningPort {
   readonly host: number
 }
 
+/** Those of siw (SETTINGS). */
+interface Settings {
+  readonly crc?: boolean
+  readonly peerToPeer?: boolean
+  readonly rtr?: number
+  readonly trailers?: boolean
+}
+
 export class Guest {
   readonly #machine: Machine
   readonly #ports: readonly number[]
@@ -93,9 +101,9 @@ export class Guest {
   }
 
   /** How siw behaves towards connections from now on. */
-  async configure(settings: { crc?: boolean; peerToPeer?: boolean; rtr?: number }): Promise<void> {
-    const set = { crc: false, peerToPeer: false, rtr: 0xc000, ...settings }
-    for (const key of ['crc', 'peerToPeer', 'rtr'] as const) {
+  async configure(settings: Settings): Promise<void> {
+    const set = { crc: false, peerToPeer: false, rtr: 0xc000, trailers: true, ...settings }
+    for (const key of ['crc', 'peerToPeer', 'rtr', 'trailers'] as const) {
       const file = `/sys/module/siw/parameters/${SETTINGS[key]}`
       await this.run(`sh -c 'echo ${Number(set[key])} > ${file}'`)
     }

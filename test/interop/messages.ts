@@ -73,6 +73,40 @@ async function damage(pair: Pair, way: 'sent' | 'received'): Promise<void> {
   await siw.link.close()
 }
 
+/**
+ * A CRC whose bytes come in two segments is the one of its frame. siw as Linux has it takes another
+ * (`SETTINGS.trailers` of siw.ts): that this is its doing is shown here, and what it looks like.
+ */
+async function splitTrailer(world: World, pair: Pair, trailers: boolean): Promise<void> {
+  const [ours, siw] = oursFirst(pair)
+  const link = ours.link as OurLink
+  const [source, sink] = [await ours.peer.region(BYTES, 'l'), await siw.peer.region(BYTES, 'l')]
+  await siw.link.receive(1, { region: sink, offset: 0, length: BYTES })
+  // Once it has heard something, an initiator says nothing of itself.
+  await link.receive(3, { region: source, offset: 0, length: BYTES })
+  await siw.link.post({ id: 4, op: 'send', local: { region: sink, offset: 0, length: 1 } })
+  assert.equal((await link.completion(3)).status, 'SUCCESS')
+  await world.guest.configure({ crc: true, peerToPeer: true, trailers })
+  link.tap.split = true
+  // With padding before the CRC.
+  await link.post({ id: 2, op: 'send', local: { region: source, offset: 0, length: 101 } })
+  // The first piece is there before what is asked of the guest after it.
+  await world.guest.run('busybox true')
+  link.tap.release!()
+  const received = (await siw.link.completion(1)).status
+  assert.equal(link.tap.sent.wrong, 0)
+  if (trailers) {
+    assert.equal(received, 'SUCCESS')
+    assert.equal((await link.completion(2)).status, 'SUCCESS')
+    return disconnect(pair)
+  }
+  assert.equal(received, 'GENERAL_ERR')
+  await Promise.all([ours.link.end(), siw.link.end()])
+  assert.deepEqual(await link.terminate('siw'), MpaError.crc)
+  await ours.link.close()
+  await siw.link.close()
+}
+
 const UNKNOWN: Readonly<Record<string, ImmediateWork | FetchAddWork>> = {
   'Immediate Data': { op: 'immediate', immediate: 7 },
   'an atomic': {
@@ -97,6 +131,11 @@ async function sayUnknown(pair: Pair, work: ImmediateWork | FetchAddWork): Promi
   await siw.link.close()
 }
 
+const TRAILERS = [
+  ['taken', true],
+  ['not taken by siw as Linux has it', false],
+] as const
+
 export function testMessages(world: World): void {
   for (const pairing of PAIRINGS) {
     describe(`messages, ${nameOf(pairing)}`, () => {
@@ -120,6 +159,14 @@ export function testMessages(world: World): void {
       for (const [name, work] of Object.entries(UNKNOWN)) {
         test(`${name} is an opcode that siw does not know`, { timeout: CASE_MS }, () =>
           connected(world, pairing, (pair) => sayUnknown(pair, work)),
+        )
+      }
+
+      for (const [what, trailers] of TRAILERS) {
+        test(`a CRC in two segments is ${what}`, { timeout: CASE_MS }, () =>
+          connected(world, pairing, (pair) => splitTrailer(world, pair, trailers)).finally(() =>
+            world.guest.configure({}),
+          ),
         )
       }
 

@@ -2,7 +2,8 @@
  * siw, the kernel's software iWARP, as a module of the guest's kernel. Debian does not build it: it
  * is compiled here from Debian's source of the kernel. What it asks of a connection is constant in
  * that source; here it is settings of the module, which the tests change while it runs. Their
- * values at first are the constants.
+ * values at first are the constants; and a fault of it that would end any connection with CRC now
+ * and then is mended unless a setting says otherwise.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,6 +18,12 @@ export const SETTINGS = {
   peerToPeer: 'peer_to_peer',
   /** Kinds of RTR that an initiator offers: 0x8000 Write, 0x4000 Read. */
   rtr: 'offered_rtr',
+  /**
+   * Whether a trailer, the padding and the CRC of a frame, may come in two pieces. siw copies the
+   * second over the first, and ends the connection for a CRC that is not that of the frame: which
+   * frame that meets depends on how TCP cuts the stream.
+   */
+  trailers: 'trailers_in_pieces',
 } as const
 
 interface Edit {
@@ -51,6 +58,26 @@ const EDITS: readonly Edit[] = [
     file: 'siw_cm.c',
     from: 'cep->mpa.v2_ctrl.ord |= rtr_type;',
     to: `cep->mpa.v2_ctrl.ord |= rtr_type & htons(${SETTINGS.rtr});`,
+  },
+  {
+    file: 'siw_qp_rx.c',
+    from: '#include "siw_mem.h"\n',
+    to: [
+      '#include "siw_mem.h"',
+      '#include <linux/moduleparam.h>',
+      `static bool ${SETTINGS.trailers} = true;`,
+      `module_param(${SETTINGS.trailers}, bool, 0644);\n`,
+    ].join('\n'),
+  },
+  {
+    file: 'siw_qp_rx.c',
+    from: 'skb_copy_bits(skb, srx->skb_offset, tbuf, avail);',
+    to: [
+      `if (${SETTINGS.trailers}) tbuf += srx->fpdu_part_rcvd;`,
+      'skb_copy_bits(skb, srx->skb_offset, tbuf, avail);',
+      'srx->fpdu_part_rcvd += avail;',
+      'tbuf = (u8 *)&srx->trailer.crc - srx->pad;',
+    ].join('\n'),
   },
 ]
 

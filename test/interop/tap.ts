@@ -3,6 +3,7 @@
  * whether it has a CRC, and Terminates as they stand. Read by rules of its own, that the code under
  * test has no part in; without markers, which siw does not speak.
  */
+import assert from 'node:assert/strict'
 import type { ByteStream, StreamListener, Transport } from '../../src/base/byte_stream.js'
 
 const SETUP_BYTES = 20
@@ -12,6 +13,19 @@ const UNTAGGED_BYTES = 18
 const CRC_BYTES = 4
 const TERMINATE = 7
 
+/** CRC32c (RFC 3385), bits as iSCSI and MPA have them. */
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f6_3b78 : 0)
+  return crc
+})
+
+function crc32c(bytes: Uint8Array): number {
+  let crc = ~0
+  for (const byte of bytes) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ byte) & 0xff]!
+  return ~crc >>> 0
+}
+
 /** One direction of a stream. */
 export class Flow {
   /** The MPA Request or Reply; null: it has not come whole. */
@@ -19,8 +33,9 @@ export class Flow {
   /** The opcodes of the FPDUs, in their order, the first of them; and how many there are. */
   readonly opcodes: number[] = []
   frames = 0
-  /** Those whose CRC is not 0. */
+  /** Those whose CRC is not 0, and those of them where it is not that of the frame. */
   checked = 0
+  wrong = 0
   /** What a Terminate says, its headers left out; null: there was none. */
   terminate: Buffer | null = null
   #rest = Buffer.alloc(0)
@@ -57,7 +72,9 @@ export class Flow {
     this.frames++
     const opcode = frame[3]! & 0x0f
     if (this.opcodes.length < 1000) this.opcodes.push(opcode)
-    if (frame.readUInt32BE(frame.length - CRC_BYTES) !== 0) this.checked++
+    const crc = frame.readUInt32LE(frame.length - CRC_BYTES)
+    if (crc !== 0) this.checked++
+    if (crc !== 0 && crc !== crc32c(frame.subarray(0, -CRC_BYTES))) this.wrong++
     if (opcode !== TERMINATE) return
     const header = (frame[2]! & TAGGED) === 0 ? UNTAGGED_BYTES : TAGGED_BYTES
     this.terminate = Buffer.from(frame.subarray(2 + header, frame.length - CRC_BYTES))
@@ -73,6 +90,10 @@ export class Tap {
   readonly received = new Flow()
   /** Of what goes this way next, which must begin with a frame, a bit changes on the way. */
   flip: 'sent' | 'received' | null = null
+  /** The frame that is sent next comes in two pieces: its last bytes when `release` is called. */
+  split = false
+  /** Sends what was kept of a frame. */
+  release: (() => void) | null = null
 
   /** What arrives of these bytes. */
   arriving(way: 'sent' | 'received', bytes: Uint8Array): Uint8Array {
@@ -84,7 +105,17 @@ export class Tap {
   }
 }
 
+/** Of the CRC. */
+const KEPT_BYTES = 2
+
 function tapped(stream: ByteStream, tap: Tap): ByteStream {
+  const sendPiece = (frame: Uint8Array): number => {
+    const kept = frame.slice(-KEPT_BYTES)
+    tap.split = false
+    tap.release = () => assert.equal(stream.send(kept, 0, KEPT_BYTES), KEPT_BYTES)
+    assert.equal(stream.send(frame, 0, frame.length - KEPT_BYTES), frame.length - KEPT_BYTES)
+    return frame.length
+  }
   return {
     get peer() {
       return stream.peer
@@ -102,7 +133,7 @@ function tapped(stream: ByteStream, tap: Tap): ByteStream {
     abort: () => stream.abort(),
     send(bytes, start, length) {
       const arriving = tap.arriving('sent', bytes.subarray(start, start + length))
-      const count = stream.send(arriving, 0, length)
+      const count = tap.split ? sendPiece(arriving) : stream.send(arriving, 0, length)
       tap.sent.push(arriving.subarray(0, count))
       return count
     },

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Prng } from '../../src/base/prng.js'
+import { OurLink } from './our_peer.js'
 import type { Link, Peer, Region } from './peer.js'
 import { CASE_MS, disconnect, nameOf, PAIRINGS, type Pair, type World } from './world.js'
 
@@ -99,6 +100,16 @@ async function everySize(pair: Pair): Promise<void> {
   }
 }
 
+/** Each frame that went by had the CRC of its bytes, or none had one. */
+function assertChecked({ initiator, responder }: Pair, crc: boolean): void {
+  for (const { link } of [initiator, responder]) {
+    if (!(link instanceof OurLink)) continue
+    for (const { checked, wrong, frames } of [link.tap.sent, link.tap.received]) {
+      assert.deepEqual([checked, wrong], [crc ? frames : 0, 0])
+    }
+  }
+}
+
 /** Many requests at a time, each with a place of its own at both ends. */
 async function manyRequests(pair: Pair, prng: Prng): Promise<void> {
   const [a, b] = [await sideOf(pair.initiator, MIB), await sideOf(pair.responder, MIB)]
@@ -150,6 +161,7 @@ export function testTransfers(world: World, seed: number): void {
               const pair = await world.connect(initiator, responder, { asked: { crc } })
               await everySize(pair)
               await disconnect(pair)
+              assertChecked(pair, crc)
             })
           },
         )
