@@ -8,6 +8,7 @@ import type { Hold } from '../../src/layout/hold.js'
 import { LayoutVolume } from '../../src/layout/volume.js'
 import { heapRegion } from '../../src/region/memory_region.js'
 import { formatVolume } from '../../src/volume/format.js'
+import { collect } from '../native/garbage.js'
 import {
   assertBytes,
   assertRefused,
@@ -85,16 +86,8 @@ function refusal(run: () => unknown): HoldfastError {
   assert.fail('it was not refused')
 }
 
-/** What collects garbage, all of it, at once. */
-async function collector(): Promise<() => void> {
-  const { setFlagsFromString } = await import('node:v8')
-  const { runInNewContext } = await import('node:vm')
-  setFlagsFromString('--expose-gc')
-  return runInNewContext('gc') as () => void
-}
-
 /** Makes a volume with pins and lets go of both: the pins are collected, the volume is next. */
-function dropVolume(collect: () => void, closed: boolean): void {
+function dropVolume(closed: boolean): void {
   const region = heapRegion(1 << 20)
   formatVolume(region)
   const volume = LayoutVolume.mount(region)
@@ -451,10 +444,9 @@ story(
 
 // The object goes, the addresses do not: a finaliser that unpins is a use after free.
 story('a hold that is garbage collected is reported, and not released', async (s) => {
-  const collect = await collector()
   // Volumes that go before it was told what went of theirs keep no other from telling.
   for (const closed of [true, false]) {
-    dropVolume(collect, closed)
+    dropVolume(closed)
     collect()
     await systemTimers.turn()
   }

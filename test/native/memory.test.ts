@@ -3,6 +3,7 @@ import { closeSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { test } from 'node:test'
 import { markAsUntransferable, Worker } from 'node:worker_threads'
 import { MapFlag, native, type MemoryId } from '../../src/native/native.js'
+import { collect } from './garbage.js'
 import { fails, mapped, pageBytes, viewOf } from './support.js'
 
 const GiB = 2 ** 30
@@ -167,10 +168,6 @@ test('a view of no bytes is an empty ArrayBuffer', () => {
 })
 
 test('views that are collected are no longer counted', async () => {
-  const { setFlagsFromString } = await import('node:v8')
-  const { runInNewContext } = await import('node:vm')
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
   const memory = native.anonymous(pageBytes)
   for (let i = 0; i < 100; i++) native.view(memory, 0, pageBytes)
   for (let i = 0; i < 20 && native.viewCount(memory) > 0; i++) {

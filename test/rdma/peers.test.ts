@@ -1,8 +1,6 @@
 /** Peers: operations as promises, and messages to iterate over. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import {
   acceptPeer,
   connectPeer,
@@ -16,6 +14,7 @@ import {
 } from '../../src/rdma/index.js'
 import { DdpError } from '../../src/rdma/wire/terminate.js'
 import { FakeTimers, outcomeOf } from '../layout/timers.js'
+import { collect } from '../native/garbage.js'
 import { pattern, sameBytes, turns, until } from './pair.js'
 import { Tap } from './tap.js'
 
@@ -366,8 +365,6 @@ test('a peer that could not be connected, or accepted, leaves nothing', async ()
 const IDLE_BYTES_MAX = 40 << 10
 
 test('a connection that has been used and is idle costs a few KiB', async (t) => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
   using server = new Device()
   using client = new Device()
   const listener = await server.listen()

@@ -1,12 +1,11 @@
 /** The delay of the event loop, with collections of garbage apart. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { systemTimers } from '../../src/base/timers.js'
 import { LoopDelay } from '../../src/serve/loop_delay.js'
 import { Registry } from '../../src/serve/metrics.js'
 import { FakeTimers } from '../layout/timers.js'
+import { collect } from '../native/garbage.js'
 
 function watched() {
   const timers = new FakeTimers()
@@ -104,8 +103,6 @@ test('after a reset it counts from nothing', async () => {
 })
 
 test('on a real loop, what it is kept busy with is seen, and a collection is told from it', async () => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
   const kept = Array.from({ length: 300_000 }, (_, i) => ({ i, text: `x${i}` }))
   const delay = new LoopDelay(systemTimers, new Registry(), 5)
   delay.watch()

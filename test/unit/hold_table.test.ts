@@ -1,11 +1,10 @@
 /** The table of holds: ids, states, listings, and what a hold costs in memory. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { BLOCK_BYTES, HOLDS_MAX } from '../../src/base/limits.js'
 import { HoldTable } from '../../src/layout/hold_table.js'
 import type { HeldClass } from '../../src/layout/table.js'
+import { collect } from '../native/garbage.js'
 import { seeded } from './support.js'
 
 const OWNER = { session: 3, name: 'nic0', uid: 1000 }
@@ -227,8 +226,6 @@ test('a slot that holds nothing is asked for by mistake only', () => {
 
 /** Bytes of the heap that are in use after a collection. */
 function heapUsed(): number {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
   collect()
   return process.memoryUsage().heapUsed
 }

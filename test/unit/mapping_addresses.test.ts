@@ -6,10 +6,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { givePieces, piecesLeft, takePieces } from '../../src/mapping/pieces.js'
 import { Volume } from '../../src/volume/volume.js'
+import { collect } from '../native/garbage.js'
 import {
   BLOCK,
   bytesOf,
@@ -34,8 +33,6 @@ const LONG_FILE = 2 * MIB + 5 * BLOCK
 /** Mappings that wait, and what the engine takes for itself meanwhile. */
 const MORE_MAX = 250
 
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as (options?: { type: 'minor' }) => void
 
 function mappingsOfProcess(): number {
   return readFileSync('/proc/self/maps', 'utf8').split('\n').length - 1
