@@ -9,13 +9,11 @@ const PAGE = 4096
 const BACKGROUND = 64
 const READAHEAD = 1 << 20
 
-/**
- * Of all mounts. Not atomicOpenTruncate: who opens a program that runs with O_RDONLY and O_TRUNC
- * has ETXTBSY from a kernel that has asked OPEN to cut it by then (do_open, fs/namei.c).
- */
+/** Of all mounts. */
 const ALWAYS =
   F.asyncRead |
   F.posixLocks |
+  F.atomicOpenTruncate |
   F.bigWrites |
   F.flockLocks |
   F.ioctlDirectories |

@@ -22,6 +22,8 @@ export const limitCases: PosixCase[] = [
       root link /d/p /d/q
       root rename /d/q /d/r
       root open 1 /d/r w 0 = ETXTBSY
+      root open 1 /d/r r,trunc 0 = ETXTBSY
+      root read 0 3 1 = ELF
       root open 1 /d/new rw,creat 755
       root rename /d/new /d/p
       root unlink /d/r

@@ -11,6 +11,7 @@ import { unlessAborted } from '../../base/unless_aborted.js'
 import type { MemoryId } from '../../native/native.js'
 import type { Exchange } from '../exchange.js'
 import { releasePins, type OpenHandle } from '../handles.js'
+import { isRunning } from '../programs.js'
 import { putEntry } from '../replies.js'
 import type { FuseSession } from '../session.js'
 import {
@@ -34,11 +35,10 @@ import { Opcode } from '../wire/header.js'
 import { ANSWERED, type Operations } from './operation.js'
 
 const EFAULT = 14
-/**
- * Flags of open(2) that the filesystem is to see. The kernel has found the inode already, and
- * truncates it by SETATTR; what is made is new, and has nothing to truncate.
- */
-const SEEN = O.WRONLY | O.RDWR | O.APPEND | O.DSYNC | O.SYNC | O.NOATIME
+/** Flags of open(2) that the filesystem is to see; the kernel has found the inode already. */
+const SEEN = O.WRONLY | O.RDWR | O.TRUNC | O.APPEND | O.DSYNC | O.SYNC | O.NOATIME
+/** O_TRUNC alone of these: opened to read, and cut by that. */
+const READ_TRUNCATES = O.WRONLY | O.RDWR | O.TRUNC
 const MADE = SEEN | O.CREAT | O.EXCL
 const FLOCK_UNLOCK = 2
 /** What one request copies at most: others have their turns. */
@@ -74,6 +74,19 @@ const handleOf = (file: FileHandle, x: Exchange, ino: number, flags: number): Op
 
 function open(session: FuseSession, x: Exchange): number | Promise<number> {
   const asked = x.u32(OpenIn.word.flags) & SEEN
+  if ((asked & READ_TRUNCATES) !== O.TRUNC) return openAs(session, x, asked)
+  return openUnlessRunning(session, x, asked)
+}
+
+async function openUnlessRunning(session: FuseSession, x: Exchange, asked: number) {
+  const device = await session.deviceNumber()
+  if (await isRunning(session.options.directory, device, x.node)) {
+    throw new HoldfastError('ETXTBSY', 'it is a program that runs')
+  }
+  return openAs(session, x, asked)
+}
+
+function openAs(session: FuseSession, x: Exchange, asked: number): number | Promise<number> {
   const flags = session.coherence.flagsOf(asked)
   if ((flags & O.APPEND) !== (asked & O.APPEND)) return openToAppend(session, x, flags, asked)
   const [path, as] = [session.nodes.path(x.node), session.as(x)]
