@@ -84,6 +84,32 @@ test('who writes by a descriptor of root takes set-id bits away', { skip }, asyn
   }
 })
 
+test('a signal ends no lseek that has pages written back first', { skip }, async () => {
+  const scene = await MountScene.start('embedded', 'cache')
+  try {
+    const said = await python(
+      [
+        'import mmap, signal, time',
+        'fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); os.ftruncate(fd, 8 << 20)',
+        'm = mmap.mmap(fd, 8 << 20)',
+        'signal.signal(signal.SIGALRM, lambda *_: None)',
+        'signal.siginterrupt(signal.SIGALRM, True)',
+        'signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)',
+        'end = time.monotonic() + 2; n = 0',
+        'while time.monotonic() < end:',
+        '  for at in range(0, 8 << 20, 4096): m[at] = n & 255',
+        '  assert os.lseek(fd, 0, os.SEEK_HOLE) == 8 << 20; n += 1',
+        'signal.setitimer(signal.ITIMER_REAL, 0)',
+        'print(n > 0)',
+      ],
+      scene.path('f'),
+    )
+    assert.equal(said, 'True')
+  } finally {
+    await scene.end()
+  }
+})
+
 /** Between two names: who looks finds none there. */
 const PAUSE_MS = 4
 

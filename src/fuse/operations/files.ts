@@ -7,7 +7,6 @@ import { HoldfastError } from '../../base/errors.js'
 import type { FileHandle, Stats } from '../../base/filesystem.js'
 import { withoutSetIds } from '../../base/mode.js'
 import { O } from '../../base/open_flags.js'
-import { unlessAborted } from '../../base/unless_aborted.js'
 import type { MemoryId } from '../../native/native.js'
 import type { Exchange } from '../exchange.js'
 import { releasePins, type OpenHandle } from '../handles.js'
@@ -264,10 +263,9 @@ async function lseek(session: FuseSession, x: Exchange): Promise<number> {
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new HoldfastError('EINVAL')
   const offset = x.u64(w.offset)
   if (offset > Number.MAX_SAFE_INTEGER) throw new HoldfastError('ENXIO', 'no file is so long')
-  // What is only in pages would be a hole: the kernel does not write it back for this.
-  if (session.handles.writes(ino)) {
-    await unlessAborted(session.notices.inode(ino), session.signalOf(x))
-  }
+  // What is only in pages would be a hole: the kernel does not write it back for this. A signal
+  // ends no lseek(2), and nobody expects it to.
+  if (session.handles.writes(ino)) await session.notices.inode(ino)
   const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole')
   x.put64(LseekOut.word.offset, found)
   return LseekOut.size
