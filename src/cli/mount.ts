@@ -145,7 +145,7 @@ export function mountWish({ mode, readOnly, allowOther, suid, dev, exec }: Mount
 /** The kernel names mounts by their path without symlinks. */
 export function realDirectory(directory: string): string {
   try {
-    return realpathSync(directory)
+    return realpathSync.native(directory)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOTCONN') return directory // a mount whose server is gone

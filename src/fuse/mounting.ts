@@ -2,15 +2,17 @@
  * Mounting a directory and taking that back: as root by mount(2), as anybody else by fusermount3,
  * which asks the same and passes the descriptor on (fusermount3(1)).
  *
- * What mountinfo says of a directory is read, and never the directory itself: a mount whose server
- * hangs answers nobody.
+ * What mountinfo says of a directory is read, and not the directory itself: a mount whose server
+ * hangs answers nobody. One of ours is asked whether it is dead, and has its time for that.
  */
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { statfs } from 'node:fs/promises'
+import { constants } from 'node:os'
 import { HoldfastError } from '../base/errors.js'
+import { systemTimers } from '../base/timers.js'
 import { native } from '../native/native.js'
 
+const { errno } = constants
 const DEVICE = '/dev/fuse'
 const TYPE = 'fuse.holdfast'
 /** Flags of mount(2) and umount2(2). */
@@ -23,6 +25,11 @@ const S_IFDIR = '40000'
 const HELPER = 'fusermount3'
 /** Milliseconds that fusermount3 may take. */
 const HELPER_MS = 10_000
+/** And a server that is asked whether it is there. */
+const ASKED_MS = 3000
+/** Ends with the errno of what it was told. */
+const ASK = `
+  try { require('node:fs').statfsSync(process.argv[1]) } catch (e) { process.exitCode = -e.errno }`
 
 export interface MountOptions {
   /** What is mounted, for /proc/mounts. */
@@ -195,11 +202,20 @@ async function cleanStale(directory: string): Promise<void> {
 }
 
 /**
- * On a thread: a server that is alive, in this process as well, answers. statfs(2) asks it each
- * time, where stat(2) is told what the kernel has kept of the directory.
+ * A server that is alive, in this process as well, answers. statfs(2) asks it each time, where
+ * stat(2) is told what the kernel has kept of the directory. Another process does: one whose thread
+ * waits for a server that hangs could not end. What hangs is not dead.
  */
-const isDead = (directory: string): Promise<boolean> =>
-  statfs(directory).then(
-    () => false,
-    (error: NodeJS.ErrnoException) => error.code === 'ENOTCONN' || error.code === 'ECONNABORTED',
-  )
+function isDead(directory: string): Promise<boolean> {
+  const child = spawn(process.execPath, ['-e', ASK, directory], { stdio: 'ignore' })
+  child.unref()
+  return new Promise((resolve) => {
+    const cancel = systemTimers.after(ASKED_MS, () => {
+      child.kill('SIGKILL')
+      resolve(false)
+    })
+    child.once('error', () => resolve(false))
+    child.once('exit', (code) => resolve(code === errno.ENOTCONN || code === errno.ECONNABORTED))
+    child.once('close', cancel)
+  })
+}
