@@ -10,13 +10,13 @@ import { test } from 'node:test'
 import { O } from '../../src/base/open_flags.js'
 import type { FileSystem } from '../../src/base/filesystem.js'
 import { connect } from '../../src/client/index.js'
-import { Mount } from '../../src/fuse/mount.js'
 import { createVolume, openVolume } from '../../src/layout/embedded.js'
 import { VolumeFileSystem } from '../../src/layout/filesystem.js'
 import { noCompiler } from '../processes/compile.js'
 import { processTest, until, type Programs } from '../processes/program.js'
 import { Daemon } from '../serve/daemon.js'
 import { Caller } from './caller.js'
+import { mountHere } from './here.js'
 import { run } from './holder.js'
 import { inScene, processesOf } from './left.js'
 import { cannotMount, isMounted, type MountScene } from './scene.js'
@@ -94,19 +94,8 @@ class Connections {
 // ---- in one process ----------------------------------------------------------------------------
 
 const mountAt = (directory: string, fs: FileSystem, i: number) =>
-  Mount.at(directory, fs, {
-    source: 'many',
-    readOnly: false,
-    allowOther: true,
-    suid: false,
-    dev: false,
-    exec: true,
+  mountHere(directory, fs, {
     mode: i % 2 === 0 ? 'direct' : 'cache',
-    tells: true,
-    tellsAlways: true,
-    decides: true,
-    alone: false,
-    reachable: () => true,
     failed: (error) => assert.fail(String(error)),
   })
 

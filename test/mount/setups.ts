@@ -5,30 +5,20 @@
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FileSystem } from '../../src/base/filesystem.js'
-import { Mount } from '../../src/fuse/mount.js'
 import { prepareKernel } from '../suite/linux/caller.js'
 import { tmpfs, type Setup } from '../suite/ground.js'
 import { local, remote as rdma } from '../served/setups.js'
+import { mountHere } from './here.js'
 import { HostFileSystem } from './host/filesystem.js'
 import { cannotMount } from './scene.js'
 
 /** `fs` at a directory of its own; closing what comes back unmounts it, and closes `fs`. */
 async function mount(fs: FileSystem, through: Setup, readOnly: boolean): Promise<FileSystem> {
   const directory = mkdtempSync(join('/dev/shm', 'holdfast-mounted-'))
-  const it = await Mount.at(directory, fs, {
-    source: through.name,
-    mode: 'direct',
+  const it = await mountHere(directory, fs, {
     readOnly,
-    allowOther: true,
-    suid: false,
-    dev: false,
-    exec: true,
-    tells: true,
     tellsAlways: through === tmpfs,
     alone: through === tmpfs,
-    decides: true,
-    reachable: () => true,
-    failed: (error) => console.error(error),
   })
   const host = new HostFileSystem(directory)
   const end = host.close.bind(host)

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { HoldfastError } from '../../base/errors.js'
 import { Want } from '../../base/mode.js'
-import type { Stats, Time } from '../../base/filesystem.js'
+import { Stats, type Time } from '../../base/filesystem.js'
 import { decodeAcl, modePermits } from '../../base/posix_acl.js'
 import type { Exchange } from '../exchange.js'
 import { putAttrOut, putStatfs, putStatx } from '../replies.js'
@@ -45,6 +45,8 @@ function getattr(session: FuseSession, x: Exchange): number | Promise<number> {
   if (direct === undefined) return statsOf(session, x).then((of) => putAttrOut(x, of, validity))
   return putAttrOut(x, direct.lstat(session.nodes.path(x.node), session.as(x)), validity)
 }
+
+const NOT_KEPT = { entry: 0, attributes: 0 } as const
 
 /** One of the two times of SETATTR. */
 function timeOf(x: Exchange, set: boolean, now: boolean, seconds: number, nano: number): Time {
@@ -110,7 +112,18 @@ async function setattr(session: FuseSession, x: Exchange): Promise<number> {
     const mtime = timeOf(x, (valid & Valid.mtime) !== 0, mtimeNow, w.mtime, w.mtimensec)
     await fs.utimes(path, atime, mtime, UNCHANGED, as)
   }
-  return getattr(session, x)
+  return (valid & Valid.size) !== 0 ? putTruncated(session, x) : getattr(session, x)
+}
+
+/**
+ * When others have made it longer meanwhile it is told as it was cut, and to be asked for again: of
+ * a file that is as long as before, the kernel would keep what it had of it.
+ */
+async function putTruncated(session: FuseSession, x: Exchange): Promise<number> {
+  const size = x.place(SetattrIn.word.size)
+  const stats = await statsOf(session, x)
+  if (stats.size === size) return putAttrOut(x, stats, session.validity)
+  return putAttrOut(x, Object.assign(new Stats(), stats, { size }), NOT_KEPT)
 }
 
 /** Bytes of an attribute, or of a list of them, as far as they fit; or how many there are. */
