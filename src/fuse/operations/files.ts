@@ -79,7 +79,7 @@ function open(session: FuseSession, x: Exchange): number | Promise<number> {
 
 async function openUnlessRunning(session: FuseSession, x: Exchange, asked: number) {
   const device = await session.deviceNumber()
-  if (await isRunning(session.options.directory, device, x.node)) {
+  if (await isRunning(device, x.node)) {
     throw new HoldfastError('ETXTBSY', 'it is a program that runs')
   }
   return openAs(session, x, asked)
