@@ -51,6 +51,7 @@ export class Mount {
     const mounted = await mountDirectory(directory, options)
     const session = new FuseSession(fs, mounted.fd, root, {
       directory,
+      device: mounted.device,
       mode,
       tells,
       alone,

@@ -26,7 +26,7 @@ const HELPER = 'fusermount3'
 /** Milliseconds that fusermount3 may take. */
 const HELPER_MS = 10_000
 /** And a server that is asked whether it is there. */
-const ASKED_MS = 3000
+const ASKED_MS = 10_000
 /** Ends with the errno of what it was told. */
 const ASK = `
   try { require('node:fs').statfsSync(process.argv[1]) } catch (e) { process.exitCode = -e.errno }`
@@ -47,8 +47,9 @@ export interface Mounted {
   /** An open /dev/fuse. */
   readonly fd: number
   readonly directory: string
-  /** What mountinfo calls it. */
+  /** What mountinfo calls it, and its device: major * 2^20 + minor. */
   readonly id: string
+  readonly device: number
   /** Ends the mount. `lazily`: from the tree at once, whoever is in it. EBUSY otherwise. */
   unmount(lazily?: boolean): Promise<void>
 }
@@ -95,7 +96,7 @@ function mountAsRoot(directory: string, options: MountOptions): Mounted {
   return {
     fd,
     directory,
-    id: idOf(directory),
+    ...numbersOf(directory),
     unmount: async (lazily = false) => {
       await native.unmount(directory, lazily ? MNT_DETACH : 0)
     },
@@ -118,7 +119,7 @@ async function mountAsUser(directory: string, options: MountOptions): Promise<Mo
     return {
       fd,
       directory,
-      id: idOf(directory),
+      ...numbersOf(directory),
       unmount: (lazily = false) => helper(['-u', ...(lazily ? ['-z'] : []), '--', directory]),
     }
   } finally {
@@ -158,6 +159,8 @@ function helper(args: readonly string[], socket?: number): Promise<void> {
 export interface MountPoint {
   /** Of this mount and no other that is there. */
   readonly id: string
+  /** major * 2^20 + minor. */
+  readonly device: number
   readonly directory: string
   readonly type: string
   readonly source: string
@@ -169,16 +172,22 @@ export function mountAt(directory: string): MountPoint | null {
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const [before, after] = line.split(' - ')
     if (before === undefined || after === undefined) continue
-    const [id, , , , where] = before.split(' ')
+    const [id, , number, , where] = before.split(' ')
+    const [major, minor] = number!.split(':').map(Number)
     const at = unescaped(where!)
     const [type, source] = after.split(' ')
-    if (at === directory) found = { id: id!, directory, type: type!, source: unescaped(source!) }
+    if (at !== directory) continue
+    const device = major! * 0x10_0000 + minor!
+    found = { id: id!, device, directory, type: type!, source: unescaped(source!) }
   }
   return found
 }
 
 /** Of the one that was just mounted there. */
-const idOf = (directory: string): string => mountAt(directory)?.id ?? ''
+function numbersOf(directory: string): { readonly id: string; readonly device: number } {
+  const { id, device } = mountAt(directory) ?? { id: '', device: -1 }
+  return { id, device }
+}
 
 /** Whether it is the topmost at its directory: umount(2) takes that, whose ever it is. */
 export const isOnTop = ({ directory, id }: Mounted): boolean => mountAt(directory)?.id === id
@@ -214,8 +223,11 @@ function isDead(directory: string): Promise<boolean> {
       child.kill('SIGKILL')
       resolve(false)
     })
-    child.once('error', () => resolve(false))
-    child.once('exit', (code) => resolve(code === errno.ENOTCONN || code === errno.ECONNABORTED))
-    child.once('close', cancel)
+    const said = (code: number | null) => {
+      cancel()
+      resolve(code === errno.ENOTCONN || code === errno.ECONNABORTED)
+    }
+    child.once('error', () => said(null))
+    child.once('exit', said)
   })
 }

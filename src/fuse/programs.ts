@@ -3,34 +3,26 @@
  * comes; who opens it to read, and to truncate it by that, only afterwards (do_open, fs/namei.c),
  * when it is cut.
  */
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readlink, stat } from 'node:fs/promises'
 import { decodeDevice } from './replies.js'
-
-/** Of a device as `Stats` has it. */
-const MINOR_BITS = 20
 
 /**
  * Whether a file is a program that runs now, as far as /proc shows: not what runs in a namespace of
- * processes that is not below this one, or by others where this process is not root's. What is
- * mapped is told without a question to the file's server, which may hang.
+ * processes that is not below this one, by others where this process is not root's, or by a path
+ * that does not lead through `directory`, where the mount is.
  *
- * `device`: that of the mount (stat(2)); `ino`: the file's.
+ * `device`: the mount's, as `Mounted` has it; `ino`: the file's.
  */
-export async function isRunning(device: number, ino: number): Promise<boolean> {
-  const number = decodeDevice(device)
-  const [major, minor] = [number >>> MINOR_BITS, number & ((1 << MINOR_BITS) - 1)]
-  const file = ` ${hex(major)}:${hex(minor)} ${ino} `
+export async function isRunning(directory: string, device: number, ino: number): Promise<boolean> {
   for (const pid of await readdir('/proc')) {
     if (!/^\d/.test(pid)) continue
-    // Of who has ended meanwhile, or is none of ours, nothing.
-    const maps = await readFile(`/proc/${pid}/maps`, 'utf8').catch(() => '')
-    const mapped = maps.split('\n').filter((line) => line.includes(file))
-    if (mapped.length === 0) continue
-    const path = await readlink(`/proc/${pid}/exe`).catch(() => null)
-    if (path !== null && mapped.some((line) => line.endsWith(` ${path}`))) return true
+    const link = `/proc/${pid}/exe`
+    // What is elsewhere is not asked for: a server that hangs would not answer. In a root of its
+    // own this process may be shown the path from the root around it.
+    const path = await readlink(link).catch(() => '')
+    if (!path.includes(`${directory}/`)) continue
+    const found = await stat(link).catch(() => null)
+    if (found?.ino === ino && decodeDevice(found.dev) === device) return true
   }
   return false
 }
-
-/** As /proc/PID/maps writes numbers of devices (proc(5)). */
-const hex = (number: number) => number.toString(16).padStart(2, '0')

@@ -8,7 +8,6 @@
  * - who may do what was decided by the kernel (default_permissions, POSIX_ACL); what a name leads
  *   to and what is flagged, held or sealed is decided here.
  */
-import { stat } from 'node:fs/promises'
 import { HoldfastError } from '../base/errors.js'
 import type {
   Credentials,
@@ -73,6 +72,8 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
 export interface FuseOptions extends CoherenceOptions {
   /** Where it is mounted. */
   readonly directory: string
+  /** Of the mount: major * 2^20 + minor. */
+  readonly device: number
   /** How long names and attributes may be kept. */
   readonly validity: Validity
   /** Calls are made in the name of who asks; else in that of the connection, which decides. */
@@ -110,7 +111,6 @@ export class FuseSession {
   /** Files without a name that may get one. */
   readonly #unnamed = new Map<number, OpenHandle>()
   #as: Credentials = { uid: 0, gid: 0, umask: 0, decided: true }
-  #deviceNumber: Promise<number> | null = null
   /** How often a second look in one turn has found nothing, in a row; and how many there were. */
   #alone = 0
   #looks = 0
@@ -145,19 +145,6 @@ export class FuseSession {
     const last = this.#as
     if (last.uid === uid && last.gid === gid && last.umask === umask) return last
     return (this.#as = { uid, gid, umask, decided: true })
-  }
-
-  /** What stat(2) says of the mount's device; asked on a thread, as the answer is ours to give. */
-  deviceNumber(): Promise<number> {
-    this.#deviceNumber ??= stat(this.options.directory).then(
-      ({ dev }) => dev,
-      (error: unknown) => {
-        // Another time it may be there.
-        this.#deviceNumber = null
-        throw error
-      },
-    )
-    return this.#deviceNumber
   }
 
   /** Aborted when the request is given up. */

@@ -33,7 +33,6 @@ const LONG_FILE = 2 * MIB + 5 * BLOCK
 /** Mappings that wait, and what the engine takes for itself meanwhile. */
 const MORE_MAX = 250
 
-
 function mappingsOfProcess(): number {
   return readFileSync('/proc/self/maps', 'utf8').split('\n').length - 1
 }

@@ -36,8 +36,7 @@ import { ANSWERED, type Operations } from './operation.js'
 const EFAULT = 14
 /** Flags of open(2) that the filesystem is to see; the kernel has found the inode already. */
 const SEEN = O.WRONLY | O.RDWR | O.TRUNC | O.APPEND | O.DSYNC | O.SYNC | O.NOATIME
-/** O_TRUNC alone of these: opened to read, and cut by that. */
-const READ_TRUNCATES = O.WRONLY | O.RDWR | O.TRUNC
+const ACCESS = O.WRONLY | O.RDWR
 const MADE = SEEN | O.CREAT | O.EXCL
 const FLOCK_UNLOCK = 2
 /** What one request copies at most: others have their turns. */
@@ -73,13 +72,17 @@ const handleOf = (file: FileHandle, x: Exchange, ino: number, flags: number): Op
 
 function open(session: FuseSession, x: Exchange): number | Promise<number> {
   const asked = x.u32(OpenIn.word.flags) & SEEN
-  if ((asked & READ_TRUNCATES) !== O.TRUNC) return openAs(session, x, asked)
-  return openUnlessRunning(session, x, asked)
+  const access = asked & ACCESS
+  // Else the kernel has looked whether it is a program that runs.
+  const looks = (asked & O.TRUNC) !== 0 && access !== O.WRONLY && access !== O.RDWR
+  return looks ? openUnlessRunning(session, x, asked) : openAs(session, x, asked)
 }
 
 async function openUnlessRunning(session: FuseSession, x: Exchange, asked: number) {
-  const device = await session.deviceNumber()
-  if (await isRunning(device, x.node)) {
+  const { directory, device } = session.options
+  // A signal that comes meanwhile ends the wait after it.
+  session.signalOf(x)
+  if (await isRunning(directory, device, x.node)) {
     throw new HoldfastError('ETXTBSY', 'it is a program that runs')
   }
   return openAs(session, x, asked)

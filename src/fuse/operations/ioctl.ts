@@ -68,10 +68,10 @@ async function setFlags(session: FuseSession, x: Exchange, to: number, bits: Bit
 async function sourceOf(session: FuseSession, x: Exchange, fd: number): Promise<OpenHandle> {
   const bad = () => new HoldfastError('EBADF', `descriptor ${fd} of process ${x.pid}`)
   const dev = await stat(`/proc/${x.pid}/fd/${fd}`).then(
-    (stats) => stats.dev,
+    (stats) => decodeDevice(stats.dev),
     () => Promise.reject(bad()),
   )
-  if (dev !== (await session.deviceNumber())) throw new HoldfastError('EXDEV')
+  if (dev !== session.options.device) throw new HoldfastError('EXDEV')
   // Which file, and how it is open, in one look: another may have the number by now.
   const info = await readFile(`/proc/${x.pid}/fdinfo/${fd}`, 'latin1').catch(() => '')
   const word = (name: string) => new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(info)?.[1] ?? ''
@@ -89,7 +89,7 @@ async function sourceOf(session: FuseSession, x: Exchange, fd: number): Promise<
 async function isMountOf(pid: number, id: string, dev: number): Promise<boolean> {
   const mounts = await readFile(`/proc/${pid}/mountinfo`, 'latin1').catch(() => '')
   const [, major, minor] = new RegExp(`^${id} \\d+ (\\d+):(\\d+) `, 'm').exec(mounts) ?? []
-  return Number(major) * 0x10_0000 + Number(minor) === decodeDevice(dev)
+  return Number(major) * 0x10_0000 + Number(minor) === dev
 }
 
 async function clone(session: FuseSession, x: Exchange, to: OpenHandle): Promise<number> {
