@@ -44,7 +44,10 @@ processTest('it says when clients can come, and ends in order', {}, async (progr
   for (const name of ['socket', 'listen', 'http', 'volume', 'pid']) assert.ok(name in ready, name)
   assert.equal(ready.socket, socket)
   assert.equal(ready.pid, daemon.program.pid)
-  assert.equal(daemon.logged('the server is ready')?.['socket'], socket)
+  // The log is another pipe than what it says when it is ready.
+  const logged = () => daemon.logged('the server is ready')
+  await until(() => logged() !== undefined, 'the line in the log')
+  assert.equal(logged()!['socket'], socket)
   assert.equal(
     daemon.log.some(({ level }) => level === 'warn'),
     false,
