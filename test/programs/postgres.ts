@@ -3,7 +3,7 @@
  * the mount that has its data, is killed.
  */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { stateOf, turn, until, type Program } from '../processes/program.js'
 import type { Finished, Ground } from './ground.js'
@@ -32,6 +32,12 @@ export function binaries(): string {
   const top = '/usr/lib/postgresql'
   const newest = Math.max(...readdirSync(top).map(Number))
   return join(top, String(newest), 'bin')
+}
+
+/** Memory in /dev/shm that a process has mapped, which outlives it. */
+function sharedBy(pid: number): string[] {
+  const maps = readFileSync(`/proc/${pid}/maps`, 'utf8')
+  return maps.match(/\/dev\/shm\/PostgreSQL\.\d+$/gm) ?? []
 }
 
 export class Server {
@@ -106,9 +112,12 @@ export class Server {
   }
 
   async kill(all = this.freeze()): Promise<void> {
+    const shared = all.flatMap(sharedBy)
     for (const pid of all) process.kill(pid, 'SIGKILL')
     await this.#postmaster!.ended()
     await until(() => all.every((pid) => ['', 'Z'].includes(stateOf(pid))), 'the end of all')
+    // The next start takes away what the cluster tells of: one that crashed may have lost that.
+    for (const path of shared) rmSync(path, { force: true })
   }
 
   async #isReady(postmaster: number): Promise<boolean> {
