@@ -46,8 +46,6 @@ function getattr(session: FuseSession, x: Exchange): number | Promise<number> {
   return putAttrOut(x, direct.lstat(session.nodes.path(x.node), session.as(x)), validity)
 }
 
-const NOT_KEPT = { entry: 0, attributes: 0 } as const
-
 /** One of the two times of SETATTR. */
 function timeOf(x: Exchange, set: boolean, now: boolean, seconds: number, nano: number): Time {
   if (now) return 'now'
@@ -114,6 +112,8 @@ async function setattr(session: FuseSession, x: Exchange): Promise<number> {
   }
   return (valid & Valid.size) !== 0 ? putTruncated(session, x) : getattr(session, x)
 }
+
+const NOT_KEPT = { entry: 0, attributes: 0 } as const
 
 /**
  * When others have made it longer meanwhile it is told as it was cut, and to be asked for again: of
