@@ -100,8 +100,7 @@ export class Content {
     // What was allocated ahead there is data to a copy.
     if (from.mayBeAhead) this.mayBeAhead = true
     // Whole blocks are shared, when they are many.
-    this.mayShare = from.mayShare = true
-    if (from === this || from.mayRepeat) this.mayRepeat = true
+    this.#sharesWith(from)
     for (let done = 0; done < count;) {
       const block = Math.floor((offset + done) / BLOCK)
       const isData = from.blocks.has(block)
@@ -125,8 +124,7 @@ export class Content {
     const bytes = from.read(offset, count)
     const [first, to] = [offset / BLOCK, toOffset / BLOCK]
     this.version++
-    this.mayShare = from.mayShare = true
-    if (from === this || from.mayRepeat) this.mayRepeat = true
+    this.#sharesWith(from)
     if (from.mayBeAhead) this.mayBeAhead = true
     if (toOffset + count > this.size) this.#setSize(toOffset + count)
     this.#bytes.set(bytes, toOffset)
@@ -134,6 +132,13 @@ export class Content {
       if (from.blocks.has(first + i)) this.blocks.add(to + i)
       else this.blocks.delete(to + i)
     }
+  }
+
+  /** What two files shared already comes again when it is shared once more, at another place. */
+  #sharesWith(from: Content): void {
+    const both = from === this || (from.mayShare && this.mayShare)
+    if (both || from.mayRepeat) this.mayRepeat = true
+    this.mayShare = from.mayShare = true
   }
 
   #setSize(size: number): void {
