@@ -153,7 +153,10 @@ export class Copying {
     return Math.min(size, (extents.fileBlock + extents.count) * BLOCK_BYTES) - offset
   }
 
-  /** A hole of the source becomes one of the destination, as far as whole blocks of it go. */
+  /**
+   * A hole of the source becomes one of the destination, as far as whole blocks of it go; what was
+   * allocated past its end goes as well, as it does where blocks are shared.
+   */
   #copyHole(
     number: number,
     offset: number,
@@ -168,16 +171,28 @@ export class Copying {
     const n = Math.min(most, next - offset)
     pages.tick()
     const old = inodes.size(inodes.get(to.number))
-    const inside = Math.min(n, old - toOffset)
+    const inside = Math.max(0, Math.min(n, old - toOffset))
+    const end = toOffset + n
+    // What stands in the last block past the end of the file is nobody's.
+    const reach = end < old ? end : Math.ceil(end / BLOCK_BYTES) * BLOCK_BYTES
     try {
-      if (inside > 0) this.#ranges.punch(to, toOffset, inside)
+      if (inside > 0 || this.#mapped(to.number, toOffset, reach)) {
+        this.#ranges.punch(to, toOffset, reach - toOffset)
+      }
     } catch (error) {
       // A copy never fails for the sake of a hold: zeros where blocks are to stay.
       if (!(error instanceof HoldfastError && NO_SHARING.has(error.code))) throw error
-      this.#ranges.zero(to, toOffset, inside, true)
+      if (inside > 0) this.#ranges.zero(to, toOffset, inside, true)
     }
     pages.tick()
-    if (toOffset + n > old) this.#files.truncate(to.number, toOffset + n)
+    if (end > old) this.#files.truncate(to.number, end)
     return n
+  }
+
+  /** Whether a file has a block in a range of its bytes. */
+  #mapped(number: number, from: number, end: number): boolean {
+    const { inodes, extents } = this.#core
+    if (extents.find(inodes.get(number), Math.floor(from / BLOCK_BYTES))) return true
+    return extents.count > 0 && extents.fileBlock * BLOCK_BYTES < end
   }
 }

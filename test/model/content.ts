@@ -110,9 +110,9 @@ export class Content {
       const to = toOffset + done
       if (isData) this.write(to, bytes.subarray(done, done + n))
       else {
-        const old = this.size
-        if (to < old) this.#punch(to, Math.min(to + n, old))
-        if (to + n > old) this.#setSize(to + n)
+        const end = to + n
+        this.#punch(to, end < this.size ? end : Math.ceil(end / BLOCK) * BLOCK)
+        if (end > this.size) this.#setSize(end)
         this.version++
       }
       done += n
