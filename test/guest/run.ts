@@ -27,8 +27,8 @@ const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 0x7fff_fff
 const kills = Number(process.env['KILLS'] ?? 8)
 const OPERATIONS = 600
 /** A guest is taken for stuck after this: emulated, on a machine with other work, it is slow. */
-const POWER_OFF_MS = 600_000
-const DEVICES_MS = 1_800_000
+const POWER_OFF_MS = 1_800_000
+const DEVICES_MS = 5_400_000
 const prng = new Prng(seed)
 
 /** A program of inside/ from its boot to its end, which must be a good one. */

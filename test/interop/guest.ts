@@ -20,12 +20,12 @@ const GUEST = '10.0.2.15'
 const CONTROL_PORT = 7000
 const FIRST_PORT = 7174
 const PORTS = 48
-const BOOT_MS = 120_000
+const BOOT_MS = 600_000
 /** The whole life of a guest, emulated on a machine with other work. */
-const PATIENCE_MS = 1_800_000
+const PATIENCE_MS = 5_400_000
 const ATTEMPTS = 3
-const COMMAND_SECONDS = 60
-const LISTEN_MS = 20_000
+const COMMAND_SECONDS = 300
+const LISTEN_MS = 120_000
 
 export interface ListeningPort {
   /** To be listened at in the guest. */

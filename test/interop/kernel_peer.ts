@@ -20,9 +20,9 @@ import type {
 import type { GuestProgram } from './program.js'
 
 const GUEST_ADDRESS = '10.0.2.15'
-const EVENT_MS = 30_000
+const EVENT_MS = 120_000
 /** How long verbs_peer may live: that of a case. */
-const LIFE_SECONDS = 240
+const LIFE_SECONDS = 900
 
 const fromHex = (text: string) => new Uint8Array(Buffer.from(text, 'hex'))
 const toHex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')

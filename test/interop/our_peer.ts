@@ -34,7 +34,7 @@ import { Tap, TappedTransport } from './tap.js'
 
 /** Where regions begin: no page, and nothing below it may be reached. */
 const ADDRESS = 0x10_0000_1004
-const EVENT_MS = 30_000
+const EVENT_MS = 120_000
 const ACCESS: Readonly<Record<string, AccessName>> = {
   l: 'localWrite',
   r: 'remoteRead',

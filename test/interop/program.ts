@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
-const WAIT_MS = 20_000
+const WAIT_MS = 120_000
 const LAST_LINES = 30
 
 export abstract class Program {

@@ -8,6 +8,7 @@ import type { HoldfastError } from '../../src/base/errors.js'
 import type { LayoutPolicy, ShareMode } from '../../src/base/layout.js'
 import { RdmapError, type ErrorCode } from '../../src/rdma/wire/terminate.js'
 import { parseExposure } from '../../src/serve/plain.js'
+import { until } from '../processes/program.js'
 import { Served } from '../serve/service.js'
 import { HERE, HOST } from './guest.js'
 import { differenceFrom, patternOf } from './pattern.js'
@@ -253,7 +254,7 @@ async function deferUnderPin(reached: Reached): Promise<void> {
   reached.assertWritten()
   const limbo = volume.statfs().blocksFree
   await reached.close()
-  await until(() => volume.holds().length === 0)
+  await until(() => volume.holds().length === 0, 'no hold is left')
   assert.ok(volume.statfs().blocksFree >= limbo + 60, 'blocks in limbo are free at its end')
 }
 
@@ -266,13 +267,6 @@ function fill(write: (bytes: Uint8Array, at: number) => number): void {
       if ((error as HoldfastError).code !== 'ENOSPC') throw error
       step /= 2
     }
-  }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (const end = Date.now() + 10_000; !holds();) {
-    assert.ok(Date.now() < end, 'it never came')
-    await new Promise((resolve) => setImmediate(resolve))
   }
 }
 

@@ -221,7 +221,9 @@ test('a copy of a hole takes what was allocated past the end, whether it shares 
     )
     const runs = s.volume.extents('/target').extents
     mapped.push(
-      runs.flatMap(({ fileBlock, count }) => Array.from({ length: count }, (_, i) => fileBlock + i)),
+      runs.flatMap(({ fileBlock, count }) =>
+        Array.from({ length: count }, (_, i) => fileBlock + i),
+      ),
     )
   }
   const expected = Array.from({ length: 60 }, (_, i) => i).filter((i) => i < 20 || i >= 30)

@@ -16,9 +16,9 @@ NAMES.set(constants.errno.EAGAIN, 'EAGAIN').set(constants.errno.EOPNOTSUPP, 'EOP
 
 /** What a line is read with (unistd.h): who is in it waits to be told. */
 const READS_STDIN = /^(?:0|63) 0x0 /
-const SECONDS = 600
+const SECONDS = 3600
 /** That somebody may take to be told. */
-const COMES_MS = 20_000
+const COMES_MS = 60_000
 
 let program: string | null = null
 

@@ -14,7 +14,7 @@ export const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.u
 /** Whom the key of a remote mount that is not privileged stands for. */
 export const USER = 1000
 /** That a scene may take. */
-const SECONDS = 600
+const SECONDS = 3600
 const KEY = { id: 'mount', secret: new Uint8Array(32).map((_, i) => 5 * i + 3) }
 
 /**

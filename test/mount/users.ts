@@ -52,7 +52,7 @@ export class Users {
     this.directory = this.makeDirectory('own/mnt', NOBODY)
     this.region = join(own, 'v.hf')
     const command = ['unshare', '--mount', 'sh', '-c', SCRIPT, 'sh', this.folder, config]
-    this.#shell = programs.start('the namespace', command, { seconds: 300 })
+    this.#shell = programs.start('the namespace', command, { seconds: 1200 })
   }
 
   /** `config`: what /etc/fuse.conf says. */

@@ -115,7 +115,7 @@ describe('remote clients', { concurrency: 4 }, () => {
       const { server } = field
       const [host] = field.hosts
       await server.call('make', { path: '/plain', length: BLOCK, seed: 5 })
-      const at = { place: host!, name: 'plain client', seconds: 40 }
+      const at = { place: host!, name: 'plain client', seconds: 240 }
       const client = await Actor.start(field.programs, import.meta.url, './served_client.js', at)
       const there = { host: field.host.ipv4, port: field.plainPort }
       assert.equal(await client.call('reach', there), BLOCK)

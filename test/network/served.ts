@@ -16,7 +16,7 @@ export const KEEPALIVE = LONG ? 5000 : 300
 /** When a silent client has ended: three keepalives, and the server looks once a second. */
 export const GONE_MILLISECONDS = 3 * KEEPALIVE + Math.min(KEEPALIVE, 1000)
 const REGION_BYTES = 16 << 20
-const PROGRAM_SECONDS = LONG ? 600 : 40
+const PROGRAM_SECONDS = LONG ? 600 : 240
 const PORT = 7174
 
 /** What a file has, and how much of it. */

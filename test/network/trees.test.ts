@@ -15,7 +15,7 @@ const TREE = LONG ? 'node_modules' : 'src/control'
 const TREE_BYTES = LONG ? 1 << 30 : 32 << 20
 const GIB = 2 ** 30
 const LARGE_BYTES = 10 * GIB
-const SECONDS = LONG ? 900 : 40
+const SECONDS = LONG ? 900 : 240
 
 /** Runs a command of holdfast on a host of a client, to its end. */
 async function holdfast(field: Field, ...words: readonly string[]): Promise<void> {

@@ -10,8 +10,7 @@ import { noCompiler } from './compile.js'
 import { Keeper } from './keeper.js'
 import { processTest, Programs, stateOf, until } from './program.js'
 
-const echo = (programs: Programs, seconds = 20) =>
-  Actor.start(programs, import.meta.url, './echo.js', { seconds })
+const echo = (programs: Programs) => Actor.start(programs, import.meta.url, './echo.js')
 
 processTest('a program answers calls, with bytes and big integers as they were', {}, async (p) => {
   const actor = await echo(p)
@@ -58,11 +57,11 @@ test('a program that ends by itself, or runs too long, is a complaint', async ()
   const gone = one.closed
   one.write('{"id":1000,"call":"end","args":{"status":3}}')
   await gone
-  const slow = await echo(programs, 0.5)
+  const slow = programs.start('sleeper', ['sleep', '60'], { seconds: 0.5 })
   await slow.closed
   const [first, second, ...more] = await programs.end()
   assert.match(first!, /^echo ended by itself: status 3\n--- echo, \d+, said:\nit is my own doing$/)
-  assert.match(second!, /^echo ran longer than it may/)
+  assert.match(second!, /^sleeper ran longer than it may/)
   assert.deepEqual(more, [])
 })
 

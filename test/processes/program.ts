@@ -41,7 +41,10 @@ export interface End {
   readonly signal: NodeJS.Signals | null
 }
 
-const SECONDS = 60
+/** What is still there then is stuck; no test is to wait for it. */
+const SECONDS = 300
+/** Nothing is promised about how soon: a machine may have other work. */
+const PATIENCE_MS = 60_000
 /** Of what a program says on its standard error, the last so many characters are shown. */
 const SHOWN = 8000
 
@@ -205,7 +208,7 @@ export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(r
 
 /** Waits for what nobody tells, by looking again and again. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const end = Date.now() + 10_000; !(await holds());) {
+  for (const end = Date.now() + PATIENCE_MS; !(await holds());) {
     if (Date.now() > end) assert.fail(`it never came: ${what}`)
     await turn()
   }

@@ -81,7 +81,7 @@ class Pair {
 
   /** The same script in both; it has to print the same lines. */
   async both(name: string, script: string): Promise<readonly string[]> {
-    const options = { env: ENV, seconds: 360 }
+    const options = { env: ENV, seconds: 1440 }
     const { directory, beside } = this.#ground
     const there = await this.#ground.shell(script, { in: join(beside, name), ...options })
     const here = await this.#ground.shell(script, { in: join(directory, name), ...options })

@@ -26,7 +26,7 @@ const OPTIONS = process.env['HOLDFAST_PROGRAMS_OPTIONS'] ?? ''
 /** Another filesystem, in the place of a mount. */
 const ELSEWHERE = process.env['HOLDFAST_PROGRAMS_AT']
 /** Of what mounts, to let go of a volume that nobody uses. */
-const UNMOUNT_SECONDS = 120
+const UNMOUNT_SECONDS = 480
 const MIB = 1 << 20
 
 export interface GroundOptions {
@@ -99,7 +99,7 @@ export class Ground {
 
   /** Starts a program that goes on beside others. */
   start(command: readonly string[], options: RunOptions = {}): Program {
-    const { in: place = this.directory, seconds = 180, env = {}, user } = options
+    const { in: place = this.directory, seconds = 720, env = {}, user } = options
     const as =
       user === undefined ? [] : ['setpriv', '--reuid', user, '--regid', user, '--init-groups']
     return this.#programs.start(command[0]!, [...as, ...command], {

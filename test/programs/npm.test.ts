@@ -29,7 +29,7 @@ function copyProject(to: string): void {
 }
 
 const npm = (ground: Ground, place: string, ...words: string[]) =>
-  ground.run(['npm', 'ci', '--no-audit', '--no-fund', ...words], { in: place, seconds: 480 })
+  ground.run(['npm', 'ci', '--no-audit', '--no-fund', ...words], { in: place, seconds: 1920 })
 
 groundTest(
   'npm installs and builds this project',

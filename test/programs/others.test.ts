@@ -136,7 +136,7 @@ async function testDeed(ground: Ground, i: number, places: readonly string[]): P
   for (const place of all) {
     mkdirSync(place)
     const words = ['bash', '-euo', 'pipefail', '-c', script, 'deed', ...places]
-    const { lines } = await ground.run(words, { in: place, seconds: 360 })
+    const { lines } = await ground.run(words, { in: place, seconds: 1440 })
     seen.push({ lines, tree: without(await hostTree(place), own) })
   }
   if (seen.length === 1) return

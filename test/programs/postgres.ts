@@ -12,7 +12,7 @@ export const CLIENTS = 4
 /** A client's transactions before a kill. */
 const ACKNOWLEDGED = 150
 /** To start, and to recover. */
-const START_SECONDS = 120
+const START_SECONDS = 480
 
 const SETTINGS = {
   fsync: 'on',
@@ -136,7 +136,7 @@ export class Server {
 
   get #options() {
     const env = { PGHOST: this.aside, PGUSER: 'postgres', PGDATABASE: 'postgres' }
-    return { in: this.aside, user: 'postgres', seconds: 480, env }
+    return { in: this.aside, user: 'postgres', seconds: 1920, env }
   }
 }
 

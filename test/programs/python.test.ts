@@ -59,7 +59,7 @@ groundTest(
         ...all,
       ]
       const env = { LC_ALL: 'C.UTF-8', TMPDIR: ground.directory }
-      const { lines, errors } = await ground.run([PYTHON, ...words], { env, seconds: 360 })
+      const { lines, errors } = await ground.run([PYTHON, ...words], { env, seconds: 1440 })
       const said = [...lines, ...errors.split('\n')]
       const ran = said.map((line) => Number(/^Ran (\d+) tests? in/.exec(line)?.[1] ?? 0))
       const tests = ran.reduce((sum, count) => sum + count, 0)

@@ -35,7 +35,7 @@ const SECONDS = 1
 /** Of one that is too slow for that. */
 const ALONE_SECONDS = 30
 /** Of a cleaning up that is slow. */
-const PATIENCE_SECONDS = 180
+const PATIENCE_SECONDS = 720
 
 const nameOf = (stressor: string): string => stressor.split(' ')[0]!
 

@@ -17,6 +17,9 @@ import {
   type Work,
 } from '../../src/rdma/index.js'
 import type { ErrorCode } from '../../src/rdma/wire/terminate.js'
+import { turn } from '../processes/program.js'
+
+export { turn, until } from '../processes/program.js'
 
 export interface SideOptions extends AcceptOptions {
   readonly transport?: Transport
@@ -199,16 +202,6 @@ export function sameBytes(got: Uint8Array, want: Uint8Array, what: string): void
   const at = got.findIndex((byte, i) => byte !== want[i])
   assert.fail(`${what}: byte ${at} is ${got[at]}, expected ${want[at]}`)
 }
-
-/** Waits for what nobody tells, by looking each turn of the event loop. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const end = Date.now() + 10_000; !holds();) {
-    if (Date.now() > end) assert.fail(`it never came: ${what}`)
-    await turn()
-  }
-}
-
-export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** So many turns of the event loop, for what is not to happen. */
 export async function turns(count: number): Promise<void> {

@@ -69,7 +69,7 @@ export class HostileScene {
   async start(programs: Programs, maxSessions: number): Promise<void> {
     const program = new URL('./hostile_server.js', import.meta.url).pathname
     const command = [process.execPath, '--expose-gc', program, this.directory, String(maxSessions)]
-    this.#server = programs.start('the server', command, { seconds: 100 })
+    this.#server = programs.start('the server', command, { seconds: 600 })
     ;({ port: this.port } = JSON.parse(await this.#server.line()) as { port: number })
     const victim = new URL('./hostile_victim.js', import.meta.url).pathname
     this.#victim = programs.start('who behaves', [process.execPath, victim, this.socket])
@@ -136,7 +136,7 @@ export class HostileScene {
 
   /** Nobody but the well-behaved one is connected any more. */
   async settled(): Promise<void> {
-    for (let end = performance.now() + 12_000; ;) {
+    for (let end = performance.now() + 60_000; ;) {
       const counts = await this.ask<{ sessions: number; connections: number; holds: number }>(
         'counts',
       )

@@ -9,6 +9,7 @@ import { pingClient } from '../../src/cli/rping.js'
 import { connectPeer, Device, type Peer } from '../../src/rdma/index.js'
 import { decodeAdvert } from '../../src/rdma/advert.js'
 import { parseExposure, type Exposure } from '../../src/serve/plain.js'
+import { until } from '../processes/program.js'
 import { servedTest, type Served } from './service.js'
 
 const BLOCK = 4096
@@ -114,7 +115,7 @@ plainTest(
     await assert.rejects(reach(served, device), refused('ECONNREFUSED'))
     await (await served.remote()).stat('/pinned')
     await second.peer.close()
-    await emptied(() => served.service.server.list().length === 2)
+    await until(() => served.service.server.list().length === 2, '2 connections')
     await reach(served, device)
   },
   8,
@@ -129,11 +130,11 @@ plainTest('a pin goes with its connection, and with nothing else', async (served
   // The STag of a connection is none of another's.
   await assert.rejects(other.peer.read(one.stag, 0, 8), refused('EACCES'))
   await other.peer.closed
-  await emptied(() => service.server.list().length === 1)
+  await until(() => service.server.list().length === 1, '1 connections')
   assert.equal(volume.holds().length, 1)
   assert.deepEqual(await one.peer.read(one.stag, 0, SIZE), pattern(0))
   await one.peer.close()
-  await emptied(() => service.server.list().length === 0)
+  await until(() => service.server.list().length === 0, '0 connections')
   assert.equal(volume.holds().length, 0)
   assert.equal(service.server.connections, 0)
 })
@@ -200,11 +201,3 @@ void test('plain: what is exposed is a path from the root, its rights and how', 
     assert.throws(() => parseExposure(wrong), refused('EINVAL'))
   }
 })
-
-/** Waits, turn by turn, for what follows from the end of a connection. */
-async function emptied(holds: () => boolean): Promise<void> {
-  for (const end = Date.now() + 5000; !holds();) {
-    assert.ok(Date.now() < end, 'it never came')
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
