@@ -157,9 +157,9 @@ for (const shareRoot of [0, sample.image.stateOf('shareRoot')]) {
       }
       image.set(base, Inode, fields)
     }
-    const start = performance.now()
+    const start = process.cpuUsage()
     const report = checker.check(image.region())
     assert.ok(report.findingsTotal > (shareRoot === 0 ? 1000 : 100))
-    assert.ok(performance.now() - start < MILLISECONDS_MAX)
+    assert.ok(process.cpuUsage(start).user / 1000 < MILLISECONDS_MAX)
   })
 }

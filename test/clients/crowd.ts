@@ -197,23 +197,40 @@ export class Crowd {
     for (const member of this.#members) if (member.stopped) this.#continue(member)
     await this.#scene.reported(({ grace }) => !grace, 'the end of grace')
     await this.#all('pause')
-    const mine = await Promise.all(this.#members.map(({ actor }) => actor.call<Held[]>('held')))
-    const told = mine.flat()
-    const ids = new Set(told.map(({ session }) => session))
-    const report = await this.#scene.reported(
-      ({ sessions }) => sessions.every(({ id }) => ids.has(id)),
-      `that sessions other than ${[...ids].join()} are gone`,
-    )
-    this.#mostHolds = Math.max(this.#mostHolds, report.holds.length)
-    const text = (holds: readonly { kind: string; ino: number }[]) =>
-      holds.map(({ kind, ino }) => `${kind} of ${ino}`).sort()
-    for (const { session, holds } of told) {
-      const known = report.holds.filter(({ owner }) => owner.session === session)
-      assert.deepEqual(text(known), text(holds), `holds of session ${session}`)
-    }
+    await this.#compareHolds()
     await this.#compareRoom()
     await this.#all('look')
     await this.#all('go')
+  }
+
+  /** The server and everybody know of the same holds, once what was asked for is given back. */
+  async #compareHolds(): Promise<void> {
+    const text = (session: number, holds: readonly { kind: string; ino: number }[]) =>
+      holds.map(({ kind, ino }) => `session ${session}: ${kind} of ${ino}`).sort()
+    let [known, told]: [string[], string[]] = [[], []]
+    const same = async () => {
+      const asked = this.#members.map(({ actor }) => actor.call<Held[]>('held'))
+      const mine = (await Promise.all(asked)).flat()
+      const ids = new Set(mine.map(({ session }) => session))
+      const report = await this.#scene.reported(
+        ({ sessions }) => sessions.every(({ id }) => ids.has(id)),
+        `that sessions other than ${[...ids].join()} are gone`,
+      )
+      this.#mostHolds = Math.max(this.#mostHolds, report.holds.length)
+      told = mine.flatMap(({ session, holds }) => text(session, holds))
+      known = mine.flatMap(({ session }) =>
+        text(
+          session,
+          report.holds.filter(({ owner }) => owner.session === session),
+        ),
+      )
+      return isDeepStrictEqual(known, told)
+    }
+    // A lease that is asked for may be given back between the two questions.
+    await until(same, 'the same holds').catch((error: unknown) => {
+      assert.deepEqual(known, told)
+      throw error
+    })
   }
 
   /** Everybody is told of the same room, once what was let go is free. */
@@ -226,7 +243,10 @@ export class Crowd {
       ours = theirs.map(() => statfs)
       return isDeepStrictEqual(theirs, ours)
     }
-    await until(same, 'what the server has free').catch(() => assert.deepEqual(theirs, ours))
+    await until(same, 'what the server has free').catch((error: unknown) => {
+      assert.deepEqual(theirs, ours)
+      throw error
+    })
   }
 
   async #all(call: string): Promise<void> {

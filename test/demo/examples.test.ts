@@ -163,7 +163,7 @@ processTest('a server lends layouts, and takes them back', {}, async (programs, 
   assert.match(said, /^two clients have layouts: 2 leases$/m)
   assert.match(said, /^\/good.bin was defragmented: \d\d+ extents, then 1$/m)
   assert.match(said, /^the first client gave its layout back for a move, and read the same bytes/m)
-  assert.match(said, /^\/lazy.bin was truncated, after [3-9]\d\d ms$/m)
+  assert.match(said, /^\/lazy.bin was truncated, after ([3-9]\d\d|\d{4,}) ms$/m)
   assert.match(said, /^the second client did not answer, .* it was fenced: E\w+$/m)
 })
 

@@ -75,7 +75,7 @@ for (const [index, { region: name, sync, spare, runs: numRuns }] of SETTINGS.ent
       seed: seed + index,
       numRuns,
       includeErrorInReport: true,
-      interruptAfterTimeLimit: Math.max(20_000, runs * 200),
+      interruptAfterTimeLimit: Math.max(120_000, runs * 200),
       markInterruptAsFailure: true,
     })
     t.diagnostic(`${refused} operations refused for want of space`)

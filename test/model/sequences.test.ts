@@ -75,7 +75,7 @@ for (const [index, { region: name, sync, bytes, runs }] of SETTINGS.entries()) {
       numRuns,
       includeErrorInReport: true,
       // Shrinking ends after a while: seed and path in the report take it up again.
-      interruptAfterTimeLimit: Math.max(20_000, numRuns * 200),
+      interruptAfterTimeLimit: Math.max(120_000, numRuns * 200),
       markInterruptAsFailure: true,
     })
     total += counts.operations

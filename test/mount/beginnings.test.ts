@@ -49,7 +49,7 @@ function refused(
   words: readonly string[] = [],
 ): void {
   const [command, args] = scene.command('mount', ...words, volume, directory)
-  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000 })
+  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 300_000 })
   assert.equal(status, 1, stderr)
   assert.match(stderr, says)
   assert.equal(stderr.trim().split('\n').length, 1, stderr)

@@ -168,7 +168,7 @@ describe('a program that changes a file that is held', { skip: skip() }, () => {
     const begin = performance.now()
     assert.equal(await run('truncate', '-s', '0', scene.at(name)), 'done')
     const took = performance.now() - begin
-    assert.ok(took > 4_000 && took < 20_000, `it took ${took.toFixed(0)} ms`)
+    assert.ok(took > 4_000 && took < 60_000, `it took ${took.toFixed(0)} ms`)
     assert.equal(await lease.over, 'fenced')
     await file.close()
   })

@@ -1,7 +1,7 @@
 /** Where a mount answers otherwise than a volume, and why that is right. Nothing else may. */
 import type { Step } from '../suite/steps.js'
 import type { Excuse } from '../suite/linux/compare.js'
-import { excuse as excuseKernel } from '../suite/linux/differences.js'
+import { excuseKernel } from '../suite/linux/differences.js'
 
 interface Difference {
   readonly on: RegExp

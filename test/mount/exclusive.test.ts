@@ -179,7 +179,7 @@ test(
       const elsewhere = `${scene.folder}/elsewhere`
       assert.equal(await run('mkdir', elsewhere), 'done')
       const [command, args] = scene.command('mount', '-o', 'exclusive', scene.socket, elsewhere)
-      const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000 })
+      const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 300_000 })
       assert.deepEqual([status, isMounted(elsewhere)], [1, false])
       assert.match(stderr, /EINVAL: .* exclusive is for one user/)
     } finally {
@@ -194,7 +194,7 @@ test('a server that shows its volume does not have it alone', { skip }, async ()
     await scene.unmount()
     const words = ['--mount', scene.directory, '--mount-options', 'exclusive', scene.region]
     const [command, args] = scene.command('serve', '--socket', scene.socket, ...words)
-    const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000 })
+    const { status, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 300_000 })
     assert.deepEqual([status, isMounted(scene.directory)], [1, false])
     assert.match(stderr, /EINVAL: .*exclusive is for one user/)
     // It has let go of the region.

@@ -91,7 +91,7 @@ describe('a program that cuts off what is pinned', { skip }, () => {
     const begin = performance.now()
     assert.equal(await run('truncate', '-s', '0', path), 'EBUSY')
     const took = performance.now() - begin
-    assert.ok(took > 9_000 && took < 30_000, `it took ${took.toFixed(0)} ms`)
+    assert.ok(took > 9_000 && took < 60_000, `it took ${took.toFixed(0)} ms`)
     assert.deepEqual(await scene.read(name), was)
     await pin.release()
     await scene.caller.done('close', 1)

@@ -4,7 +4,7 @@
  */
 import type { ByteStream } from '../../src/base/byte_stream.js'
 import { tcp } from '../../src/native/tcp.js'
-import { busyPart } from './streams.js'
+import { busyPart, leastBusyPart } from './streams.js'
 
 const held: ByteStream[] = []
 let accepted = 0
@@ -23,7 +23,7 @@ while (accepted === 0 || last !== accepted) {
   last = accepted
   await busyPart(150)
 }
-const busy = await busyPart(500)
+const busy = await leastBusyPart(500)
 const refused = await tcp.connect('127.0.0.1', listener.port).then(
   () => 'connected',
   (error) => (error as { code: string }).code,

@@ -152,6 +152,16 @@ export async function busyPart(milliseconds = 200): Promise<number> {
 }
 
 /**
+ * The same of the calmest of some such times: a process that others keep from running is not
+ * asleep, one that turns in a loop is so at no time.
+ */
+export async function leastBusyPart(milliseconds = 200): Promise<number> {
+  let least = 1
+  for (let i = 0; i < 5 && least >= 0.5; i++) least = Math.min(least, await busyPart(milliseconds))
+  return least
+}
+
+/**
  * A child process that runs a module beside this one; lines of its output as they come. It may be
  * limited to a number of descriptors, or keep its complaints to itself.
  */

@@ -12,7 +12,7 @@ import { noHosts } from '../../scripts/network_needs.js'
 /** The long run waits as long as clients and servers do. */
 export const LONG = process.env['HOLDFAST_LONG'] !== undefined
 /** Milliseconds. */
-export const KEEPALIVE = LONG ? 5000 : 300
+export const KEEPALIVE = LONG ? 5000 : 1000
 /** When a silent client has ended: three keepalives, and the server looks once a second. */
 export const GONE_MILLISECONDS = 3 * KEEPALIVE + Math.min(KEEPALIVE, 1000)
 const REGION_BYTES = 16 << 20

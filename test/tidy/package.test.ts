@@ -76,7 +76,7 @@ describe('the packed package', () => {
   const installed = join(folder, 'node_modules', manifest.name)
 
   function run(command: string, args: string[], cwd: string): string {
-    const done = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: 60_000 })
+    const done = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: 300_000 })
     assert.equal(done.status, 0, `${command} ${args.join(' ')}: ${done.stdout}${done.stderr}`)
     return done.stdout
   }
