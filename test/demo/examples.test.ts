@@ -53,7 +53,7 @@ async function served(programs: Programs, t: TestContext) {
 processTest('four processes share a cache, and one is killed', {}, async (programs, t) => {
   const { socket } = await served(programs, t)
   const lines = await finished(
-    run(programs, 'cache', file('examples/kv_cache/main.js'), socket, '1'),
+    run(programs, 'cache', file('examples/kv_cache/main.js'), socket, '3'),
   )
   assert.match(lines[0]!, /^process \d+ was killed; another one takes its place$/)
   assert.match(lines[1]!, /^4 processes: [1-9]\d* puts, [1-9]\d* hits, \d+ misses$/)
