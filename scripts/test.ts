@@ -129,6 +129,12 @@ function suitesOfFiles(directory: string): Suite[] {
   )
 }
 
+/** Of a directory each of its files; one file is itself. */
+function namesOfEach(name: string): readonly string[] {
+  const files = suitesOfFiles(name)
+  return files.length > 0 ? files.map((one) => one.name) : [name]
+}
+
 function suites(wanted: readonly string[], each: boolean): Suite[] {
   const directories = [
     ...FORM,
@@ -156,7 +162,7 @@ function suites(wanted: readonly string[], each: boolean): Suite[] {
     process.exit(2)
   }
   const chosen = wanted.length > 0 ? wanted : DIRECTORIES
-  const named = each ? chosen.flatMap((name) => suitesOfFiles(name).map((one) => one.name)) : chosen
+  const named = each ? chosen.flatMap(namesOfEach) : chosen
   return all.filter((suite) => named.includes(suite.name))
 }
 

@@ -48,6 +48,21 @@ describe('a mount that has the volume alone', { skip }, () => {
     assert.equal(await other.done('read', 1, 0, 100), hex('by_'))
   })
 
+  // Its times are written after it has gone, which was ESTALE, and that of the filesystem from then
+  // on (found by the stressor of stress-ng that syncs whatever is mounted).
+  test('syncs without an error when files were removed, or others took their names', async () => {
+    for (const name of ['gone', 'taken', 'taking']) {
+      await caller.open(1, scene.path(name))
+      await caller.done('write', 1, 0, name)
+      await caller.done('close', 1)
+    }
+    assert.equal(await run('rm', scene.path('gone')), 'done')
+    assert.equal(await run('sync', '-f', scene.directory), 'done')
+    assert.equal(await run('mv', scene.path('taking'), scene.path('taken')), 'done')
+    assert.equal(await run('sync', '-f', scene.directory), 'done')
+    assert.equal(await run('rm', scene.path('taken')), 'done')
+  })
+
   test('shows what is stored to memory, and maps what is written', async () => {
     const path = scene.path('mapped')
     await caller.open(1, path)

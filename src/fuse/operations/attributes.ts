@@ -16,6 +16,8 @@ import type { Operations } from './operation.js'
 /** What SETATTR changes by its own word. */
 const CHANGES =
   Valid.mode | Valid.uid | Valid.gid | Valid.size | Valid.atime | Valid.mtime | Valid.ctime
+/** Of no other file does it keep times. */
+const REGULAR = 0o100000
 const SET_IDS = 0o6000
 const SET_GID = 0o2000
 const XATTR_CREATE = 1
@@ -85,7 +87,7 @@ async function demandSetIds(session: FuseSession, x: Exchange): Promise<void> {
   throw new HoldfastError('EPERM', 'only its owner, and who may write it, takes set-id bits away')
 }
 
-async function setattr(session: FuseSession, x: Exchange): Promise<number> {
+async function change(session: FuseSession, x: Exchange): Promise<number> {
   const w = SetattrIn.word
   const valid = x.u32(w.valid)
   const path = session.nodes.path(x.node)
@@ -114,6 +116,22 @@ async function setattr(session: FuseSession, x: Exchange): Promise<number> {
 }
 
 const NOT_KEPT = { entry: 0, attributes: 0 } as const
+
+/**
+ * A kernel that writes later keeps times itself, and tells them of a file that has just lost its
+ * last name, too (fuse_update_ctime_in_cache of fs/fuse/dir.c). They are nobody's any more; an
+ * error would be that of the next syncfs(2).
+ */
+async function setattr(session: FuseSession, x: Exchange): Promise<number> {
+  try {
+    return await change(session, x)
+  } catch (error) {
+    const times = (x.u32(SetattrIn.word.valid) & CHANGES) === (Valid.mtime | Valid.ctime)
+    const gone = error instanceof HoldfastError && error.code === 'ESTALE'
+    if (!times || !gone || session.options.mode !== 'exclusive') throw error
+    return putAttrOut(x, Object.assign(new Stats(), { ino: x.node, mode: REGULAR }), NOT_KEPT)
+  }
+}
 
 /**
  * When others have made it longer meanwhile it is told as it was cut, and to be asked for again: of
