@@ -198,11 +198,12 @@ export class Attributes {
     const { inodes, xattrs, transaction } = this.#core
     const w = inodes.get(number)
     const bytes = nameBytes(name)
-    xattrs.checkSize(w, bytes, value.length)
+    xattrs.checkValue(value.length)
     this.#demandXattr(w, name, Want.write)
     const there = xattrs.find(w, bytes, 0, bytes.length)
     if (mode === 'create' && there) throw new HoldfastError('EEXIST', `${name} is there already`)
     if (mode === 'replace' && !there) throw new HoldfastError('ENODATA', `no attribute ${name}`)
+    if (!there) xattrs.checkList(w, bytes)
     if (name === ACCESS_ACL_NAME || name === DEFAULT_ACL_NAME) {
       return this.#setAcl(number, name, decodeAcl(value))
     }

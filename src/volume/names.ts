@@ -70,6 +70,11 @@ export class Names {
     return true
   }
 
+  /** Bytes of a name. */
+  lengthOf(block: number, slot: number): number {
+    return this.#pages.u32[(this.#at(block, slot) >>> 2) + at.length]! & 0xffff
+  }
+
   /** A copy of a name. */
   read(block: number, slot: number): Uint8Array {
     const base = this.#at(block, slot)

@@ -9,6 +9,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import {
+  NAME_BYTES_MAX,
   SLAB_VALUE_BYTES_MAX,
   XATTR_LIST_BYTES_MAX,
   XATTR_VALUE_BYTES_MAX,
@@ -60,16 +61,32 @@ export class Xattrs extends NamedRecords {
     return this.recordBlocks(w) + value
   }
 
-  /** E2BIG or ENOSPC for what no file may have. */
-  checkSize(w: number, name: Uint8Array, length: number): void {
+  /** E2BIG for a value that no attribute may have. */
+  checkValue(length: number): void {
     if (length > XATTR_VALUE_BYTES_MAX) {
       throw new HoldfastError('E2BIG', `value of ${length} bytes, at most ${XATTR_VALUE_BYTES_MAX}`)
     }
-    let list = name.length + 1
-    for (const other of this.list(w)) list += other.length + 1
-    if (list > XATTR_LIST_BYTES_MAX) {
+  }
+
+  /** ENOSPC when another name would make the list longer than listxattr(2) can tell. */
+  checkList(w: number, name: Uint8Array): void {
+    // So few fit whatever they are called: the others are not looked at.
+    if ((this.countOf(w) + 1) * (NAME_BYTES_MAX + 1) <= XATTR_LIST_BYTES_MAX) return
+    if (this.#listBytes(w) + name.length + 1 > XATTR_LIST_BYTES_MAX) {
       throw new HoldfastError('ENOSPC', `the attribute names of a file have at most 64 KiB`)
     }
+  }
+
+  /** Of all names, each with the zero behind it. */
+  #listBytes(w: number): number {
+    this.lost()
+    const owner = this.pages.u32[w + at.number]!
+    if (!this.tree.seek(this.rootOf(w), owner, 0, 0)) return 0
+    let bytes = 0
+    do {
+      bytes += this.names.lengthOf(this.tree.word(2), this.tree.word(1) & 0xff) + 1
+    } while (this.tree.next())
+    return bytes
   }
 
   /** Inside a transaction: sets an attribute, there or not. Allocates at most `blocks`. */

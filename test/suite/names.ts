@@ -249,6 +249,30 @@ export const nameCases: Case[] = [
     },
   },
   {
+    name: 'attributes have names of 64 KiB in all; those that are there can be set anew',
+    async run(ground) {
+      const { fs } = ground
+      const nameOf = (i: number) => `user.${String(i).padStart(250, '0')}`
+      await write(fs, '/f', 'x')
+      for (let i = 0; i < 256; i++) await fs.setXattr('/f', nameOf(i), Buffer.of(i))
+      await fails('ENOSPC', fs.setXattr('/f', 'user.more', Buffer.of(1)))
+      await fs.setXattr('/f', nameOf(7), Buffer.from('anew'))
+      await fs.setXattr('/f', nameOf(8), Buffer.from('replaced'), { mode: 'replace' })
+      await ground.remount()
+      const listed = await ground.fs.listXattrs('/f')
+      assert.deepEqual(
+        listed.sort(),
+        Array.from({ length: 256 }, (_, i) => nameOf(i)),
+      )
+      const value = async (i: number) => Buffer.from(await ground.fs.getXattr('/f', nameOf(i)))
+      assert.equal((await value(7)).toString(), 'anew')
+      assert.equal((await value(8)).toString(), 'replaced')
+      assert.deepEqual(await value(255), Buffer.of(255))
+      await ground.fs.removeXattr('/f', nameOf(9))
+      await ground.fs.setXattr('/f', 'user.more', Buffer.of(1))
+    },
+  },
+  {
     name: 'directories nest as deep as a path reaches, and deeper by going step by step',
     async run({ fs, slow }) {
       const depth = slow ? 100 : 1000
