@@ -33,7 +33,7 @@ const UNCOUNTED: readonly string[] = ['inode-flags']
 
 const SECONDS = 1
 /** Of one that is too slow for that. */
-const ALONE_SECONDS = 30
+const ALONE_SECONDS = 120
 /** Of a cleaning up that is slow. */
 const PATIENCE_SECONDS = 720
 
