@@ -57,8 +57,8 @@ export class Attributes {
     const blocks = changed === null ? 0 : xattrs.blocks(w, changed.length)
     this.#core.paths.forget()
     transaction.run(blocks, false, () => {
-      pages.u32[w + at.mode] = (old & Mode.typeMask) | bits
       if (changed !== null) xattrs.set(w, ACL_ACCESS, changed)
+      pages.u32[w + at.mode] = (old & Mode.typeMask) | bits
       inodes.changed(w)
     })
     this.#tell(number)
@@ -105,6 +105,7 @@ export class Attributes {
   utimes(number: number, atime: Time, mtime: Time): void {
     const { inodes, opens, access, transaction, clock } = this.#core
     if (atime === 'omit' && mtime === 'omit') return
+    const [accessed, modified] = [secondsOf(atime), secondsOf(mtime)]
     const w = inodes.get(number)
     const now = atime === 'now' && mtime === 'now'
     if (inodes.has(w, InodeFlag.immutable) || (!now && inodes.has(w, InodeFlag.append))) {
@@ -119,12 +120,12 @@ export class Attributes {
     }
     transaction.run(0, false, () => {
       for (const [field, time] of [
-        [at.accessed, atime],
-        [at.modified, mtime],
+        [at.accessed, accessed],
+        [at.modified, modified],
       ] as const) {
         if (time === 'omit') continue
         if (time === 'now') inodes.setTime(w, field, clock.seconds, clock.nanoseconds)
-        else inodes.setTime(w, field, ...secondsOf(time))
+        else inodes.setTime(w, field, ...time)
       }
       inodes.touch(w, Inode.at.accessed, 8)
       inodes.changed(w)
@@ -322,8 +323,9 @@ function nameBytes(name: string): Uint8Array {
   throw new HoldfastError('ERANGE', `attribute name of ${bytes.length} bytes, 1 to 255`)
 }
 
-/** Whole seconds and nanoseconds of a time. */
-function secondsOf(time: Exclude<Time, 'now' | 'omit'>): [number, number] {
+/** Whole seconds and nanoseconds of a time. EINVAL for what is none. */
+function secondsOf(time: Time): [number, number] | 'now' | 'omit' {
+  if (time === 'now' || time === 'omit') return time
   if (typeof time === 'object' && !(time instanceof Date)) {
     const { seconds, nanoseconds } = time
     const good = Number.isSafeInteger(seconds) && Number.isInteger(nanoseconds)
