@@ -1,7 +1,7 @@
 /** Operations on what is known of an inode: attributes, extended ones, and the filesystem's own. */
 import { readFile } from 'node:fs/promises'
 import { HoldfastError } from '../../base/errors.js'
-import { Want } from '../../base/mode.js'
+import { Mode, Want } from '../../base/mode.js'
 import { Stats, type Time } from '../../base/filesystem.js'
 import { decodeAcl, modePermits } from '../../base/posix_acl.js'
 import type { Exchange } from '../exchange.js'
@@ -16,8 +16,6 @@ import type { Operations } from './operation.js'
 /** What SETATTR changes by its own word. */
 const CHANGES =
   Valid.mode | Valid.uid | Valid.gid | Valid.size | Valid.atime | Valid.mtime | Valid.ctime
-/** Of no other file does it keep times. */
-const REGULAR = 0o100000
 const SET_IDS = 0o6000
 const SET_GID = 0o2000
 const XATTR_CREATE = 1
@@ -119,8 +117,8 @@ const NOT_KEPT = { entry: 0, attributes: 0 } as const
 
 /**
  * A kernel that writes later keeps times itself, and tells them of a file that has just lost its
- * last name, too (fuse_update_ctime_in_cache of fs/fuse/dir.c). They are nobody's any more; an
- * error would be that of the next syncfs(2).
+ * last name, too (fuse_update_ctime_in_cache of fs/fuse/dir.c; of regular ones alone). They are
+ * nobody's any more; an error would be that of the next syncfs(2).
  */
 async function setattr(session: FuseSession, x: Exchange): Promise<number> {
   try {
@@ -129,7 +127,7 @@ async function setattr(session: FuseSession, x: Exchange): Promise<number> {
     const times = (x.u32(SetattrIn.word.valid) & CHANGES) === (Valid.mtime | Valid.ctime)
     const gone = error instanceof HoldfastError && error.code === 'ESTALE'
     if (!times || !gone || session.options.mode !== 'exclusive') throw error
-    return putAttrOut(x, Object.assign(new Stats(), { ino: x.node, mode: REGULAR }), NOT_KEPT)
+    return putAttrOut(x, Object.assign(new Stats(), { ino: x.node, mode: Mode.file }), NOT_KEPT)
   }
 }
 
