@@ -51,7 +51,7 @@ const isSet = (policy: string): boolean =>
 
 /** Who is not the owner links only what they may read and write. */
 const PROTECTED_LINKS = isSet('protected_hardlinks')
-/** In directories like /tmp: what is another's is not opened to be made, a link not followed. */
+/** In sticky directories: what is another's is not opened to be made, a link not followed. */
 const PROTECTED_OPENS = ['regular', 'fifos', 'symlinks'].some((of) => isSet(`protected_${of}`))
 
 /** Of calls at random, to whatever the kernel has below it, a mounted volume too. */
@@ -60,7 +60,8 @@ export const excuseKernel: Excuse = (step, volume, linux, before) => {
   // A FIFO, a socket or a device is opened by the kernel, above a mounted volume.
   if (name === 'open' && volume === 'ENXIO') return 'go on'
   // Policies of the machine, above every filesystem.
-  if (PROTECTED_OPENS && linux === 'EACCES') return 'end'
+  const sticky = before.some((line) => / (f?chmod|mkdir) .*\b[1357]\d{3}$/.test(line))
+  if (PROTECTED_OPENS && sticky && linux === 'EACCES') return 'end'
   if (PROTECTED_LINKS && (name === 'link' || name === 'linkfd') && linux === 'EPERM') return 'end'
   // Blocks that were allocated and never written are data here: zeros are on the medium. Others may
   // take them for a hole (lseek(2) leaves it open).
