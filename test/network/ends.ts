@@ -10,7 +10,7 @@ const SOONER = 30
 const WAITS = process.env['HOLDFAST_LONG'] !== undefined
 /** What TCP needs to find that nobody answers, and what a busy machine adds to it. */
 export const GONE_SECONDS = WAITS ? 100 : 30
-const PROGRAM_SECONDS = WAITS ? 200 : 240
+const PROGRAM_SECONDS = 240
 
 let library: string | null = null
 
