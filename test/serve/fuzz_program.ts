@@ -122,14 +122,16 @@ export class FuzzProgram {
     const verb = random.pick(verbs)
     const id = ++this.#id
     const out = new Encoder()
-    const bias = biasOf(user, random)
+    const bias = biasOf(user, this.#scene.busy, random)
     const head = { id, limit: 1 + random.below(LIMIT), as: null, verb: verb.number }
     out.word(0)
     language.encode(language.type('call'), head, out)
     language.encode(verb.args, language.generate(verb.args, random, bias), out)
     let bytes = out.all
-    if (random.chance(1, 8)) bytes = damaged(bytes, out, random)
-    this.#ask(user, names.get(verb.number)!, id, bytes)
+    // Damage may name any session, that of who behaves, too; and root evicts it.
+    const name = names.get(verb.number)!
+    if (name !== 'evict' && random.chance(1, 8)) bytes = damaged(bytes, out, random)
+    this.#ask(user, name, id, bytes)
     if (random.chance(1, 10)) {
       const cancel = new Encoder()
       cancel.word(2)
@@ -178,18 +180,22 @@ function damaged(bytes: Uint8Array, { places }: Encoder, random: Prng): Uint8Arr
   return changed
 }
 
-/** Mostly what is there. */
-function biasOf({ key, seen }: User, random: Prng): Bias {
+/** Mostly what is there; root leaves the inode alone that who behaves is busy with. */
+function biasOf({ key, seen }: User, busy: number, random: Prng): Bias {
   const root = key === null
   const file = seen.files.length === 0 ? null : random.pick(seen.files)
   const bytes = (): Value => {
     const all = root || random.chance(2, 3) ? SHARED : GUARDED
     return Buffer.from(random.pick(all))
   }
+  const anyInode = () => {
+    const ino = random.below(16)
+    return root && ino === busy ? 0xffff : ino
+  }
   /** From the root, or from a file by its number, with its key, another one, or none. */
   const path = (): Value => {
     if (random.chance(5, 6)) return { at: null, bytes: bytes() }
-    const ino = random.chance(1, 2) ? random.below(16) : (file?.ino ?? 1)
+    const ino = random.chance(1, 2) ? anyInode() : (file?.ino ?? 1)
     const key = random.chance(1, 2) ? (file?.key ?? null) : null
     const at = { ino, generation: random.chance(1, 2) ? 1 : (file?.generation ?? 1), key }
     return { at, bytes: random.chance(1, 2) ? Buffer.alloc(0) : bytes() }

@@ -9,8 +9,11 @@ import { FuzzProgram } from './fuzz_program.js'
 import { HostileScene } from './hostile_scene.js'
 
 const STEPS = 2500 * LONG
-/** Servers that are started to find what a failure needs. */
+/** Servers that are started to find what a failure needs, and how long that goes on. */
 const SHRINKS = 24
+const SHRINK_MILLISECONDS = 60_000
+/** Of more steps than these the seed says enough. */
+const STEPS_SHOWN = 100
 
 async function attempt(
   programs: Programs,
@@ -37,8 +40,10 @@ async function attempt(
 async function shrunk(programs: Programs, steps: readonly number[]): Promise<readonly number[]> {
   let all = steps
   let left = SHRINKS
+  const end = performance.now() + SHRINK_MILLISECONDS
   for (let size = Math.ceil(all.length / 2); size >= 1 && left > 0; size = Math.floor(size / 2)) {
     for (let at = 0; at < all.length && left > 0; left--) {
+      if (performance.now() > end) return all
       const fewer = all.toSpliced(at, size)
       if ((await attempt(programs, fewer)).error === null) at += size
       else all = fewer
@@ -54,7 +59,8 @@ processTest(`every verb, in random sequences (SEED=${seed})`, {}, async (program
   t.diagnostic([...outcomes].map(([code, count]) => `${code} ${count}`).join(', '))
   if (error !== null) {
     const few = await shrunk(programs, steps)
-    if (error instanceof Error) error.message += `\n${few.length} steps fail: ${few.join(' ')}`
+    const which = few.length > STEPS_SHOWN ? '' : `: ${few.join(' ')}`
+    if (error instanceof Error) error.message += `\n${few.length} steps fail${which}`
     throw error
   }
   assert.ok((outcomes.get('ok') ?? 0) > STEPS / 10, 'many of them are carried out')

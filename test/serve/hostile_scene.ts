@@ -39,6 +39,8 @@ export class HostileScene {
   readonly clients: RawClient[] = []
   readonly keys: ReadonlyMap<string, KeySecret>
   port = 0
+  /** The inode that who behaves has open. */
+  busy = 0
   #server!: Program
   #victim!: Program
   #turn: Promise<unknown> = Promise.resolve()
@@ -73,7 +75,7 @@ export class HostileScene {
     ;({ port: this.port } = JSON.parse(await this.#server.line()) as { port: number })
     const victim = new URL('./hostile_victim.js', import.meta.url).pathname
     this.#victim = programs.start('who behaves', [process.execPath, victim, this.socket])
-    await this.#victim.line()
+    this.busy = Number(await this.#victim.line())
   }
 
   /** Asks the server for something. */
@@ -143,6 +145,7 @@ export class HostileScene {
         'counts',
       )
       if (counts.sessions === 1 && counts.connections === 1 && counts.holds === 0) return
+      assert.notEqual(counts.sessions, 0, 'who behaves has lost its session')
       assert.ok(performance.now() < end, `they do not end: ${JSON.stringify(counts)}`)
       await new Promise((resolve) => setTimeout(resolve, 20))
     }

@@ -1,6 +1,7 @@
 /**
  * A well-behaved client beside hostile ones: `hostile_victim.js SOCKET`. Writes, reads what it
- * wrote and looks, again and again, until its input ends; then it says how long that took.
+ * wrote and looks, again and again, until its input ends; then it says how long that took. First it
+ * says which inode is its file's.
  */
 import assert from 'node:assert/strict'
 import { connect } from '../../src/client/index.js'
@@ -14,7 +15,7 @@ const took: number[] = []
 let running = true
 process.stdin.resume()
 process.stdin.on('end', () => (running = false))
-process.stdout.write('here\n')
+process.stdout.write(`${(await file.stat()).ino}\n`)
 for (let i = 0; running; i++) {
   const begun = performance.now()
   const bytes = Buffer.alloc(4096, `turn ${i} `)
