@@ -1,4 +1,5 @@
 /** Bytes as the on-medium structures see them: one buffer, looked at as bytes and as words. */
+import { HoldfastError } from './errors.js'
 
 export interface Bytes {
   readonly u8: Uint8Array
@@ -31,6 +32,17 @@ export function checksumOf(
   const computed = bytes.crc32c(base, length, seed)
   bytes.u32[field] = stored
   return computed
+}
+
+/** EINVAL for what is no bytes, such as a string: asked before anything is changed. */
+export function checkBytes(buffer: unknown): asserts buffer is Uint8Array {
+  if (buffer instanceof Uint8Array) return
+  let remedy = ''
+  if (typeof buffer === 'string') remedy = '; Buffer.from makes them of a string'
+  if (ArrayBuffer.isView(buffer)) {
+    remedy = '; new Uint8Array(it.buffer, it.byteOffset, it.byteLength) is those of a view'
+  }
+  throw new HoldfastError('EINVAL', `bytes are to be a Uint8Array${remedy}`)
 }
 
 /** Number of set bits of a 32-bit mask. */

@@ -6,7 +6,7 @@
  * `AssertionError` without a code: it never means that the caller did something wrong.
  */
 import type { HoldInfo } from './layout.js'
-import { isPathAt, type Path } from './path.js'
+import { isPath, isPathAt, type Path } from './path.js'
 
 /**
  * Name, Linux errno (errno(3), asm-generic), and what it means here. Names of hosts that are not
@@ -153,6 +153,7 @@ export function withPaths(error: unknown, path: Path, destination: Path): unknow
  */
 export function displayPath(path: Path): string {
   if (typeof path === 'string') return path
+  if (!isPath(path)) return String(path)
   if (isPathAt(path)) {
     const below = displayPath(path.path)
     return below === '' ? `#${path.ino}` : `#${path.ino}/${below}`
@@ -188,9 +189,16 @@ export function oneLine(text: string): string {
 
 export class AssertionError extends Error {
   override readonly name = 'AssertionError'
+  /** As it ought to be. */
+  readonly invariant: string
+
+  constructor(invariant: string) {
+    super(`invariant broken: ${invariant}`)
+    this.invariant = invariant
+  }
 }
 
-/** An invariant of ours. The message says which one, as it ought to be. */
+/** An invariant of ours. The message says which one. */
 export function assert(condition: boolean, invariant: string): asserts condition {
-  if (!condition) throw new AssertionError(`invariant broken: ${invariant}`)
+  if (!condition) throw new AssertionError(invariant)
 }

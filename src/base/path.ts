@@ -12,5 +12,12 @@ export interface PathAt extends InodeHandle {
 
 export type Path = string | Uint8Array | PathAt
 
+/** Whether it is one at all: not every caller has a compiler that looked. */
+export function isPath(path: unknown): path is Path {
+  if (typeof path === 'string' || path instanceof Uint8Array) return true
+  if (typeof path !== 'object' || path === null || !('path' in path)) return false
+  return typeof path.path === 'string' || path.path instanceof Uint8Array
+}
+
 export const isPathAt = (path: Path): path is PathAt =>
   typeof path !== 'string' && !(path instanceof Uint8Array)

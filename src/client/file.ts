@@ -27,6 +27,7 @@ import type {
   Time,
   Writable,
 } from '../base/filesystem.js'
+import { checkBytes } from '../base/bytes.js'
 import { HoldfastError } from '../base/errors.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import { O } from '../base/open_flags.js'
@@ -176,6 +177,7 @@ export class ServedFile implements FileHandle {
   // ---- bytes -----------------------------------------------------------------------------------
 
   async read(buffer: Uint8Array, position: number | null = null): Promise<number> {
+    checkBytes(buffer)
     if (position !== null) return this.readAt(buffer, sizeOf(position, 'position'))
     return this.#inTurn(async () => {
       const got = await this.readAt(buffer, this.#position)
@@ -189,6 +191,7 @@ export class ServedFile implements FileHandle {
     position: number | null = null,
     options: ConflictOptions = {},
   ): Promise<number> {
+    checkBytes(buffer)
     const own = position === null
     const at = own ? 0 : sizeOf(position, 'position')
     if (!own && !this.append) {

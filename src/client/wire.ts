@@ -2,7 +2,7 @@
 import { HoldfastError } from '../base/errors.js'
 import type { ChangeOptions, MoveOptions, ShareOptions } from '../base/layout.js'
 import type { Time } from '../base/filesystem.js'
-import { isPathAt, type Path } from '../base/path.js'
+import { isPath, isPathAt, type Path } from '../base/path.js'
 import type { ChangeWish, Target, WirePath } from '../control/types.js'
 
 const encoder = new TextEncoder()
@@ -11,8 +11,10 @@ const UNCHANGED = 0xffff_ffff
 const encoded = (path: string | Uint8Array): Uint8Array =>
   typeof path === 'string' ? encoder.encode(path) : path
 
-export const bytesOf = (path: Path): WirePath =>
-  isPathAt(path) ? { ...path, path: encoded(path.path) } : encoded(path)
+export function bytesOf(path: Path): WirePath {
+  if (!isPath(path)) throw new HoldfastError('EINVAL', 'a path is a string or bytes')
+  return isPathAt(path) ? { ...path, path: encoded(path.path) } : encoded(path)
+}
 
 /** What a symlink leads to. */
 export function contentOf(target: Path): Uint8Array {

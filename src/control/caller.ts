@@ -7,7 +7,7 @@
  * - a call that is given up (its signal) is told to the other end, and settles with its answer.
  */
 import type { ByteStream } from '../base/byte_stream.js'
-import { HoldfastError } from '../base/errors.js'
+import { AssertionError, HoldfastError } from '../base/errors.js'
 import type { Credentials } from '../base/filesystem.js'
 import type { Timers } from '../base/timers.js'
 import { Channel, MARK_BYTES } from './channel.js'
@@ -146,8 +146,14 @@ export class Caller {
   #write(verb: Verb, id: number, args: unknown, { limit = 0, as }: CallOptions): void {
     const out = this.#out
     out.reset(MARK_BYTES)
-    writeCallHead(out, id, Math.ceil(limit), as, verb.number)
-    verb.args.write(out, args)
+    try {
+      writeCallHead(out, id, Math.ceil(limit), as, verb.number)
+      verb.args.write(out, args)
+    } catch (error) {
+      if (!(error instanceof AssertionError)) throw error
+      const detail = `an argument of ${verb.title} cannot be sent: ${error.invariant}`
+      throw new HoldfastError('EINVAL', detail, { cause: error })
+    }
   }
 
   #nextId(): number {

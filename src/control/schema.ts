@@ -3,7 +3,8 @@
  * types in TypeScript, and their text in the language of XDR (RFC 4506, section 6) in
  * docs/PROTOCOL.md.
  */
-import { assert } from '../base/errors.js'
+import { checkBytes } from '../base/bytes.js'
+import { assert, HoldfastError, type ErrorCode } from '../base/errors.js'
 import { malformed, type XdrReader, type XdrWriter } from './xdr.js'
 
 export interface Schema<T> {
@@ -69,10 +70,17 @@ export const bool: Schema<boolean> = plain(
   (name) => `bool ${name}`,
 )
 
-/** Bytes; those that are read are a part of the message. */
-export const opaque = (most: number): Schema<Uint8Array> =>
+/**
+ * Bytes; those that are read are a part of the message. `tooLong`: what more of them are where they
+ * are a caller's; the server knows it of a little more than it takes, and says by how much.
+ */
+export const opaque = (most: number, tooLong?: ErrorCode): Schema<Uint8Array> =>
   plain(
     (out, value) => {
+      checkBytes(value)
+      if (tooLong !== undefined && value.length > most) {
+        throw new HoldfastError(tooLong, `${value.length} bytes, more than are sent`)
+      }
       assert(value.length <= most, 'what is sent keeps to its bound')
       out.opaque(value)
     },
@@ -84,6 +92,7 @@ export const opaque = (most: number): Schema<Uint8Array> =>
 export const fixed = (length: number): Schema<Uint8Array> =>
   plain(
     (out, value) => {
+      checkBytes(value)
       assert(value.length === length, 'what is sent has its length')
       out.fixed(value)
     },
@@ -94,7 +103,10 @@ export const fixed = (length: number): Schema<Uint8Array> =>
 /** UTF-8. What is sent is cut where it is too long. */
 export const text = (most: number): Schema<string> =>
   plain(
-    (out, value) => out.text(Buffer.byteLength(value) <= most ? value : cut(value, most)),
+    (out, value) => {
+      if (typeof value !== 'string') throw new HoldfastError('EINVAL', 'a string is wanted')
+      out.text(Buffer.byteLength(value) <= most ? value : cut(value, most))
+    },
     (from) => from.text(most),
     (name) => `string ${name}<${most}>`,
   )

@@ -33,7 +33,7 @@ import type { Of, Schema } from './schema.js'
 export const handleKey = named('handle_key', fixed(HANDLE_KEY_BYTES))
 
 /** Longer ones are let through, so that they have the errno that they have everywhere. */
-const pathBytes = opaque(2 * PATH_BYTES_MAX)
+const pathBytes = opaque(2 * PATH_BYTES_MAX, 'ENAMETOOLONG')
 export const linkContent = named('link_content', pathBytes)
 const inodeRef = struct('inode_ref', {
   ino: u32,
@@ -176,7 +176,7 @@ export const opened = struct('opened', {
 export const entry = struct('entry', { name: fileName, ino: u32, type: fileType, cookie: size })
 
 export const xattrName = named('xattr_name', text(2 * NAME_BYTES_MAX))
-export const xattrValue = opaque(XATTR_VALUE_BYTES_MAX + 1)
+export const xattrValue = opaque(XATTR_VALUE_BYTES_MAX + 1, 'E2BIG')
 
 /** `length` 0: to the end. `owner` left out: the handle. */
 export const rangeLock = struct('range_lock', {

@@ -275,7 +275,7 @@ export class Arbiter implements LayoutGuard {
    */
   policyOf(inode: number): LayoutPolicy {
     const { policy } = this.asking
-    if (policy !== undefined) return policy
+    if (policy !== undefined) return checkPolicy(policy)
     const { inodes, features } = this.#volume.core
     return inodes.policy(inodes.get(inode)) ?? LAYOUT_POLICIES[features.policy] ?? 'busy'
   }
@@ -385,6 +385,12 @@ export class Arbiter implements LayoutGuard {
       holds,
     })
   }
+}
+
+/** EINVAL for what is none. */
+export function checkPolicy(policy: LayoutPolicy): LayoutPolicy {
+  if (LAYOUT_POLICIES.includes(policy)) return policy
+  throw new HoldfastError('EINVAL', `policy '${String(policy)}': ${LAYOUT_POLICIES.join(', ')}`)
 }
 
 /** Options that were given; what is undefined was not. */

@@ -7,6 +7,7 @@ import type { LayoutPolicy } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
 import type { OpenInode } from '../volume/open_inodes.js'
+import { checkPolicy } from './arbiter.js'
 import type { LayoutVolume } from './volume.js'
 
 /** Bytes that are populated and unshared in one step. */
@@ -130,6 +131,7 @@ export class Fixing {
 
   setPolicy(path: Path, policy: LayoutPolicy | null, as?: Credentials): void {
     this.#onFile('policy', path, as, (number) => {
+      if (policy !== null) checkPolicy(policy)
       const mask = InodeFlag.policyLow | InodeFlag.policyHigh
       this.#set(number, mask, policy === null ? 0 : POLICY_BITS[policy])
     })

@@ -28,6 +28,14 @@ const encoder = new TextEncoder()
 export const ACL_ACCESS = encoder.encode(ACCESS_ACL_NAME)
 export const ACL_DEFAULT = encoder.encode(DEFAULT_ACL_NAME)
 
+const ID_MAX = 0xffff_fffe
+
+/** EINVAL for what is no user and no group: an inode holds 32 bits, all of them set for nobody. */
+export function checkId(id: number): void {
+  if (Number.isInteger(id) && id >= 0 && id <= ID_MAX) return
+  throw new HoldfastError('EINVAL', `${id} is no user or group: 0 to ${ID_MAX}`)
+}
+
 export class Access {
   /** Who asks. */
   as: Credentials = ROOT_USER

@@ -3,6 +3,7 @@
  * is one transaction. Who may do what is as setattr_prepare (fs/attr.c) and xattr_permission
  * (fs/xattr.c) have it.
  */
+import { checkBytes } from '../base/bytes.js'
 import { HoldfastError } from '../base/errors.js'
 import type { AttributeFlags, InodeFlags, Time } from '../base/filesystem.js'
 import { NAME_BYTES_MAX } from '../base/limits.js'
@@ -19,7 +20,7 @@ import {
 } from '../base/posix_acl.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import { Incompat } from '../media/superblock.js'
-import { ACL_ACCESS } from './access.js'
+import { ACL_ACCESS, checkId } from './access.js'
 import { CAPABILITY_NAME, dropCapabilities } from './capabilities.js'
 import type { Core } from './core.js'
 import type { Times } from './times.js'
@@ -27,7 +28,6 @@ import type { Times } from './times.js'
 const at = Inode.word
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
-const ID_MAX = 0xffff_fffe
 
 export class Attributes {
   readonly #core: Core
@@ -67,10 +67,8 @@ export class Attributes {
   /** -1 leaves the one as it is. */
   chown(number: number, uid: number, gid: number): void {
     const { inodes, pages, access, transaction, paths } = this.#core
-    for (const id of [uid, gid]) {
-      if (id === -1 || (Number.isInteger(id) && id >= 0 && id <= ID_MAX)) continue
-      throw new HoldfastError('EINVAL', `id ${id}: 0 to ${ID_MAX}, or -1`)
-    }
+    if (uid !== -1) checkId(uid)
+    if (gid !== -1) checkId(gid)
     let w = inodes.get(number)
     if (uid !== -1 || gid !== -1) access.demandChangeable(w)
     if (!access.privileged) this.#demandChown(w, uid, gid)
@@ -199,6 +197,7 @@ export class Attributes {
     const { inodes, xattrs, transaction } = this.#core
     const w = inodes.get(number)
     const bytes = nameBytes(name)
+    checkBytes(value)
     xattrs.checkValue(value.length)
     this.#demandXattr(w, name, Want.write)
     const there = xattrs.find(w, bytes, 0, bytes.length)
@@ -316,7 +315,8 @@ export class Attributes {
 }
 
 /** The name of an attribute; ERANGE for what none can have. */
-function nameBytes(name: string): Uint8Array {
+function nameBytes(name: unknown): Uint8Array {
+  if (typeof name !== 'string') throw new HoldfastError('EINVAL', 'an attribute name is a string')
   const bytes = encoder.encode(name)
   if (bytes.includes(0)) throw new HoldfastError('EINVAL', 'an attribute name has no NUL')
   if (bytes.length > 0 && bytes.length <= NAME_BYTES_MAX) return bytes
@@ -326,7 +326,7 @@ function nameBytes(name: string): Uint8Array {
 /** Whole seconds and nanoseconds of a time. EINVAL for what is none. */
 function secondsOf(time: Time): [number, number] | 'now' | 'omit' {
   if (time === 'now' || time === 'omit') return time
-  if (typeof time === 'object' && !(time instanceof Date)) {
+  if (isTimespec(time)) {
     const { seconds, nanoseconds } = time
     const good = Number.isSafeInteger(seconds) && Number.isInteger(nanoseconds)
     if (!good || nanoseconds < 0 || nanoseconds > 999_999_999) {
@@ -334,11 +334,14 @@ function secondsOf(time: Time): [number, number] | 'now' | 'omit' {
     }
     return [clamp(seconds), nanoseconds]
   }
-  const value = typeof time === 'number' ? time : time.getTime() / 1000
+  const value = time instanceof Date ? time.getTime() / 1000 : time
   if (!Number.isFinite(value)) throw new HoldfastError('EINVAL', `time ${String(time)}`)
   const seconds = Math.floor(value)
   return [clamp(seconds), Math.min(999_999_999, Math.round((value - seconds) * 1e9))]
 }
+
+const isTimespec = (time: unknown): time is Extract<Time, { seconds: number }> =>
+  typeof time === 'object' && time !== null && 'nanoseconds' in time
 
 /** Times that an inode holds: 34 bits; others are the nearest (timestamp_truncate). */
 function clamp(seconds: number): number {

@@ -217,6 +217,9 @@ export class Locks {
   }
 
   #wholeWish(inode: number, who: Locker, type: 'shared' | 'exclusive'): Wish {
+    if (type !== 'shared' && type !== 'exclusive') {
+      throw new HoldfastError('EINVAL', `lock type '${String(type)}': shared, exclusive or unlock`)
+    }
     const file = fileOf(this.#whole, inode)
     const write = type === 'exclusive'
     return { file, party: this.#handle(who), handle: who.handle, write, start: 0, end: FOREVER }

@@ -14,7 +14,7 @@ import { Mode, Want } from '../base/mode.js'
 import { aclCreate, decodeAcl, encodeAcl } from '../base/posix_acl.js'
 import { Inode, InodeFlag, ROOT_INODE } from '../media/inode.js'
 import { OrphanKind } from '../media/tree_node.js'
-import { ACL_ACCESS, ACL_DEFAULT } from './access.js'
+import { ACL_ACCESS, ACL_DEFAULT, checkId } from './access.js'
 import type { Core } from './core.js'
 import type { OpenInode } from './open_inodes.js'
 import { ORPHAN_BLOCKS } from './orphans.js'
@@ -160,6 +160,8 @@ export class Namespace {
   #bear(parent: number, birth: Birth, links: number): number {
     const { inodes, pages, access, xattrs, symlinks } = this.#core
     const { uid, gid, umask } = access.as
+    checkId(uid)
+    checkId(gid)
     const type = birth.mode & Mode.typeMask
     const setGid = (pages.u32[parent + at.mode]! & Mode.setGid) !== 0
     const group = setGid ? pages.u32[parent + at.gid]! : gid

@@ -14,6 +14,7 @@ import type {
   Stats,
   Time,
 } from '../base/filesystem.js'
+import { checkBytes } from '../base/bytes.js'
 import type { InodeHandle } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import type { BytePlaces } from '../base/places.js'
@@ -80,6 +81,7 @@ export class OpenFile {
   read(buffer: Uint8Array, position: number | null = null): number {
     this.#enter('read', this.#wish.read, position)
     if (this.#isDirectory) throw new HoldfastError('EISDIR', undefined, { syscall: 'read' })
+    checkBytes(buffer)
     const at = position ?? this.#position
     const n = this.#volume.files.read(this.#inode.number, buffer, 0, buffer.length, at)
     if (!this.#wish.noAtime && buffer.length > 0) this.#volume.times.accessed(this.#inode)
@@ -102,6 +104,7 @@ export class OpenFile {
   /** Writes all of `buffer`; on an append handle always at the end. Returns bytes. */
   write(buffer: Uint8Array, position: number | null = null): number {
     this.#enter('write', this.#wish.write, position)
+    checkBytes(buffer)
     const { core, writes } = this.#volume
     let offset = position ?? this.#position
     if (this.#wish.append) offset = core.inodes.size(core.inodes.get(this.#inode.number))

@@ -7,7 +7,7 @@
  */
 import { HoldfastError } from '../base/errors.js'
 import { NAME_BYTES_MAX, PATH_BYTES_MAX, SYMLINKS_MAX } from '../base/limits.js'
-import { isPathAt, type Path, type PathAt } from '../base/path.js'
+import { isPath, isPathAt, type Path, type PathAt } from '../base/path.js'
 import { Mode, Want } from '../base/mode.js'
 import { Inode, ROOT_INODE } from '../media/inode.js'
 import type { Access } from './access.js'
@@ -54,6 +54,7 @@ export class PathName {
   }
 
   set(path: Path): void {
+    if (!isPath(path)) throw new HoldfastError('EINVAL', 'a path is a string or bytes')
     this.bytes = this.#own
     this.base = ROOT_INODE
     this.followed = 0

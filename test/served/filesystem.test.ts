@@ -1,4 +1,5 @@
 /** The filesystem suite over a server: of a client on its machine, and of a remote one. */
+import { argumentCases } from '../suite/arguments.js'
 import { contentCases } from '../suite/content.js'
 import { fullCases } from '../suite/full.js'
 import { runSuite } from '../suite/ground.js'
@@ -10,7 +11,14 @@ import { posixCases } from '../suite/posix_cases.js'
 import { cloneCases } from '../suite/posix_cloning.js'
 import { local, remote } from './setups.js'
 
-const cases = [...nameCases, ...linkCases, ...contentCases, ...handleCases, ...fullCases]
+const cases = [
+  ...nameCases,
+  ...linkCases,
+  ...contentCases,
+  ...handleCases,
+  ...fullCases,
+  ...argumentCases,
+]
 const posix = [...posixCases, ...cloneCases].map(posixCase)
 runSuite([local], [...cases, ...posix])
 

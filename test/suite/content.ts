@@ -300,29 +300,6 @@ export const contentCases: Case[] = [
       assert.deepEqual([after.birthtimeMs, after.generation], [f!.birthtimeMs, f!.generation])
     },
   },
-  {
-    name: 'a time that is none is EINVAL and changes nothing, whichever of the two it is',
-    async run(ground) {
-      const { fs } = ground
-      await write(fs, '/f', 'x')
-      const file = await fs.open('/f', 'r+')
-      for (const path of ['/', '/f']) {
-        const before = await fs.stat(path)
-        for (const nanoseconds of [1_000_000_000, -1]) {
-          const none = { seconds: 1, nanoseconds }
-          await fails('EINVAL', fs.utimes(path, 12, none), path)
-          await fails('EINVAL', fs.utimes(path, none, 12), path)
-          if (path === '/f') await fails('EINVAL', file.utimes(12, none), path)
-        }
-        assert.deepEqual(await fs.stat(path), before)
-        // What had been changed in memory alone went with the checksum of this.
-        await fs.chmod(path, 0o700)
-      }
-      await file.close()
-      await ground.remount()
-      assert.equal((await ground.fs.stat('/f')).mode, 0o100700)
-    },
-  },
 ]
 
 function grown(bytes: Buffer, length: number): Buffer {

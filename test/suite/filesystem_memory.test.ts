@@ -1,4 +1,5 @@
 /** The filesystem suite on memory: heap, tmpfs, memfd. SEED repeats a run. */
+import { argumentCases } from './arguments.js'
 import { contentCases } from './content.js'
 import { fullCases } from './full.js'
 import { handleCases } from './handles.js'
@@ -7,6 +8,13 @@ import { linkCases } from './links.js'
 import { mappingCases, unmappableCases } from './mappings.js'
 import { nameCases } from './names.js'
 
-const cases = [...nameCases, ...linkCases, ...contentCases, ...handleCases, ...fullCases]
+const cases = [
+  ...nameCases,
+  ...linkCases,
+  ...contentCases,
+  ...handleCases,
+  ...fullCases,
+  ...argumentCases,
+]
 runSuite([heap], [...cases, ...unmappableCases])
 runSuite([tmpfs, memfd], [...cases, ...mappingCases])
