@@ -275,7 +275,7 @@ export class Arbiter implements LayoutGuard {
    */
   policyOf(inode: number): LayoutPolicy {
     const { policy } = this.asking
-    if (policy !== undefined) return checkPolicy(policy)
+    if (policy !== undefined) return policy
     const { inodes, features } = this.#volume.core
     return inodes.policy(inodes.get(inode)) ?? LAYOUT_POLICIES[features.policy] ?? 'busy'
   }
@@ -387,14 +387,21 @@ export class Arbiter implements LayoutGuard {
   }
 }
 
+const SHARE_MODES = ['strict', 'copy'] as const satisfies ShareMode[]
+
 /** EINVAL for what is none. */
-export function checkPolicy(policy: LayoutPolicy): LayoutPolicy {
-  if (LAYOUT_POLICIES.includes(policy)) return policy
+export function checkPolicy(policy: LayoutPolicy): void {
+  if (LAYOUT_POLICIES.includes(policy)) return
   throw new HoldfastError('EINVAL', `policy '${String(policy)}': ${LAYOUT_POLICIES.join(', ')}`)
 }
 
-/** Options that were given; what is undefined was not. */
+/** Options that were given; what is undefined was not. EINVAL for a way of doing it that is none. */
 function given(options: Partial<Request>): Partial<Request> {
+  const { policy, share } = options
+  if (policy !== undefined) checkPolicy(policy)
+  if (share !== undefined && !SHARE_MODES.includes(share)) {
+    throw new HoldfastError('EINVAL', `share '${String(share)}': ${SHARE_MODES.join(', ')}`)
+  }
   const entries = Object.entries(options).filter(([, value]) => value !== undefined)
   return Object.fromEntries(entries) as Partial<Request>
 }
