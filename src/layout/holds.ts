@@ -10,6 +10,7 @@
  *   alone, and whose place in the file is durable;
  * - a hold keeps its file open; metadata for sending all that is held to limbo is kept back.
  */
+import { finishAll } from '../base/finish_all.js'
 import type { ByteRange, HoldInfo } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { LIMBO_RUNS } from '../volume/ownership.js'
@@ -354,22 +355,26 @@ export class Holds {
 
   /** A hold ends. Nobody reaches its blocks through it any more. */
   end(slot: number): void {
-    const { pieces } = this.table
     if (this.events.watched) this.tell('release', [slot])
     this.users.get(slot)?.ends?.()
-    try {
-      for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
-        const inode = pieces.inodeOf(piece)
-        const [from, to] = [pieces.startOf(piece), pieces.endOf(piece)]
-        pieces.remove(piece)
-        this.#uncount(slot, inode, from, to)
-      }
-      const ghosts = this.ghosts.take(slot, 0, Infinity)
-      this.#drop(slot, ghosts, ghosts.length / 2)
-    } finally {
-      // Also when the medium failed: its holder is gone, and nobody is to wait for it.
-      this.#remove(slot)
+    finishAll(this.#endings(slot))
+  }
+
+  /**
+   * Also when the medium failed: its holder is gone, and nobody is to wait for it. Blocks of a file
+   * that does not say any more which they are stay counted, and in limbo, until the next mount.
+   */
+  *#endings(slot: number): Generator<() => void, void> {
+    const { pieces } = this.table
+    for (let piece = pieces.first(slot); piece !== NO_PIECE; piece = pieces.first(slot)) {
+      const inode = pieces.inodeOf(piece)
+      const [from, to] = [pieces.startOf(piece), pieces.endOf(piece)]
+      pieces.remove(piece)
+      yield () => this.#uncount(slot, inode, from, to)
     }
+    const ghosts = this.ghosts.take(slot, 0, Infinity)
+    yield () => this.#drop(slot, ghosts, ghosts.length / 2)
+    yield () => this.#remove(slot)
   }
 
   #remove(slot: number): void {
@@ -491,10 +496,5 @@ export class Holds {
   /** All that a session holds ends. Rejects when the medium failed. */
   endSession(session: Session): Promise<void> {
     return endSession(this, session)
-  }
-
-  /** The volume closes. */
-  endAll(): void {
-    this.table.each((slot) => this.end(slot))
   }
 }

@@ -6,6 +6,7 @@
  * nothing has changed. `promises` has the forms that recall and wait.
  */
 import { HoldfastError, withPaths } from '../base/errors.js'
+import { finishAll } from '../base/finish_all.js'
 import type { Change, Credentials, OpenFlags, Path } from '../base/filesystem.js'
 import type {
   ChangeOptions,
@@ -438,13 +439,22 @@ export class LayoutVolume extends Volume {
   }
 
   override close(): void {
-    if (!this.closed) {
-      this.arbiter.demandOutside()
-      for (const transfer of [...this.transfers]) transfer.end()
-      this.mappings.end()
-      this.holding.endAll()
-      this.#forgotten.end()
+    if (this.closed) return
+    this.arbiter.demandOutside()
+    finishAll(this.#endings())
+  }
+
+  *#endings(): Generator<() => void, void> {
+    for (const transfer of [...this.transfers]) yield () => transfer.end()
+    yield () => this.mappings.end()
+    const { table } = this.holding
+    const held: number[] = []
+    table.each((slot) => held.push(table.idOf(slot)))
+    for (const id of held) {
+      const slot = table.find(id)
+      if (slot >= 0) yield () => this.holding.end(slot)
     }
-    super.close()
+    yield () => this.#forgotten.end()
+    yield () => super.close()
   }
 }

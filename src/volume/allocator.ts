@@ -113,8 +113,11 @@ export class Allocator {
   allocateOne(): number {
     const claimed = this.#claimCount
     this.#claimCount = 0 // not from the run that is set aside: its bits are busy
-    this.allocate(0, 1)
-    this.#claimCount = claimed
+    try {
+      this.allocate(0, 1)
+    } finally {
+      this.#claimCount = claimed
+    }
     return this.start
   }
 
@@ -320,13 +323,20 @@ export class Allocator {
   limit(block: number): void {
     assert(this.quarantined === 0 && this.#claimCount === 0, 'nothing is between used and free')
     this.#limit = block
-    this.#eachChunk(block, this.#geometry.blockCount - block, (chunk, bit, n) => {
-      this.#pages.tick()
-      this.#eachClear(chunk, bit, n, (start, count) => {
-        this.#map.setBusy(chunk, start, count, true)
-        this.quarantined += count
+    let end = block
+    try {
+      this.#eachChunk(block, this.#geometry.blockCount - block, (chunk, bit, n) => {
+        this.#pages.tick()
+        this.#eachClear(chunk, bit, n, (start, count) => {
+          this.#map.setBusy(chunk, start, count, true)
+          this.quarantined += count
+        })
+        end += n
       })
-    })
+    } catch (error) {
+      this.#unlimitTo(end) // a part of the bitmap cannot be read
+      throw error
+    }
   }
 
   /** Whether there is a limit. */
@@ -336,9 +346,13 @@ export class Allocator {
 
   /** What is free is handed out again wherever it is. After a checkpoint. Ticks. */
   unlimit(): void {
+    this.#unlimitTo(this.#geometry.blockCount)
+  }
+
+  #unlimitTo(end: number): void {
     const block = this.#limit
     this.#limit = Infinity
-    this.#eachChunk(block, Math.max(0, this.#geometry.blockCount - block), (chunk, bit, n) => {
+    this.#eachChunk(block, Math.max(0, end - block), (chunk, bit, n) => {
       this.#pages.tick()
       this.#eachClear(chunk, bit, n, (start, count) => {
         this.quarantined -= count

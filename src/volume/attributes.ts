@@ -18,6 +18,7 @@ import {
   isMinimalAcl,
   type Acl,
 } from '../base/posix_acl.js'
+import { isTimestamp } from '../base/stats.js'
 import { Inode, InodeFlag } from '../media/inode.js'
 import { Incompat } from '../media/superblock.js'
 import { ACL_ACCESS, checkId } from './access.js'
@@ -326,7 +327,7 @@ function nameBytes(name: unknown): Uint8Array {
 /** Whole seconds and nanoseconds of a time. EINVAL for what is none. */
 function secondsOf(time: Time): [number, number] | 'now' | 'omit' {
   if (time === 'now' || time === 'omit') return time
-  if (isTimespec(time)) {
+  if (isTimestamp(time)) {
     const { seconds, nanoseconds } = time
     const good = Number.isSafeInteger(seconds) && Number.isInteger(nanoseconds)
     if (!good || nanoseconds < 0 || nanoseconds > 999_999_999) {
@@ -339,9 +340,6 @@ function secondsOf(time: Time): [number, number] | 'now' | 'omit' {
   const seconds = Math.floor(value)
   return [clamp(seconds), Math.min(999_999_999, Math.round((value - seconds) * 1e9))]
 }
-
-const isTimespec = (time: unknown): time is Extract<Time, { seconds: number }> =>
-  typeof time === 'object' && time !== null && 'nanoseconds' in time
 
 /** Times that an inode holds: 34 bits; others are the nearest (timestamp_truncate). */
 function clamp(seconds: number): number {

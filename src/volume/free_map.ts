@@ -263,7 +263,20 @@ export class FreeMap {
     return busy === undefined ? used : used | busy[i]!
   }
 
+  /** Freeing what is free, or taking what is taken, is a double owner: nothing of it is stored. */
+  #demandBits(base: number, bit: number, count: number, on: boolean): void {
+    const w = (base >>> 2) + at.bits
+    for (let i = bit; i < bit + count;) {
+      const low = i & 31
+      const n = Math.min(32 - low, bit + count - i)
+      const word = this.#pages.u32[w + (i >>> 5)]!
+      if (((on ? ~word : word) & maskOf(low, n)) >>> 0 !== maskOf(low, n)) throw twoOwners(on)
+      i += n
+    }
+  }
+
   #setBits(base: number, bit: number, count: number, on: boolean): void {
+    this.#demandBits(base, bit, count, on)
     const w = (base >>> 2) + at.bits
     const u32 = this.#pages.u32
     for (let i = bit; i < bit + count;) {
@@ -271,8 +284,6 @@ export class FreeMap {
       const n = Math.min(32 - low, bit + count - i)
       const mask = maskOf(low, n)
       const word = u32[w + (i >>> 5)]!
-      // Freeing what is free, or taking what is taken, is a double owner: stop before it is logged.
-      if (((on ? word : ~word) & mask) !== 0) throw twoOwners(on)
       u32[w + (i >>> 5)] = on ? word | mask : word & ~mask
       i += n
     }

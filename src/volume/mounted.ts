@@ -3,6 +3,7 @@
  * durability, and the end.
  */
 import { HoldfastError, withContext } from '../base/errors.js'
+import { finishAll } from '../base/finish_all.js'
 import type { Change, Credentials, Path } from '../base/filesystem.js'
 import { HANDLES_MAX } from '../base/limits.js'
 import type { Region } from '../region/region.js'
@@ -200,13 +201,16 @@ export class MountedVolume {
   releaseInode(inode: OpenInode): void {
     const { opens, pages, transaction, grace } = this.core
     pages.tick()
-    if (inode.opens === 1 && !inode.unlinked && !this.readOnly) {
-      this.times.write(inode)
-      this.files.trimAhead(inode)
+    try {
+      if (inode.opens === 1 && !inode.unlinked && !this.readOnly) {
+        this.times.write(inode)
+        this.files.trimAhead(inode)
+      }
+    } finally {
+      const last = opens.close(inode) && inode.unlinked && transaction.usable
+      // In the grace period it is an orphan, and goes after it.
+      if (last && !grace.active) this.work.freeRest(inode.number)
     }
-    if (!opens.close(inode) || !inode.unlinked || !transaction.usable) return
-    if (grace.active) return // it is an orphan, and goes after it
-    this.work.freeRest(inode.number)
   }
 
   // ---- durability ------------------------------------------------------------------------------
@@ -243,15 +247,23 @@ export class MountedVolume {
   /** Everything to its place; the volume is done. Open handles are closed. */
   close(): void {
     if (!this.#open) return
+    const { pages, transaction, limbo, grace } = this.core
+    const usable = () => {
+      pages.tick()
+      return transaction.usable && !this.readOnly
+    }
     try {
-      this.mappings.end()
-      this.core.limbo.end(this.work)
-      for (const file of [...this.#handles]) file.close()
-      this.core.pages.tick()
-      if (this.core.transaction.usable && !this.readOnly) {
-        while (this.work.left > 0 && !this.core.grace.active) this.work.leftStep()
-        unmountVolume(this.mounted)
-      }
+      finishAll([
+        () => this.mappings.end(),
+        () => limbo.end(this.work),
+        ...[...this.#handles].map((file) => () => file.close()),
+        () => {
+          while (usable() && this.work.left > 0 && !grace.active) this.work.leftStep()
+        },
+        () => {
+          if (usable()) unmountVolume(this.mounted)
+        },
+      ])
     } finally {
       this.#open = false
       if (this.#ownsMemory) releaseMemory(this.mounted.memory)

@@ -62,6 +62,8 @@ export class Pages implements Bytes {
   /** Slots changed by the running transaction, in the order of their first change. */
   readonly txSlots: Int32Array
   txCount = 0
+  /** The running transaction forgot a page that had changes which are not at home. */
+  txDropped = false
   readonly txLow: Uint32Array
   readonly txHigh: Uint32Array
   /** 1: the running transaction initialised the page; lines it did not touch become zero. */
@@ -158,8 +160,14 @@ export class Pages implements Bytes {
       throw new HoldfastError('EUCLEAN', `block ${block} is past the end; run holdfast fsck`)
     }
     const slot = this.#freeSlot()
-    this.#region.load(block * BLOCK_BYTES, this.arena.memory, slot << BLOCK_SHIFT, BLOCK_BYTES)
-    this.#region.check()
+    try {
+      this.#region.load(block * BLOCK_BYTES, this.arena.memory, slot << BLOCK_SHIFT, BLOCK_BYTES)
+      this.#region.check()
+    } catch (error) {
+      // In no table: the clock would look for it there for ever.
+      this.#emptied[this.#emptiedCount++] = slot
+      throw error
+    }
     this.loads++
     this.#enter(slot, block, PageKind.raw)
     return slot << BLOCK_SHIFT
@@ -227,6 +235,8 @@ export class Pages implements Bytes {
   drop(block: number): void {
     const slot = this.#slotOf(block)
     if (slot < 0) return
+    const changed = this.dirtyLow[slot]! | this.dirtyHigh[slot]!
+    if ((changed | this.txLow[slot]! | this.txHigh[slot]!) !== 0) this.txDropped = true
     this.#remove(slot)
     this.#emptied[this.#emptiedCount++] = slot
   }
@@ -248,7 +258,18 @@ export class Pages implements Bytes {
       this.txLow[slot] = 0
       this.txHigh[slot] = 0
     }
+    this.begin()
+  }
+
+  /** Nothing is changed yet. */
+  begin(): void {
     this.txCount = 0
+    this.txDropped = false
+  }
+
+  /** Whether the running transaction changed anything. */
+  get changed(): boolean {
+    return this.txCount > 0 || this.txDropped
   }
 
   /** Every dirty line is at home. */

@@ -138,6 +138,7 @@ export class Paths {
   readonly #prefix = new Uint8Array(PATH_BYTES_MAX + 1)
   #prefixLength = 0
   #prefixInode = 0
+  #prefixPrivileged = false
   #prefixUid = 0
   #prefixGid = 0
   #prefixGroups: readonly number[] | undefined
@@ -212,6 +213,7 @@ export class Paths {
     this.#prefixLength = length
     this.#prefixInode = inode
     const { uid, gid, groups } = this.#access.as
+    this.#prefixPrivileged = this.#access.privileged
     this.#prefixUid = uid
     this.#prefixGid = gid
     this.#prefixGroups = groups
@@ -220,6 +222,7 @@ export class Paths {
   #isPrefix(bytes: Uint8Array, length: number): boolean {
     if (this.#prefixInode === 0 || this.#prefixLength !== length) return false
     const { uid, gid, groups } = this.#access.as
+    if (this.#prefixPrivileged !== this.#access.privileged) return false
     if (this.#prefixUid !== uid || this.#prefixGid !== gid || this.#prefixGroups !== groups) {
       return false
     }

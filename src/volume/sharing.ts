@@ -261,6 +261,7 @@ export class Sharing {
     const giver = this.#work.bearNameless(span.size, InodeFlag.shares)
     try {
       for (let block = span.from; block < span.to;) block = this.#gatherStep(giver, block, span)
+      this.#work.demandReceive()
     } catch (error) {
       if (transaction.usable) while (!this.#work.freeStep(giver));
       throw error

@@ -59,7 +59,8 @@ export class Symlinks {
   free(w: number): void {
     const root = this.#pages.u32[w + at.root]!
     if (root === 0) return
-    this.#pages.u32[w + at.root] = 0
     this.#values.free(this.#pages.u32[w + at.number]!, root)
+    this.#pages.u32[w + at.root] = 0
+    this.#inodes.touch(w, Inode.at.root, 4)
   }
 }

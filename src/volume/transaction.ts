@@ -125,6 +125,7 @@ export class Transaction {
     this.#makeRoom()
     if (freeing || blocks > 0) this.require(blocks, freeing)
     this.#clock.read()
+    this.#pages.begin()
     this.#open = true
     this.#dataWritten = false
   }
@@ -225,7 +226,7 @@ export class Transaction {
 
   /** Ends without a trace when nothing was changed; else the volume is of no use until reopened. */
   abandon(error: unknown): unknown {
-    if (this.#pages.txCount === 0) {
+    if (!this.#pages.changed) {
       this.#open = false
       return error
     }

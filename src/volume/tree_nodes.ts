@@ -51,8 +51,8 @@ export class TreeNodes {
 
   free(base: number): void {
     const block = this.#pages.u32[(base >>> 2) + at.block]!
-    this.#pages.drop(block)
     this.#allocator.release(block, 1, true)
+    this.#pages.drop(block)
   }
 
   /** A node with the same content, in another block: that block. */

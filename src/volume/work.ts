@@ -284,6 +284,11 @@ export class Work {
 
   // ---- receiving -------------------------------------------------------------------------------
 
+  /** ENOSPC where `receive` could not begin, and would leave what was gathered. */
+  demandReceive(): void {
+    this.#core.transaction.require(3 * ORPHAN_BLOCKS)
+  }
+
   /**
    * All that an inode without names has gathered becomes file blocks [from, to) of this one; with
    * `exact` its size becomes the size.
