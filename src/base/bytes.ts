@@ -1,4 +1,5 @@
 /** Bytes as the on-medium structures see them: one buffer, looked at as bytes and as words. */
+import { isUint8Array } from 'node:util/types'
 import { HoldfastError } from './errors.js'
 
 export interface Bytes {
@@ -36,7 +37,7 @@ export function checksumOf(
 
 /** EINVAL for what is no bytes, such as a string: asked before anything is changed. */
 export function checkBytes(buffer: unknown): asserts buffer is Uint8Array {
-  if (buffer instanceof Uint8Array) return
+  if (buffer instanceof Uint8Array || isUint8Array(buffer)) return
   let remedy = ''
   if (typeof buffer === 'string') remedy = '; Buffer.from makes them of a string'
   if (ArrayBuffer.isView(buffer)) {

@@ -3,7 +3,8 @@
  *
  * An `HoldfastError` is the world's fault (a missing file, a full volume, a corrupt structure) and
  * has the errno's name as its `code`, as errors of node:fs do. A failed `assert` is ours and is an
- * `AssertionError` without a code: it never means that the caller did something wrong.
+ * `AssertionError` without a code: it never means that the caller did something wrong. (That an
+ * argument does not fit the protocol is found where it is written: Caller makes EINVAL of it.)
  */
 import type { HoldInfo } from './layout.js'
 import { isPath, isPathAt, type Path } from './path.js'

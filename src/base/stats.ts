@@ -89,3 +89,6 @@ export interface Timestamp {
  * 'omit' to leave it as it is (utimensat(2)).
  */
 export type Time = number | Date | Timestamp | 'now' | 'omit'
+
+export const isTimestamp = (time: unknown): time is Timestamp =>
+  typeof time === 'object' && time !== null && 'nanoseconds' in time

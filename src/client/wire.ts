@@ -2,6 +2,7 @@
 import { HoldfastError } from '../base/errors.js'
 import type { ChangeOptions, MoveOptions, ShareOptions } from '../base/layout.js'
 import type { Time } from '../base/filesystem.js'
+import { isTimestamp } from '../base/stats.js'
 import { isPath, isPathAt, type Path } from '../base/path.js'
 import type { ChangeWish, Target, WirePath } from '../control/types.js'
 
@@ -58,7 +59,7 @@ export function longOf(value: number, what: string): number {
 /** A time as it is sent. EINVAL for one that is none. */
 export function timeOf(time: Time) {
   if (time === 'now' || time === 'omit') return { word: time } as const
-  if (typeof time === 'object' && !(time instanceof Date)) return { at: time } as const
+  if (isTimestamp(time)) return { at: time } as const
   const milliseconds = time instanceof Date ? time.getTime() : time * 1000
   const seconds = Math.floor(milliseconds / 1000)
   const nanoseconds = Math.min(999_999_999, Math.round((milliseconds - seconds * 1000) * 1e6))

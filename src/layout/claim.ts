@@ -1,4 +1,5 @@
 /** Whose a hold is to be, and what its holder does about its end. */
+import { HoldfastError } from '../base/errors.js'
 import type { HoldKind, Iomode, Recall } from '../base/layout.js'
 import type { OpenInode } from '../volume/open_inodes.js'
 import type { Session } from './session.js'
@@ -36,4 +37,10 @@ export interface Claim {
   readonly open: OpenInode
   readonly reason: string
   readonly user: HoldUser | null
+}
+
+/** EINVAL for what is none: everybody whom the hold is in the way of is shown it. */
+export function checkReason(reason: unknown): void {
+  if (reason === undefined || typeof reason === 'string') return
+  throw new HoldfastError('EINVAL', 'a reason is a string')
 }

@@ -21,7 +21,7 @@ import {
   type Wanted,
 } from './grants.js'
 import type { Hold } from './hold.js'
-import type { HoldUser } from './claim.js'
+import { checkReason, type HoldUser } from './claim.js'
 import { reclaim, type ReclaimOptions } from './reclaim.js'
 import type { Session } from './session.js'
 import { Transfer } from './transfers.js'
@@ -125,6 +125,7 @@ export class LayoutFile extends OpenFile {
   ): T {
     return this.enter(kind, () => {
       this.demandBytes()
+      checkReason(options.reason)
       if (!this.wish.read) throw new HoldfastError('EBADF', 'a hold takes a handle that reads')
       const session = options.session ?? this.session
       const lease = kind === 'lease' ? (options as LeaseOptions) : null
@@ -243,6 +244,7 @@ export class LayoutFile extends OpenFile {
     const volume = this.#volume
     return this.enter('mmap', () => {
       this.session.demandAlive()
+      checkReason(options.reason)
       this.demandMappable(options)
       let release = () => {}
       const mapping = volume.mappings.map(this.inode, options, () => release())

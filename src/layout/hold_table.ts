@@ -90,8 +90,6 @@ export class HoldTable {
   /** A new hold, which covers nothing yet. `since` is wall clock in milliseconds. */
   add(holdClass: HeldClass, inode: number, owner: number, since: number, reason: string): number {
     assert(inode === inode >>> 0 && owner === owner >>> 0, 'inode and owner numbers are u32')
-    // Everybody whom the hold is in the way of is shown it.
-    if (typeof reason !== 'string') throw new HoldfastError('EINVAL', 'a reason is a string')
     const slot = this.#newSlot()
     const w = slot * SLOT_WORDS
     this.#words[w + INODE] = inode

@@ -15,7 +15,7 @@
 import { HoldfastError } from '../base/errors.js'
 import type { HoldKind, Iomode } from '../base/layout.js'
 import type { OpenInode } from '../volume/open_inodes.js'
-import type { Claim, HoldUser } from './claim.js'
+import { checkReason, type Claim, type HoldUser } from './claim.js'
 import { demandKind } from './grants.js'
 import type { Hold } from './hold.js'
 import type { Session } from './session.js'
@@ -56,6 +56,7 @@ export function reclaim(
   options: ReclaimOptions,
 ): Reclaimed {
   const { kind, iomode, extents, reason = '', user = null, into } = options
+  checkReason(reason)
   if (!volume.inGrace) {
     throw new HoldfastError(
       'ESTALE',

@@ -22,6 +22,10 @@ const EINVAL: Readonly<Record<string, Call>> = {
   'a string as the value of an attribute': (fs) => fs.setXattr('/f', 'user.a', wrong('text')),
   'a number as the name of an attribute': (fs) => fs.getXattr('/f', wrong(5)),
   'a number as a reason': (_, file) => file.pin!({ offset: 0, length: 4096, reason: wrong(5) }),
+  'a number as the reason of a hold on nothing yet': async (fs) => {
+    await using hole = await fs.open('/hole', 'r+')
+    await hole.pin!({ offset: 0, length: 1 << 20, reason: wrong(5) })
+  },
   'a deadline before now': (_, file) => file.truncate(0, { deadline: -1 }),
   'a timeout that is no number': (_, file) => file.truncate(0, { timeout: NaN, policy: 'wait' }),
   'a policy that is none': (fs) => fs.setPolicy('/f', wrong('never')),
@@ -38,6 +42,8 @@ async function makeSome({ fs }: Ground): Promise<FileHandle> {
   await fs.mkdir('/d', 0o777)
   await fs.chmod('/d', 0o777)
   await write(fs, '/f', 'as it was')
+  await write(fs, '/hole', '')
+  await fs.truncate('/hole', 1 << 20)
   return fs.open('/f', 'r+')
 }
 
@@ -52,6 +58,7 @@ export const argumentCases: Case[] = [
       for (const [what, call] of Object.entries(EINVAL)) await fails('EINVAL', call(fs, file), what)
       assert.deepEqual(await fs.stat('/f'), before)
       assert.deepEqual(await fs.listXattrs('/f'), [])
+      assert.equal((await fs.stat('/hole')).blocks, 0)
       assert.deepEqual(await fs.readdir('/d'), [])
       await file.write(Buffer.from('anew'), 0)
       await file.close()

@@ -150,13 +150,13 @@ function opened(session: ClientSession, file: LayoutFile) {
   }
   try {
     session.demandHandleRoom() // others were opened while this one waited
+    const { ino, generation } = file.handle
+    const key = session.server.handleKeys.keyOf(ino, generation)
+    return { handle: session.addHandle(file), ino, generation, key }
   } catch (error) {
     file.close()
     throw error
   }
-  const { ino, generation } = file.handle
-  const key = session.server.handleKeys.keyOf(ino, generation)
-  return { handle: session.addHandle(file), ino, generation, key }
 }
 
 /** One run of blocks, which is zeroed part by part before the file has it. */
