@@ -395,7 +395,7 @@ export function checkPolicy(policy: LayoutPolicy): void {
   throw new HoldfastError('EINVAL', `policy '${String(policy)}': ${LAYOUT_POLICIES.join(', ')}`)
 }
 
-/** Options that were given; what is undefined was not. EINVAL for a way of doing it that is none. */
+/** Options that were given; what is undefined was not. EINVAL for a way to do it that is none. */
 function given(options: Partial<Request>): Partial<Request> {
   const { policy, share } = options
   if (policy !== undefined) checkPolicy(policy)
