@@ -11,7 +11,7 @@
  * Invariants:
  * - one registry serves all volumes, and lives as long as the process: when one is collected that
  *   has something to tell, V8 (11.3, Node 20) tells of nothing any more, of any registry;
- * - it keeps no volume: what it is told with is a number.
+ * - it keeps no volume: what it is told with is a number, of a batch and of an object in it.
  */
 import { assert } from '../base/errors.js'
 import type { HeldClass } from './table.js'
@@ -22,50 +22,68 @@ const BATCH = 64
 export class Batch {
   readonly volume: LayoutVolume
   readonly class: HeldClass
+  readonly number: number
   /** Objects that it may still take. */
   room = BATCH
   /** Objects that were not released. */
   live = 0
 
-  constructor(volume: LayoutVolume, held: HeldClass) {
+  constructor(volume: LayoutVolume, held: HeldClass, number: number) {
     this.volume = volume
     this.class = held
+    this.number = number
   }
 }
 
-/** Ids of holds are below; a multiple of it says the volume. */
-const IDS = 2 ** 32
+/** What is known of a batch without the volume. */
+class Watched {
+  /** Ids of holds: more than 32 bits. */
+  readonly ids = new Float64Array(BATCH)
+  readonly by: WeakRef<Forgotten>
+  count = 0
+  collected = 0
 
-const volumes = new Map<number, WeakRef<Forgotten>>()
+  constructor(by: WeakRef<Forgotten>) {
+    this.by = by
+  }
+}
+
+const watched = new Map<number, Watched>()
 let numbers = 0
 
 const registry = new FinalizationRegistry<number>((told) => {
-  const number = Math.floor(told / IDS)
-  const forgotten = volumes.get(number)?.deref()
-  if (forgotten === undefined) volumes.delete(number)
-  else forgotten.tell(told % IDS)
+  const number = Math.floor(told / BATCH)
+  const batch = watched.get(number)
+  if (batch === undefined) return
+  if (++batch.collected === BATCH) watched.delete(number)
+  batch.by.deref()?.tell(batch.ids[told % BATCH]!)
 })
 
 export class Forgotten {
   readonly #volume: LayoutVolume
-  readonly #number = ++numbers
-  /** Gets the id of what was collected, released or not. */
-  readonly tell: (id: number) => void
+  readonly #self = new WeakRef(this)
+  readonly #tell: (id: number) => void
   /** Those that take objects, by class. */
   readonly #batches = new Map<HeldClass, Batch>()
+  #ended = false
 
   constructor(volume: LayoutVolume, tell: (id: number) => void) {
     this.#volume = volume
-    this.tell = tell
-    volumes.set(this.#number, new WeakRef(this))
+    this.#tell = tell
+  }
+
+  /** Gets the id of what was collected, released or not. */
+  tell(id: number): void {
+    if (!this.#ended) this.#tell(id)
   }
 
   /** The batch for one more object, which `watch` is called with. */
   batch(held: HeldClass): Batch {
     let batch = this.#batches.get(held)
     if (batch === undefined || batch.room === 0) {
-      batch = new Batch(this.#volume, held)
+      batch = new Batch(this.#volume, held, ++numbers)
       this.#batches.set(held, batch)
+      watched.set(batch.number, new Watched(this.#self))
     }
     batch.room--
     batch.live++
@@ -73,17 +91,27 @@ export class Forgotten {
   }
 
   watch(object: object, id: number, batch: Batch): void {
-    assert(id < IDS, 'ids of holds are 32 bits')
-    registry.register(object, this.#number * IDS + id, batch)
+    const { number } = batch
+    const known = watched.get(number)!
+    assert(known.count < BATCH, 'a batch has its size')
+    known.ids[known.count] = id
+    registry.register(object, number * BATCH + known.count++, batch)
   }
 
   /** An object of a batch was released. */
   released(batch: Batch): void {
-    if (--batch.live === 0 && batch.room === 0) registry.unregister(batch)
+    if (--batch.live === 0 && batch.room === 0) forget(batch)
   }
 
   /** The volume is closed: nothing is told any more. */
   end(): void {
-    volumes.delete(this.#number)
+    this.#ended = true
+    for (const batch of this.#batches.values()) forget(batch)
+    this.#batches.clear()
   }
+}
+
+function forget(batch: Batch): void {
+  registry.unregister(batch)
+  watched.delete(batch.number)
 }
