@@ -8,6 +8,7 @@
  * - it never waits. A conflict that waiting, or a recall, would do away with is kept in `conflict`
  *   for the promise form (waiting.ts), which asks again afterwards.
  */
+import { checkChoice } from '../base/choice.js'
 import { assert, HoldfastError } from '../base/errors.js'
 import type { HoldInfo, LayoutChange, LayoutPolicy, ShareMode } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
@@ -389,19 +390,11 @@ export class Arbiter implements LayoutGuard {
 
 const SHARE_MODES = ['strict', 'copy'] as const satisfies ShareMode[]
 
-/** EINVAL for what is none. */
-export function checkPolicy(policy: LayoutPolicy): void {
-  if (LAYOUT_POLICIES.includes(policy)) return
-  throw new HoldfastError('EINVAL', `policy '${String(policy)}': ${LAYOUT_POLICIES.join(', ')}`)
-}
-
 /** Options that were given; what is undefined was not. EINVAL for a way to do it that is none. */
 function given(options: Partial<Request>): Partial<Request> {
   const { policy, share } = options
-  if (policy !== undefined) checkPolicy(policy)
-  if (share !== undefined && !SHARE_MODES.includes(share)) {
-    throw new HoldfastError('EINVAL', `share '${String(share)}': ${SHARE_MODES.join(', ')}`)
-  }
+  if (policy !== undefined) checkChoice('policy', policy, LAYOUT_POLICIES)
+  if (share !== undefined) checkChoice('share', share, SHARE_MODES)
   const entries = Object.entries(options).filter(([, value]) => value !== undefined)
   return Object.fromEntries(entries) as Partial<Request>
 }

@@ -1,13 +1,14 @@
 /**
  * What a file says of its own layout: fixed, write-sealed, and what happens to its pinned blocks.
  */
+import { checkChoice } from '../base/choice.js'
 import { HoldfastError } from '../base/errors.js'
 import type { Credentials, Path } from '../base/filesystem.js'
 import type { LayoutPolicy } from '../base/layout.js'
 import { BLOCK_BYTES } from '../base/limits.js'
 import { InodeFlag } from '../media/inode.js'
+import { LAYOUT_POLICIES } from '../media/superblock.js'
 import type { OpenInode } from '../volume/open_inodes.js'
-import { checkPolicy } from './arbiter.js'
 import type { LayoutVolume } from './volume.js'
 
 /** Bytes that are populated and unshared in one step. */
@@ -131,7 +132,7 @@ export class Fixing {
 
   setPolicy(path: Path, policy: LayoutPolicy | null, as?: Credentials): void {
     this.#onFile('policy', path, as, (number) => {
-      if (policy !== null) checkPolicy(policy)
+      if (policy !== null) checkChoice('policy', policy, LAYOUT_POLICIES)
       const mask = InodeFlag.policyLow | InodeFlag.policyHigh
       this.#set(number, mask, policy === null ? 0 : POLICY_BITS[policy])
     })

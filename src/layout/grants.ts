@@ -5,6 +5,7 @@
  * way to a refusal may stay. When it is granted, flushing what is stored there is enough to make it
  * durable.
  */
+import { checkChoice } from '../base/choice.js'
 import { HoldfastError } from '../base/errors.js'
 import type { HoldKind, Iomode, Recall, UnshareMode } from '../base/layout.js'
 import { BLOCK_BYTES, FILE_BYTES_MAX } from '../base/limits.js'
@@ -131,6 +132,7 @@ function rangeOf(volume: LayoutVolume, open: OpenInode, options: HoldOptions): [
   const { offset = 0 } = options
   const { length = size - offset } = options
   const good = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
+  if (options.unshare !== undefined) checkChoice('unshare', options.unshare, ['self', 'others'])
   if (!good || offset < 0 || length <= 0) {
     throw new HoldfastError('EINVAL', `a hold of ${length} bytes at ${offset}: it covers some`)
   }

@@ -4,6 +4,7 @@
  * (fs/xattr.c) have it.
  */
 import { checkBytes } from '../base/bytes.js'
+import { checkChoice } from '../base/choice.js'
 import { HoldfastError } from '../base/errors.js'
 import type { AttributeFlags, InodeFlags, Time } from '../base/filesystem.js'
 import { NAME_BYTES_MAX } from '../base/limits.js'
@@ -199,6 +200,7 @@ export class Attributes {
     const w = inodes.get(number)
     const bytes = nameBytes(name)
     checkBytes(value)
+    if (mode !== undefined) checkChoice('mode', mode, ['create', 'replace'])
     xattrs.checkValue(value.length)
     this.#demandXattr(w, name, Want.write)
     const there = xattrs.find(w, bytes, 0, bytes.length)

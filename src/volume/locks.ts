@@ -13,6 +13,7 @@
  * - A circle of processes that wait for range locks held by the next is never made: the wait that
  *   would close it is EDEADLK. As on Linux handles and whole files are left out of this.
  */
+import { checkChoice } from '../base/choice.js'
 import { HoldfastError } from '../base/errors.js'
 import { LOCKS_MAX } from '../base/limits.js'
 import { FOREVER, RangeTable, type Change } from './range_table.js'
@@ -217,9 +218,7 @@ export class Locks {
   }
 
   #wholeWish(inode: number, who: Locker, type: 'shared' | 'exclusive'): Wish {
-    if (type !== 'shared' && type !== 'exclusive') {
-      throw new HoldfastError('EINVAL', `lock type '${String(type)}': shared, exclusive or unlock`)
-    }
+    checkChoice('lock type', type, ['shared', 'exclusive'])
     const file = fileOf(this.#whole, inode)
     const write = type === 'exclusive'
     return { file, party: this.#handle(who), handle: who.handle, write, start: 0, end: FOREVER }
@@ -477,9 +476,7 @@ function bounds({ start, length }: Range): [number, number] {
 }
 
 function isWrite({ type }: RangeLock): boolean {
-  if (type !== 'read' && type !== 'write') {
-    throw new HoldfastError('EINVAL', `lock type '${String(type)}': read or write`)
-  }
+  checkChoice('lock type', type, ['read', 'write'])
   return type === 'write'
 }
 

@@ -1,4 +1,5 @@
 /** An open file or directory: a position, what it may do, and the inode that it keeps alive. */
+import { checkChoice } from '../base/choice.js'
 import { HoldfastError } from '../base/errors.js'
 import type {
   AllocateOptions,
@@ -170,6 +171,7 @@ export class OpenFile {
   seek(offset: number, what: 'data' | 'hole'): number {
     return this.#call('lseek', () => {
       if (this.#isDirectory) throw new HoldfastError('EINVAL', 'a directory has no holes')
+      checkChoice('what', what, ['data', 'hole'])
       if (!Number.isSafeInteger(offset) || offset < 0) throw new HoldfastError('ENXIO')
       return this.#volume.ranges.seek(this.#inode.number, offset, what)
     })

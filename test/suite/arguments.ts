@@ -26,6 +26,9 @@ const EINVAL: Readonly<Record<string, Call>> = {
     await using hole = await fs.open('/hole', 'r+')
     await hole.pin!({ offset: 0, length: 1 << 20, reason: wrong(5) })
   },
+  'neither data nor a hole to look for': (_, file) => file.seek(0, wrong('both')),
+  'an attribute that is made some way': (fs) =>
+    fs.setXattr('/f', 'user.a', new Uint8Array(1), { mode: wrong('some') }),
   'a deadline before now': (_, file) => file.truncate(0, { deadline: -1 }),
   'a timeout that is no number': (_, file) => file.truncate(0, { timeout: NaN, policy: 'wait' }),
   'a policy that is none': (fs) => fs.setPolicy('/f', wrong('never')),
