@@ -270,7 +270,7 @@ export class FreeMap {
       const low = i & 31
       const n = Math.min(32 - low, bit + count - i)
       const word = this.#pages.u32[w + (i >>> 5)]!
-      if (((on ? ~word : word) & maskOf(low, n)) >>> 0 !== maskOf(low, n)) throw twoOwners(on)
+      if (((on ? word : ~word) & maskOf(low, n)) !== 0) throw twoOwners(on)
       i += n
     }
   }

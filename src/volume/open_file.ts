@@ -1,4 +1,5 @@
 /** An open file or directory: a position, what it may do, and the inode that it keeps alive. */
+import { checkBytes } from '../base/bytes.js'
 import { checkChoice } from '../base/choice.js'
 import { HoldfastError } from '../base/errors.js'
 import type {
@@ -15,7 +16,6 @@ import type {
   Stats,
   Time,
 } from '../base/filesystem.js'
-import { checkBytes } from '../base/bytes.js'
 import type { InodeHandle } from '../base/layout.js'
 import type { FileMapping, MapOptions } from '../base/mapping.js'
 import type { BytePlaces } from '../base/places.js'

@@ -1,19 +1,14 @@
 /** The filesystem suite over mounts, by system calls of a program. SEED repeats a run. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { contentCases } from '../suite/content.js'
-import { fullCases } from '../suite/full.js'
+import { filesystemCases } from '../suite/filesystem_cases.js'
 import { runCase, runSuite } from '../suite/ground.js'
-import { handleCases } from '../suite/handles.js'
-import { linkCases } from '../suite/links.js'
-import { nameCases } from '../suite/names.js'
 import { isLeftOut, LEFT_OUT } from './left_out.js'
 import { embedded, remote, served } from './setups.js'
 
-const cases = [...nameCases, ...linkCases, ...contentCases, ...handleCases, ...fullCases]
 runSuite(
   [embedded, served, remote],
-  cases.filter((one) => !isLeftOut(one)),
+  filesystemCases.filter((one) => !isLeftOut(one)),
 )
 
 const missing = embedded.prepare?.() ?? null
@@ -21,7 +16,7 @@ const missing = embedded.prepare?.() ?? null
 describe('what is left out of it', { skip: missing ?? false }, () => {
   for (const { name, reason } of LEFT_OUT) {
     test(`still cannot be done, and fails for want of a call: ${name}`, async () => {
-      const one = cases.find((other) => other.name === name)
+      const one = filesystemCases.find((other) => other.name === name)
       assert.ok(one, 'there is such a case')
       await assert.rejects(
         runCase(embedded, one),
